@@ -1,0 +1,19 @@
+"""What every test folder shares: the repository on the import path, and closed sockets for unit tests."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import pytest_socket
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+
+@pytest.fixture(autouse=True)
+def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> None:
+    """A unit test that opens a socket is no unit test: it fails here, not on somebody's train journey."""
+    if (ROOT / "tests" / "unit") in request.path.parents:
+        pytest_socket.disable_socket(allow_unix_socket=True)
+    else:
+        pytest_socket.enable_socket()
