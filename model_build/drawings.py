@@ -1,0 +1,432 @@
+"""Pictures of our own: bicycles, motorcycles and things that are neither, drawn from a seed.
+
+They are the sample photos of the demo and of `events/`, which therefore need no download and nobody's
+licence. The model trains on drawings with seeds below `FIRST_TEST_SEED` and is tested on the others, so
+that a drawing never seen in training stands for a photo never seen in training.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable
+from math import cos, pi, sin
+from pathlib import Path
+from random import Random
+
+from PIL import Image, ImageDraw, ImageFilter
+
+FIRST_TEST_SEED = 10_000
+"""Seeds below are for training, seeds from here on for tests and for the demo."""
+
+VEHICLES = ("bicycle", "motorcycle")
+
+Point = tuple[float, float]
+Colour = tuple[int, int, int]
+
+
+class Pen:
+    """Draws on an image in a frame of its own: x runs from 0 to 1 over the drawing's box, y downwards.
+
+    Args:
+        image: RGB image to draw on.
+        box: left, top and side of the square frame, in pixels.
+        flip: mirror the drawing left to right.
+        tilt: rotation of the frame about its middle, in radians.
+    """
+
+    def __init__(
+        self, image: Image.Image, box: tuple[float, float, float], *, flip: bool, tilt: float
+    ) -> None:
+        self._draw = ImageDraw.Draw(image)
+        self._box = box
+        self._flip = flip
+        self._turn = (cos(tilt), sin(tilt))
+
+    def _at(self, point: Point) -> Point:
+        x, y = point[0] - 0.5, point[1] - 0.5
+        if self._flip:
+            x = -x
+        c, s = self._turn
+        left, top, side = self._box
+        return left + side * (0.5 + x * c - y * s), top + side * (0.5 + x * s + y * c)
+
+    def _px(self, width: float) -> int:
+        return max(1, round(width * self._box[2]))
+
+    def line(self, points: list[Point], colour: Colour, width: float) -> None:
+        """A line through the points with round joints; width as a share of the frame."""
+        places = [self._at(point) for point in points]
+        pixels = self._px(width)
+        self._draw.line(places, fill=colour, width=pixels, joint="curve")
+        for x, y in places:
+            r = pixels / 2
+            self._draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
+
+    def polygon(self, points: list[Point], colour: Colour) -> None:
+        """A filled polygon."""
+        self._draw.polygon([self._at(point) for point in points], fill=colour)
+
+    def disc(self, centre: Point, radius: float, colour: Colour, *, squash: float = 1.0) -> None:
+        """A filled ellipse; `squash` is its height over its width."""
+        outline = [
+            (centre[0] + radius * cos(t * pi / 24), centre[1] + radius * squash * sin(t * pi / 24))
+            for t in range(48)
+        ]
+        self.polygon(outline, colour)
+
+    def ring(self, centre: Point, radius: float, colour: Colour, width: float) -> None:
+        """A circle's outline."""
+        steps = 48
+        points = [
+            (centre[0] + radius * cos(t * 2 * pi / steps), centre[1] + radius * sin(t * 2 * pi / steps))
+            for t in range(steps + 1)
+        ]
+        self.line(points, colour, width)
+
+
+def _chance(random: Random, share: float) -> bool:
+    return random.random() < share
+
+
+def _colour(random: Random, low: int, high: int) -> Colour:
+    return random.randint(low, high), random.randint(low, high), random.randint(low, high)
+
+
+def _vivid(random: Random) -> Colour:
+    """A strong colour of any hue, as paint on a frame or a tank has."""
+    channels = [random.randint(140, 240), random.randint(20, 110), random.randint(10, 90)]
+    random.shuffle(channels)
+    return channels[0], channels[1], channels[2]
+
+
+def _shade(colour: Colour, factor: float) -> Colour:
+    red, green, blue = (min(255, max(0, round(c * factor))) for c in colour)
+    return red, green, blue
+
+
+def _bicycle(pen: Pen, random: Random) -> None:
+    """Two large thin wheels with spokes and a diamond of tubes between them."""
+    tyre, metal = _colour(random, 15, 60), _colour(random, 90, 200)
+    frame = _vivid(random) if _chance(random, 0.8) else _colour(random, 10, 70)
+    radius = random.uniform(0.17, 0.2)
+    rear, front = (0.24, 0.66), (random.uniform(0.74, 0.78), 0.66)
+    tube = random.uniform(0.014, 0.024)
+    for hub in (rear, front):
+        for spoke in range(random.choice((8, 10, 12))):
+            angle = spoke * pi / 6
+            end = (hub[0] + radius * cos(angle), hub[1] + radius * sin(angle))
+            pen.line([hub, end], metal, 0.003)
+        pen.ring(hub, radius, tyre, random.uniform(0.014, 0.028))
+        pen.disc(hub, 0.016, metal)
+    crank = (random.uniform(0.44, 0.48), 0.67)
+    seat = (random.uniform(0.38, 0.41), random.uniform(0.4, 0.45))
+    head = (front[0] - random.uniform(0.09, 0.12), random.uniform(0.4, 0.44))
+    step_through = _chance(random, 0.25)
+    top = (seat[0] + 0.02, seat[1] + (0.14 if step_through else 0.03))
+    for tube_points in (
+        [rear, seat],
+        [rear, crank],
+        [seat, crank],
+        [crank, head],
+        [top, head],
+        [head, front],
+    ):
+        pen.line(list(tube_points), frame, tube)
+    pen.line([seat, (seat[0] - 0.015, seat[1] - 0.06)], metal, 0.014)
+    saddle = (seat[0] - 0.02, seat[1] - 0.065)
+    pen.line([(saddle[0] - 0.045, saddle[1]), (saddle[0] + 0.05, saddle[1])], tyre, 0.026)
+    grip = (head[0] + random.uniform(-0.02, 0.06), head[1] - random.uniform(0.05, 0.1))
+    pen.line([head, (head[0] - 0.015, head[1] - 0.06), grip], metal, 0.014)
+    pen.ring(crank, 0.04, metal, 0.01)
+    pedal = (crank[0] + 0.05, crank[1] + 0.05)
+    pen.line([crank, pedal, (pedal[0] + 0.03, pedal[1])], tyre, 0.012)
+    if _chance(random, 0.3):
+        basket = [(head[0] + 0.02, head[1] - 0.08), (head[0] + 0.16, head[1] - 0.08)]
+        pen.polygon(
+            [*basket, (head[0] + 0.14, head[1] + 0.03), (head[0] + 0.04, head[1] + 0.03)],
+            _colour(random, 90, 170),
+        )
+
+
+def _motorcycle(pen: Pen, random: Random) -> None:
+    """Two small thick wheels, an engine that fills the middle, a tank, a long seat and an exhaust."""
+    tyre, metal = _colour(random, 10, 45), _colour(random, 110, 200)
+    paint = _vivid(random) if _chance(random, 0.75) else _colour(random, 15, 80)
+    radius = random.uniform(0.125, 0.15)
+    rear, front = (0.22, 0.69), (random.uniform(0.77, 0.81), 0.69)
+    for hub in (rear, front):
+        pen.disc(hub, radius + 0.02, tyre)
+        pen.disc(hub, radius * 0.55, _shade(metal, 0.8))
+        pen.disc(hub, radius * 0.3, tyre)
+    head = (random.uniform(0.63, 0.67), random.uniform(0.4, 0.44))
+    pen.line([front, head], metal, random.uniform(0.026, 0.04))
+    pen.line([rear, (0.42, 0.68), (0.6, 0.64)], _shade(paint, 0.5), 0.04)
+    pen.polygon(
+        [(0.36, 0.55), (0.6, 0.53), (0.63, 0.68), (0.54, 0.75), (0.38, 0.74)],
+        _shade(metal, random.uniform(0.35, 0.7)),
+    )
+    for fin in range(4):
+        y = 0.57 + 0.035 * fin
+        pen.line([(0.42, y), (0.56, y)], metal, 0.009)
+    pen.line(
+        [(0.55, 0.7), (0.42, 0.76), (0.14, random.uniform(0.72, 0.76))], metal, random.uniform(0.028, 0.045)
+    )
+    tank_top = random.uniform(0.39, 0.43)
+    pen.polygon(
+        [(0.41, 0.5), (0.46, tank_top), (0.58, tank_top - 0.01), (0.65, 0.46), (0.62, 0.55), (0.43, 0.55)],
+        paint,
+    )
+    seat_end = random.uniform(0.12, 0.18)
+    pen.polygon(
+        [(0.44, 0.49), (0.44, 0.55), (0.24, 0.55), (seat_end, 0.48), (seat_end + 0.02, 0.44), (0.32, 0.48)],
+        tyre,
+    )
+    pen.polygon([(0.24, 0.55), (seat_end, 0.49), (seat_end - 0.04, 0.53), (0.14, 0.58)], paint)
+    pen.line([head, (head[0] - 0.03, head[1] - 0.07), (head[0] - 0.09, head[1] - 0.06)], tyre, 0.02)
+    pen.disc((head[0] + 0.035, head[1] + 0.02), 0.04, _colour(random, 200, 255))
+    if _chance(random, 0.5):
+        fairing = [
+            (head[0] - 0.04, head[1] - 0.04),
+            (head[0] + 0.09, head[1] + 0.03),
+            (head[0] + 0.06, 0.58),
+            (0.56, 0.66),
+            (0.55, 0.52),
+        ]
+        pen.polygon(fairing, _shade(paint, 1.1))
+    pen.line(
+        [
+            (front[0] - radius, front[1] - 0.1),
+            (front[0], front[1] - radius - 0.04),
+            (front[0] + radius, front[1] - 0.08),
+        ],
+        paint,
+        0.024,
+    )
+
+
+def _cat(pen: Pen, random: Random) -> None:
+    """A sitting cat: a body, a head with two pointed ears, a tail, whiskers."""
+    fur = random.choice(((210, 140, 70), (90, 85, 80), (225, 215, 200), (50, 45, 45), (160, 120, 90)))
+    dark = _shade(fur, 0.6)
+    pen.line([(0.68, 0.8), (0.84, 0.74), (0.86, random.uniform(0.5, 0.6))], fur, 0.05)
+    pen.disc((0.52, 0.68), 0.2, fur, squash=1.1)
+    head = (random.uniform(0.46, 0.52), 0.36)
+    for side in (-1, 1):
+        pen.polygon(
+            [
+                (head[0] + side * 0.14, head[1] - 0.04),
+                (head[0] + side * 0.13, head[1] - 0.24),
+                (head[0] + side * 0.02, head[1] - 0.11),
+            ],
+            fur,
+        )
+    pen.disc(head, 0.16, fur, squash=0.9)
+    for side in (-1, 1):
+        pen.disc((head[0] + side * 0.06, head[1] - 0.02), 0.03, _colour(random, 120, 220), squash=1.2)
+        pen.disc((head[0] + side * 0.06, head[1] - 0.02), 0.012, (10, 10, 10), squash=2.0)
+        for tilt in (-0.02, 0.01, 0.04):
+            pen.line(
+                [(head[0] + side * 0.04, head[1] + 0.06), (head[0] + side * 0.22, head[1] + 0.05 + tilt)],
+                dark,
+                0.005,
+            )
+        pen.disc((0.52 + side * 0.09, 0.87), 0.06, dark, squash=0.6)
+    pen.polygon(
+        [(head[0] - 0.02, head[1] + 0.03), (head[0] + 0.02, head[1] + 0.03), (head[0], head[1] + 0.06)],
+        (200, 110, 120),
+    )
+
+
+def _house(pen: Pen, random: Random) -> None:
+    """Walls, a roof, a door, windows, perhaps a chimney."""
+    wall, roof = _colour(random, 140, 235), _vivid(random)
+    if _chance(random, 0.6):
+        pen.polygon([(0.66, 0.2), (0.74, 0.2), (0.74, 0.42), (0.66, 0.42)], _shade(roof, 0.7))
+    pen.polygon([(0.2, 0.44), (0.8, 0.44), (0.8, 0.86), (0.2, 0.86)], wall)
+    pen.polygon([(0.12, 0.46), (0.5, random.uniform(0.12, 0.22)), (0.88, 0.46)], roof)
+    door = random.uniform(0.42, 0.52)
+    pen.polygon([(door, 0.64), (door + 0.11, 0.64), (door + 0.11, 0.86), (door, 0.86)], _shade(wall, 0.4))
+    for x in (0.26, 0.64):
+        pen.polygon([(x, 0.54), (x + 0.11, 0.54), (x + 0.11, 0.65), (x, 0.65)], _colour(random, 120, 230))
+        pen.line([(x + 0.055, 0.54), (x + 0.055, 0.65)], _shade(wall, 0.7), 0.008)
+
+
+def _tree(pen: Pen, random: Random) -> None:
+    """A trunk and a crown, round or pointed."""
+    leaf = (random.randint(20, 110), random.randint(90, 170), random.randint(20, 70))
+    pen.polygon([(0.46, 0.5), (0.54, 0.5), (0.57, 0.9), (0.43, 0.9)], (95, 65, 40))
+    if _chance(random, 0.5):
+        for _ in range(9):
+            pen.disc(
+                (random.uniform(0.34, 0.66), random.uniform(0.24, 0.52)),
+                random.uniform(0.1, 0.17),
+                _shade(leaf, random.uniform(0.8, 1.2)),
+            )
+    else:
+        for level in range(3):
+            top = 0.12 + 0.17 * level
+            pen.polygon(
+                [(0.5, top), (0.32 - 0.06 * level, top + 0.28), (0.68 + 0.06 * level, top + 0.28)],
+                _shade(leaf, 1 - 0.1 * level),
+            )
+
+
+def _car(pen: Pen, random: Random) -> None:
+    """A car from its side: body, cabin, two wheels under it."""
+    paint = _vivid(random)
+    pen.polygon([(0.28, 0.52), (0.37, 0.38), (0.62, 0.38), (0.73, 0.52)], _shade(paint, 0.9))
+    pen.polygon([(0.32, 0.51), (0.39, 0.41), (0.49, 0.41), (0.49, 0.51)], (180, 210, 225))
+    pen.polygon([(0.51, 0.51), (0.51, 0.41), (0.6, 0.41), (0.67, 0.51)], (180, 210, 225))
+    pen.polygon([(0.08, 0.54), (0.13, 0.5), (0.86, 0.5), (0.93, 0.56), (0.93, 0.67), (0.08, 0.67)], paint)
+    for x in (0.26, 0.74):
+        pen.disc((x, 0.67), 0.085, (25, 25, 28))
+        pen.disc((x, 0.67), 0.045, (170, 170, 175))
+
+
+def _cup(pen: Pen, random: Random) -> None:
+    """A cup with a handle on a saucer, and steam."""
+    china = _colour(random, 120, 245)
+    pen.disc((0.48, 0.8), 0.32, _shade(china, 0.85), squash=0.2)
+    pen.ring((0.72, 0.55), 0.1, china, 0.04)
+    pen.polygon([(0.26, 0.4), (0.7, 0.4), (0.64, 0.78), (0.33, 0.78)], china)
+    pen.disc((0.48, 0.4), 0.22, (90, 55, 35), squash=0.22)
+    for x in (0.4, 0.5, 0.58):
+        pen.line([(x, 0.3), (x + 0.03, 0.22), (x - 0.02, 0.14)], _shade(china, 0.9), 0.012)
+
+
+def _shapes(pen: Pen, random: Random) -> None:
+    """Discs, rings, bars and triangles at random: wheels alone make no vehicle."""
+    for _ in range(random.randint(4, 9)):
+        x, y, size = random.uniform(0.15, 0.85), random.uniform(0.15, 0.85), random.uniform(0.05, 0.2)
+        colour = _vivid(random) if _chance(random, 0.6) else _colour(random, 10, 230)
+        kind = random.choice(("disc", "ring", "bar", "triangle"))
+        if kind == "disc":
+            pen.disc((x, y), size, colour)
+        elif kind == "ring":
+            pen.ring((x, y), size, colour, random.uniform(0.01, 0.04))
+        elif kind == "bar":
+            pen.line([(x, y), (random.random(), random.random())], colour, random.uniform(0.01, 0.05))
+        else:
+            pen.polygon([(x, y - size), (x + size, y + size), (x - size, y + size)], colour)
+
+
+_DRAW: dict[str, Callable[[Pen, Random], None]] = {
+    "bicycle": _bicycle,
+    "motorcycle": _motorcycle,
+    "cat": _cat,
+    "house": _house,
+    "tree": _tree,
+    "car": _car,
+    "cup": _cup,
+    "shapes": _shapes,
+}
+KINDS = tuple(_DRAW)
+
+
+def _background(random: Random, size: tuple[int, int]) -> Image.Image:
+    """White as in a shop, one colour, or sky over ground, with or without clutter behind."""
+    if _chance(random, 0.25):
+        return Image.new("RGB", size, _shade((255, 255, 255), random.uniform(0.93, 1.0)))
+    if _chance(random, 0.2):
+        return Image.new("RGB", size, _colour(random, 30, 230))
+    width, height = size
+    sky = (random.randint(120, 210), random.randint(160, 220), random.randint(190, 250))
+    ground = random.choice(((105, 105, 110), (95, 130, 70), (170, 150, 115), (80, 75, 75), (200, 195, 190)))
+    image = Image.new("RGB", size, _shade(sky, random.uniform(0.5, 1.05)))
+    draw = ImageDraw.Draw(image)
+    horizon = height * random.uniform(0.5, 0.72)
+    draw.rectangle((0, horizon, width, height), fill=_shade(ground, random.uniform(0.6, 1.1)))
+    for _ in range(random.choice((0, 0, 2, 5))):
+        left, wide = random.uniform(-0.1, 1) * width, random.uniform(0.06, 0.25) * width
+        top = horizon - random.uniform(0.08, 0.35) * height
+        draw.rectangle((left, top, left + wide, horizon), fill=_colour(random, 70, 190))
+    return image
+
+
+def draw(kind: str, seed: int, size: tuple[int, int] = (256, 256)) -> Image.Image:
+    """Draws one picture.
+
+    Args:
+        kind: one of `KINDS`.
+        seed: the same kind, seed and size give the same pixels.
+        size: width and height in pixels.
+
+    Returns:
+        An RGB image of that size.
+
+    Raises:
+        ValueError: when the kind is not one of `KINDS`.
+    """
+    if kind not in _DRAW:
+        raise ValueError(f"no drawing of {kind!r}: choose one of {', '.join(KINDS)}")
+    random = Random(f"{kind}-{seed}")  # noqa: S311 - a picture's looks, no secret
+    image = _background(random, size)
+    side = min(size) * random.uniform(0.78, 1.0)
+    left = (size[0] - side) * random.uniform(0.3, 0.7)
+    top = (size[1] - side) * random.uniform(0.4, 0.9)
+    pen = Pen(image, (left, top, side), flip=_chance(random, 0.5), tilt=random.uniform(-0.08, 0.08))
+    _DRAW[kind](pen, random)
+    return image.filter(ImageFilter.GaussianBlur(min(size) / 900))
+
+
+def _claims_huge() -> bytes:
+    """A PNG of 70 bytes whose header claims 50,000 by 50,000 pixels: a decompression bomb's fuse."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
+
+
+def _save_phone_photo(path: Path, seed: int) -> None:
+    """12 megapixels, stored lying on its side with the EXIF tag that says so, as phones do."""
+    upright = draw("bicycle", seed, (3000, 4000))
+    exif = Image.Exif()
+    orientation, turned_left = 0x0112, 6  # 6: the viewer must turn the picture 90 degrees clockwise
+    exif[orientation] = turned_left
+    upright.transpose(Image.Transpose.ROTATE_90).save(path, quality=88, exif=exif)
+
+
+SAMPLES = (
+    "bicycle.jpg",
+    "bicycle_phone_photo.jpg",
+    "motorcycle.jpg",
+    "motorcycle.png",
+    "cat.jpg",
+    "house.png",
+    "not_an_image.png",
+    "truncated.jpg",
+    "empty.jpg",
+    "huge_dimensions.png",
+)
+"""The files of `write_samples`: four vehicles, two that are neither, four that no image reader can read."""
+
+
+def write_samples(folder: Path) -> list[Path]:
+    """Writes the sample photos of the demo and of `events/`: the names of `SAMPLES`.
+
+    Args:
+        folder: made if missing; files of these names are written anew.
+
+    Returns:
+        The paths written, in the order of `SAMPLES`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    seed = FIRST_TEST_SEED
+    draw("bicycle", seed, (640, 480)).save(folder / "bicycle.jpg", quality=90)
+    _save_phone_photo(folder / "bicycle_phone_photo.jpg", seed + 1)
+    draw("motorcycle", seed, (800, 600)).save(folder / "motorcycle.jpg", quality=90)
+    draw("motorcycle", seed + 1, (320, 240)).save(folder / "motorcycle.png")
+    draw("cat", seed, (640, 640)).save(folder / "cat.jpg", quality=90)
+    draw("house", seed, (400, 300)).save(folder / "house.png")
+    (folder / "not_an_image.png").write_text("This is a text that somebody named .png.\n", encoding="utf-8")
+    whole = (folder / "bicycle.jpg").read_bytes()
+    (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 3])
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "huge_dimensions.png").write_bytes(_claims_huge())
+    return [folder / name for name in SAMPLES]
