@@ -3,15 +3,74 @@
 
 PYTHON ?= python3
 VENVS := .venv
+RUN := $(VENVS)/run/bin/python
+TEST := $(VENVS)/test/bin/python
+TRAIN := $(VENVS)/train/bin/python
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
 
-# $(call venv,NAME): the lock is complete, so pip need not resolve (--no-deps) and every file is checked.
+.DEFAULT_GOAL := help
+.PHONY: help demo up down test test-train test-sagemaker test-docker train bench lint format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# $(call venv,NAME): the lock is complete, so pip need not resolve (--no-deps) and checks every file's hash.
 define venv
-$(VENVS)/$(1)/.made: requirements/$(1).txt
-	@echo "making $(VENVS)/$(1) from requirements/$(1).txt (once)"
-	@$$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11 …")'
+$(VENVS)/$(1)/.made: requirements/$(1).txt $(wildcard requirements/torch.txt)
+	@echo "making $(VENVS)/$(1) from requirements/$(1).txt (once; a minute or two)"
+	@$$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11 ...")'
 	@rm -rf $(VENVS)/$(1)
 	@$$(PYTHON) -m venv $(VENVS)/$(1)
-	@$(VENVS)/$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/$(1).txt
+	@$(VENVS)/$(1)/bin/python $$(PIP_INSTALL) --require-hashes -r requirements/$(1).txt
+	@$(if $(2),$(VENVS)/$(1)/bin/python $$(PIP_INSTALL) -r requirements/$(2).txt)
 	@touch $$@
 endef
-$(foreach env,run test scan,$(eval $(call venv,$(env))))
+$(eval $(call venv,run))
+$(eval $(call venv,test))
+$(eval $(call venv,scan))
+$(eval $(call venv,train,torch))
+$(eval $(call venv,sagemaker,torch))
+
+demo: $(VENVS)/run/.made ## the whole application here, on sample photos or PHOTOS=dir; leaves nothing running
+	@$(RUN) -m localcloud demo $(if $(PHOTOS),--photos "$(PHOTOS)") $(DEMO_FLAGS)
+
+up: $(VENVS)/run/.made ## the same, left running for you to try things on
+	@$(RUN) -m localcloud up $(UP_FLAGS)
+
+down: $(VENVS)/run/.made ## stops what `make up` started
+	@$(RUN) -m localcloud down
+
+test: $(VENVS)/test/.made ## every test that needs neither PyTorch, the SageMaker SDK nor Docker
+	@$(TEST) -m pytest tests/unit tests/contract tests/integration tests/e2e $(PYTEST_FLAGS)
+
+test-train: $(VENVS)/train/.made ## the tests that train (PyTorch)
+	@$(TRAIN) -m pytest tests/train $(PYTEST_FLAGS)
+
+test-sagemaker: $(VENVS)/sagemaker/.made ## the tests of the SageMaker SDK and its containers' contracts
+	@$(VENVS)/sagemaker/bin/python -m pytest tests/sagemaker $(PYTEST_FLAGS)
+
+test-docker: $(VENVS)/test/.made ## sam local invoke, every function with every event (Docker)
+	@$(TEST) -m pytest tests/docker $(PYTEST_FLAGS)
+
+train: $(VENVS)/train/.made ## trains the shipped model anew, from CIFAR-100 or DATA=archive
+	@$(TRAIN) -m model_build train $(if $(DATA),--data $(DATA)) --output $(or $(OUTPUT),build/model) $(TRAIN_FLAGS)
+
+bench: $(VENVS)/run/.made ## the benchmarks: a table, and build/bench.json
+	@$(RUN) -m bench
+
+FUNCTIONS := $(wildcard functions/*/)
+lint: $(VENVS)/test/.made $(VENVS)/scan/.made ## ruff, mypy, cfn-lint, sam validate, security scan of the templates
+	$(VENVS)/test/bin/ruff check .
+	$(VENVS)/test/bin/ruff format --check .
+	$(TEST) -m mypy
+	for folder in $(FUNCTIONS); do (cd $$folder && MYPYPATH=. ../../$(TEST) -m mypy --strict --python-version 3.11 *.py) || exit 1; done
+	$(VENVS)/test/bin/cfn-lint template.yaml model_build/role.yaml
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(VENVS)/test/bin/sam validate --lint
+	$(VENVS)/scan/bin/checkov --quiet --compact --framework cloudformation --file template.yaml model_build/role.yaml
+
+format: $(VENVS)/test/.made ## formats the code
+	$(VENVS)/test/bin/ruff format .
+	$(VENVS)/test/bin/ruff check --fix .
+
+clean: ## removes what the targets made, environments included
+	rm -rf $(VENVS) build .aws-sam .mypy_cache .ruff_cache

@@ -1,6 +1,8 @@
 """What every test folder shares: the repository on the import path, and closed sockets for unit tests."""
 
+import os
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -17,3 +19,15 @@ def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> None:
         pytest_socket.disable_socket(allow_unix_socket=True)
     else:
         pytest_socket.enable_socket()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a check that did not run is a check that failed."""
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and in CI it must run: {report.longrepr}"
+    return report
