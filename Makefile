@@ -16,7 +16,7 @@ help: ## this list
 
 # $(call venv,NAME): the lock is complete, so pip need not resolve (--no-deps) and checks every file's hash.
 define venv
-$(VENVS)/$(1)/.made: requirements/$(1).txt $(wildcard requirements/torch.txt)
+$(VENVS)/$(1)/.made: requirements/$(1).txt $(if $(2),requirements/$(2).txt)
 	@echo "making $(VENVS)/$(1) from requirements/$(1).txt (once; a minute or two)"
 	@$$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11 ...")'
 	@rm -rf $(VENVS)/$(1)
