@@ -1,0 +1,1 @@
+"""What is copied to `code/` in the model archive; nothing here may import from outside this folder."""

@@ -1,0 +1,291 @@
+"""Answers one photo with one probability per label: the four functions SageMaker's containers call.
+
+The same file serves the local cloud, an AWS endpoint and `model_build evaluate|predict`. It knows nothing
+about vehicles: `manifest.json`, which lies beside `model.onnx`, says what the labels are, how an image
+becomes the network's input, which windows of a photo are looked at, and how outputs become probabilities.
+
+Contract (the same as SageMaker's built-in image classification): the body is an encoded image, the answer a
+JSON list of probabilities in label order that sums to 1. Handler functions:
+https://github.com/aws/sagemaker-inference-toolkit#implement-a-handler-service
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+from PIL import Image, ImageOps
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+MAX_PIXELS = 64_000_000  # beyond any phone's camera in its usual mode; about 200 MB once decoded
+WORKING_SIDE = 256  # pixels; more detail than any window of the network's size can show
+MANIFEST_FORMAT = 1
+
+
+class BadRequest(ValueError):  # noqa: N818 - the contract's name; it is an answer, not a fault of ours
+    """The caller sent what can't be classified; `status_code` is the HTTP status to answer with."""
+
+    def __init__(self, message: str, status_code: int = 400) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model: the network's session and what its manifest says."""
+
+    session: onnxruntime.InferenceSession
+    manifest: dict[str, Any]
+
+    @property
+    def labels(self) -> list[str]:
+        """Class labels in the order of the answer."""
+        return list(self.manifest["labels"])
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The four handlers
+
+
+def model_fn(model_dir: str, context: object | None = None) -> Model:  # noqa: ARG001 - the container passes it
+    """Load `model.onnx` and `manifest.json` from a folder.
+
+    Args:
+        model_dir: the unpacked model archive.
+        context: what newer containers pass; unused.
+
+    Returns:
+        The loaded model.
+
+    Raises:
+        FileNotFoundError: one of the two files is missing.
+        ValueError: the manifest is of a format this file can't read.
+    """
+    folder = Path(model_dir)
+    for name in ("model.onnx", "manifest.json"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder} has no {name}: not a model folder made by `model_build train`")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    if manifest.get("format") != MANIFEST_FORMAT:
+        raise ValueError(
+            f"manifest format {manifest.get('format')!r}, this inference.py reads {MANIFEST_FORMAT}"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # a small network: a second thread costs more than it brings
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(
+        str(folder / "model.onnx"), sess_options=options, providers=["CPUExecutionProvider"]
+    )
+    return Model(session, manifest)
+
+
+def input_fn(body: bytes, content_type: str | None = None, context: object | None = None) -> Image.Image:  # noqa: ARG001
+    """Decode an encoded image.
+
+    Args:
+        body: the encoded image (PNG or JPEG; WebP, GIF and BMP are read as well).
+        content_type: the request's Content-Type; none means `application/x-image`.
+        context: what newer containers pass; unused.
+
+    Returns:
+        An RGB image, upright, its longer side at most `WORKING_SIDE` pixels.
+
+    Raises:
+        BadRequest: not an image, damaged, too many pixels, or a content type that is not an image's.
+    """
+    kind = (content_type or "application/x-image").split(";")[0].strip().lower()
+    if kind not in CONTENT_TYPES:
+        raise BadRequest(
+            f"content type {kind!r} is not supported; send one of {', '.join(CONTENT_TYPES)}", 415
+        )
+    if not body:
+        raise BadRequest("the request has no body; send the bytes of an image")
+    return decode(bytes(body))
+
+
+def predict_fn(data: Image.Image, model: Model, context: object | None = None) -> list[float]:  # noqa: ARG001
+    """Classify one decoded image.
+
+    Args:
+        data: what `input_fn` returned.
+        model: what `model_fn` returned.
+        context: what newer containers pass; unused.
+
+    Returns:
+        One probability per label, in label order, summing to 1.
+    """
+    return [float(share) for share in probabilities(model, data)]
+
+
+def output_fn(prediction: list[float], accept: str | None = None, context: object | None = None) -> str:  # noqa: ARG001
+    """Encode the answer as JSON.
+
+    Args:
+        prediction: what `predict_fn` returned.
+        accept: the request's Accept header; the answer is JSON whatever it says, as the container labels it.
+        context: what newer containers pass; unused.
+
+    Returns:
+        A JSON list of numbers.
+    """
+    return json.dumps(prediction)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# From bytes to an upright RGB image of bounded size
+
+
+def decode(body: bytes) -> Image.Image:
+    """Decode an image that nobody vouched for; see `input_fn` for result and errors."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
+            opened = Image.open(io.BytesIO(body), formats=IMAGE_FORMATS)
+            _check_pixels(opened.width, opened.height)
+            if opened.format == "JPEG":  # skips detail that is thrown away below (7 times cheaper)
+                opened.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
+            image: Image.Image = ImageOps.exif_transpose(opened)
+        image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX, reducing_gap=None)
+        return _to_rgb(image)
+    except BadRequest:
+        raise
+    except Image.DecompressionBombError as error:
+        raise BadRequest(f"the image claims more than {MAX_PIXELS} pixels: send a smaller one") from error
+    except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error, ... in Pillow
+        raise BadRequest(f"the body is not a readable image ({type(error).__name__}: {error})") from error
+
+
+def _check_pixels(width: int, height: int) -> None:
+    """Refuse what would take too much memory, before anything is decoded."""
+    if width * height > MAX_PIXELS:
+        raise BadRequest(
+            f"the image claims {width}x{height} pixels, more than {MAX_PIXELS}: send a smaller one"
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Make any Pillow mode RGB: transparency over white, 16-bit grey scaled instead of clipped."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float32)
+        image = Image.fromarray((values / 257.0).clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, rgba)
+    return image.convert("RGB")
+
+
+# ---------------------------------------------------------------------------------------------------------
+# From an image to windows, from windows to probabilities
+
+
+def windows(image: Image.Image, input_size: tuple[int, int], scales: list[float]) -> Array:
+    """Cut an image into the windows the network looks at.
+
+    At scale 1 the image's shorter side fills the window; scale 2 shows twice the detail, so more windows are
+    needed to cover the image. Neighbouring windows overlap by half at least. Scales that would enlarge the
+    image are left out (scale 1 never is): there is no detail to bring out.
+
+    Args:
+        image: an RGB image.
+        input_size: height and width the network takes, in pixels.
+        scales: 1 and more.
+
+    Returns:
+        Windows as uint8, shape (count, height, width, 3); the first ones are scale 1's.
+    """
+    height, width = input_size
+    cut: list[Array] = []
+    for scale in scales:
+        factor = scale * max(width / image.width, height / image.height)
+        if scale > 1 and factor > 1:
+            continue
+        size = (max(width, round(image.width * factor)), max(height, round(image.height * factor)))
+        resized = image
+        if size != image.size:
+            resized = image.resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC)
+        pixels = np.asarray(resized)
+        for top in _starts(size[1], height):
+            for left in _starts(size[0], width):
+                cut.append(pixels[top : top + height, left : left + width])  # noqa: PERF401 - read top to bottom
+    return np.stack(cut)
+
+
+def _starts(length: int, window: int) -> list[int]:
+    """Evenly spread positions of windows along one side, half a window apart at most, centred."""
+    spare = length - window
+    count = int(np.ceil(spare / (window / 2))) + 1
+    if count == 1:
+        return [spare // 2]
+    return [round(i * spare / (count - 1)) for i in range(count)]
+
+
+def logits(model: Model, pixels: Array) -> Array:
+    """Run the network on windows and on their mirror images, and average.
+
+    Args:
+        model: a loaded model.
+        pixels: windows as uint8, shape (count, height, width, 3).
+
+    Returns:
+        Calibrated logits, shape (count, outputs); more outputs than labels where other kinds were trained.
+    """
+    norm = model.manifest["normalisation"]
+    batch = (pixels.astype(np.float32) / 255 - np.float32(norm["mean"])) / np.float32(norm["std"])
+    batch = np.ascontiguousarray(np.concatenate([batch, batch[:, :, ::-1]]).transpose(0, 3, 1, 2))
+    name = model.session.get_inputs()[0].name
+    scores = np.asarray(model.session.run(None, {name: batch})[0], dtype=np.float64)
+    mirrored_mean: Array = scores.reshape(2, len(pixels), -1).mean(axis=0)
+    return mirrored_mean / float(model.manifest["temperature"])
+
+
+def pool(scores: Array, labels: int) -> Array:
+    """Turn the logits of an image's windows into one probability per label.
+
+    The first `labels` outputs are the labels, the others are kinds of things that are none of them. A
+    window's voice is the share it gives to the labels, so a window of sky has no say in which vehicle is
+    shown. What is left to 'none of them' goes to the labels in equal parts: even odds mean that a person
+    must look.
+
+    Args:
+        scores: logits of one image's windows, shape (windows, outputs).
+        labels: how many of the outputs are labels.
+
+    Returns:
+        Probabilities, shape (labels,), summing to 1.
+    """
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    known = shares[:, :labels]
+    voice = known.sum(axis=1)
+    certain = (known * voice[:, None]).sum(axis=0) / max(
+        voice.sum(), 1e-12
+    )  # voice-weighted mean of the shares
+    result: Array = certain + (1 - certain.sum()) / labels
+    result /= result.sum()
+    return result
+
+
+def probabilities(model: Model, image: Image.Image) -> Array:
+    """Classify one RGB image.
+
+    Args:
+        model: a loaded model.
+        image: an RGB image of any size.
+
+    Returns:
+        Probabilities in label order, shape (labels,), summing to 1.
+    """
+    height, width = model.manifest["input_size"]
+    pixels = windows(image, (height, width), list(model.manifest["views"]["scales"]))
+    return pool(logits(model, pixels), len(model.labels))
