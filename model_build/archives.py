@@ -24,6 +24,8 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from model_build.errors import ModelBuildError
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 DATA_VARIABLE: Final = "SCONES_DATA"
 CIFAR_100: Final = "cifar-100-python.tar.gz"
@@ -35,7 +37,7 @@ MEMBER_LIMIT: Final = 1 << 30  # the largest real member has 155 MB; more than t
 CHUNK: Final = 1 << 20
 
 
-class ArchiveError(ValueError):
+class ArchiveError(ModelBuildError):
     """An archive cannot be read or found; the message names the file, what is wrong and what to do."""
 
 
