@@ -1,0 +1,80 @@
+"""Timing two things in turns, so that what disturbs the machine disturbs both alike."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True)
+class Result:
+    """One benchmark: a thing measured, the thing it is compared with, and how often it took so much longer.
+
+    Attributes:
+        name: what was measured.
+        reference: what it was compared with, in the same run.
+        p50_ms, p90_ms: median and 90th percentile of the thing measured, in milliseconds.
+        reference_p50_ms: median of the reference, in milliseconds.
+        ratio: `p50_ms / reference_p50_ms`, the figure to compare between machines.
+        rounds: how often each was run.
+    """
+
+    name: str
+    reference: str
+    p50_ms: float
+    p90_ms: float
+    reference_p50_ms: float
+    ratio: float
+    rounds: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as plain JSON values."""
+        return asdict(self)
+
+
+class Case(NamedTuple):
+    """Something to time, and what to call it."""
+
+    name: str
+    run: Callable[[], object]
+
+
+def compare(measured: Case, reference: Case, *, rounds: int, tick: Callable[[], object]) -> Result:
+    """Runs both in turns, once for warming up and then `rounds` times, and calls `tick` after each round."""
+    measured.run()
+    reference.run()
+    times: list[float] = []
+    reference_times: list[float] = []
+    for _ in range(rounds):
+        times.append(_seconds(measured.run))
+        reference_times.append(_seconds(reference.run))
+        tick()
+    p50, reference_p50 = statistics.median(times), statistics.median(reference_times)
+    return Result(
+        name=measured.name,
+        reference=reference.name,
+        p50_ms=round(p50 * 1000, 3),
+        p90_ms=round(statistics.quantiles(times, n=10)[-1] * 1000, 3),
+        reference_p50_ms=round(reference_p50 * 1000, 3),
+        ratio=round(p50 / reference_p50, 2),
+        rounds=rounds,
+    )
+
+
+def in_fresh_process(code: str, folder: Path, environment: dict[str, str]) -> Callable[[], object]:
+    """A callable that runs a line of Python in a new interpreter, as a cold start does."""
+
+    def run() -> object:
+        return subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=True)
+
+    return run
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
