@@ -1,0 +1,68 @@
+"""ClassifyImage: asks the SageMaker endpoint which vehicle the serialized photo shows.
+
+Input:  {"s3_bucket", "s3_key", "version_id"?, "etag"?, "image_data": base64, "content_type": str, …}.
+Output: the same without image_data, with "inferences": one probability a class, in label order.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import os
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from endpoint import classify
+from errors import UnsupportedImage
+from settings import Settings
+
+logger = logging.getLogger(__name__)
+logger.setLevel(logging.INFO)
+
+SETTINGS = Settings.from_environment(os.environ)
+CONTENT_TYPES = frozenset({"image/png", "image/jpeg", "application/x-image"})
+# 2 × (2 s + 12 s) and the pause between stay below the function's timeout; the workflow repeats the rest.
+RUNTIME_CONFIG = Config(
+    connect_timeout=2, read_timeout=12, retries={"total_max_attempts": 2, "mode": "standard"}
+)
+RUNTIME = boto3.client("sagemaker-runtime", config=RUNTIME_CONFIG)
+
+
+def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Classify the image in the event.
+
+    Raises:
+        UnsupportedImage: image_data or content_type is not what SerializeImage makes.
+        EndpointContractViolation: the endpoint refused the image, or its answer is no list of probabilities.
+        EndpointUnavailable: the endpoint did not answer.
+    """
+    image = decode_image(event)
+    inferences = classify(
+        RUNTIME, SETTINGS.endpoint_name, image, event["content_type"], len(SETTINGS.class_labels)
+    )
+    logger.info(
+        "photo classified",
+        extra={"s3_key": event.get("s3_key"), "endpoint": SETTINGS.endpoint_name, "inferences": inferences},
+    )
+    return {**{name: event[name] for name in event if name != "image_data"}, "inferences": inferences}
+
+
+def decode_image(event: dict[str, Any]) -> bytes:
+    """Take the image's bytes out of the event.
+
+    Raises:
+        UnsupportedImage: there are none, or content_type is unknown; the message names the field.
+    """
+    try:
+        image = base64.b64decode(event.get("image_data") or "", validate=True)
+    except (binascii.Error, TypeError, ValueError) as exc:
+        raise UnsupportedImage(f"image_data is not base64: {exc}") from exc
+    if not image:
+        raise UnsupportedImage("image_data is empty: SerializeImage fills it")
+    if event.get("content_type") not in CONTENT_TYPES:
+        raise UnsupportedImage(
+            f"content_type is {event.get('content_type')!r:.80}, not one of {', '.join(sorted(CONTENT_TYPES))}"
+        )
+    return image

@@ -1,0 +1,81 @@
+"""Asking a SageMaker endpoint for class probabilities, and believing only an answer that can be one."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from errors import EndpointContractViolation, EndpointUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+SUM_TOLERANCE: Final = 1e-3
+_MAX_ANSWER_BYTES: Final = 64 * 1024
+# A model container's own 408 and 429 mean "later", the other 4xx mean "never like this".
+_CLIENT_ERRORS: Final = frozenset(range(400, 500)) - {408, 429}
+
+
+def classify(
+    client: SageMakerRuntimeClient, endpoint_name: str, image: bytes, content_type: str, classes: int
+) -> list[float]:
+    """Send one image to the endpoint.
+
+    Returns:
+        One probability for each class, in label order.
+
+    Raises:
+        EndpointContractViolation: the model refused the request, or its answer is not `classes` probabilities.
+        EndpointUnavailable: there is no answer now.
+    """
+    try:
+        response = client.invoke_endpoint(
+            EndpointName=endpoint_name, ContentType=content_type, Accept="application/json", Body=image
+        )
+        answer = response["Body"].read(_MAX_ANSWER_BYTES)
+    except ClientError as exc:
+        raise _from_client_error(endpoint_name, exc) from exc
+    except (BotoCoreError, HTTPClientError, OSError) as exc:
+        raise EndpointUnavailable(f"endpoint {endpoint_name} did not answer: {exc}") from exc
+    return probabilities(answer, classes)
+
+
+def probabilities(answer: bytes, classes: int) -> list[float]:
+    """Read an endpoint's answer: a flat JSON list of `classes` probabilities that sum to 1.
+
+    Raises:
+        EndpointContractViolation: it is anything else.
+    """
+    try:
+        values: Any = json.loads(answer)
+    except ValueError as exc:
+        raise EndpointContractViolation(f"the endpoint's answer is not JSON: {answer[:80]!r}") from exc
+    if not isinstance(values, list) or len(values) != classes:
+        raise EndpointContractViolation(
+            f"the endpoint's answer is not a list of {classes} probabilities: {answer[:80]!r}"
+        )
+    if not all(_is_probability(value) for value in values):
+        raise EndpointContractViolation(f"the endpoint's answer has what is no probability: {answer[:80]!r}")
+    if not math.isclose(math.fsum(values), 1, rel_tol=0, abs_tol=SUM_TOLERANCE):
+        raise EndpointContractViolation(
+            f"the endpoint's probabilities sum to {math.fsum(values):.6g}, not to 1: {answer[:80]!r}"
+        )
+    return [float(value) for value in values]
+
+
+def _is_probability(value: object) -> bool:
+    # bool is an int in Python; NaN and Infinity, which Python's JSON reader lets through, fail the comparison.
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _from_client_error(endpoint_name: str, error: ClientError) -> Exception:
+    response: dict[str, Any] = dict(error.response)
+    code = response.get("Error", {}).get("Code", "")
+    if code == "ModelError" and response.get("OriginalStatusCode") in _CLIENT_ERRORS:
+        return EndpointContractViolation(
+            f"the model behind endpoint {endpoint_name} refused the image with status "
+            f"{response['OriginalStatusCode']}: {str(response.get('OriginalMessage', ''))[:300]}"
+        )
+    return EndpointUnavailable(f"endpoint {endpoint_name} answered {code}: {str(error)[:500]}")

@@ -1,0 +1,120 @@
+"""Reading one object from S3, whole and only if it is the one that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    ParamValidationError,
+    ResponseStreamingError,
+)
+from errors import ObjectNotFound, ObjectTooLarge, StorageUnavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# GetObject's error codes that no repetition changes. AccessDenied is what S3 answers for a missing key to
+# a caller who may not list the bucket, and this function may not.
+_WHY_NOT_FOUND = {
+    "NoSuchKey": "it does not exist",
+    "NoSuchBucket": "its bucket does not exist",
+    "NoSuchVersion": "this version of it does not exist",
+    "404": "it does not exist",
+    "AccessDenied": "it does not exist, or this function may not read it",
+    "MethodNotAllowed": "this version of it is a delete marker",
+    "InvalidArgument": "its version id is not one",
+    "InvalidBucketName": "its bucket's name is not one",
+    "KeyTooLongError": "its key is too long to be one",
+    "InvalidObjectState": "it is archived: restore it first",
+    "PreconditionFailed": "it was changed since (its etag is another now)",
+    "412": "it was changed since (its etag is another now)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectReference:
+    """Which object, and which state of it: `version_id` and `etag` narrow it down where they are known."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    etag: str | None = None
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> ObjectReference:
+        """Take `s3_bucket`, `s3_key` and the optional `version_id`, `etag` of the workflow's input.
+
+        Raises:
+            ObjectNotFound: bucket or key is missing, or one of the four is not text.
+        """
+        for name in ("s3_bucket", "s3_key"):
+            if not event.get(name):
+                raise ObjectNotFound(f"the input has no {name}: give the object's s3_bucket and s3_key")
+        for name in ("s3_bucket", "s3_key", "version_id", "etag"):
+            if not isinstance(event.get(name) or "", str):
+                raise ObjectNotFound(f"the input's {name} is not text: {event[name]!r:.80}")
+        return cls(
+            event["s3_bucket"], event["s3_key"], event.get("version_id") or None, event.get("etag") or None
+        )
+
+    def __str__(self) -> str:
+        """Give the object's URI, with its version where one is known."""
+        version = f" (version {self.version_id})" if self.version_id else ""
+        return f"s3://{self.bucket}/{self.key}{version}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object's bytes, and the version id (None in a bucket without versions) and etag they belong to."""
+
+    body: bytes
+    version_id: str | None
+    etag: str | None
+
+
+def read_object(client: S3Client, reference: ObjectReference, max_bytes: int) -> StoredObject:
+    """Read an object that has at most `max_bytes`.
+
+    Raises:
+        ObjectNotFound: it, or the version or etag asked for, is not there or not readable.
+        ObjectTooLarge: it has more bytes; the body was not read.
+        StorageUnavailable: S3 did not answer, refused for now, or broke off.
+    """
+    request: dict[str, Any] = {"Bucket": reference.bucket, "Key": reference.key}
+    if reference.version_id:
+        request["VersionId"] = reference.version_id
+    if reference.etag:
+        # EventBridge gives the etag bare, GetObject's own answer has it in quotes.
+        request["IfMatch"] = '"' + reference.etag.strip('"') + '"'
+    try:
+        response = client.get_object(**request)
+    except ParamValidationError as exc:
+        raise ObjectNotFound(f"{reference}: not a possible name of an object: {exc}") from exc
+    except ClientError as exc:
+        raise _from_client_error(reference, exc) from exc
+    except (BotoCoreError, HTTPClientError) as exc:
+        raise StorageUnavailable(f"{reference}: S3 cannot be reached: {exc}") from exc
+
+    with response["Body"] as body:
+        if response["ContentLength"] > max_bytes:
+            raise ObjectTooLarge(
+                f"{reference} has {response['ContentLength']:,} bytes, {max_bytes:,} is the most"
+            )
+        try:
+            content = body.read()
+        except (BotoCoreError, HTTPClientError, IncompleteReadError, ResponseStreamingError, OSError) as exc:
+            raise StorageUnavailable(f"{reference}: S3 broke off: {exc}") from exc
+    etag = response.get("ETag", "").strip('"')
+    return StoredObject(content, response.get("VersionId") or reference.version_id, etag or reference.etag)
+
+
+def _from_client_error(reference: ObjectReference, error: ClientError) -> Exception:
+    code = error.response.get("Error", {}).get("Code", "")
+    if why := _WHY_NOT_FOUND.get(code):
+        return ObjectNotFound(f"{reference} cannot be read: {why}")
+    return StorageUnavailable(f"{reference}: S3 answered {code}: {error}")
