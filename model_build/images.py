@@ -71,11 +71,11 @@ SERVING_IMAGES = {
         tag="pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker",
         environment=_COMMON
         | {
-            "SAGEMAKER_PROGRAM": "inference.py",
+            "SAGEMAKER_PROGRAM": "torchserve_program.py",
             "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
             "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
         },
-        archive_members=("code/inference.py",),
+        archive_members=("code/inference.py", "code/torchserve_program.py"),
     ),
 }
 DEFAULT_SERVING_IMAGE = "ray"

@@ -1,0 +1,62 @@
+"""Puts `inference.py` behind Ray Serve: the four handlers, and HTTP status codes for what goes wrong.
+
+SageMaker's Ray Serve image looks for this file at the root of `model.tar.gz`; contract:
+https://aws.github.io/deep-learning-containers/ray/deployment/sagemaker/. Its adapter passes status codes on,
+so that a caller can tell a bad image (4xx) from a broken model (5xx).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import logging
+import sys
+from pathlib import Path
+
+from ray import serve  # type: ignore[import-not-found]  # comes with the image
+from starlette.requests import Request  # type: ignore[import-not-found]  # noqa: TC002 - Ray reads the annotation
+from starlette.responses import Response  # type: ignore[import-not-found]
+
+MODEL_DIR = Path(__file__).resolve().parent
+
+
+class Classifier:
+    """One loaded model; a request takes a thread, so that health checks are answered under load."""
+
+    def __init__(self) -> None:
+        """Loads the model; a broken one fails here, before it gets any traffic."""
+        # Imported here and not above: Ray sends this class to another process, which must find the module.
+        sys.path.insert(0, str(MODEL_DIR / "code"))
+        self.inference = importlib.import_module("inference")
+        self.model = self.inference.model_fn(str(MODEL_DIR))
+        # A model of somebody else's code need not know the class.
+        self.bad_request: type[Exception] | tuple[()] = getattr(self.inference, "BadRequest", ())
+        self.log = logging.getLogger("ray.serve")
+
+    async def __call__(self, request: Request) -> Response:
+        """Answers one invocation."""
+        body = await request.body()
+        content_type = request.headers.get("content-type", "application/x-image")
+        accept = request.headers.get("accept", "application/json")
+        return await asyncio.to_thread(self.answer, body, content_type, accept)
+
+    def answer(self, body: bytes, content_type: str, accept: str) -> Response:
+        """Runs the handlers on one request."""
+        try:
+            data = self.inference.input_fn(body, content_type)
+            prediction = self.inference.predict_fn(data, self.model)
+            return Response(self.inference.output_fn(prediction, accept), media_type="application/json")
+        except self.bad_request as error:
+            return _error(str(error), getattr(error, "status_code", 400))
+        except Exception as error:
+            # The log gets the traceback, but never the body: photos are personal data.
+            self.log.exception("inference failed")
+            return _error(f"{type(error).__name__}: {error}", 500)
+
+
+def _error(message: str, status_code: int) -> Response:
+    return Response(json.dumps({"error": message}), status_code=status_code, media_type="application/json")
+
+
+app = serve.deployment(Classifier).bind()

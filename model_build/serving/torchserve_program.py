@@ -1,0 +1,36 @@
+"""Puts `inference.py` behind TorchServe, whose toolkit answers 500 to every exception but its own.
+
+The deployment names this file as the container's program (`SAGEMAKER_PROGRAM`).
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import inference  # type: ignore[import-not-found]  # lies beside this file in the archive
+from inference import model_fn, output_fn, predict_fn
+from sagemaker_inference.errors import BaseInferenceToolkitError  # type: ignore[import-not-found]
+
+__all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
+
+# A model of somebody else's code need not know the class.
+_BAD_REQUEST: type[Exception] | tuple[()] = getattr(inference, "BadRequest", ())
+
+
+def input_fn(body: bytes, content_type: str | None = None, context: object | None = None) -> Any:  # noqa: ARG001
+    """Decodes an image, and lets the caller's mistakes reach the caller under their own status code.
+
+    Args:
+        body: the encoded image.
+        content_type: the request's Content-Type.
+        context: what newer containers pass; unused.
+
+    Raises:
+        BaseInferenceToolkitError: the toolkit's error with the status code to answer with.
+    """
+    try:
+        return inference.input_fn(body, content_type)
+    except _BAD_REQUEST as error:
+        status = HTTPStatus(getattr(error, "status_code", HTTPStatus.BAD_REQUEST))
+        raise BaseInferenceToolkitError(int(status), str(error), status.phrase) from error
