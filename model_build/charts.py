@@ -58,7 +58,9 @@ class Axis:
         return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
 
 
-def line_chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> Image.Image:
+def line_chart(
+    title: str, x: Axis, y: Axis, series: Sequence[Series], legend: Point = (0.98, 0.12)
+) -> Image.Image:
     """Lines over common axes.
 
     Args:
@@ -66,6 +68,8 @@ def line_chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> Image.
         x: the horizontal axis.
         y: the vertical axis.
         series: the lines, in the order of the legend.
+        legend: where its lines stand, as shares of the axes; right-aligned in the right half, left-aligned
+            in the left.
 
     Returns:
         An RGB image, 560 by 400 pixels.
@@ -82,7 +86,7 @@ def line_chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> Image.
         for px, py in places if one.dots or len(places) == 1 else ():
             radius = 3.5 * FINE
             draw.ellipse((px - radius, py - radius, px + radius, py + radius), fill=colour)
-    _legend(draw, [one.name for one in series])
+    _legend(draw, [one.name for one in series], legend)
     return image.resize((WIDTH // FINE, HEIGHT // FINE), Image.Resampling.BOX)
 
 
@@ -182,11 +186,14 @@ def _grid(draw: ImageDraw.ImageDraw, x: Axis, y: Axis) -> None:
     _text(draw, (8 * FINE, TOP - 14 * FINE), y.name, anchor="lm")
 
 
-def _legend(draw: ImageDraw.ImageDraw, names: Sequence[str]) -> None:
+def _legend(draw: ImageDraw.ImageDraw, names: Sequence[str], at: Point) -> None:
+    whole = Axis("", 0, 1)
+    x, y = _place(whole, whole, at)
     for number, name in enumerate(names):
         if name:
-            place = (WIDTH - RIGHT - 10 * FINE, HEIGHT - BOTTOM - (len(names) - number) * 20 * FINE)
-            _text(draw, place, name, anchor="rm", colour=COLOURS[number % len(COLOURS)])
+            place = (x, y + (number - (len(names) - 1) / 2) * 20 * FINE)
+            colour = COLOURS[number % len(COLOURS)]
+            _text(draw, place, name, anchor="rm" if at[0] > 1 / 2 else "lm", colour=colour)
 
 
 def _text(  # noqa: PLR0913 - what a text needs

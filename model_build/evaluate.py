@@ -265,6 +265,6 @@ def _target_line(target: dict[str, Any]) -> str:
     if choice is None:
         return f"for {target['wanted']} right of the accepted: no threshold gives that"
     return (
-        f"for {target['wanted']} right of the accepted: threshold {choice['threshold']:.4f} "
+        f"for {target['wanted']} right of the accepted: threshold {choice['threshold']} "
         f"accepts {choice['coverage']:.3f}, {choice['selective_accuracy']:.3f} right"
     )

@@ -1,0 +1,155 @@
+"""A model and archives small enough to make in a test: classes are colours, told apart by the mean colour.
+
+The network is written as ONNX by hand (https://onnx.ai/onnx/repo-docs/IR.html), because neither PyTorch nor
+the onnx package belongs to the environment of the usual tests.
+"""
+
+import io
+import json
+import pickle
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+COLOURS = {
+    "red": (220, 30, 30),
+    "green": (30, 200, 30),
+    "blue": (30, 30, 220),
+    "yellow": (220, 220, 30),
+    "white": (235, 235, 235),
+    "black": (20, 20, 20),
+}
+SHARPNESS = 40.0  # how fast the probability falls with the distance between colours
+
+
+def write_model(folder: Path, labels: Sequence[str], others: Sequence[str] = ()) -> Path:
+    """A model folder whose network gives the nearest of the colours `labels + others`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    centres = np.array([COLOURS[name] for name in (*labels, *others)], dtype=np.float32) / 255
+    # The nearest centre c of x maximises 2 c.x - c.c, which is linear in x.
+    weights = (SHARPNESS * 2 * centres.T).astype("<f4")
+    bias = (-SHARPNESS * (centres**2).sum(axis=1)).astype("<f4")
+    (folder / "model.onnx").write_bytes(_onnx(weights, bias))
+    manifest = {
+        "format": 1,
+        "labels": list(labels),
+        "outputs": [*labels, *others],
+        "input_size": [32, 32],
+        "normalisation": {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]},
+        "temperature": 1.0,
+        "views": {"scales": [1.0]},
+        "default_threshold": 0.8,
+        "metrics": {},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def picture(colour: str, seed: int = 0, side: int = 32) -> npt.NDArray[np.uint8]:
+    """A noisy square of one colour, uint8 [side, side, 3]."""
+    noise = np.random.default_rng(seed).normal(0, 10, (side, side, 3))
+    return (np.array(COLOURS[colour]) + noise).clip(0, 255).astype(np.uint8)
+
+
+def write_photo(path: Path, colour: str) -> Path:
+    """An image file of one colour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture(colour, side=64)).save(path)
+    return path
+
+
+def cifar100_files(classes: Sequence[str], train: int, test: int) -> dict[str, object]:
+    """The contents of an archive in CIFAR-100's layout, by member name."""
+    splits = {"train": (train, 0), "test": (test, 1000)}
+    files: dict[str, object] = {
+        f"cifar-100-python/{split}": {
+            b"data": _rows(classes, count, seed),
+            b"fine_labels": [label for label in range(len(classes)) for _ in range(count)],
+            b"filenames": [f"{name}_s_{i:06d}.png".encode() for name in classes for i in range(count)],
+        }
+        for split, (count, seed) in splits.items()
+    }
+    files["cifar-100-python/meta"] = {b"fine_label_names": [name.encode() for name in classes]}
+    return files
+
+
+def cifar10_files(classes: Sequence[str], train: int, test: int, suffix: str = "jpg") -> dict[str, object]:
+    """The contents of an archive in CIFAR-10's layout, with two training batches."""
+    batches = {"data_batch_1": (train, 0), "data_batch_2": (train, 500), "test_batch": (test, 1000)}
+    files: dict[str, object] = {
+        f"cifar-10-batches-py/{batch}": {
+            b"data": _rows(classes, count, seed),
+            b"labels": [label for label in range(len(classes)) for _ in range(count)],
+            b"filenames": [f"{name}_{i}.{suffix}".encode() for name in classes for i in range(count)],
+        }
+        for batch, (count, seed) in batches.items()
+    }
+    files["cifar-10-batches-py/batches.meta"] = {b"label_names": [name.encode() for name in classes]}
+    return files
+
+
+def write_archive(path: Path, files: dict[str, object], protocol: int = 2) -> Path:
+    """Pack contents as a tar.gz; bytes go in as they are, everything else as a pickle."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            body = content if isinstance(content, bytes) else pickle.dumps(content, protocol=protocol)
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            tar.addfile(info, io.BytesIO(body))
+    return path
+
+
+def _rows(classes: Sequence[str], count: int, seed: int) -> npt.NDArray[np.uint8]:
+    """Images as CIFAR stores them: one row each, the red plane first."""
+    images = [picture(name, seed + i) for name in classes for i in range(count)]
+    return np.array([image.transpose(2, 0, 1).ravel() for image in images], dtype=np.uint8).reshape(-1, 3072)
+
+
+# ------------------------------------------------------------------ ONNX by hand: protobuf's wire format
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _field(number: int, value: int | str | bytes) -> bytes:
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    body = value.encode() if isinstance(value, str) else value
+    return _varint(number << 3 | 2) + _varint(len(body)) + body
+
+
+def _tensor(name: str, values: npt.NDArray[np.float32]) -> bytes:
+    dims = b"".join(_field(1, size) for size in values.shape)
+    return dims + _field(2, 1) + _field(8, name) + _field(9, values.tobytes())
+
+
+def _value_info(name: str, shape: Sequence[int | str]) -> bytes:
+    dims = b"".join(_field(1, _field(1 if isinstance(size, int) else 2, size)) for size in shape)
+    return _field(1, name) + _field(2, _field(1, _field(1, 1) + _field(2, dims)))
+
+
+def _node(kind: str, inputs: Sequence[str], output: str) -> bytes:
+    return b"".join(_field(1, name) for name in inputs) + _field(2, output) + _field(4, kind)
+
+
+def _onnx(weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> bytes:
+    graph = (
+        _field(1, _node("GlobalAveragePool", ["images"], "pooled"))
+        + _field(1, _node("Flatten", ["pooled"], "colour"))
+        + _field(1, _node("Gemm", ["colour", "weights", "bias"], "logits"))
+        + _field(2, "nearest_colour")
+        + _field(5, _tensor("weights", weights))
+        + _field(5, _tensor("bias", bias))
+        + _field(11, _value_info("images", ["count", 3, 32, 32]))
+        + _field(12, _value_info("logits", ["count", len(bias)]))
+    )
+    return _field(1, 8) + _field(8, _field(1, "") + _field(2, 13)) + _field(7, graph)
