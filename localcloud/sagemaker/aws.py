@@ -1,0 +1,20 @@
+"""boto3 clients of the stand-in, made once: clients are safe to share between threads, sessions are not."""
+
+import threading
+from functools import cache
+from typing import Any
+
+import boto3
+
+_lock = threading.Lock()
+
+
+@cache
+def _make(service: str) -> Any:
+    return boto3.session.Session().client(service)  # type: ignore[call-overload]  # the name is no literal
+
+
+def client(service: str) -> Any:
+    """The shared client of a service, at the address that the AWS_ENDPOINT_URL* variables name."""
+    with _lock:
+        return _make(service)

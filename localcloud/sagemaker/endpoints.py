@@ -1,0 +1,266 @@
+"""Endpoints: which version serves, which one is coming up, and what happens when it does not.
+
+An update starts the new version beside the old one, which serves until the new one passes its health check;
+if it never does, the old one goes on serving. That is SageMaker's blue/green deployment with all traffic at
+once, see https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green-all-at-once.html.
+"""
+
+import contextlib
+import logging
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from localcloud.sagemaker.capture import Capture
+from localcloud.sagemaker.container import Container, LogShipper, StartError
+from localcloud.sagemaker.errors import invalid
+from localcloud.sagemaker.resources import Resource
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Config(Resource):
+    """An endpoint configuration, with the model that it names as it was when the configuration was made."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        """Its one production variant."""
+        variant: dict[str, Any] = self.request["ProductionVariants"][0]
+        return variant
+
+    @property
+    def serverless(self) -> bool:
+        """Whether the variant runs on demand instead of on an instance."""
+        return "ServerlessConfig" in self.variant
+
+    @property
+    def capture(self) -> dict[str, Any] | None:
+        """The data capture settings, if it captures."""
+        settings: dict[str, Any] | None = self.request.get("DataCaptureConfig")
+        return settings if settings and settings.get("EnableCapture", True) else None
+
+
+@dataclass
+class Version:
+    """A configuration that serves: its process, where its log goes, what it captures."""
+
+    config: Config
+    container: Container
+    logs: LogShipper
+    capture: Capture | None = None
+
+    def retire(self) -> None:
+        """Let the requests in flight finish, then stop everything."""
+        self.container.drain()
+        if self.capture:
+            self.capture.close()
+        self.logs.ship()
+
+
+class Endpoint(Resource):
+    """One endpoint.
+
+    Args:
+        name: Its name.
+        arn: Its ARN.
+        request: The CreateEndpoint request.
+        config: The configuration to start with.
+        folder: Where versions are unpacked and their logs kept.
+    """
+
+    def __init__(self, name: str, arn: str, request: dict[str, Any], config: Config, folder: Path) -> None:
+        super().__init__(name, arn, request)
+        self.status = "Creating"
+        self.failure_reason = ""
+        self.modified = self.created
+        self.config = config
+        self._folder = folder
+        self._version: Version | None = None
+        self._lock = threading.Lock()
+        self._in_background(self._create)
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[Version | None]:
+        """The version that answers now, kept alive until the caller has its answer; None when none does."""
+        with self._lock:
+            version = self._version
+            lease = version.container.lease() if version else contextlib.nullcontext()
+            lease.__enter__()
+        try:
+            yield version
+        finally:
+            lease.__exit__(None, None, None)
+
+    def update(self, config: Config) -> None:
+        """Move to another configuration.
+
+        Raises:
+            ApiError: The endpoint is changing already, has failed, or can't become what the config asks.
+        """
+        with self._lock:
+            self._refuse_while_changing()
+            if self.status != "InService":
+                raise invalid(
+                    f'Cannot update endpoint "{self.arn}" in status {self.status}: DeleteEndpoint is the '
+                    "only operation that can be performed on a failed endpoint."
+                )
+            if config.serverless and not self.config.serverless:
+                raise invalid(
+                    f'Cannot update endpoint "{self.arn}": an endpoint on instances cannot be updated to a '
+                    "serverless endpoint configuration."
+                )
+            self._change_to("Updating")
+        self._in_background(self._update, config)
+
+    def delete(self) -> threading.Thread:
+        """Stop serving; the thread returned ends when the endpoint is gone.
+
+        Raises:
+            ApiError: The endpoint is being created or updated.
+        """
+        with self._lock:
+            self._refuse_while_changing()
+            self._change_to("Deleting")
+        return self._in_background(self._retire)
+
+    def close(self) -> None:
+        """Stop at once, whatever the status: the whole stand-in is going."""
+        with self._lock:
+            version, self._version = self._version, None
+        if version:
+            version.container.stop()
+            if version.capture:
+                version.capture.close()
+
+    def describe(self) -> dict[str, Any]:
+        """The answer of DescribeEndpoint."""
+        with self._lock:
+            answer: dict[str, Any] = {
+                "EndpointName": self.name,
+                "EndpointArn": self.arn,
+                "EndpointConfigName": self.config.name,
+                "EndpointStatus": self.status,
+                "CreationTime": self.created,
+                "LastModifiedTime": self.modified,
+            }
+            if self.failure_reason:
+                answer["FailureReason"] = self.failure_reason
+            if self._version:
+                answer["ProductionVariants"] = [_variant_summary(self.config)]
+                answer |= _capture_summary(self.config)
+            return answer
+
+    def _create(self) -> None:
+        try:
+            version = self._start(self.config)
+        except StartError as error:
+            with self._lock:
+                self.failure_reason = str(error)
+                self._change_to("Failed")
+            return
+        with self._lock:
+            self._version = version
+            self._change_to("InService")
+
+    def _update(self, config: Config) -> None:
+        try:
+            version = self._start(config)
+        except StartError as error:
+            with self._lock:
+                self.failure_reason = str(error)
+                self._change_to("RollingBack")
+            with self._lock:
+                self._change_to("InService")
+            return
+        with self._lock:
+            old, self._version = self._version, version
+            self.config, self.failure_reason = config, ""
+            self._change_to("InService")
+        if old:
+            old.retire()
+
+    def _retire(self) -> None:
+        with self._lock:
+            version, self._version = self._version, None
+        if version:
+            version.retire()
+
+    def _start(self, config: Config) -> Version:
+        number = uuid.uuid4().hex[:8]
+        label = f"{re.sub('[^A-Za-z0-9-]', '-', self.name)}-{number}"
+        container = Container(
+            model_url=config.model["ModelDataUrl"],
+            environment=config.model.get("Environment", {}),
+            variant=config.variant["VariantName"],
+            folder=self._folder / "versions" / label,
+            log_file=self._folder / "logs" / f"endpoint-{label}.log",
+            startup_timeout_s=config.variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
+        )
+        logs = LogShipper(self.name, f"{config.variant['VariantName']}/i-{number}", container.log_file)
+        try:
+            container.start()
+        except StartError:
+            raise
+        except Exception as error:
+            _log.exception("endpoint %s", self.name)
+            raise StartError("Unable to provision requested ML compute capacity.") from error
+        finally:
+            logs.ship()
+        capture = (
+            Capture(config.capture, self.name, config.variant["VariantName"]) if config.capture else None
+        )
+        return Version(config, container, logs, capture)
+
+    def _refuse_while_changing(self) -> None:
+        if self.status in {"Creating", "Updating", "RollingBack", "Deleting"}:
+            raise invalid(f'Cannot update in-progress endpoint "{self.arn}".')
+
+    def _change_to(self, status: str) -> None:
+        self.status = status
+        self.modified = time.time()
+        _log.info("endpoint %s: %s %s", self.name, status, self.failure_reason)
+
+    @staticmethod
+    def _in_background(work: Any, *arguments: Any) -> threading.Thread:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        thread.start()
+        return thread
+
+
+def _variant_summary(config: Config) -> dict[str, Any]:
+    variant = config.variant
+    weight = variant.get("InitialVariantWeight", 1.0)
+    summary = {
+        "VariantName": variant["VariantName"],
+        "DeployedImages": [{"SpecifiedImage": config.model["Image"], "ResolvedImage": config.model["Image"]}],
+        "CurrentWeight": weight,
+        "DesiredWeight": weight,
+    }
+    if config.serverless:
+        return summary | {"CurrentServerlessConfig": variant["ServerlessConfig"]}
+    count = variant["InitialInstanceCount"]
+    return summary | {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+
+
+def _capture_summary(config: Config) -> dict[str, Any]:
+    settings = config.request.get("DataCaptureConfig")
+    if not settings:
+        return {}
+    enabled = config.capture is not None
+    return {
+        "DataCaptureConfig": {
+            "EnableCapture": enabled,
+            "CaptureStatus": "Started" if enabled else "Stopped",
+            "CurrentSamplingPercentage": settings["InitialSamplingPercentage"],
+            "DestinationS3Uri": settings["DestinationS3Uri"],
+            "KmsKeyId": settings.get("KmsKeyId", ""),
+        }
+    }
