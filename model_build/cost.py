@@ -45,21 +45,23 @@ class Usage:
         events: events on EventBridge: the upload's, and the outcome's.
         review_share: share of the photos that a person must look at; each is three queue requests.
         log_kb: what the functions and the workflow log.
+        traced_share: share of the photos that X-Ray traces.
         peak_factor: how many times the month's average the busiest minutes bring.
         invocations_per_instance: requests a minute that one instance is meant to answer.
     """
 
     photo_mb: float = 3.0
     kept_months: float = 1.0
-    transitions: int = 8
+    transitions: int = 12
     workflow_seconds: float = 1.5
-    lambda_gb_seconds: float = 0.35
+    lambda_gb_seconds: float = 0.45
     lambda_requests: int = 3
     inference_seconds: float = 0.1
     endpoint_kb: float = 40.0
     events: int = 2
     review_share: float = 0.15
     log_kb: float = 4.0
+    traced_share: float = 0.05
     peak_factor: float = 4.0
     invocations_per_instance: int = 1000
 
@@ -74,7 +76,8 @@ class Cost:
         workflow: `STANDARD` or `EXPRESS`.
         endpoint_usd: SageMaker.
         workflow_usd: Step Functions.
-        rest_usd: Lambda, EventBridge, DynamoDB, SQS, S3 and logs.
+        photos_usd: S3, for taking in, reading and keeping the photos.
+        rest_usd: Lambda, EventBridge, DynamoDB, SQS, logs and traces.
     """
 
     photos: int
@@ -82,12 +85,13 @@ class Cost:
     workflow: str
     endpoint_usd: float
     workflow_usd: float
+    photos_usd: float
     rest_usd: float
 
     @property
     def total_usd(self) -> float:
         """All of it."""
-        return self.endpoint_usd + self.workflow_usd + self.rest_usd
+        return self.endpoint_usd + self.workflow_usd + self.photos_usd + self.rest_usd
 
 
 def prices() -> dict[str, Any]:
@@ -156,6 +160,7 @@ def month(
         workflow="EXPRESS" if express else "STANDARD",
         endpoint_usd=endpoint_usd,
         workflow_usd=photos * _workflow(table, usage, express=express),
+        photos_usd=photos * _storage(table, usage),
         rest_usd=photos * _rest(table, usage),
     )
 
@@ -175,18 +180,20 @@ def _workflow(table: dict[str, Any], usage: Usage, *, express: bool) -> float:
     return float(usage.transitions * table["step_functions_standard_transition"])
 
 
+def _storage(table: dict[str, Any], usage: Usage) -> float:
+    kept = usage.photo_mb / MB_A_GB * usage.kept_months
+    return float(table["s3_put"] + table["s3_get"] + kept * table["s3_gb_month"])
+
+
 def _rest(table: dict[str, Any], usage: Usage) -> float:
-    photo_gb = usage.photo_mb / MB_A_GB
     return float(
         usage.lambda_requests * table["lambda_request"]
         + usage.lambda_gb_seconds * table["lambda_gb_second"]
         + usage.events * table["eventbridge_event"]
         + table["dynamodb_write"]
         + usage.review_share * 3 * table["sqs_request"]
-        + table["s3_put"]
-        + table["s3_get"]
-        + photo_gb * usage.kept_months * table["s3_gb_month"]
         + usage.log_kb / KB_A_GB * table["logs_gb"]
+        + usage.traced_share * table["xray_trace"]
     )
 
 
@@ -239,15 +246,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _table(costs: list[Cost]) -> str:
     """The costs as a Markdown table, which is readable on a terminal too."""
-    rows = [
-        ("photos", "endpoint", "workflow", "endpoint $", "workflow $", "rest $", "total $", "$ per 1,000")
-    ]
+    head = ("photos", "endpoint", "workflow", "endpoint $", "workflow $", "storage $", "rest $", "total $")
+    rows: list[tuple[str, ...]] = [(*head, "$ per 1,000")]
     rows += [
         (
             f"{cost.photos:,}",
             cost.endpoint,
             cost.workflow.capitalize(),
-            *(f"{usd:,.2f}" for usd in (cost.endpoint_usd, cost.workflow_usd, cost.rest_usd, cost.total_usd)),
+            *(f"{usd:,.2f}" for usd in (cost.endpoint_usd, cost.workflow_usd, cost.photos_usd)),
+            *(f"{usd:,.2f}" for usd in (cost.rest_usd, cost.total_usd)),
             f"{cost.total_usd / cost.photos * 1000:,.2f}" if cost.photos else "-",
         )
         for cost in costs
