@@ -403,8 +403,12 @@ SAMPLES = (
     "truncated.jpg",
     "empty.jpg",
     "huge_dimensions.png",
+    "too_large.jpg",
 )
-"""The files of `write_samples`: four vehicles, two that are neither, four that no image reader can read."""
+"""The files of `write_samples`: four vehicles, two that are neither, five that are no usable photo."""
+
+TOO_MANY_BYTES = 25 * 1024 * 1024 + 1
+"""One more than template.yaml's MaxObjectBytes lets through."""
 
 
 def write_samples(folder: Path) -> list[Path]:
@@ -429,4 +433,7 @@ def write_samples(folder: Path) -> list[Path]:
     (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 3])
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "huge_dimensions.png").write_bytes(_claims_huge())
+    with (folder / "too_large.jpg").open("wb") as file:
+        file.write(whole)
+        file.truncate(TOO_MANY_BYTES)  # the rest reads as zeros and takes no room on the disk
     return [folder / name for name in SAMPLES]

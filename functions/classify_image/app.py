@@ -10,7 +10,7 @@ import base64
 import binascii
 import logging
 import os
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 import boto3
 from botocore.config import Config
@@ -23,14 +23,25 @@ logger.setLevel(logging.INFO)
 
 SETTINGS = Settings.from_environment(os.environ)
 CONTENT_TYPES = frozenset({"image/png", "image/jpeg", "application/x-image"})
-# 2 × (2 s + 12 s) and the pause between stay below the function's timeout; the workflow repeats the rest.
+# 2 x (2 s + 12 s) and the pause between stay below the function's timeout; the workflow repeats the rest.
 RUNTIME_CONFIG = Config(
     connect_timeout=2, read_timeout=12, retries={"total_max_attempts": 2, "mode": "standard"}
 )
 RUNTIME = boto3.client("sagemaker-runtime", config=RUNTIME_CONFIG)
 
 
-def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+class ClassifiedPhoto(TypedDict):
+    """What the workflow carries on to FilterInference: the photo's name, not its bytes."""
+
+    s3_bucket: str
+    s3_key: str
+    version_id: NotRequired[str]
+    etag: NotRequired[str]
+    content_type: str
+    inferences: list[float]
+
+
+def lambda_handler(event: dict[str, Any], _context: object) -> ClassifiedPhoto:
     """Classify the image in the event.
 
     Raises:
@@ -46,7 +57,8 @@ def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         "photo classified",
         extra={"s3_key": event.get("s3_key"), "endpoint": SETTINGS.endpoint_name, "inferences": inferences},
     )
-    return {**{name: event[name] for name in event if name != "image_data"}, "inferences": inferences}
+    answer = {name: event[name] for name in ClassifiedPhoto.__annotations__ if name in event}
+    return cast("ClassifiedPhoto", {**answer, "inferences": inferences})
 
 
 def decode_image(event: dict[str, Any]) -> bytes:
@@ -63,6 +75,6 @@ def decode_image(event: dict[str, Any]) -> bytes:
         raise UnsupportedImage("image_data is empty: SerializeImage fills it")
     if event.get("content_type") not in CONTENT_TYPES:
         raise UnsupportedImage(
-            f"content_type is {event.get('content_type')!r:.80}, not one of {', '.join(sorted(CONTENT_TYPES))}"
+            f"content_type is {event.get('content_type')!r:.80}, none of {', '.join(sorted(CONTENT_TYPES))}"
         )
     return image

@@ -27,7 +27,7 @@ def classify(
         One probability for each class, in label order.
 
     Raises:
-        EndpointContractViolation: the model refused the request, or its answer is not `classes` probabilities.
+        EndpointContractViolation: the model refused the request, or its answer is no list of probabilities.
         EndpointUnavailable: there is no answer now.
     """
     try:
@@ -66,7 +66,7 @@ def probabilities(answer: bytes, classes: int) -> list[float]:
 
 
 def _is_probability(value: object) -> bool:
-    # bool is an int in Python; NaN and Infinity, which Python's JSON reader lets through, fail the comparison.
+    # bool is an int in Python; NaN and Infinity, which Python's JSON reader lets pass, fail the comparison.
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 

@@ -1,6 +1,6 @@
 """The errors that the workflow knows ClassifyImage by: a class name here is an `ErrorEquals` there.
 
-They do not end in `Error` because they are names of a public contract, as `EndpointUnavailable` is there.
+They do not end in `Error` because they are names of a public contract.
 """
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from errors import EndpointContractViolation, ThresholdConfidenceNotMet
 from settings import Settings
@@ -19,7 +19,20 @@ logger.setLevel(logging.INFO)
 SETTINGS = Settings.from_environment(os.environ)
 
 
-def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+class FilteredPhoto(TypedDict):
+    """The workflow's result for an accepted photo."""
+
+    s3_bucket: str
+    s3_key: str
+    version_id: NotRequired[str]
+    etag: NotRequired[str]
+    content_type: str
+    inferences: list[float]
+    label: str
+    confidence: float
+
+
+def lambda_handler(event: dict[str, Any], _context: object) -> FilteredPhoto:
     """Add label and confidence to the event, if the confidence reaches the threshold.
 
     Raises:
@@ -40,7 +53,8 @@ def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     )
     if not accepted:
         raise ThresholdConfidenceNotMet(label, confidence, SETTINGS.confidence_threshold)
-    return {**event, "label": label, "confidence": confidence}
+    answer = {name: event[name] for name in FilteredPhoto.__annotations__ if name in event}
+    return cast("FilteredPhoto", {**answer, "label": label, "confidence": confidence})
 
 
 def most_probable(inferences: object, labels: tuple[str, ...]) -> tuple[str, float]:

@@ -26,10 +26,8 @@ logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)
 
 SETTINGS = Settings.from_environment(os.environ)
-# 3 × (2 s + 5 s) and the pauses between stay below the function's timeout.
-S3_CONFIG = Config(
-    connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"}
-)
+# 3 x (2 s + 5 s) and the pauses between stay below the function's timeout.
+S3_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
 S3 = boto3.client("s3", config=S3_CONFIG)
 
 
@@ -57,9 +55,7 @@ def lambda_handler(event: dict[str, Any], _context: object) -> SerializedPhoto:
     """
     reference = ObjectReference.from_event(event)
     stored = read_object(S3, reference, SETTINGS.max_object_bytes)
-    image = imaging.shrink(
-        stored.body, longest_side=SETTINGS.longest_side, max_pixels=SETTINGS.max_pixels
-    )
+    image = imaging.shrink(stored.body, longest_side=SETTINGS.longest_side, max_pixels=SETTINGS.max_pixels)
     logger.info(
         "photo serialized",
         extra={
@@ -74,9 +70,7 @@ def lambda_handler(event: dict[str, Any], _context: object) -> SerializedPhoto:
     return _answer(reference, stored, image)
 
 
-def _answer(
-    reference: ObjectReference, stored: StoredObject, image: imaging.EncodedImage
-) -> SerializedPhoto:
+def _answer(reference: ObjectReference, stored: StoredObject, image: imaging.EncodedImage) -> SerializedPhoto:
     answer = SerializedPhoto(
         s3_bucket=reference.bucket,
         s3_key=reference.key,

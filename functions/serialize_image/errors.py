@@ -1,6 +1,6 @@
 """The errors that the workflow knows SerializeImage by: a class name here is an `ErrorEquals` there.
 
-They do not end in `Error` because they are names of a public contract, as `ObjectNotFound` is in the workflow.
+They do not end in `Error` because they are names of a public contract.
 """
 
 

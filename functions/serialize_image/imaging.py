@@ -8,13 +8,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from errors import ImageTooLarge, UnsupportedImage
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP")
 # 48 KiB are 64 KiB in base64: far below the 256 KiB that a workflow's state may have.
 MAX_ENCODED_BYTES: Final = 48 * 1024
 JPEG_QUALITIES: Final = (95, 90, 80, 65, 50, 30)
 WHITE: Final = (255, 255, 255, 255)
+# EXIF's orientations, and what brings each upright.
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,8 @@ def shrink(photo: bytes, *, longest_side: int, max_pixels: int) -> EncodedImage:
     image = _open(photo, max_pixels)
     try:
         small = _normalise(image, longest_side)
+    except MemoryError:
+        raise  # says nothing of the photo
     except Exception as exc:
         # Broken files make Pillow raise nearly anything (OSError, SyntaxError, struct.error, IndexError …).
         raise UnsupportedImage(f"the {image.format} image cannot be decoded: {exc}") from exc
@@ -67,7 +79,7 @@ def _open(photo: bytes, max_pixels: int) -> Image.Image:
         raise UnsupportedImage(f"the file's image header cannot be read: {exc}") from exc
     if image.width * image.height > max_pixels:
         raise ImageTooLarge(
-            f"the image has {image.width:,} × {image.height:,} pixels, {max_pixels:,} in all is the most"
+            f"the image has {image.width:,} x {image.height:,} pixels, {max_pixels:,} in all is the most"
         )
     return image
 
@@ -77,7 +89,7 @@ def _normalise(image: Image.Image, longest_side: int) -> Image.Image:
     # Twice the size wanted leaves the resampling something to work on.
     image.draft("RGB", (2 * longest_side, 2 * longest_side))
     image.load()
-    orientation_source = image
+    orientation = _orientation(image)
     if image.mode.startswith("I"):
         # 16 bits a pixel: scale all of them. A plain conversion would clip everything above 255 to white.
         image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
@@ -86,21 +98,20 @@ def _normalise(image: Image.Image, longest_side: int) -> Image.Image:
     elif image.mode not in {"L", "CMYK"}:
         image = image.convert("RGB")
     image.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
-    image = _upright(image, orientation_source)
+    if turn := _TURNS.get(orientation):
+        image = image.transpose(turn)
     if image.mode == "RGBA":
         background = Image.new("RGBA", image.size, WHITE)
         image = Image.alpha_composite(background, image)
     return image.convert("RGB")
 
 
-def _upright(image: Image.Image, source: Image.Image) -> Image.Image:
-    """Turn the image as the source's EXIF orientation says; unreadable EXIF is no reason to refuse a photo."""
+def _orientation(image: Image.Image) -> int:
+    """Read which way up the camera was held; damaged metadata is no reason to refuse a photo."""
     try:
-        exif = source.getexif()
-        image.info["exif"] = exif.tobytes()
-        return ImageOps.exif_transpose(image)
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001 - damaged metadata makes Pillow raise nearly anything
-        return image
+        return 1
 
 
 def _encode(image: Image.Image) -> EncodedImage:
