@@ -19,6 +19,7 @@ from model_build import metrics
 from model_build.answers import OTHER, Answers, answers_for, archive_answers, photo_pictures
 from model_build.archives import find_archive, load_archives
 from model_build.errors import ModelBuildError
+from model_build.metrics import Floats
 from model_build.package import DEFAULT_MODEL
 from model_build.served_model import open_model
 
@@ -34,7 +35,6 @@ def report(answers: Answers, threshold: float, target: float | None) -> dict[str
         target: a wanted selective accuracy to pick a threshold for, if any.
     """
     probabilities, labels = answers.probabilities, answers.labels
-    alike = probabilities if answers.jpeg_probabilities is None else answers.jpeg_probabilities
     figures: dict[str, Any] = {
         "images": len(labels),
         "accuracy": metrics.accuracy(probabilities, labels),
@@ -43,7 +43,7 @@ def report(answers: Answers, threshold: float, target: float | None) -> dict[str
         "ece": metrics.expected_calibration_error(probabilities, labels),
         "other_images": len(answers.others),
         "other_accepted": metrics.accepted_share(answers.others, threshold),
-        "other_auroc": metrics.auroc(metrics.confidences(alike), metrics.confidences(answers.others)),
+        "other_auroc": metrics.auroc(_comparable(answers), metrics.confidences(answers.others)),
         "jpeg_accuracy": None
         if answers.jpeg_probabilities is None
         else metrics.accuracy(answers.jpeg_probabilities, labels),
@@ -54,6 +54,39 @@ def report(answers: Answers, threshold: float, target: float | None) -> dict[str
         choice = metrics.threshold_for(probabilities, labels, target)
         figures["target"] = {"wanted": target, "choice": None if choice is None else asdict(choice)}
     return figures
+
+
+def _comparable(answers: Answers) -> Floats:
+    """Confidences on the labelled pictures in the form that the other pictures have."""
+    if answers.jpeg_probabilities is None:
+        return metrics.confidences(answers.probabilities)
+    return metrics.confidences(answers.jpeg_probabilities)
+
+
+def other_kinds(answers: Answers, threshold: float, outputs: Sequence[str]) -> dict[str, Any]:
+    """What becomes of each kind of other image, and of all those kinds that training never saw.
+
+    Args:
+        answers: what the model said of archives' test images.
+        threshold: the confidence from which an answer is accepted.
+        outputs: names of the network's outputs: the kinds that it was trained on.
+    """
+    kinds = np.array([name.split("/")[0] for name in answers.other_names], dtype=np.str_)
+    found = {str(kind): answers.others[kinds == kind] for kind in np.unique(kinds)}
+    unseen = [kind for kind in found if kind not in outputs]
+    rows = answers.others[np.isin(kinds, unseen)]
+    return {
+        "other_kinds": {
+            kind: {"images": len(part), "accepted": metrics.accepted_share(part, threshold)}
+            for kind, part in found.items()
+        },
+        "other_unseen": {
+            "kinds": unseen,
+            "images": len(rows),
+            "accepted": metrics.accepted_share(rows, threshold),
+            "auroc": metrics.auroc(_comparable(answers), metrics.confidences(rows)),
+        },
+    }
 
 
 def mistakes(answers: Answers, labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -117,6 +150,7 @@ def evaluate(
         figures["threshold"] = threshold
         figures["labels"] = list(model.labels)
         figures["mistakes"] = mistakes(nothing, model.labels)
+        figures |= other_kinds(nothing, threshold, model.manifest.get("outputs", model.labels))
         figures["photos"] = None
         if shown:
             figures["photos"] = report(shown, threshold, target)

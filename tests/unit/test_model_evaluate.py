@@ -52,6 +52,9 @@ def test_figures_of_an_archive(tmp_path: Path, model: Path, capsys: pytest.Captu
     assert figures["other_accepted"] == 0
     assert figures["other_auroc"] == 1
     assert figures["confusion"] == [[5, 0], [0, 5]]
+    assert figures["other_kinds"]["green"] == {"images": 5, "accepted": 0}
+    # green is an output of the network, white is none: only white was never trained on
+    assert figures["other_unseen"] == {"kinds": ["white"], "images": 5, "accepted": 0, "auroc": 1}
     assert figures["photos"] is None
 
 
