@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from errors import ImageTooLarge, UnsupportedImage
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP")
 # 48 KiB are 64 KiB in base64: far below the 256 KiB that a workflow's state may have.
@@ -73,7 +73,7 @@ def _open(photo: bytes, max_pixels: int) -> Image.Image:
             image = Image.open(io.BytesIO(photo), formats=FORMATS)
     except Image.DecompressionBombError as exc:
         raise ImageTooLarge(f"the image has far more than {max_pixels:,} pixels: {exc}") from exc
-    except Image.UnidentifiedImageError as exc:
+    except UnidentifiedImageError as exc:
         raise UnsupportedImage(f"the file is none of {', '.join(FORMATS)}") from exc
     except Exception as exc:
         raise UnsupportedImage(f"the file's image header cannot be read: {exc}") from exc
