@@ -87,7 +87,7 @@ class Recipe:
 
 DRAWINGS_PER_KIND: Final = 300
 CLUTTER_PICTURES: Final = 1500
-SCALES: Final = (1.0, 1.5, 2.0)  # of the windows that inference looks at
+SCALES: Final = (1.0,)  # of the windows that inference looks at
 
 
 # ---------------------------------------------------------------------------------------------------------
