@@ -17,7 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
         "extract",
         "write an archive's images as PNGs with the lists SageMaker's own algorithm reads",
     ),
-    "train": ("train", "train a model (needs PyTorch)"),
+    "train": ("train", "train a model here (needs PyTorch), or with --sagemaker in the cloud"),
     "cross-validate": ("cross_validate", "measure a recipe without touching the test images (needs PyTorch)"),
     "evaluate": ("evaluate", "measure a model: accuracy, coverage, calibration, what it lets through"),
     "predict": ("predict", "classify image files"),
@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: there is no command {name!r}\n\n{_usage()}", file=sys.stderr)
         return 2
     module_name, purpose = COMMANDS[name]
+    if name == "train" and "--sagemaker" in asked:
+        module_name = "sagemaker_training"  # has options of its own, and needs the SDK instead of PyTorch
     try:
         module = importlib.import_module(f"model_build.{module_name}")
     except ModuleNotFoundError as exc:

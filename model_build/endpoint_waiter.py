@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from model_build.cloud_errors import CloudError, DeploymentError
+from model_build.cloud_logs import log_tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import boto3
 
 SETTLED = frozenset({"InService", "Failed", "OutOfService", "UpdateRollbackFailed"})
-LOG_LINES = 20
 
 
 class Progress(Protocol):
@@ -71,11 +71,12 @@ def wait_until_settled(
         endpoint = find_endpoint(session, name)
         if endpoint is None or endpoint["EndpointStatus"] in SETTLED:
             return endpoint
-        progress(str(endpoint["EndpointStatus"]), waited)
+        status = str(endpoint["EndpointStatus"])
+        progress(status, waited)
         if waited > timeout_seconds:
             raise CloudError(
-                f"endpoint {name} is still {endpoint['EndpointStatus']} after {timeout_seconds:.0f} s; it goes "
-                f"on by itself: `python -m model_build status --endpoint-name {name}` shows how far it is, "
+                f"endpoint {name} is still {status} after {timeout_seconds:.0f} s. It goes "
+                f"on without us: `python -m model_build status --endpoint-name {name}` shows how far it is, "
                 "--timeout waits longer"
             )
         pause = min(15.0, max(0.2, waited / 10))
@@ -104,7 +105,7 @@ def confirm_version(
     if status == "InService" and serving == version:
         return endpoint
     reason = endpoint.get("FailureReason") or "SageMaker gave no reason"
-    log = container_log(session, name)
+    log = log_tail(session, f"/aws/sagemaker/Endpoints/{name}")
     if status in {"InService", "UpdateRollbackFailed"}:
         raise DeploymentError(
             f"version {version} failed and was rolled back; "
@@ -114,28 +115,3 @@ def confirm_version(
     raise DeploymentError(
         f"endpoint {name} is {status}, nothing serves (deploying again replaces it): {reason}\n{log}"
     )
-
-
-def container_log(session: boto3.Session, name: str) -> str:
-    """The last lines that the endpoint's containers wrote to CloudWatch, newest container first.
-
-    A log that can't be read is said and is no error: it must not hide the failure that it should explain.
-    """
-    group = f"/aws/sagemaker/Endpoints/{name}"
-    try:
-        logs = session.client("logs")
-        streams = logs.describe_log_streams(
-            logGroupName=group, orderBy="LastEventTime", descending=True, limit=1
-        )
-        for stream in streams["logStreams"]:
-            events = logs.get_log_events(
-                logGroupName=group,
-                logStreamName=stream["logStreamName"],
-                limit=LOG_LINES,
-                startFromHead=False,
-            )["events"]
-            lines = [f"  {event['message'].rstrip()}" for event in events]
-            return "\n".join([f"the container's log ({group}, {stream['logStreamName']}) ends:", *lines])
-    except (ClientError, BotoCoreError) as error:
-        return f"the container's log ({group}) can't be read: {error}"
-    return f"the container wrote no log ({group})"

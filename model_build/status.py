@@ -26,7 +26,7 @@ def status(endpoint_name: str, *, session: boto3.Session | None = None) -> dict[
         session: whose account and region; None takes the standard environment and configuration.
 
     Returns:
-        `endpoint_name`, `status` (None when there is no endpoint), `failure_reason`, `serving` (a version),
+        `endpoint_name`, `status` (None: no endpoint), `failure_reason`, `serving` (a version),
         `instance_type`, `instances`, `serverless_memory_mb`, `capture`, `scaling` (`[min, max]` instances or
         None), `scaling_unknown` (why it could not be read, or None), `usd_an_hour` (None when the price is not
         known), `versions` and `models` (names, oldest first).
