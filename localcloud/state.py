@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -86,19 +87,30 @@ class StateFolder:
             return None
         return file
 
-    def is_running(self) -> bool:
-        """Whether a supervisor lives."""
+    def lock_as_supervisor(self) -> IO[str] | None:
+        """Take the lock and note this process in it; None when another supervisor runs."""
+        for _ in range(10):  # somebody who only looks whether it is free holds it for an instant
+            if (file := self.lock()) is not None:
+                file.truncate(0)
+                file.write(str(os.getpid()))
+                file.flush()
+                return file
+            time.sleep(0.1)
+        return None
+
+    def supervisor(self) -> int | None:
+        """Process id of the supervisor that lives, or None."""
         if not (self.path / "lock").exists():
-            return False
+            return None
         file = self.lock()
         if file is None:
-            return True
+            return int((self.path / "lock").read_text() or 0) or None
         file.close()
-        return False
+        return None
 
     def load(self) -> Running | None:
         """What runs here, or None: a file that a crash left behind does not count."""
-        if not self.is_running():
+        if self.supervisor() is None:
             return None
         try:
             return Running(**json.loads(self._file.read_text()))

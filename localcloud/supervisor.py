@@ -21,7 +21,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 from localcloud.parent import wait_for_eof
 from localcloud.state import Running, StateFolder, isolated_environment
@@ -126,9 +125,8 @@ class Supervisor:
             StartError: It would not come up.
         """
         shutil.rmtree(self._folder.temporary, ignore_errors=True)
-        shutil.rmtree(self._folder.logs, ignore_errors=True)
         self._folder.temporary.mkdir(parents=True)
-        self._folder.logs.mkdir()
+        self._folder.logs.mkdir(exist_ok=True)
         for attempt in range(1, _START_ATTEMPTS + 1):
             try:
                 return self._start_on(
@@ -202,7 +200,7 @@ class Supervisor:
         }
 
     def _spawn(self, name: str, arguments: list[str], environment: dict[str, str], health: str) -> None:
-        with (self._folder.logs / f"{name}.log").open("ab") as log:
+        with (self._folder.logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
                 stdin=subprocess.PIPE,
@@ -212,14 +210,6 @@ class Supervisor:
                 env=environment,
             )
         self._services.append(Service(name, process, health))
-
-
-def _lock(folder: StateFolder) -> IO[str] | None:
-    for _ in range(10):  # somebody who only looks whether it is free holds it for an instant
-        if (lock := folder.lock()) is not None:
-            return lock
-        time.sleep(0.1)
-    return None
 
 
 def _stop_on_signal(stop: threading.Event) -> None:
@@ -246,7 +236,7 @@ def main() -> int:
     parser.add_argument("--owned", action="store_true", help="stop when stdin closes")
     arguments = parser.parse_args()
     folder = StateFolder(arguments.state)
-    lock = _lock(folder)
+    lock = folder.lock_as_supervisor()
     if lock is None:
         return ALREADY_RUNNING
     stop = threading.Event()

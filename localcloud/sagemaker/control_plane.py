@@ -36,8 +36,9 @@ class ControlPlane:
         self._configs: Collection[Config] = Collection("endpoint-config", "endpoint configuration")
         self._endpoints: Collection[Endpoint] = Collection("endpoint", "endpoint")
         self._tags: dict[str, dict[str, str]] = {}
-        shutil.rmtree(folder / "versions", ignore_errors=True)
-        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        for left_over in ("versions", "logs"):
+            shutil.rmtree(folder / left_over, ignore_errors=True)
+        (folder / "logs").mkdir(parents=True)
 
     def call(self, operation: str, params: Json) -> Json:
         """Run one operation.

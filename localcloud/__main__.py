@@ -1,0 +1,290 @@
+"""`python -m localcloud COMMAND`: the whole application on this machine, without AWS, Docker or network."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from localcloud import lifecycle
+from localcloud.application import DEFAULT_MODEL, ROOT, Application
+from localcloud.outcomes import Watcher
+from localcloud.photos import Photo, from_archive, in_folder, of_files
+from localcloud.report import show, succeeded
+from localcloud.state import Running, StateFolder
+from localcloud.steps import StepError, Steps, say, timed
+from localcloud.supervisor import StartError
+
+_FAILED = 1
+_USAGE = 2
+_INTERRUPTED = 130
+_ARCHIVE_PHOTOS = 20
+
+
+class UsageError(Exception):
+    """The command can't do what it was asked; the text says why and what to do."""
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    folder = StateFolder(arguments.state)
+    model = _model(arguments.model)
+    with Steps(folder.logs) as steps:
+        application = Application(folder, steps)
+        running = folder.load()
+        if running:
+            say(f"a local cloud runs already ({folder.path}); deploying to it again")
+            application.build()
+            _deploy(folder, application, running, model)
+            process = None
+        else:
+            running, process = _start_and_build(folder, application, arguments.bind, owned=False)
+            try:
+                _deploy(folder, application, running, model)
+            except BaseException:
+                lifecycle.stop_process(process)
+                raise
+    _print_next_steps(folder, running)
+    return 0
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    stopped = lifecycle.stop(StateFolder(arguments.state))
+    say("stopped" if stopped else f"nothing runs with the state folder {arguments.state}")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    folder = StateFolder(arguments.state)
+    running = folder.load()
+    if arguments.json:
+        shown = {"running": running is not None, "state": str(folder.path)}
+        if running:
+            shown |= vars(running) | {"env_file": str(folder.env_file), "logs": str(folder.logs)}
+        print(json.dumps(shown))
+    elif running:
+        _print_next_steps(folder, running)
+    else:
+        print(f"nothing runs with the state folder {folder.path}; start it with: make up")
+    return 0 if running else _FAILED
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    folder = StateFolder(arguments.state)
+    model = _model(arguments.model)
+    if arguments.photos and not arguments.photos.is_dir():
+        raise UsageError(f"{arguments.photos} is no folder")
+    if folder.supervisor():
+        raise UsageError(
+            f"a local cloud runs already with the state folder {folder.path}: send photos to it with "
+            "`python -m localcloud send FILE…`, or stop it first (make down)"
+        )
+    with Steps(folder.logs) as steps, ThreadPoolExecutor(1) as pool:
+        photos = pool.submit(_chosen_photos, folder, arguments)
+        application = Application(folder, steps)
+        running, process = _start_and_build(folder, application, arguments.bind, owned=True)
+        try:
+            _deploy(folder, application, running, model)
+            return _classify(running, photos.result()[: arguments.limit], arguments)
+        finally:
+            lifecycle.stop_process(process)
+
+
+def _send(arguments: argparse.Namespace) -> int:
+    folder = StateFolder(arguments.state)
+    running = folder.load()
+    if running is None or not running.stack:
+        raise UsageError(f"nothing runs with the state folder {folder.path}; start it with: make up")
+    missing = [str(path) for path in arguments.files if not path.is_file()]
+    if missing:
+        raise UsageError(f"no such file: {', '.join(missing)}")
+    lifecycle.use(running)
+    return _classify(running, of_files(arguments.files), arguments)
+
+
+def _start_and_build(folder: StateFolder, application: Application, bind: str, *, owned: bool) -> Any:
+    build: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            application.build()
+            build.set_result(None)
+        except BaseException as error:  # noqa: BLE001  # handed to the thread that waits
+            build.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    running, process = lifecycle.start(folder, bind, owned=owned)
+    try:
+        lifecycle.use(running)
+        build.result()
+    except BaseException:
+        lifecycle.stop_process(process)
+        raise
+    return running, process
+
+
+def _deploy(folder: StateFolder, application: Application, running: Running, model: Path) -> None:
+    lifecycle.use(running)
+    application.deploy(running, model)
+    folder.save(running)
+
+
+def _classify(running: Running, photos: Sequence[Photo], arguments: argparse.Namespace) -> int:
+    if not photos:
+        raise UsageError("there are no photos to send")
+    say(f"sending {len(photos)} photos to s3://{running.stack['outputs']['PhotoBucketName']}/incoming/")
+    with Watcher(running.stack["outputs"], timeout_s=arguments.timeout) as watcher:
+        outcomes = show(watcher.classify(photos), len(photos), as_json=arguments.json)
+    return 0 if succeeded(outcomes) else _FAILED
+
+
+def _chosen_photos(folder: StateFolder, arguments: argparse.Namespace) -> list[Photo]:
+    """The user's photos, or our drawings and what test images are at hand."""
+    if arguments.photos:
+        return in_folder(arguments.photos)
+    from model_build.drawings import write_samples  # noqa: PLC0415  # needed without --photos only
+
+    samples = folder.path / "samples"
+    shutil.rmtree(samples, ignore_errors=True)
+    with timed("sample photos drawn"):
+        write_samples(samples / "drawn")
+        photos = in_folder(samples / "drawn", "incoming/samples/")
+    archive = arguments.data or _archive_at_hand()
+    if archive:
+        photos += from_archive(archive, samples / "archive", _ARCHIVE_PHOTOS)
+    return photos
+
+
+def _archive_at_hand() -> Path | None:
+    from model_build.archives import ArchiveError, find_archive  # noqa: PLC0415
+
+    try:
+        return find_archive("cifar-100-python.tar.gz")
+    except ArchiveError:
+        return None
+
+
+def _model(path: Path) -> Path:
+    if not path.exists():
+        raise UsageError(f"there is no model at {path}: give a model folder or model.tar.gz with --model")
+    return path.resolve()
+
+
+def _print_next_steps(folder: StateFolder, running: Running) -> None:
+    outputs = running.stack.get("outputs", {})
+    print(f"The local cloud is up: AWS at {running.aws_url}, SageMaker at {running.sagemaker_url}")
+    for name, value in sorted(outputs.items()):
+        print(f"  {name:<28} {value}")
+    if not outputs:
+        print("  nothing is deployed on it; deploy with: make up")
+        return
+    env_file = os.path.relpath(folder.env_file)
+    print(
+        f"\nTry:\n"
+        f"  . {env_file}\n"
+        f"  aws s3 cp photo.jpg s3://{outputs['PhotoBucketName']}/incoming/photo.jpg\n"
+        f"  aws dynamodb scan --table-name {outputs['ResultsTableName']}\n"
+        f"  {os.path.relpath(sys.executable)} -m localcloud send photo.jpg\n"
+        f"\nLogs: {os.path.relpath(folder.logs)}. Stop it with: make down"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m localcloud", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    default = os.environ.get("SCONES_STATE")
+
+    def add(name: str, run: Any, text: str, state: Path) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+        where = Path(default) if default else state
+        command.add_argument(
+            "--state",
+            type=Path,
+            default=where,
+            metavar="DIR",
+            help="folder of this local cloud's state and logs, also SCONES_STATE (default: %(default)s)",
+        )
+        command.set_defaults(run=run)
+        return command
+
+    usual = ROOT / "build" / "localcloud"
+    up = add("up", _up, "start the application and leave it running", usual)
+    down = add("down", _down, "stop it", usual)
+    status = add("status", _status, "tell whether it runs, and where", usual)
+    demo = add("demo", _demo, "start it, classify photos, stop it", ROOT / "build" / "demo")
+    send = add("send", _send, "classify photos with what `up` started", usual)
+    del down
+    status.add_argument("--json", action="store_true", help="print one JSON object")
+    for command in (up, demo):
+        command.add_argument(
+            "--model",
+            type=Path,
+            default=DEFAULT_MODEL,
+            metavar="PATH",
+            help="model folder or model.tar.gz behind the endpoint (default: the shipped one)",
+        )
+        command.add_argument(
+            "--bind",
+            default="127.0.0.1",
+            metavar="ADDRESS",
+            help="address to listen on; any other lets other machines in (default: %(default)s)",
+        )
+    for command in (demo, send):
+        command.add_argument("--json", action="store_true", help="print one JSON object a line")
+        command.add_argument(
+            "--timeout",
+            type=float,
+            default=180,
+            metavar="SECONDS",
+            help="how long one photo may take (default: %(default)s)",
+        )
+    send.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a photo")
+    _add_photo_options(demo)
+    return parser
+
+
+def _add_photo_options(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument(
+        "--photos", type=Path, metavar="DIR", help="your photos, subfolders included (default: samples)"
+    )
+    demo.add_argument(
+        "--data",
+        type=Path,
+        metavar="ARCHIVE",
+        help="a CIFAR archive, of which some test images join the samples (default: CIFAR-100 where found)",
+    )
+    demo.add_argument("--limit", type=int, metavar="N", help="at most so many photos")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Command line without the program; the process's own by default.
+
+    Returns:
+        Exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted.
+    """
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names can be anything
+    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    chosen = _parser().parse_args(arguments)
+    lifecycle.interruptible()
+    try:
+        return int(chosen.run(chosen))
+    except UsageError as error:
+        say(f"localcloud {chosen.command}: {error}")
+        return _USAGE
+    except (StepError, StartError, lifecycle.AlreadyRunningError) as error:
+        say(f"localcloud {chosen.command}: {error}")
+        return _FAILED
+    except KeyboardInterrupt:
+        say("interrupted")
+        return _INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
