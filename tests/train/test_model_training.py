@@ -1,0 +1,172 @@
+"""Training on a tiny archive of five classes that are no vehicles: nothing may know what the classes are.
+
+A few seconds each; what the shipped model reaches is measured on the shipped model, not here.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from model_build.__main__ import main
+from model_build.package import package_model
+from model_build.served_model import open_model
+from tests.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
+
+ROOT = Path(__file__).resolve().parents[2]
+LABELS = ["yellow", "red", "green", "white", "blue"]  # not the archive's order
+ALL = ["red", "green", "blue", "yellow", "white", "black"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_archive(tmp_path_factory.mktemp("data") / "c100.tar.gz", cifar100_files(ALL, 20, 5))
+
+
+@pytest.fixture(scope="module")
+def model(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    return train(folder, archive, "--epochs", "6")
+
+
+def train(folder: Path, archive: Path, *options: str, labels: Sequence[str] = LABELS) -> Path:
+    arguments = ["--data", str(archive), "--classes", ",".join(labels), "--output", str(folder), *options]
+    assert main(["train", *arguments]) == 0
+    return folder
+
+
+def digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert isinstance(manifest, dict)
+    return manifest
+
+
+def test_the_manifest_says_all_that_inference_needs(model: Path, archive: Path) -> None:
+    manifest = manifest_of(model)
+    assert manifest["labels"] == LABELS
+    assert manifest["outputs"][: len(LABELS)] == LABELS
+    assert "black" in manifest["outputs"]
+    assert manifest["training_data"]["sha256"] == {
+        "c100.tar.gz": hashlib.sha256(archive.read_bytes()).hexdigest()
+    }
+    assert manifest["recipe"]["epochs"] == 6
+    assert {path.name for path in (model / "code").iterdir()} >= {"inference.py", "requirements.txt"}
+    assert all((model / name).is_file() for name in ("training_loss.png", "confusion.png"))
+
+
+def test_what_was_trained_is_what_evaluation_measures(
+    model: Path, archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["evaluate", "--model", str(model), "--data", str(archive), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["images"] == 25
+    assert figures["other_images"] == 5
+    assert figures["accuracy"] >= 0.9  # colours are easy: a label in the wrong column shows
+    for name, value in manifest_of(model)["metrics"].items():
+        assert value == pytest.approx(figures[name], abs=1e-6), name
+
+
+def test_a_packed_model_classifies_photos(model: Path, tmp_path: Path) -> None:
+    with open_model(package_model(model, tmp_path / "model.tar.gz")) as served:
+        assert served.labels == tuple(LABELS)
+        for label in LABELS:
+            shares = served.classify(write_photo(tmp_path / f"{label}.png", label).read_bytes())
+            assert served.labels[int(shares.argmax())] == label
+            assert shares.sum() == pytest.approx(1)
+
+
+def test_one_seed_gives_one_model(archive: Path, tmp_path: Path) -> None:
+    first = train(tmp_path / "first", archive, "--epochs", "1", "--seed", "3")
+    again = train(tmp_path / "again", archive, "--epochs", "1", "--seed", "3")
+    other = train(tmp_path / "other", archive, "--epochs", "1", "--seed", "4")
+    assert digest(first) == digest(again) != digest(other)
+    assert manifest_of(first) == manifest_of(again)
+
+
+def test_the_test_images_have_no_say(archive: Path, tmp_path: Path) -> None:
+    files = cifar100_files(ALL, 20, 5)
+    test = files["cifar-100-python/test"]
+    assert isinstance(test, dict)
+    test[b"data"] = np.zeros_like(test[b"data"])
+    test[b"fine_labels"] = test[b"fine_labels"][::-1]
+    changed = write_archive(tmp_path / "c100.tar.gz", files)
+    one = train(tmp_path / "one", archive, "--epochs", "1")
+    two = train(tmp_path / "two", changed, "--epochs", "1")
+    assert digest(one) == digest(two)
+    assert manifest_of(one)["metrics"] != manifest_of(two)["metrics"]
+
+
+def test_two_classes_and_another_archive_of_others(archive: Path, tmp_path: Path) -> None:
+    others = write_archive(tmp_path / "c10.tar.gz", cifar10_files(["white", "black"], 5, 2))
+    folder = train(tmp_path / "m", archive, "--data", str(others), "--epochs", "1", labels=["blue", "red"])
+    manifest = manifest_of(folder)
+    assert manifest["labels"] == ["blue", "red"]
+    assert set(manifest["training_data"]["sha256"]) == {"c100.tar.gz", "c10.tar.gz"}
+    assert manifest["training_data"]["images"]["white"] == 20 + 2 * 5
+    assert manifest["metrics"]["other_images"] == 4 * 5 + 2 * 2
+    assert manifest["metrics"]["jpeg_accuracy"] is not None
+
+
+def test_a_time_budget_ends_the_training(archive: Path, tmp_path: Path) -> None:
+    folder = train(tmp_path / "m", archive, "--epochs", "100000", "--time-budget", "1")
+    assert manifest_of(folder)["labels"] == LABELS
+
+
+def test_as_a_script_in_a_training_job(archive: Path, tmp_path: Path) -> None:
+    """SageMaker names channels and model folder by environment variables, and every option is text."""
+    channel = tmp_path / "channel"
+    channel.mkdir()
+    (channel / archive.name).write_bytes(archive.read_bytes())
+    variables = {"SM_MODEL_DIR": str(tmp_path / "out"), "SM_CHANNEL_TRAINING": str(channel)}
+    options = [
+        "--classes",
+        ",".join(LABELS),
+        "--epochs",
+        "1",
+        "--learning_rate",
+        "0.001",
+        "--bfloat16",
+        "false",
+    ]
+    subprocess.run(
+        [sys.executable, str(ROOT / "model_build" / "train.py"), *options],
+        cwd=tmp_path,
+        env={**os.environ, **variables, "OMP_NUM_THREADS": "1"},
+        check=True,
+    )
+    recipe = manifest_of(tmp_path / "out")["recipe"]
+    assert (recipe["learning_rate"], recipe["bfloat16"]) == (0.001, False)
+    assert (tmp_path / "out" / "code" / "inference.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--classes", "red,purple"], "purple"),
+        (["--data", "missing.tar.gz"], "missing.tar.gz"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    archive: Path, tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--data", str(archive), "--output", str(tmp_path / "m"), *options]) in {1, 2}
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
