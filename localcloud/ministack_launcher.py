@@ -1,13 +1,21 @@
-"""Runs ministack, with one repair: an exception in a Lambda reaches the workflow under its class name.
+"""Runs ministack with two repairs, both of what the workflow depends on.
 
-ministack's Python worker drops the exception's class, so that every error arrives as `Runtime.HandlerError`
-and no Catch by name can match; it also ends the worker, so that the next invocation is a cold start. AWS
-reports the class name as `errorType` and keeps the environment. The worker's script is changed to reply with
-name and trace, and the function that runs workers to turn that reply into Lambda's error. Should a version of
-ministack no longer fit, this refuses to start rather than run with wrong error names.
+An exception in a Lambda reaches the workflow under its class name. ministack's Python worker drops the class,
+so that every error arrives as `Runtime.HandlerError` and no Catch by name can match; it also ends the worker,
+so that the next invocation is a cold start. AWS reports the class name as `errorType` and keeps the
+environment. The worker's script is changed to reply with name and trace, and the function that runs workers
+to turn that reply into Lambda's error.
+
+S3's events carry the object's version. ministack knows it and leaves it out of what it sends to EventBridge;
+results are recorded by version.
+
+Should a version of ministack no longer fit, this refuses to start rather than run differently from AWS.
 """
 
+import inspect
+import json
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 from localcloud.parent import end_with_parent
@@ -53,8 +61,15 @@ def as_lambda_error(result: dict[str, Any]) -> dict[str, Any]:
     return {"body": raised, "error": True, "log": log}
 
 
+def with_version(event: dict[str, Any], version_id: str) -> dict[str, Any]:
+    """An event of S3 with the object's version, as AWS has it in a bucket with versions."""
+    detail = json.loads(event["Detail"])
+    detail["object"]["version-id"] = version_id
+    return {**event, "Detail": json.dumps(detail)}
+
+
 def repair() -> None:
-    """Apply the repair to the imported ministack.
+    """Apply the repairs to the imported ministack.
 
     Raises:
         IncompatibleMinistackError: It does not fit.
@@ -70,6 +85,30 @@ def repair() -> None:
         return as_lambda_error(execute(*args, **kwargs))
 
     lambda_svc._execute_function_warm = execute_and_name_errors  # noqa: SLF001
+    _repair_s3_events()
+
+
+def _repair_s3_events() -> None:
+    from ministack.services import eventbridge, s3  # noqa: PLC0415
+
+    fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event  # noqa: SLF001
+    if "version_id" not in inspect.signature(fire).parameters:
+        raise IncompatibleMinistackError("ministack's S3 events no longer know the object's version")
+    version: ContextVar[str | None] = ContextVar("version", default=None)
+
+    def fire_and_remember_version(*args: Any, **kwargs: Any) -> None:
+        token = version.set(kwargs.get("version_id"))
+        try:
+            fire(*args, **kwargs)
+        finally:
+            version.reset(token)
+
+    def dispatch_with_version(event: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        known = version.get() if event.get("Source") == "aws.s3" else None
+        return dispatch(with_version(event, known) if known else event, *args, **kwargs)
+
+    s3._fire_s3_event = fire_and_remember_version  # noqa: SLF001
+    eventbridge._dispatch_event = dispatch_with_version  # noqa: SLF001
 
 
 def main() -> None:
