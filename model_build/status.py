@@ -28,7 +28,7 @@ def status(endpoint_name: str, *, session: boto3.Session | None = None) -> dict[
     Returns:
         `endpoint_name`, `status` (None: no endpoint), `failure_reason`, `serving` (a version),
         `instance_type`, `instances`, `serverless_memory_mb`, `capture`, `scaling` (`[min, max]` instances or
-        None), `scaling_unknown` (why it could not be read, or None), `usd_an_hour` (None when the price is not
+        None), `scaling_unknown` (why it could not be read, or None), `usd_an_hour` (None: the price is not
         known), `versions` and `models` (names, oldest first).
 
     Raises:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sagemaker.core.helper.session_helper import Session  # type: ignore[import-not-found]
-from sagemaker.core.training.configs import (  # type: ignore[import-not-found]
+from sagemaker.core.helper.session_helper import Session
+from sagemaker.core.training.configs import (
     Compute,
     InputData,
     OutputDataConfig,
     SourceCode,
     StoppingCondition,
 )
-from sagemaker.train import ModelTrainer  # type: ignore[import-not-found]
+from sagemaker.train import ModelTrainer
 
 from model_build.images import training_image
 

@@ -10,7 +10,18 @@ from typing import Any
 
 import inference  # type: ignore[import-not-found]  # lies beside this file in the archive
 from inference import model_fn, output_fn, predict_fn
-from sagemaker_inference.errors import BaseInferenceToolkitError  # type: ignore[import-not-found]
+
+try:
+    from sagemaker_inference.errors import BaseInferenceToolkitError  # type: ignore[import-not-found]
+except ModuleNotFoundError:  # another server than TorchServe: one that reads an exception's status code
+
+    class BaseInferenceToolkitError(Exception):  # type: ignore[no-redef]
+        """Has the toolkit's attributes."""
+
+        def __init__(self, status_code: int, message: str, phrase: str) -> None:
+            super().__init__(message)
+            self.status_code, self.message, self.phrase = status_code, message, phrase
+
 
 __all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
 
