@@ -20,8 +20,8 @@ page.
 
 ## What it is for
 
-It tells which of {labels} a photo shows, with a probability for each. An answer below the threshold means
-that a person must look; what is none of these is meant to end there too.
+It tells which of these a photo shows, with a probability for each: {labels}. An answer below the threshold
+means that a person must look; what is none of these is meant to end there too.
 
 ## What it must not be used for
 
@@ -60,7 +60,8 @@ MEASURED: Final = """\
 
 The test images are the test splits of the archives. The intervals are Wilson's, for other images of the same
 sort. Images of something else are those of all other classes in the archives' test splits, and the photos in
-the folder `other`."""
+the folder `other`. Photos that also served to choose between recipes make their figures look better than they
+are."""
 
 COMPRESSED: Final = """\
 One archive's images had been through JPEG: all others were compressed too (quality 75) before the model's
@@ -116,13 +117,11 @@ def _data(manifest: dict[str, Any]) -> str:
 
 
 def _recipe(manifest: dict[str, Any]) -> str:
-    rows = [
-        ("input", "x".join(map(str, manifest["input_size"]))),
-        ("temperature", _number(manifest["temperature"])),
-        ("default threshold", _number(manifest["default_threshold"])),
-        ("PyTorch", manifest.get("torch", "-")),
-        *_flat(manifest.get("recipe", {})).items(),
-    ]
+    settings = _flat(manifest.get("recipe", {}))
+    settings |= {"temperature": _number(manifest["temperature"])}
+    settings |= {"threshold": _number(manifest["default_threshold"])}
+    size = "x".join(map(str, manifest["input_size"]))
+    rows = [("input", size), ("PyTorch", manifest.get("torch", "-")), *settings.items()]
     return _table(("setting", "value"), rows)
 
 
@@ -156,7 +155,7 @@ def _others(figures: dict[str, Any], outputs: Sequence[str]) -> str:
     if unseen["kinds"]:
         text = (
             f"Of the kinds that training never saw ({', '.join(unseen['kinds'])}; {unseen['images']} images) "
-            f"{_number(unseen['accepted'])} were accepted, AUROC {_number(unseen['auroc'])}."
+            f"{_share(unseen['accepted'])} were accepted, AUROC {_share(unseen['auroc'])}."
         )
     return _join(_kinds_table(figures, outputs), text)
 
@@ -214,7 +213,7 @@ def _cell(part: dict[str, Any], key: str) -> str:
         return _with_interval(value, part["images"])
     if key == "selective_accuracy" and value is not None:
         return _with_interval(value, round(part["coverage"] * part["images"]))
-    return _number(value)
+    return _share(value)
 
 
 def _with_interval(share: float, trials: int) -> str:
@@ -224,7 +223,7 @@ def _with_interval(share: float, trials: int) -> str:
 
 def _kinds_table(figures: dict[str, Any], outputs: Sequence[str]) -> str:
     rows = [
-        (kind, found["images"], _number(found["accepted"]), "yes" if kind in outputs else "no")
+        (kind, found["images"], _share(found["accepted"]), "yes" if kind in outputs else "no")
         for kind, found in figures["other_kinds"].items()
     ]
     return _table(("kind", "images", "accepted", "trained on"), rows)
@@ -236,7 +235,7 @@ def _seeds_table(seeds: Sequence[dict[str, Any]]) -> str:
         for key in ("accuracy", "coverage", "selective_accuracy", "ece", "other_accepted")
         if key in seeds[0]
     ]
-    rows: list[tuple[Any, ...]] = [(run["seed"], *(_number(run[key]) for key in keys)) for run in seeds]
+    rows: list[tuple[Any, ...]] = [(run["seed"], *(_share(run[key]) for key in keys)) for run in seeds]
     rows.append(("mean", *(_mean_with_interval([run[key] for run in seeds]) for key in keys)))
     return _table(("seed", *(key.replace("_", " ") for key in keys)), rows)
 
@@ -264,6 +263,11 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
                 ", ".join(map(_number, value)) if isinstance(value, list) else _number(value)
             )
     return flat
+
+
+def _share(value: float | None) -> str:
+    """A measured share with three digits, a count as it is."""
+    return f"{value:.3f}" if isinstance(value, float) else _number(value)
 
 
 def _number(value: Any) -> str:

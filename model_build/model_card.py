@@ -18,7 +18,7 @@ from model_build.errors import ModelBuildError, UsageError
 from model_build.evaluate import Evaluation, evaluate, probability, write
 from model_build.package import DEFAULT_MODEL
 
-CARD: Final = DEFAULT_MODEL.parent / "MODEL_CARD.md"
+CARD: Final = "MODEL_CARD.md"
 PHOTOS: Final = "photos"
 SEEDS: Final = "seeds.json"
 CROSS_VALIDATION: Final = "cross_validation.json"
@@ -49,7 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target", type=probability, default=0.99, metavar="A", help="tell the threshold for this many right"
     )
-    parser.add_argument("--output", type=Path, default=CARD, metavar="FILE", help="the card to write")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the card to write; MODEL_CARD.md beside the model folder by default",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         runs = [_seed_run(folder) for folder in (args.model, *args.seeds)]
         (args.model / SEEDS).write_text(json.dumps(runs, indent=2) + "\n", encoding="utf-8")
     evaluation = evaluate(args.model, data, photos, target=args.target)
-    print(write_card(args.model, evaluation, args.output))
+    print(write_card(args.model, evaluation, args.output or args.model.resolve().parent / CARD))
     return 0
 
 

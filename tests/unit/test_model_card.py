@@ -54,8 +54,8 @@ def test_the_card_tells_what_was_measured(tmp_path: Path, model: Path, arguments
     rows = _rows(card)
     assert rows["labelled images"] == ["8", "1"]
     assert rows["right of all (95 % interval)"] == ["1.000 (0.676 to 1.000)", "0.000 (0.000 to 0.793)"]
-    assert rows["accepted of those"] == ["0", "-"]
-    assert rows["white"] == ["3", "0", "no"]  # the test images; the network has no output for them
+    assert rows["accepted of those"] == ["0.000", "-"]
+    assert rows["white"] == ["3", "0.000", "no"]  # the test images; the network has no output for them
     assert "training never saw (white; 3 images)" in card
     assert "all others were compressed too" in card
     assert rows["red/wrong.png"] == ["blue", "1.000"]
@@ -93,13 +93,13 @@ def test_without_other_images_nothing_is_said_of_them(
 ) -> None:
     data = write_archive(tmp_path / "c100.tar.gz", cifar100_files(["red", "blue"], 1, 4))
     photos = write_photo(tmp_path / "photos" / "red" / "a.png", "red").parents[1]
-    card = tmp_path / "model" / "CARD.md"
-    options = ["--data", str(data), "--photos", str(photos), "--output", str(card)]
+    card = tmp_path / "MODEL_CARD.md"  # beside the model folder, if no place is named
+    options = ["--data", str(data), "--photos", str(photos)]
     assert main(["card", "--model", str(model), *options]) == 0
     assert capsys.readouterr().out.strip() == str(card)
     text = card.read_text(encoding="utf-8")
     assert "compressed" not in text.split("## What was measured")[1].replace("JPEG compression", "")
-    assert "(confusion.png)" in text
+    assert "(model/confusion.png)" in text
 
 
 @pytest.mark.parametrize(
