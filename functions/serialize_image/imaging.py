@@ -98,8 +98,8 @@ def _normalise(image: Image.Image, longest_side: int) -> Image.Image:
     elif image.mode not in {"L", "CMYK"}:
         image = image.convert("RGB")
     image.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
-    if turn := _TURNS.get(orientation):
-        image = image.transpose(turn)
+    if orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
     if image.mode == "RGBA":
         background = Image.new("RGBA", image.size, WHITE)
         image = Image.alpha_composite(background, image)
@@ -109,7 +109,9 @@ def _normalise(image: Image.Image, longest_side: int) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     """Read which way up the camera was held; damaged metadata is no reason to refuse a photo."""
     try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001 - damaged metadata makes Pillow raise nearly anything
         return 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,7 @@ def read_object(client: S3Client, reference: ObjectReference, max_bytes: int) ->
     except (BotoCoreError, HTTPClientError) as exc:
         raise StorageUnavailable(f"{reference}: S3 cannot be reached: {exc}") from exc
 
-    with response["Body"] as body:
+    with closing(response["Body"]) as body:
         if response["ContentLength"] > max_bytes:
             raise ObjectTooLarge(
                 f"{reference} has {response['ContentLength']:,} bytes, {max_bytes:,} is the most"
