@@ -1,6 +1,7 @@
 """Archives: both layouts, what is wrong with broken ones, and pickles that want more than data."""
 
 import pickle
+import random
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,26 @@ def test_arrays_of_objects_are_refused(tmp_path: Path) -> None:
     files["cifar-100-python/train"] = {b"data": np.array([None, {}], dtype=object)}
     with pytest.raises(ArchiveError, match="train holds an array of object"):
         load_archive(write_archive(tmp_path / "objects.tar.gz", files))
+
+
+def test_damaged_pickles_end_in_one_kind_of_error(tmp_path: Path) -> None:
+    files = cifar100_files(["red"], 1, 1)
+    whole = pickle.dumps(files["cifar-100-python/test"], protocol=2)
+    head = len(whole) - 3072  # where the pickle's own words are, not the pixels
+    chance = random.Random(1)  # noqa: S311 - damage, not a secret
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            place = chance.randrange(head)
+            damaged[place if place < head // 2 else -place] = chance.randrange(256)
+        files["cifar-100-python/test"] = bytes(damaged)
+        try:
+            load_archive(write_archive(tmp_path / "damaged.tar.gz", files))
+        except ArchiveError as exc:
+            assert "damaged.tar.gz: test" in str(exc)  # noqa: PT017 - some damage does no harm
+            refused += 1
+    assert refused > 100
 
 
 def test_other_codecs_are_refused(tmp_path: Path) -> None:
