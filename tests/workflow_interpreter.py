@@ -80,7 +80,7 @@ class Execution:
     """
 
     def __init__(self, definition: dict[str, Any], task: Callable[[str, Any], Any]) -> None:
-        """Take the substituted definition, and what answers a task: state name and arguments to its result."""
+        """Take the substituted definition, and what answers a task by state name and arguments."""
         self._definition, self._task = definition, task
         self._variables: dict[str, Any] = {}
         self.ending = Ending("RUNNING")

@@ -67,7 +67,9 @@ def test_a_task_has_timeout_retry_and_catch(name: str) -> None:
     assert task["TimeoutSeconds"] > 0
     assert task["Comment"]
     assert task["Retry"]
-    assert task["Catch"][-1]["ErrorEquals"][-1] == "States.ALL"
+    # Step Functions demands that it stands alone, and last.
+    assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
+    assert all("States.ALL" not in catcher["ErrorEquals"] for catcher in task["Catch"][:-1])
     assert task["Next"] in STATES
 
 
@@ -80,12 +82,6 @@ def test_retries_wait_with_jitter_and_a_cap(name: str) -> None:
         assert 0 < retrier["IntervalSeconds"] <= retrier["MaxDelaySeconds"] <= 60
         assert retrier["BackoffRate"] > 1
         assert "States.ALL" not in retrier["ErrorEquals"]
-
-
-def test_states_all_stands_alone_in_no_retry_and_last_in_every_catch() -> None:
-    for name, task in TASKS.items():
-        for catcher in task["Catch"][:-1]:
-            assert "States.ALL" not in catcher["ErrorEquals"], name
 
 
 def test_fails_have_error_and_cause() -> None:
@@ -132,7 +128,7 @@ def longest_wait(retrier: dict[str, Any]) -> float:
         min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt, retrier["MaxDelaySeconds"])
         for attempt in range(retrier["MaxAttempts"])
     )
-    return sum(waits)
+    return float(sum(waits))
 
 
 # --- The paths --------------------------------------------------------------------------------------------
@@ -157,6 +153,7 @@ def walk(
     start: Any = REFERENCE,
     inferences: tuple[float, float] = (0.97, 0.03),
     failing: dict[str, TaskError] | None = None,
+    serialized: dict[str, Any] = SERIALIZED,
 ) -> Ending:
     """Run the workflow; FilterInference is the real one, the other tasks answer or fail as told."""
     filter_inference = load_function("filter_inference")
@@ -165,12 +162,8 @@ def walk(
         if failing and name in failing:
             raise failing[name]
         if name == "SerializeImage":
-            return {
-                "Payload": {
-                    **SERIALIZED,
-                    **{k: v for k, v in arguments["Payload"].items() if k in SERIALIZED},
-                }
-            }
+            reference = {k: v for k, v in arguments["Payload"].items() if k in serialized}
+            return {"Payload": {**serialized, **reference}}
         if name == "ClassifyImage":
             payload = {k: v for k, v in arguments["Payload"].items() if k != "image_data"}
             return {"Payload": {**payload, "inferences": list(inferences)}}
@@ -185,7 +178,7 @@ def invoke(handler: Callable[[Any, Any], Any], payload: Any) -> Any:
     """Call a handler as Lambda does: JSON in, JSON out, errors under their class names."""
     try:
         return json.loads(json.dumps(handler(json.loads(json.dumps(payload)), None)))
-    except Exception as exc:  # noqa: BLE001 - whatever it is, Lambda reports it so
+    except Exception as exc:
         raise failure(type(exc).__name__, str(exc)) from exc
 
 
@@ -419,15 +412,11 @@ def test_every_payload_stays_far_below_the_limit() -> None:
     key = "incoming/" + "\u0001" * (1024 - 9)  # the longest key, of what JSON writes longest
     start = {**event("eventbridge/object_created.json")}
     start["detail"]["object"]["key"] = key
-    SERIALIZED["image_data"], before = largest, SERIALIZED["image_data"]
-    try:
-        for inferences in ((0.97, 0.03), (0.5, 0.5)):
-            ending = walk(start, inferences)
-            sizes = {
-                name: len(json.dumps(payload))
-                for name, payload in (*ending.payloads.items(), *ending.calls.items())
-            }
-            assert max(sizes.values()) > len(largest)
-            assert max(sizes.values()) < PAYLOAD_LIMIT < STATE_LIMIT, sizes
-    finally:
-        SERIALIZED["image_data"] = before
+    for inferences in ((0.97, 0.03), (0.5, 0.5)):
+        ending = walk(start, inferences, serialized={**SERIALIZED, "image_data": largest})
+        sizes = {
+            name: len(json.dumps(payload))
+            for name, payload in (*ending.payloads.items(), *ending.calls.items())
+        }
+        assert max(sizes.values()) > len(largest)
+        assert max(sizes.values()) < PAYLOAD_LIMIT < STATE_LIMIT, sizes

@@ -1,0 +1,112 @@
+"""The functions' exception classes and the workflow's ErrorEquals are one vocabulary."""
+
+import ast
+import inspect
+from typing import Any
+
+import pytest
+
+from tests.sam_app import FUNCTIONS, definition, expected, load_function
+
+STATES = definition()["States"]
+FUNCTION_OF = {
+    "SerializeImage": "serialize_image",
+    "ClassifyImage": "classify_image",
+    "FilterInference": "filter_inference",
+}
+TRANSIENT = {"StorageUnavailable", "EndpointUnavailable"}
+# Names that AWS gives, none of them a class of ours.
+RESERVED = {
+    "States.ALL",
+    "States.TaskFailed",
+    "States.Timeout",
+    "Lambda.TooManyRequestsException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.Unknown",
+    "Sandbox.Timedout",
+    "EventBridge.FailedEntry",
+    "DynamoDB.ConditionalCheckFailedException",
+    "DynamoDb.ConditionalCheckFailedException",
+}
+
+
+def classes(folder: str) -> set[str]:
+    """The exception classes that a function defines: its public names in the workflow."""
+    errors = load_function(folder).errors
+    return {
+        name
+        for name, member in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(member, Exception) and member.__module__ == "errors"
+    }
+
+
+def names(entries: list[dict[str, Any]]) -> list[str]:
+    return [name for entry in entries for name in entry["ErrorEquals"]]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_name_in_the_workflow_is_an_error_that_can_occur_there(state: str) -> None:
+    known = RESERVED | (classes(FUNCTION_OF[state]) if state in FUNCTION_OF else set())
+    for handlers in ("Retry", "Catch"):
+        used = names(STATES[state].get(handlers, []))
+        assert set(used) <= known
+        assert len(used) == len(set(used)), "a name stands in one entry only"
+
+
+@pytest.mark.parametrize("state", FUNCTION_OF)
+def test_every_class_is_known_by_name_and_caught(state: str) -> None:
+    task = STATES[state]
+    assert classes(FUNCTION_OF[state]) <= set(names(task["Retry"]) + names(task["Catch"]))
+    # What no catcher names (the machinery's own faults) the last one takes, as Step Functions asks: alone.
+    assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
+    assert "States.ALL" not in names(task["Catch"][:-1])
+
+
+@pytest.mark.parametrize("state", FUNCTION_OF)
+def test_permanent_errors_are_not_retried_and_transient_ones_are(state: str) -> None:
+    first, *rest = STATES[state]["Retry"]
+    assert first["MaxAttempts"] == 0
+    assert set(first["ErrorEquals"]) == classes(FUNCTION_OF[state]) - TRANSIENT
+    assert classes(FUNCTION_OF[state]) & TRANSIENT <= set(names(rest))
+    assert all(entry["MaxAttempts"] > 0 for entry in rest)
+
+
+@pytest.mark.parametrize("state", FUNCTION_OF)
+def test_throttling_is_waited_out(state: str) -> None:
+    (entry,) = (e for e in STATES[state]["Retry"] if "Lambda.TooManyRequestsException" in e["ErrorEquals"])
+    # A burst of uploads must not fail for having been throttled a few times.
+    assert entry["MaxAttempts"] >= 10
+
+
+@pytest.mark.parametrize("folder", FUNCTION_OF.values())
+def test_every_class_is_raised_and_explained(folder: str) -> None:
+    errors = load_function(folder).errors
+    code = [ast.parse(file.read_text(encoding="utf-8")) for file in (FUNCTIONS / folder).glob("*.py")]
+    built = {
+        node.func.id
+        for tree in code
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    for name in classes(folder):
+        assert name in built, f"{name} is never raised"
+        assert getattr(errors, name).__doc__, name
+
+
+def test_one_name_means_the_same_in_every_function() -> None:
+    kinds: dict[str, set[bool]] = {}
+    for state, folder in FUNCTION_OF.items():
+        permanent = set(STATES[state]["Retry"][0]["ErrorEquals"])
+        for name in classes(folder):
+            kinds.setdefault(name, set()).add(name in permanent)
+    assert all(len(kind) == 1 for kind in kinds.values())
+
+
+def test_every_refusal_that_an_input_can_cause_has_a_sample_event() -> None:
+    shown = {answer["error"] for answer in expected().values() if answer.get("error")}
+    needs_a_broken_cloud = TRANSIENT | {"BuildMismatch"}
+    everything = set().union(*map(classes, FUNCTION_OF.values()))
+    assert shown - {"THRESHOLD_CONFIDENCE_NOT_MET"} == everything - needs_a_broken_cloud

@@ -1,0 +1,153 @@
+"""Every role may do exactly what the code and the workflow that use it do, on exactly what they do it to."""
+
+import ast
+from typing import Any
+
+import botocore.session
+import pytest
+
+from tests.sam_app import FOLDERS, FUNCTIONS, LOGICAL_IDS, definition, template
+
+RESOURCES = template()["Resources"]
+
+# What the platform itself does in a role's name.
+WRITES_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+WRITES_TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+DELIVERS_LOGS = {
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+SAMPLES_TRACES = {"xray:GetSamplingRules", "xray:GetSamplingTargets"}
+# Publishing to an encrypted topic: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+USES_THE_TOPICS_KEY = {"kms:Decrypt", "kms:GenerateDataKey"}
+
+# boto3's service names where IAM's differ, and the actions that an API call needs beyond its own.
+IAM_NAMES = {"sagemaker-runtime": "sagemaker"}
+IMPLIED = {"s3:GetObject": {"s3:GetObjectVersion"}}  # a request that names a version
+
+
+def statements(role: str) -> list[dict[str, Any]]:
+    properties = RESOURCES[role]["Properties"]
+    assert "ManagedPolicyArns" not in properties, "managed policies allow more than is needed"
+    return [s for policy in properties["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+
+
+def actions(statement: dict[str, Any]) -> set[str]:
+    action = statement["Action"]
+    return {action} if isinstance(action, str) else set(action)
+
+
+def resources_of(role: str, action: str) -> list[Any]:
+    found: list[Any] = []
+    for statement in statements(role):
+        if action in actions(statement):
+            resource = statement["Resource"]
+            found += resource if isinstance(resource, list) else [resource]
+    return found
+
+
+def calls_in_code(folder: str) -> set[str]:
+    """The IAM actions of the SDK calls in a function's source: methods called on what `boto3.client` made."""
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in (FUNCTIONS / folder).glob("*.py")]
+    calls = [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    methods = {call.func.attr for call in calls if isinstance(call.func, ast.Attribute)}
+    services = {
+        argument.value
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "client"
+        for argument in call.args
+        if isinstance(argument, ast.Constant)
+    }
+    used: set[str] = set()
+    for service in services:
+        model = botocore.session.get_session().get_service_model(str(service))
+        for operation in model.operation_names:
+            if botocore.xform_name(operation) in methods:
+                used.add(f"{IAM_NAMES.get(str(service), service)}:{operation}")
+    return used | {more for action in used for more in IMPLIED.get(action, set())}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_function_may_do_what_its_code_does(folder: str) -> None:
+    role = RESOURCES[LOGICAL_IDS[folder]]["Properties"]["Role"]["Fn::GetAtt"][0]
+    allowed = set().union(*map(actions, statements(role)))
+    assert allowed == calls_in_code(folder) | WRITES_LOGS | WRITES_TRACES
+
+
+def test_the_code_is_understood_by_these_tests() -> None:
+    assert calls_in_code("serialize_image") == {"s3:GetObject", "s3:GetObjectVersion"}
+    assert calls_in_code("classify_image") == {"sagemaker:InvokeEndpoint"}
+    assert calls_in_code("filter_inference") == set()
+
+
+def test_the_workflow_may_do_what_its_definition_does() -> None:
+    used: set[str] = set()
+    for state in definition()["States"].values():
+        if state["Type"] == "Task":
+            service, call = state["Resource"].removeprefix("arn:aws:states:::").split(":")
+            used.add(
+                "lambda:InvokeFunction" if service == "lambda" else f"{service}:{call[0].upper()}{call[1:]}"
+            )
+    allowed = set().union(*map(actions, statements("ClassifyImageWorkflowRole")))
+    assert allowed == used | USES_THE_TOPICS_KEY | DELIVERS_LOGS | WRITES_TRACES | SAMPLES_TRACES
+    machine = RESOURCES["ClassifyImageStateMachine"]["Properties"]
+    assert machine["Role"] == {"Fn::GetAtt": ["ClassifyImageWorkflowRole", "Arn"]}
+
+
+def test_each_action_is_allowed_on_exactly_what_it_is_for() -> None:
+    photos = "arn:${AWS::Partition}:s3:::${PhotoBucket}/incoming/*"
+    assert resources_of("SerializeImageRole", "s3:GetObject") == [{"Fn::Sub": photos}]
+    assert resources_of("SerializeImageRole", "s3:GetObjectVersion") == [{"Fn::Sub": photos}]
+    endpoint = "arn:${AWS::Partition}:sagemaker:${AWS::Region}:${AWS::AccountId}:endpoint/${EndpointName}"
+    assert resources_of("ClassifyImageRole", "sagemaker:InvokeEndpoint") == [{"Fn::Sub": endpoint}]
+    workflow = "ClassifyImageWorkflowRole"
+    functions = [{"Fn::GetAtt": [name, "Arn"]} for name in LOGICAL_IDS.values()]
+    assert resources_of(workflow, "lambda:InvokeFunction") == functions
+    assert resources_of(workflow, "dynamodb:PutItem") == [{"Fn::GetAtt": ["ResultsTable", "Arn"]}]
+    assert resources_of(workflow, "sqs:SendMessage") == [{"Fn::GetAtt": ["ReviewQueue", "Arn"]}]
+    assert resources_of(workflow, "sns:Publish") == [{"Ref": "AlertTopic"}]
+    bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
+    assert resources_of(workflow, "events:PutEvents") == [{"Fn::Sub": bus}]
+    key = RESOURCES["AlertTopic"]["Properties"]["KmsMasterKeyId"]["Ref"]
+    assert resources_of(workflow, "kms:GenerateDataKey") == [{"Fn::GetAtt": [key, "Arn"]}]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_logs_go_to_the_functions_own_group(folder: str) -> None:
+    function = RESOURCES[LOGICAL_IDS[folder]]["Properties"]
+    group = function["LoggingConfig"]["LogGroup"]["Ref"]
+    role = function["Role"]["Fn::GetAtt"][0]
+    for action in WRITES_LOGS:
+        assert resources_of(role, action) == [{"Fn::GetAtt": [group, "Arn"]}]
+
+
+def test_only_actions_that_know_no_resources_are_allowed_on_all() -> None:
+    roles = [name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::IAM::Role"]
+    assert len(roles) == 4
+    for role in roles:
+        for statement in statements(role):
+            assert statement["Effect"] == "Allow"
+            assert not any("*" in action for action in actions(statement))
+            if statement["Resource"] == "*":
+                assert actions(statement) <= DELIVERS_LOGS | WRITES_TRACES | SAMPLES_TRACES
+
+
+@pytest.mark.parametrize(
+    ("role", "service"),
+    [
+        ("SerializeImageRole", "lambda.amazonaws.com"),
+        ("ClassifyImageRole", "lambda.amazonaws.com"),
+        ("FilterInferenceRole", "lambda.amazonaws.com"),
+        ("ClassifyImageWorkflowRole", "states.amazonaws.com"),
+    ],
+)
+def test_only_its_own_service_takes_a_role(role: str, service: str) -> None:
+    (statement,) = RESOURCES[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": service}
+    assert statement["Action"] == "sts:AssumeRole"

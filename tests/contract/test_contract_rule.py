@@ -1,0 +1,89 @@
+"""The rule takes the uploads that it should and leaves the rest, and loses none that it cannot deliver."""
+
+from typing import Any
+
+import pytest
+
+from tests.event_pattern import matches
+from tests.sam_app import event, expected, resources, template
+
+BUCKET = "scones-photos"
+RULE = template()["Resources"]["ClassifyImageStateMachine"]["Properties"]["Events"]["PhotoUploaded"]
+
+
+def pattern() -> dict[str, Any]:
+    """The rule's pattern, with the bucket that the sample events speak of."""
+    wanted: dict[str, Any] = RULE["Properties"]["Pattern"]
+    assert wanted["detail"]["bucket"]["name"] == [{"Ref": "PhotoBucket"}]
+    wanted["detail"]["bucket"]["name"] = [BUCKET]
+    return wanted
+
+
+PATTERN = pattern()
+
+
+@pytest.mark.parametrize(("name", "answer"), expected("eventbridge/").items())
+def test_the_rule_takes_what_it_should(name: str, answer: dict[str, Any]) -> None:
+    assert matches(PATTERN, event(name)) is answer["matches"]
+
+
+@pytest.mark.parametrize(
+    ("key", "taken"),
+    [
+        ("incoming/a.jpg", True),
+        ('incoming/2026/11/12/driver 7/a+b %41 "quoted".jpg', True),
+        ("incoming/", True),
+        ("incoming", False),
+        ("Incoming/a.jpg", False),
+        ("/incoming/a.jpg", False),
+        ("processed/incoming/a.jpg", False),
+        ("models/model.tar.gz", False),
+        ("a.jpg", False),
+    ],
+)
+def test_only_keys_under_incoming_are_taken(key: str, *, taken: bool) -> None:
+    upload = event("eventbridge/object_created.json")
+    upload["detail"]["object"]["key"] = key
+    assert matches(PATTERN, upload) is taken
+
+
+def test_the_rules_own_outcomes_do_not_start_it_again() -> None:
+    outcome = {"source": "scones.vehicle-classification", "detail-type": "Vehicle Classified", "detail": {}}
+    assert not matches(PATTERN, outcome)
+
+
+def test_the_event_goes_in_whole() -> None:
+    # A transformer would have to quote awkward keys; the workflow reads the event itself.
+    assert not {"Input", "InputPath", "InputTransformer"} & set(RULE["Properties"])
+
+
+def test_the_bucket_sends_its_events() -> None:
+    bucket = resources("AWS::S3::Bucket")["PhotoBucket"]["Properties"]
+    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    # So that events name a version, and a photo under an old key is a photo of its own.
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_the_dead_letter_queue_can_receive_from_this_rule() -> None:
+    queue = RULE["Properties"]["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+    policies = [
+        policy["Properties"]["PolicyDocument"]["Statement"]
+        for policy in resources("AWS::SQS::QueuePolicy").values()
+        if {"Ref": queue} in policy["Properties"]["Queues"]
+    ]
+    ((statement,),) = policies
+    assert statement["Effect"] == "Allow"
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
+    # SAM names the rule after the state machine and its event.
+    assert statement["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["ClassifyImageStateMachinePhotoUploaded", "Arn"]}}
+    }
+
+
+def test_every_queue_that_gives_up_messages_gives_them_to_another_of_ours() -> None:
+    queues = resources("AWS::SQS::Queue")
+    target = queues["ReviewQueue"]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    assert target in queues
+    assert target != "ReviewQueue"

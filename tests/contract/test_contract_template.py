@@ -1,0 +1,189 @@
+"""The template keeps what it promises: names, bounds, closed buckets, kept data, logs, alarms that arrive."""
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+
+from tests.sam_app import FOLDERS, LOGICAL_IDS, ROOT, load_function, parameter_default, resources, template
+
+TEMPLATE = template()
+PARAMETERS = TEMPLATE["Parameters"]
+RESOURCES = TEMPLATE["Resources"]
+HOLDS_DATA = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue"}
+
+
+def test_the_agreed_names_are_there() -> None:
+    assert {
+        "SerializeImageFunction": "AWS::Serverless::Function",
+        "ClassifyImageFunction": "AWS::Serverless::Function",
+        "FilterInferenceFunction": "AWS::Serverless::Function",
+        "ClassifyImageStateMachine": "AWS::Serverless::StateMachine",
+        "PhotoBucket": "AWS::S3::Bucket",
+        "ResultsTable": "AWS::DynamoDB::Table",
+        "ReviewQueue": "AWS::SQS::Queue",
+        "AlertTopic": "AWS::SNS::Topic",
+    }.items() <= {name: resource["Type"] for name, resource in RESOURCES.items()}.items()
+    assert {
+        "PhotoBucketName",
+        "ClassifyImageStateMachineArn",
+        "ResultsTableName",
+        "ReviewQueueUrl",
+        "AlertTopicArn",
+    } <= set(TEMPLATE["Outputs"])
+    assert all(output["Description"] for output in TEMPLATE["Outputs"].values())
+
+
+@pytest.mark.parametrize(("name", "parameter"), PARAMETERS.items())
+def test_a_parameter_has_a_description_a_default_and_bounds(name: str, parameter: dict[str, Any]) -> None:
+    assert parameter["Description"]
+    assert {"AllowedValues", "AllowedPattern", "MinValue"} & set(parameter)
+    # SAM CLI hands an unquoted number default on as an empty string.
+    assert isinstance(parameter["Default"], str)
+    if "AllowedPattern" in parameter:
+        assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"])
+        assert parameter["ConstraintDescription"]
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    assert [name for group in groups for shown in group["Parameters"] if shown == name] == [name]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "taken"),
+    [
+        ("EndpointName", "scones-vehicle-classifier", True),
+        ("EndpointName", "Scones", False),
+        ("EndpointName", "-scones", False),
+        ("EndpointName", "a" * 64, False),
+        ("ClassLabels", "bicycle,motorcycle,van", True),
+        ("ClassLabels", "bicycle", False),
+        ("ClassLabels", "bicycle, motorcycle", False),
+        ("ClassLabels", "bicycle,", False),
+        ("BucketName", "", True),
+        ("BucketName", "scones-photos", True),
+        ("BucketName", "Scones", False),
+        ("AlertEmail", "", True),
+        ("AlertEmail", "ops@example.com", True),
+        ("AlertEmail", "ops", False),
+    ],
+)
+def test_patterns_take_what_they_should(parameter: str, value: str, *, taken: bool) -> None:
+    assert bool(re.fullmatch(PARAMETERS[parameter]["AllowedPattern"], value)) is taken
+
+
+def test_every_value_that_a_parameter_allows_is_taken_by_the_functions() -> None:
+    for bound in ("MinValue", "MaxValue"):
+        limits = {name: str(PARAMETERS[name][bound]) for name in ("MaxObjectBytes", "MaxPixels")}
+        environment = {"MAX_OBJECT_BYTES": limits["MaxObjectBytes"], "MAX_PIXELS": limits["MaxPixels"]}
+        load_function("serialize_image", {**environment, "LONGEST_SIDE": "256"})
+        threshold = str(PARAMETERS["ConfidenceThreshold"][bound])
+        load_function("filter_inference", {"CLASS_LABELS": "a,b", "CONFIDENCE_THRESHOLD": threshold})
+
+
+def test_globals_hold_what_functions_share() -> None:
+    shared = TEMPLATE["Globals"]["Function"]
+    assert shared["Runtime"] == {"Ref": "PythonRuntime"}
+    assert shared["Architectures"] == [{"Ref": "Architecture"}]
+    assert shared["Handler"] == "app.lambda_handler"
+    assert shared["Tracing"] == "Active"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_functions_log_group_is_made_before_it_and_forgets(folder: str) -> None:
+    function = RESOURCES[LOGICAL_IDS[folder]]["Properties"]
+    group = RESOURCES[function["LoggingConfig"]["LogGroup"]["Ref"]]
+    assert group["Type"] == "AWS::Logs::LogGroup"
+    assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert function["LoggingConfig"]["LogFormat"] == "JSON"
+    assert (ROOT / function["CodeUri"] / "app.py").is_file()
+
+
+def test_the_workflows_log_holds_no_photos() -> None:
+    logging = RESOURCES["ClassifyImageStateMachine"]["Properties"]["Logging"]
+    assert logging["IncludeExecutionData"] is False
+
+
+@pytest.mark.parametrize("name", [n for n, r in RESOURCES.items() if r["Type"] in HOLDS_DATA])
+def test_what_holds_data_outlives_the_stack(name: str) -> None:
+    assert RESOURCES[name]["DeletionPolicy"] == "Retain"
+    assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_buckets_are_private_encrypted_and_tls_only() -> None:
+    for name, bucket in resources("AWS::S3::Bucket").items():
+        properties = bucket["Properties"]
+        assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+        assert properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        policies = [
+            policy["Properties"]["PolicyDocument"]["Statement"]
+            for policy in resources("AWS::S3::BucketPolicy").values()
+            if policy["Properties"]["Bucket"] == {"Ref": name}
+        ]
+        ((statement,),) = policies
+        assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert len(statement["Resource"]) == 2
+
+
+def test_queues_are_encrypted() -> None:
+    assert all(q["Properties"]["SqsManagedSseEnabled"] is True for q in resources("AWS::SQS::Queue").values())
+
+
+def test_alarms_reach_the_encrypted_topic() -> None:
+    alarms = resources("AWS::CloudWatch::Alarm")
+    assert len(alarms) >= 4
+    for alarm in alarms.values():
+        assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlertTopic"}]
+        assert alarm["Properties"]["AlarmDescription"]
+        assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
+    key = RESOURCES[RESOURCES["AlertTopic"]["Properties"]["KmsMasterKeyId"]["Ref"]]["Properties"]
+    service = {"Service": "cloudwatch.amazonaws.com"}
+    (key_statement,) = (s for s in key["KeyPolicy"]["Statement"] if s["Principal"] == service)
+    assert set(key_statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey*"}
+    (policy,) = resources("AWS::SNS::TopicPolicy").values()
+    assert policy["Properties"]["Topics"] == [{"Ref": "AlertTopic"}]
+    (topic_statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert (topic_statement["Principal"], topic_statement["Action"]) == (service, "sns:Publish")
+
+
+def test_every_lint_suppression_has_a_reason() -> None:
+    for name, resource in RESOURCES.items():
+        for skipped in resource.get("Metadata", {}).get("checkov", {}).get("skip", []):
+            assert len(skipped["comment"]) > 20, name
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    assert "cfn-lint" not in text
+
+
+def test_the_template_has_no_yaml_aliases() -> None:
+    # CloudFormation does not support them.
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    assert not re.search(r":\s+[&*]\w", text)
+
+
+def test_the_makefile_builds_by_default_what_the_template_deploys_by_default() -> None:
+    makefile = (ROOT / "functions" / "serialize_image" / "Makefile").read_text(encoding="utf-8")
+    defaults = dict(re.findall(r"^(\w+) \?= (\S+)$", makefile, re.MULTILINE))
+    assert defaults["PYTHON_RUNTIME"] == parameter_default("PythonRuntime")
+    assert defaults["ARCHITECTURE"] == parameter_default("Architecture")
+    (runtimes,) = re.findall(r"^RUNTIMES := (.+)$", makefile, re.MULTILINE)
+    assert runtimes.split() == PARAMETERS["PythonRuntime"]["AllowedValues"]
+    for architecture in PARAMETERS["Architecture"]["AllowedValues"]:
+        assert f"PLATFORM_{architecture} :=" in makefile
+
+
+def test_only_the_function_that_needs_a_wheel_has_requirements() -> None:
+    found = sorted(path.parent.name for path in (ROOT / "functions").glob("*/requirements.txt"))
+    assert found == ["serialize_image"]
+    lines = (ROOT / "functions" / "serialize_image" / "requirements.txt").read_text(encoding="utf-8")
+    assert re.findall(r"^([a-z]\S+?)==", lines, re.MULTILINE) == ["pillow"]
+    assert "--hash=sha256:" in lines
+    assert "http" not in lines
+
+
+def test_samconfig_speaks_of_parameters_that_exist() -> None:
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+    assert {"default", "local"} <= set(config)
+    overrides = config["local"]["deploy"]["parameters"]["parameter_overrides"]
+    given = dict(pair.split("=", 1) for pair in overrides.split())
+    assert set(given) <= set(PARAMETERS)
+    assert given["BucketName"] == "scones-photos"
