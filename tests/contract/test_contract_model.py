@@ -1,0 +1,16 @@
+"""The shipped model and the template's parameters speak of the same labels and the same threshold."""
+
+import json
+
+from model_build.package import DEFAULT_MODEL
+from tests.sam_app import parameter_default
+
+MANIFEST = json.loads((DEFAULT_MODEL / "manifest.json").read_text(encoding="utf-8"))
+
+
+def test_class_labels_are_the_models_in_its_order() -> None:
+    assert parameter_default("ClassLabels").split(",") == MANIFEST["labels"]
+
+
+def test_the_threshold_in_use_is_the_one_the_model_was_measured_at() -> None:
+    assert float(parameter_default("ConfidenceThreshold")) == MANIFEST["default_threshold"]
