@@ -22,6 +22,7 @@ from localcloud.photos import Photo
 OUTCOMES = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED")
 _EXECUTION_STATUS = {"ACCEPTED": "SUCCEEDED"} | dict.fromkeys(OUTCOMES[1:], "FAILED")
 _POLL_S = 1
+_IN_FLIGHT_WHILE_COLD = 2
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Watcher:
         in_flight: How many photos may be on their way at a time.
     """
 
-    def __init__(self, outputs: Mapping[str, str], *, timeout_s: float = 180, in_flight: int = 8) -> None:
+    def __init__(self, outputs: Mapping[str, str], *, timeout_s: float = 180, in_flight: int = 6) -> None:
         self._bucket = outputs["PhotoBucketName"]
         self._table = outputs["ResultsTableName"]
         self._timeout_s = timeout_s
@@ -124,8 +125,11 @@ class Watcher:
     def classify(self, photos: Sequence[Photo]) -> Iterator[Outcome]:
         """Send all photos and yield their outcomes as they come, exactly one for each."""
         waiting = list(photos)[::-1]
+        total = len(waiting)
         while waiting or self._pending:
-            while waiting and len(self._pending) < self._in_flight:
+            # A cold function refuses a crowd, which then waits out its retries: the first photos go alone.
+            cold = len(waiting) + len(self._pending) == total
+            while waiting and len(self._pending) < (_IN_FLIGHT_WHILE_COLD if cold else self._in_flight):
                 refused = self._upload(waiting.pop())
                 if refused:
                     yield refused

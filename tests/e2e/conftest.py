@@ -1,0 +1,60 @@
+"""One local cloud for all tests here, deployed by the real `sam deploy` and `model_build deploy`."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localcloud.state import StateFolder
+from tests.local_cloud import Listener, LocalCloud
+from tests.tiny_model import write_model
+
+ROOT = Path(__file__).resolve().parents[2]
+OUTCOME_EVENTS = {"source": ["scones.vehicle-classification"], "detail-type": ["Vehicle Classified"]}
+
+
+def localcloud(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of localcloud to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "localcloud", *map(str, arguments)],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "SCONES_STATE"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that is sure of red (bicycle) and of green (motorcycle), and of nothing between."""
+    return write_model(tmp_path_factory.mktemp("model"), ["red", "green"])
+
+
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Path]:
+    """State folder of a local cloud on which the application is deployed."""
+    folder = tmp_path_factory.mktemp("localcloud")
+    done = localcloud("up", "--state", folder, "--model", model)
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield folder
+    stopped = localcloud("down", "--state", folder)
+    assert stopped.returncode == 0, stopped.stderr
+
+
+@pytest.fixture(scope="session")
+def cloud(state: Path) -> LocalCloud:
+    """That local cloud."""
+    running = StateFolder(state).load()
+    assert running is not None
+    return LocalCloud(running)
+
+
+@pytest.fixture(scope="session")
+def published(cloud: LocalCloud) -> Listener:
+    """Everything that is published about outcomes."""
+    return Listener(cloud).to_events(OUTCOME_EVENTS)

@@ -1,0 +1,174 @@
+"""What the workflow does when the endpoint does not work, or changes."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from localcloud.application import ENDPOINT_NAME, MODEL_BUCKET
+from tests.local_cloud import Listener, LocalCloud, wait_until
+from tests.tiny_model import COLOURS
+
+IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
+CODE = """
+def model_fn(model_dir): return None
+def input_fn(body, content_type): return body
+def predict_fn(data, model): {predict}
+def output_fn(prediction, accept): return prediction
+"""
+
+
+def red() -> bytes:
+    """A photo that the shipped test model accepts."""
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), COLOURS["red"]).save(file, "JPEG")
+    return file.getvalue()
+
+
+def serve(cloud: LocalCloud, name: str, predict: str) -> None:
+    """Put a model with this predict_fn behind the application's endpoint."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        body = CODE.format(predict=predict).encode()
+        info = tarfile.TarInfo("code/inference.py")
+        info.size = len(body)
+        tar.addfile(info, io.BytesIO(body))
+    cloud.client("s3").put_object(Bucket=MODEL_BUCKET, Key=f"{name}.tar.gz", Body=file.getvalue())
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.create_model(
+        ModelName=name,
+        ExecutionRoleArn="arn:aws:iam::000000000000:role/test",
+        PrimaryContainer={"Image": IMAGE, "ModelDataUrl": f"s3://{MODEL_BUCKET}/{name}.tar.gz"},
+    )
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": name,
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+    }
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    switch(cloud, name)
+
+
+def switch(cloud: LocalCloud, config: str) -> None:
+    """Update the application's endpoint and wait until it serves."""
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.update_endpoint(EndpointName=ENDPOINT_NAME, EndpointConfigName=config)
+    waiter = sagemaker.get_waiter("endpoint_in_service")
+    waiter.wait(EndpointName=ENDPOINT_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    assert sagemaker.describe_endpoint(EndpointName=ENDPOINT_NAME)["EndpointConfigName"] == config
+
+
+@pytest.fixture
+def usual_model_afterwards(cloud: LocalCloud) -> Iterator[None]:
+    sagemaker = cloud.client("sagemaker")
+    before = sagemaker.describe_endpoint(EndpointName=ENDPOINT_NAME)["EndpointConfigName"]
+    yield
+    existing = {e["EndpointName"] for e in sagemaker.list_endpoints()["Endpoints"]}
+    if ENDPOINT_NAME in existing:
+        switch(cloud, before)
+    else:
+        sagemaker.create_endpoint(EndpointName=ENDPOINT_NAME, EndpointConfigName=before)
+        sagemaker.get_waiter("endpoint_in_service").wait(
+            EndpointName=ENDPOINT_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
+
+
+@pytest.fixture(scope="module")
+def alerts(cloud: LocalCloud) -> Listener:
+    return Listener(cloud).to_topic(cloud.outputs["AlertTopicArn"])
+
+
+def alert_about(alerts: Listener, key: str) -> dict[str, Any]:
+    """The one alert about a photo."""
+    told = [json.loads(message["Message"]) for message in alerts.messages()]
+    (alert,) = [facts for facts in told if facts["object_uri"].endswith(f"/{key}")]
+    return dict(alert)
+
+
+@pytest.mark.usefixtures("usual_model_afterwards")
+@pytest.mark.parametrize(
+    ("name", "predict"),
+    [
+        ("three-classes", "return '[0.2, 0.3, 0.5]'"),
+        ("not-json", "return '<html>busy</html>'"),
+        ("too-sure", "return '[0.9, 0.9]'"),
+    ],
+)
+def test_an_answer_that_breaks_the_contract_fails_with_an_alert(
+    cloud: LocalCloud, alerts: Listener, name: str, predict: str
+) -> None:
+    serve(cloud, name, predict)
+    key = f"incoming/{name}.jpg"
+    cloud.upload(key, red())
+
+    (execution,) = cloud.executions(key)
+
+    assert (execution["status"], execution["error"]) == ("FAILED", "EndpointContractViolation")
+    (record,) = cloud.records(key)
+    assert (record["outcome"], record["error"]) == ("FAILED", "EndpointContractViolation")
+    assert alert_about(alerts, key)["error"] == "EndpointContractViolation"
+
+
+@pytest.mark.usefixtures("usual_model_afterwards")
+def test_the_built_in_algorithms_answer_is_understood(cloud: LocalCloud) -> None:
+    serve(cloud, "built-in", "return '[0.9510304927825928, 0.048969559371471405]'")
+    cloud.upload("incoming/built-in.jpg", red())
+
+    cloud.executions("incoming/built-in.jpg")
+
+    (record,) = cloud.records("incoming/built-in.jpg")
+    assert (record["outcome"], record["label"]) == ("ACCEPTED", "bicycle")
+    assert record["confidence"] == pytest.approx(0.9510304927825928)
+
+
+@pytest.mark.usefixtures("usual_model_afterwards")
+def test_without_an_endpoint_a_photo_fails_after_retries_and_works_again_later(
+    cloud: LocalCloud, alerts: Listener
+) -> None:
+    sagemaker = cloud.client("sagemaker")
+    sagemaker.delete_endpoint(EndpointName=ENDPOINT_NAME)
+    sagemaker.get_waiter("endpoint_deleted").wait(
+        EndpointName=ENDPOINT_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+    key = "incoming/no-endpoint.jpg"
+    cloud.upload(key, red())
+
+    (execution,) = cloud.executions(key)
+
+    assert execution["error"] == "EndpointUnavailable"
+    (record,) = cloud.records(key)
+    assert (record["outcome"], record["error"]) == ("FAILED", "EndpointUnavailable")
+    assert alert_about(alerts, key)["outcome"] == "FAILED"
+    entered = [name for way, name, _ in cloud.steps(execution["executionArn"]) if way == "in"]
+    assert "FilterInference" not in entered
+
+
+def test_what_the_endpoint_saw_is_captured(cloud: LocalCloud) -> None:
+    key = "incoming/captured.jpg"
+    cloud.upload(key, red())
+    cloud.executions(key)
+
+    wait_until(lambda: _captured(cloud))
+    body = cloud.client("s3").get_object(Bucket=MODEL_BUCKET, Key=_captured(cloud)[0])["Body"].read().decode()
+    captured = json.loads(body.splitlines()[0])["captureData"]
+    assert captured["endpointInput"]["observedContentType"] in {"image/jpeg", "image/png"}
+    assert json.loads(captured["endpointOutput"]["data"])[0] == pytest.approx(1, abs=0.2)
+
+
+def test_the_shipped_code_runs_from_the_archive_alone(state: Path) -> None:
+    """The stand-in unpacked the archive and runs the code in it, not the repository's."""
+    versions = list((state / "sagemaker" / "versions").iterdir())
+    assert len(versions) == 1, "an old version was left behind"
+    assert (versions[0] / "model" / "code" / "inference.py").is_file()
+
+
+def _captured(cloud: LocalCloud) -> list[str]:
+    pages = cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=MODEL_BUCKET)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    return [key for key in keys if f"{ENDPOINT_NAME}/AllTraffic/" in key]

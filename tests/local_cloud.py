@@ -1,0 +1,159 @@
+"""A local cloud as the tests use it: its clients, and what they ask about photos."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from localcloud import lifecycle
+from localcloud.state import Running, StateFolder
+
+WAIT_S = 120
+_SESSION = boto3.Session("test", "test", region_name="us-east-1")
+
+
+class LocalCloud:
+    """A running local cloud.
+
+    Args:
+        running: What `localcloud` says about it.
+    """
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self._clients: dict[str, Any] = {}
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of a service of this local cloud."""
+        if service not in self._clients:
+            ours = ("sagemaker", "sagemaker-runtime", "application-autoscaling")
+            url = self.running.sagemaker_url if service in ours else self.running.aws_url
+            self._clients[service] = _SESSION.client(service, endpoint_url=url)  # type: ignore[call-overload]
+        return self._clients[service]
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Outputs of the deployed stack."""
+        outputs: dict[str, str] = self.running.stack["outputs"]
+        return outputs
+
+    def upload(self, key: str, body: bytes) -> str:
+        """Put a photo into the bucket; returns its version."""
+        answer = self.client("s3").put_object(Bucket=self.outputs["PhotoBucketName"], Key=key, Body=body)
+        return str(answer["VersionId"])
+
+    def executions(self, key: str) -> list[dict[str, Any]]:
+        """All executions for one key, waited for until there is one and none runs any more."""
+        workflow = self.client("stepfunctions")
+        arn = self.outputs["ClassifyImageStateMachineArn"]
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            pages = workflow.get_paginator("list_executions").paginate(stateMachineArn=arn)
+            arns = [execution["executionArn"] for page in pages for execution in page["executions"]]
+            described = [workflow.describe_execution(executionArn=arn) for arn in arns]
+            mine = [execution for execution in described if _key(json.loads(execution["input"])) == key]
+            if mine and all(execution["status"] != "RUNNING" for execution in mine):
+                return mine
+            time.sleep(0.3)
+        raise AssertionError(f"no execution for {key} ended within {WAIT_S} s")
+
+    def records(self, key: str) -> list[dict[str, Any]]:
+        """All records of the results table for one key, as plain values."""
+        table = self.outputs["ResultsTableName"]
+        answer = self.client("dynamodb").query(
+            TableName=table,
+            KeyConditionExpression="object_uri = :uri",
+            ExpressionAttributeValues={":uri": {"S": f"s3://{self.outputs['PhotoBucketName']}/{key}"}},
+            ConsistentRead=True,
+        )
+        return [
+            {
+                name: float(value["N"]) if "N" in value else next(iter(value.values()))
+                for name, value in item.items()
+            }
+            for item in answer["Items"]
+        ]
+
+    def steps(self, execution_arn: str) -> list[tuple[str, str, str]]:
+        """What went into and came out of each state: (`in` or `out`, its name, the JSON text)."""
+        pages = (
+            self.client("stepfunctions")
+            .get_paginator("get_execution_history")
+            .paginate(executionArn=execution_arn)
+        )
+        found = []
+        for event in (event for page in pages for event in page["events"]):
+            if details := event.get("stateEnteredEventDetails"):
+                found.append(("in", details["name"], details["input"]))
+            if details := event.get("stateExitedEventDetails"):
+                found.append(("out", details["name"], details["output"]))
+        return found
+
+
+class Listener:
+    """Collects messages on a queue: events of a rule, notifications of a topic, or a queue's own.
+
+    Args:
+        cloud: The local cloud.
+        queue_url: The queue; a new one when it is empty.
+    """
+
+    def __init__(self, cloud: LocalCloud, queue_url: str = "") -> None:
+        self._cloud = cloud
+        self._sqs = cloud.client("sqs")
+        self.name = f"test-{uuid.uuid4().hex[:8]}"
+        self.url = queue_url or self._sqs.create_queue(QueueName=self.name)["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
+        self.arn = attributes["Attributes"]["QueueArn"]
+        self._seen: list[dict[str, Any]] = []
+
+    def to_events(self, pattern: Mapping[str, Any]) -> "Listener":
+        """Listen to EventBridge."""
+        events = self._cloud.client("events")
+        events.put_rule(Name=self.name, EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=self.name, Targets=[{"Id": "queue", "Arn": self.arn}])
+        return self
+
+    def to_topic(self, topic_arn: str) -> "Listener":
+        """Listen to an SNS topic."""
+        self._cloud.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=self.arn)
+        return self
+
+    def messages(self) -> list[dict[str, Any]]:
+        """All message bodies so far."""
+        while found := self._sqs.receive_message(
+            QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=1
+        ).get("Messages"):
+            for message in found:
+                self._seen.append(json.loads(message["Body"]))
+                self._sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        return list(self._seen)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Return once a condition holds; fail when it never does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        time.sleep(0.3)
+
+
+@contextmanager
+def bare_cloud(folder: Path) -> Iterator[LocalCloud]:
+    """A local cloud with nothing deployed on it, gone afterwards."""
+    running, process = lifecycle.start(StateFolder(folder), "127.0.0.1", owned=True)
+    try:
+        yield LocalCloud(running)
+    finally:
+        lifecycle.stop_process(process)
+
+
+def _key(workflow_input: Mapping[str, Any]) -> Any:
+    """The object's key in an execution's input: S3's event, or a direct start."""
+    detail = workflow_input.get("detail")
+    return detail["object"]["key"] if detail else workflow_input.get("s3_key")
