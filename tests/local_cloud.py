@@ -1,6 +1,7 @@
 """A local cloud as the tests use it: its clients, and what they ask about photos."""
 
 import json
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -157,3 +158,9 @@ def _key(workflow_input: Mapping[str, Any]) -> Any:
     """The object's key in an execution's input: S3's event, or a direct start."""
     detail = workflow_input.get("detail")
     return detail["object"]["key"] if detail else workflow_input.get("s3_key")
+
+
+def processes_about(folder: Path) -> list[str]:
+    """Command lines of all processes that mention a folder: workers, services, `sam`."""
+    listed = subprocess.run(["ps", "-axww", "-o", "command"], capture_output=True, text=True, check=True)
+    return [line for line in listed.stdout.splitlines() if str(folder) in line]

@@ -1,0 +1,162 @@
+"""The commands as a user runs them: `demo` on a folder of odd files, `send`, and a Ctrl-C."""
+
+import io
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.e2e.conftest import ROOT, localcloud
+from tests.local_cloud import LocalCloud, processes_about, wait_until
+from tests.tiny_model import COLOURS
+
+RED, GREEN = COLOURS["red"], COLOURS["green"]
+AWKWARD = [
+    "two words.jpg",
+    "a+b.jpg",
+    "100%41.jpg",
+    'it\'s "so".jpg',
+    "Fahrräder-自転車.jpg",
+    "sub/dir/red.jpg",
+]
+
+
+def _claims_to_be_huge() -> bytes:
+    """A PNG whose header says 50,000 x 50,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100))
+
+
+def write_odd_photos(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Write every kind of file that turned up as a photo; returns the outcomes that each may have."""
+    folder.mkdir()
+    red = Image.new("RGB", (300, 200), RED)
+    phone = Image.fromarray(np.full((3000, 4000, 3), GREEN, dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    phone.save(folder / "phone.jpg", exif=exif)
+    red.convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(np.full((64, 64), 40_000, dtype=np.uint16)).save(folder / "deep.png")
+    palette = red.quantize(8)
+    palette.save(folder / "palette.png", transparency=0)
+    red.convert("L").save(folder / "grey.jpg")
+    red.save(folder / "animated.gif", save_all=True, append_images=[Image.new("RGB", (300, 200), GREEN)])
+    red.save(folder / "photo.webp", lossless=True)
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.png").write_text("not a picture")
+    whole = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (400, 400, 3), dtype=np.uint8)).save(
+        whole, "JPEG"
+    )
+    (folder / "truncated.jpg").write_bytes(whole.getvalue()[:5000])
+    (folder / "huge.png").write_bytes(_claims_to_be_huge())
+    for name in AWKWARD:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        red.save(folder / name)
+    accepted, decided = ("ACCEPTED",), ("ACCEPTED", "LOW_CONFIDENCE")
+    return {
+        **dict.fromkeys(AWKWARD, accepted),
+        **dict.fromkeys(("phone.jpg", "cmyk.jpg", "photo.webp", "animated.gif"), decided),
+        **dict.fromkeys(("deep.png", "palette.png", "grey.jpg"), decided),
+        **dict.fromkeys(("empty.jpg", "text.png", "truncated.jpg", "huge.png"), ("REJECTED",)),
+    }
+
+
+def _lines(text: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    *photos, last = [json.loads(line) for line in text.splitlines()]
+    return photos, last["summary"]
+
+
+def test_demo_gives_every_file_one_outcome_and_leaves_nothing_running(
+    tmp_path: Path, model: Path, cloud: LocalCloud
+) -> None:
+    """While another local cloud runs: this one finds ports of its own."""
+    assert cloud.running.pids
+    expected = write_odd_photos(tmp_path / "photos")
+
+    done = localcloud(
+        *("demo", "--json", "--photos", tmp_path / "photos"),
+        *("--state", tmp_path / "state", "--model", model),
+    )
+
+    assert done.returncode == 0, done.stderr
+    photos, summary = _lines(done.stdout)
+    assert sorted(photo["file"] for photo in photos) == sorted(expected)
+    for photo in photos:
+        assert photo["outcome"] in expected[photo["file"]], photo
+        assert photo["s3_key"] == f"incoming/{photo['file']}"
+        assert (photo["error"] is None) == (photo["outcome"] == "ACCEPTED"), photo
+        assert photo["seconds"] > 0
+    counted = {name: summary[name] for name in ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED")}
+    assert summary["photos"] == len(expected) == sum(counted.values())
+    assert (counted["REJECTED"], counted["FAILED"]) == (4, 0)
+    assert processes_about(tmp_path / "state") == []
+    assert not (tmp_path / "state" / "state.json").exists()
+
+
+def test_send_shows_the_outcomes_of_files(tmp_path: Path, state: Path) -> None:
+    Image.new("RGB", (80, 80), GREEN).save(tmp_path / "scooter.jpg")
+    (tmp_path / "notes.txt").write_text("no photo")
+
+    done = localcloud("send", "--json", "--state", state, tmp_path / "scooter.jpg", tmp_path / "notes.txt")
+
+    assert done.returncode == 0, done.stderr
+    photos, summary = _lines(done.stdout)
+    outcomes = {Path(photo["file"]).name: (photo["outcome"], photo["label"]) for photo in photos}
+    assert outcomes == {"scooter.jpg": ("ACCEPTED", "motorcycle"), "notes.txt": ("REJECTED", None)}
+    assert summary["photos"] == 2
+
+
+def test_status_and_env_file_lead_to_the_running_cloud(state: Path, cloud: LocalCloud) -> None:
+    told = json.loads(localcloud("status", "--json", "--state", state).stdout)
+    assert told["running"]
+    assert told["stack"]["outputs"] == cloud.outputs
+
+    listed = subprocess.run(
+        ["sh", "-c", f'. "{told["env_file"]}" && aws s3 ls'],
+        env={"PATH": os.environ["PATH"], "AWS_PROFILE": "my-real-account"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert cloud.outputs["PhotoBucketName"] in listed.stdout
+
+
+def test_a_second_demo_with_the_same_state_is_refused(state: Path) -> None:
+    done = localcloud("demo", "--state", state)
+    assert done.returncode == 2
+    assert "runs already" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, model: Path, number: signal.Signals) -> None:
+    state = tmp_path / "state"
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "localcloud", "demo", "--state", str(state), "--model", str(model)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until((state / "state.json").exists)
+    time.sleep(1)  # well into sam's part
+
+    demo.send_signal(number)
+
+    assert demo.wait(timeout=30) == 130
+    assert processes_about(state) == []
+    assert not (state / "state.json").exists()
