@@ -1,8 +1,8 @@
 """EventBridge's event patterns, as far as our rule may use them.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html: exact values,
-prefix, suffix, exists, anything-but and numeric comparison. An operator that is not known here is an error, not
-a match.
+prefix, suffix, exists, anything-but and numeric comparison. An operator that is not known here is an error,
+not a match.
 """
 
 from collections.abc import Callable

@@ -1,0 +1,118 @@
+"""The three functions on AWS's own Lambda runtime, with every sample event, against S3 and a real endpoint.
+
+S3 is moto's server, the endpoint the SageMaker stand-in with the shipped model. What Lambda would answer,
+error names included, is compared with what events/expected.json promises.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from model_build import drawings
+from model_build.deploy import DeployRequest, deploy
+from tests.cloud_standin import BUCKET as MODEL_BUCKET
+from tests.cloud_standin import ROLE, cloud_standin
+from tests.lambda_runtime import Invoke, lambda_runtime
+from tests.sam_app import FOLDERS, ROOT, event, expected, parameter_default
+from tests.sample_answers import differences
+
+BUCKET = "scones-photos"
+EVENTS = [name for folder in FOLDERS for name in expected(f"{folder}/")]
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """S3 with the sample photos, and the endpoint with the shipped model."""
+    folder = tmp_path_factory.mktemp("cloud")
+    with cloud_standin(folder / "endpoints") as variables, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket=BUCKET)
+        for path in drawings.write_samples(folder / "samples"):
+            s3.upload_file(str(path), BUCKET, f"incoming/samples/{path.name}")
+        deploy(
+            DeployRequest(
+                model=ROOT / "model_build" / "default_model",
+                endpoint_name=parameter_default("EndpointName"),
+                role_arn=ROLE,
+                bucket=MODEL_BUCKET,
+            )
+        )
+        yield variables
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="module")
+def functions(cloud: dict[str, str], logs: Path) -> Iterator[dict[str, Invoke]]:
+    with contextlib.ExitStack() as stack:
+        yield {
+            folder: stack.enter_context(lambda_runtime(folder, cloud, logs / f"{folder}.log"))
+            for folder in FOLDERS
+        }
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_every_sample_event_is_answered_as_promised(functions: dict[str, Invoke], name: str) -> None:
+    answer = functions[name.partition("/")[0]](event(name))
+    assert not differences(name, answer)
+
+
+def test_a_photo_passes_through_all_three(functions: dict[str, Invoke]) -> None:
+    sizes = []
+    data: Any = event("workflow/phone_photo.json")
+    for folder in FOLDERS:
+        data = functions[folder](data)
+        sizes.append(len(json.dumps(data)))
+    assert data["label"] == "bicycle"
+    assert data["confidence"] >= float(parameter_default("ConfidenceThreshold"))
+    assert "image_data" not in data
+    # AWS stops a state at 262,144 bytes; this photo has 12 megapixels.
+    assert max(sizes) < 100_000
+
+
+def test_logs_are_json_with_our_fields_and_without_pixels(functions: dict[str, Invoke], logs: Path) -> None:
+    answer = functions["serialize_image"](event("serialize_image/bicycle.json"))
+    functions["classify_image"](answer)
+    lines = [
+        json.loads(line)
+        for folder in ("serialize_image", "classify_image")
+        for line in (logs / f"{folder}.log").read_text(encoding="utf-8").splitlines()
+        if line.startswith("{")
+    ]
+    by_message = {line.get("message"): line for line in lines}
+    assert by_message["photo serialized"]["bytes_handed_on"] > 0
+    assert len(by_message["photo classified"]["inferences"]) == 2
+    assert answer["image_data"][:40] not in json.dumps(lines)
+
+
+def test_without_an_endpoint_the_error_says_so(cloud: dict[str, str], logs: Path) -> None:
+    missing = {**cloud, "ENDPOINT_NAME": "no-such-endpoint"}
+    with lambda_runtime("classify_image", missing, logs / "missing.log") as invoke:
+        answer = invoke(event("classify_image/bicycle.json"))
+    assert answer["errorType"] == "EndpointUnavailable"
+    assert "no-such-endpoint" in answer["errorMessage"]
+
+
+def test_without_storage_the_error_says_so(cloud: dict[str, str], logs: Path) -> None:
+    nowhere = {**cloud, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    with lambda_runtime("serialize_image", nowhere, logs / "nowhere.log") as invoke:
+        answer = invoke(event("serialize_image/bicycle.json"))
+    assert answer["errorType"] == "StorageUnavailable"
+
+
+def test_a_wrong_setting_is_named_by_the_first_invocation(cloud: dict[str, str], logs: Path) -> None:
+    wrong = {**cloud, "CONFIDENCE_THRESHOLD": "high"}
+    with lambda_runtime("filter_inference", wrong, logs / "wrong.log") as invoke:
+        answer = invoke(event("filter_inference/bicycle.json"))
+    assert answer["errorType"] == "ValueError"
+    assert "CONFIDENCE_THRESHOLD" in answer["errorMessage"]
