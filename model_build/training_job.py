@@ -58,7 +58,10 @@ def start(request: TrainRequest, data_url: str, *, session: boto3.Session) -> st
         sagemaker_session=Session(
             boto_session=session,
             default_bucket=request.bucket,
-            sagemaker_config={"SchemaVersion": "1.0", "SageMaker": {"TelemetryOptOut": True}},
+            sagemaker_config={
+                "SchemaVersion": "1.0",
+                "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+            },
         ),
         source_code=SourceCode(
             source_dir=str(SOURCE_DIR),

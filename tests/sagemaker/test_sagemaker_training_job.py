@@ -1,0 +1,240 @@
+"""`model_build train --sagemaker`: the SDK's ModelTrainer really runs, against moto in place of AWS."""
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.sagemaker.models import sagemaker_backends
+from PIL import Image
+
+from model_build import training_job
+from model_build.__main__ import main
+from model_build.cloud_errors import CloudError, RefusedError
+from model_build.package import package_model
+from model_build.sagemaker_training import TrainRequest, TrainResult, train
+from tests.tiny_model import cifar10_files, cifar100_files, write_archive, write_model
+
+BUCKET = "scones-models"
+ROLE = "arn:aws:iam::123456789012:role/scones-model"
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        made = boto3.Session()
+        made.client("s3").create_bucket(Bucket=BUCKET)
+        yield made
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> list[Path]:
+    return [
+        write_archive(tmp_path / "cifar-100-python.tar.gz", cifar100_files(["red", "blue"], train=3, test=4)),
+        write_archive(
+            tmp_path / "cifar-10-python.tar.gz", cifar10_files(["white", "black"], train=2, test=2)
+        ),
+    ]
+
+
+@pytest.fixture
+def _container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What moto's training jobs lack: a container, which leaves a model where the job says."""
+    archive = package_model(write_model(tmp_path / "model", ["red", "blue"]), tmp_path / "trained.tar.gz")
+    start = training_job.start
+
+    def start_and_train(request: TrainRequest, data_url: str, *, session: boto3.Session) -> str:
+        job_name = start(request, data_url, session=session)
+        job = session.client("sagemaker").describe_training_job(TrainingJobName=job_name)
+        key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{BUCKET}/")
+        session.client("s3").upload_file(str(archive), BUCKET, key)
+        return job_name
+
+    monkeypatch.setattr(training_job, "start", start_and_train)
+
+
+def request_of(archives: list[Path], tmp_path: Path, **more: Any) -> TrainRequest:
+    return TrainRequest(
+        data=archives, role_arn=ROLE, bucket=BUCKET, classes="red,blue", output=tmp_path / "output", **more
+    )
+
+
+def job_of(session: boto3.Session, result: TrainResult) -> dict[str, Any]:
+    return dict(session.client("sagemaker").describe_training_job(TrainingJobName=result.job_name))
+
+
+@pytest.mark.usefixtures("_container")
+def test_job_runs_train_py_on_the_images_by_class(
+    session: boto3.Session, archives: list[Path], tmp_path: Path
+) -> None:
+    result = train(request_of(archives, tmp_path, hyperparameters={"epochs": "80"}), session=session)
+
+    job = job_of(session, result)
+    image = job["AlgorithmSpecification"]["TrainingImage"]
+    assert image == "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker"
+    assert job["RoleArn"] == ROLE
+    assert job["OutputDataConfig"]["S3OutputPath"] == f"s3://{BUCKET}/training"
+    # The SDK adds channels for code; without `data` train.py would look for images in them.
+    assert job["HyperParameters"] == {
+        "classes": "red,blue",
+        "data": "/opt/ml/input/data/train",
+        "epochs": "80",
+    }
+    channels = {c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in job["InputDataConfig"]}
+    assert set(channels) == {"train", "code", "sm_drivers"}
+    assert channels["code"].startswith(f"s3://{BUCKET}/training/"), "the role may read nothing else"
+    code = names_below(session, channels["code"])
+    assert {"train.py", "training_requirements.txt", "serving/inference.py", "evaluate.py"} <= code
+    assert not any("default_model" in name or "__pycache__" in name for name in code)
+
+
+@pytest.mark.usefixtures("_container")
+def test_images_are_uploaded_by_class_and_stay_what_they_are(
+    session: boto3.Session, archives: list[Path], tmp_path: Path
+) -> None:
+    result = train(request_of(archives, tmp_path), session=session)
+
+    (url,) = [
+        channel["DataSource"]["S3DataSource"]["S3Uri"]
+        for channel in job_of(session, result)["InputDataConfig"]
+        if channel["ChannelName"] == "train"
+    ]
+    names = names_below(session, url)
+    # Two training batches of two images a class in the second archive, whose images went through JPEG.
+    assert {name.split("/")[0] for name in names} == {"red", "blue", "white", "black"}
+    assert {name.split("/")[0]: name.rsplit(".")[-1] for name in names} == {
+        "red": "png",
+        "blue": "png",
+        "white": "jpg",
+        "black": "jpg",
+    }
+    assert len(names) == 2 * 3 + 2 * 4
+    for name in names:
+        body = session.client("s3").get_object(Bucket=BUCKET, Key=f"{key_of(url)}/{name}")["Body"].read()
+        with Image.open(io.BytesIO(body)) as image:
+            assert image.size == (32, 32)
+            assert image.format == {"png": "PNG", "jpg": "JPEG"}[name.rsplit(".")[-1]]
+
+
+@pytest.mark.usefixtures("_container")
+def test_result_is_fetched_and_measured_on_images_the_job_never_saw(
+    session: boto3.Session, archives: list[Path], tmp_path: Path
+) -> None:
+    result = train(request_of(archives, tmp_path), session=session)
+
+    assert result.model_data_url == f"s3://{BUCKET}/training/{result.job_name}/output/model.tar.gz"
+    assert result.metrics["images"] == 2 * 4
+    assert result.metrics["accuracy"] == 1.0
+    assert (tmp_path / "output" / "model.tar.gz").is_file()
+
+
+@pytest.mark.usefixtures("_container")
+def test_spare_capacity_and_time_limit(session: boto3.Session, archives: list[Path], tmp_path: Path) -> None:
+    request = request_of(
+        archives, tmp_path, spot=True, max_runtime_seconds=1200, instance_type="ml.m5.xlarge"
+    )
+    job = job_of(session, train(request, session=session))
+
+    assert job["EnableManagedSpotTraining"] is True
+    limits = job["StoppingCondition"]
+    assert limits["MaxRuntimeInSeconds"] == 1200
+    assert limits["MaxWaitTimeInSeconds"] >= 1200, "SageMaker refuses a shorter wait than run"
+    assert job["ResourceConfig"]["InstanceType"] == "ml.m5.xlarge"
+
+
+@pytest.mark.usefixtures("session", "_container")
+def test_command_prints_the_model_and_its_metrics(
+    archives: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--sagemaker", "--role-arn", ROLE, "--bucket", BUCKET, "--classes", "red,blue"]
+    command += [
+        "--data",
+        *map(str, archives),
+        "--output",
+        str(tmp_path / "out"),
+        "--hyperparameter",
+        "epochs=2",
+    ]
+
+    assert main([*command, "--json"]) == 0
+
+    answer = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert answer["model_data_url"].startswith(f"s3://{BUCKET}/training/")
+    assert answer["metrics"]["accuracy"] == 1.0
+
+
+def test_failed_job_shows_the_reason_and_the_log(
+    session: boto3.Session, archives: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = training_job.start
+
+    def start_and_fail(request: TrainRequest, data_url: str, *, session: boto3.Session) -> str:
+        job_name = start(request, data_url, session=session)
+        write_log(session, f"{job_name}/algo-1-1", "train: no images of tricycle")
+        fail_job(job_name, "AlgorithmError: ExitCode 2")
+        return job_name
+
+    monkeypatch.setattr(training_job, "start", start_and_fail)
+
+    with pytest.raises(CloudError, match="AlgorithmError: ExitCode 2") as failed:
+        train(request_of(archives, tmp_path), session=session)
+
+    assert "is Failed" in str(failed.value)
+    assert "no images of tricycle" in str(failed.value)
+
+
+def write_log(session: boto3.Session, stream: str, line: str) -> None:
+    group, logs = "/aws/sagemaker/TrainingJobs", session.client("logs")
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    now = int(time.time() * 1000)
+    logs.put_log_events(
+        logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": now, "message": line}]
+    )
+
+
+def fail_job(job_name: str, reason: str) -> None:
+    """Lets moto's job have failed; over its API they only succeed."""
+    (job,) = [
+        job
+        for job in sagemaker_backends["123456789012"]["us-east-1"].training_jobs.values()
+        if job.training_job_name == job_name
+    ]
+    job.training_job_status = "Failed"
+    job.failure_reason = reason  # type: ignore[attr-defined]
+
+
+def test_classes_that_the_data_lacks_are_refused_before_anything_is_uploaded(
+    session: boto3.Session, archives: list[Path], tmp_path: Path
+) -> None:
+    request = TrainRequest(
+        data=archives, role_arn=ROLE, bucket=BUCKET, classes="red,tricycle", output=tmp_path
+    )
+
+    with pytest.raises(RefusedError, match="tricycle"):
+        train(request, session=session)
+
+    assert "Contents" not in session.client("s3").list_objects_v2(Bucket=BUCKET)
+
+
+def key_of(url: str) -> str:
+    return url.removeprefix(f"s3://{BUCKET}/").rstrip("/")
+
+
+def names_below(session: boto3.Session, url: str) -> set[str]:
+    """Names of the objects below a prefix, relative to it."""
+    prefix = key_of(url) + "/"
+    pages = session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    return {item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", [])}
