@@ -1,0 +1,182 @@
+"""Deploying against moto: the requests that reach SageMaker, one by one, and what is left of them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.sagemaker.models import FakeEndpoint, sagemaker_backends
+from moto.sagemaker.responses import SageMakerResponse
+
+from model_build.cloud_errors import DeploymentError
+from model_build.delete import delete
+from model_build.deploy import DeployRequest, deploy
+from model_build.package import package_model
+from model_build.status import status
+from tests.tiny_model import write_model
+
+ACCOUNT, REGION, BUCKET = "123456789012", "us-east-1", "scones-models"
+READS = {"DescribeEndpoint", "DescribeEndpointConfig", "DescribeScalableTargets", "DescribeScalingPolicies"}
+
+
+class Cloud:
+    """A session on moto, and the calls that went over it."""
+
+    def __init__(self) -> None:
+        self.session = boto3.Session()
+        self.session.client("s3").create_bucket(Bucket=BUCKET)
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.update_ends_in = "InService"
+        self.session.events.register("provide-client-params.*.*", self._record)
+
+    def _record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        self.calls.append((model.name, dict(params)))
+
+    def changes(self) -> list[str]:
+        """Names of the operations that change something."""
+        return [name for name, _ in self.calls if name not in READS]
+
+    def endpoint(self, name: str) -> FakeEndpoint:
+        """Moto's record of an endpoint."""
+        return sagemaker_backends[ACCOUNT][REGION].endpoints[name]
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    with mock_aws():
+        made = Cloud()
+
+        def update_endpoint(response: SageMakerResponse) -> str:
+            # moto has no UpdateEndpoint. SageMaker's ends in service, on the new configuration or the old one.
+            asked = json.loads(response.body)
+            endpoint = made.endpoint(asked["EndpointName"])
+            endpoint.endpoint_status = "InService"
+            if made.update_ends_in == "InService":
+                endpoint.endpoint_config_name = asked["EndpointConfigName"]
+            return json.dumps({"EndpointArn": endpoint.arn})
+
+        monkeypatch.setattr(SageMakerResponse, "update_endpoint", update_endpoint, raising=False)
+        yield made
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> DeployRequest:
+    archive = package_model(write_model(tmp_path / "model", ["red", "blue"]), tmp_path / "model.tar.gz")
+    role = f"arn:aws:iam::{ACCOUNT}:role/scones-model"
+    return DeployRequest(model=archive, endpoint_name="scones", role_arn=role, bucket=BUCKET)
+
+
+def test_a_new_endpoint_is_uploaded_modelled_configured_created_and_scaled_in_this_order(
+    cloud: Cloud, asked: DeployRequest
+) -> None:
+    result = deploy(replace(asked, capture=True, max_instances=3), session=cloud.session)
+
+    assert cloud.changes() == [
+        "PutObject",
+        "CreateModel",
+        "CreateEndpointConfig",
+        "CreateEndpoint",
+        "RegisterScalableTarget",
+        "PutScalingPolicy",
+    ]
+    sent = dict(cloud.calls)
+    assert (
+        sent["CreateModel"]["ModelName"]
+        == sent["CreateEndpointConfig"]["EndpointConfigName"]
+        == result.version
+    )
+    assert sent["CreateEndpointConfig"]["DataCaptureConfig"]["EnableCapture"] is True
+    facts = status("scones", session=cloud.session)
+    assert (facts["status"], facts["serving"], facts["capture"]) == ("InService", result.version, True)
+    assert facts["scaling"] == [1, 3]
+
+
+def test_an_update_keeps_the_endpoint_and_makes_a_new_version(cloud: Cloud, asked: DeployRequest) -> None:
+    first = deploy(asked, session=cloud.session)
+    cloud.calls.clear()
+
+    second = deploy(asked, session=cloud.session)
+
+    assert cloud.changes() == ["PutObject", "CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]
+    assert dict(cloud.calls)["UpdateEndpoint"] == {
+        "EndpointName": "scones",
+        "EndpointConfigName": second.version,
+    }
+    assert not second.created
+    assert first.version < second.version
+    facts = status("scones", session=cloud.session)
+    assert facts["versions"] == facts["models"] == [first.version, second.version]
+
+
+def test_an_endpoint_that_scaled_out_keeps_its_instances(cloud: Cloud, asked: DeployRequest) -> None:
+    deploy(replace(asked, max_instances=3), session=cloud.session)
+    cloud.calls.clear()
+
+    deploy(replace(asked, max_instances=3), session=cloud.session)
+
+    update = dict(cloud.calls)["UpdateEndpoint"]
+    assert update["RetainAllVariantProperties"] is True
+    assert {"VariantPropertyType": "DataCaptureConfig"} in update["ExcludeRetainedVariantProperties"]
+    assert "DeregisterScalableTarget" not in cloud.changes()
+
+
+def test_scaling_is_off_while_the_instance_type_changes(cloud: Cloud, asked: DeployRequest) -> None:
+    deploy(replace(asked, max_instances=3), session=cloud.session)
+    cloud.calls.clear()
+
+    deploy(replace(asked, max_instances=3, instance_type="ml.c5.large"), session=cloud.session)
+
+    changes = cloud.changes()
+    assert changes.index("DeregisterScalableTarget") < changes.index("UpdateEndpoint")
+    assert changes.index("UpdateEndpoint") < changes.index("RegisterScalableTarget")
+    assert "RetainAllVariantProperties" not in dict(cloud.calls)["UpdateEndpoint"]
+
+
+def test_in_service_on_the_old_configuration_is_noticed(cloud: Cloud, asked: DeployRequest) -> None:
+    first = deploy(asked, session=cloud.session)
+    cloud.update_ends_in = "rollback"
+
+    with pytest.raises(DeploymentError, match="rolled back") as failed:
+        deploy(asked, session=cloud.session)
+
+    assert failed.value.serving_config == first.version
+    assert status("scones", session=cloud.session)["serving"] == first.version
+
+
+def test_a_failed_endpoint_is_deleted_and_made_anew(cloud: Cloud, asked: DeployRequest) -> None:
+    deploy(asked, session=cloud.session)
+    cloud.endpoint("scones").endpoint_status = "Failed"
+    cloud.calls.clear()
+
+    result = deploy(asked, session=cloud.session)
+
+    changes = cloud.changes()
+    assert changes.index("DeleteEndpoint") < changes.index("CreateEndpoint")
+    assert "UpdateEndpoint" not in changes
+    assert result.created
+
+
+def test_delete_removes_scaling_endpoint_configurations_and_models(
+    cloud: Cloud, asked: DeployRequest
+) -> None:
+    deploy(replace(asked, max_instances=3), session=cloud.session)
+    deploy(replace(asked, max_instances=3), session=cloud.session)
+    kept = deploy(replace(asked, endpoint_name="scones-dev"), session=cloud.session)
+    cloud.calls.clear()
+
+    removed = delete("scones", session=cloud.session)
+
+    assert len(removed.models) == 2
+    assert cloud.changes().count("DeleteEndpointConfig") == cloud.changes().count("DeleteModel") == 2
+    assert cloud.changes().index("DeregisterScalableTarget") < cloud.changes().index("DeleteEndpoint")
+    facts = status("scones", session=cloud.session)
+    assert (facts["status"], facts["versions"], facts["models"], facts["scaling"]) == (None, [], [], None)
+    assert status("scones-dev", session=cloud.session)["serving"] == kept.version
