@@ -158,12 +158,13 @@ def test_an_archive_has_what_sagemaker_looks_for(tmp_path: Path) -> None:
     assert not [name for name in names if name.endswith((".png", ".pyc")) or "__init__" in name]
 
 
-def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = package_model(write_model(tmp_path / "a", ["red", "blue"]), tmp_path / "a.tar.gz").read_bytes()
     other = write_model(tmp_path / "b", ["red", "blue"])
     for path in other.iterdir():
         path.touch()
         path.chmod(0o600)
+    monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)  # packed on another day
     assert package_model(other, tmp_path / "another name.tar.gz").read_bytes() == first
     (other / "manifest.json").write_text("{}")
     assert package_model(other, tmp_path / "c.tar.gz").read_bytes() != first

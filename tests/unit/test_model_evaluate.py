@@ -12,6 +12,7 @@ from PIL import Image
 from model_build import answers
 from model_build.__main__ import main
 from model_build.archives import jpeg_roundtrip, load_archive
+from model_build.evaluate import mistakes, report
 from model_build.package import package_model
 from model_build.served_model import open_model
 from tests.tiny_model import cifar10_files, cifar100_files, write_archive, write_model, write_photo
@@ -196,6 +197,21 @@ def test_beside_decoded_jpegs_nothing_else_is_told_by_compression(
         ("black", black.tobytes()),  # this, which was compressed already
         ("red", compressed[0].tobytes()),  # and this, which the others are compared with
     ]
+
+
+def test_auroc_compares_compressed_with_compressed() -> None:
+    plain, compressed = np.array([[0.9, 0.1]]), np.array([[0.6, 0.4]])
+    others = np.array([[0.7, 0.3]])
+    said = answers.Answers(["a"], plain, np.array([0]), others, ["b"], jpeg_probabilities=compressed)
+    figures = report(said, threshold=0.8, target=None)
+    assert figures["other_auroc"] == 0  # 0.6 against 0.7; uncompressed it would be 1
+    assert figures["coverage"] == figures["accuracy"] == 1  # of the image as it is
+
+
+def test_the_worst_mistake_comes_first() -> None:
+    shares = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    said = answers.Answers(["a", "b", "c", "d"], shares, np.array([1, 1, 1, 0]), shares[:0], [])
+    assert [one["image"] for one in mistakes(said, ["red", "blue"])] == ["b", "d", "a"]
 
 
 # ------------------------------------------------------------------ what is wrong is named
