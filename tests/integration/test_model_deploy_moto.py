@@ -55,7 +55,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         made = Cloud()
 
         def update_endpoint(response: SageMakerResponse) -> str:
-            # moto has no UpdateEndpoint. SageMaker's ends in service, on the new configuration or the old one.
+            # moto has no UpdateEndpoint. SageMaker's ends in service: on the new configuration, or the old.
             asked = json.loads(response.body)
             endpoint = made.endpoint(asked["EndpointName"])
             endpoint.endpoint_status = "InService"
