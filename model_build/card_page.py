@@ -12,6 +12,11 @@ from model_build.metrics import wilson_interval
 # Student's t for a two-sided 95 % interval by degrees of freedom; a handful of seeds is not normal.
 T_95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
+TOLD_ELSEWHERE: Final = {
+    "format", "labels", "outputs", "input_size", "training_data", "metrics", "recipe", "torch", "temperature",
+    "default_threshold",
+}  # fmt: skip
+
 PAGE: Final = """\
 # Model card: {labels}
 
@@ -121,6 +126,8 @@ def _recipe(manifest: dict[str, Any]) -> str:
     settings |= {"temperature": _number(manifest["temperature"])}
     settings |= {"threshold": _number(manifest["default_threshold"])}
     size = "x".join(map(str, manifest["input_size"]))
+    # Whatever else training wrote down, such as what the network started from, belongs here too.
+    settings |= _flat({key: value for key, value in manifest.items() if key not in TOLD_ELSEWHERE})
     rows = [("input", size), ("PyTorch", manifest.get("torch", "-")), *settings.items()]
     return _table(("setting", "value"), rows)
 
