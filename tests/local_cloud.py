@@ -23,10 +23,12 @@ class LocalCloud:
 
     Args:
         running: What `localcloud` says about it.
+        folder: Its state folder.
     """
 
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, folder: Path) -> None:
         self.running = running
+        self.folder = folder
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
@@ -149,7 +151,7 @@ def bare_cloud(folder: Path) -> Iterator[LocalCloud]:
     """A local cloud with nothing deployed on it, gone afterwards."""
     running, process = lifecycle.start(StateFolder(folder), "127.0.0.1", owned=True)
     try:
-        yield LocalCloud(running)
+        yield LocalCloud(running, folder)
     finally:
         lifecycle.stop_process(process)
 

@@ -51,7 +51,7 @@ def cloud(state: Path) -> LocalCloud:
     """That local cloud."""
     running = StateFolder(state).load()
     assert running is not None
-    return LocalCloud(running)
+    return LocalCloud(running, state)
 
 
 @pytest.fixture(scope="session")

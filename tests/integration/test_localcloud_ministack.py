@@ -1,0 +1,198 @@
+"""The repaired ministack as a service: error names, versions in events, and its life as a process."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.application import ROOT
+from localcloud.state import Running, StateFolder
+from localcloud.supervisor import StartError, free_port
+from tests.local_cloud import Listener, LocalCloud, bare_cloud, wait_until
+
+ROLE = "arn:aws:iam::000000000000:role/test"
+HANDLER = """
+import os
+import boto3
+
+class ObjectNotFound(Exception):
+    pass
+
+def lambda_handler(event, context):
+    if event.get("fail"):
+        raise ObjectNotFound("no such photo: " + event["fail"])
+    names = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
+    return {"pid": os.getpid(), "urls": [os.environ[name] for name in names]}
+"""
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    with bare_cloud(tmp_path_factory.mktemp("bare")) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def invoke(cloud: LocalCloud) -> Callable[[dict[str, Any]], tuple[str | None, dict[str, Any]]]:
+    """Invoke a Lambda function; returns FunctionError and the answer."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("app.py", HANDLER)
+    client = cloud.client("lambda")
+    client.create_function(
+        FunctionName="photos",
+        Runtime=f"python3.{sys.version_info.minor}",
+        Handler="app.lambda_handler",
+        Role=ROLE,
+        Code={"ZipFile": file.getvalue()},
+        Timeout=20,
+    )
+    client.get_waiter("function_active_v2").wait(FunctionName="photos")
+
+    def call(event: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+        answer = client.invoke(FunctionName="photos", Payload=json.dumps(event))
+        return answer.get("FunctionError"), json.loads(answer["Payload"].read())
+
+    return call
+
+
+Invoke = Callable[[dict[str, Any]], tuple[str | None, dict[str, Any]]]
+
+
+def test_an_exception_arrives_under_its_class_name(invoke: Invoke) -> None:
+    error, answer = invoke({"fail": "x.jpg"})
+    assert error
+    assert answer["errorType"] == "ObjectNotFound"
+    assert answer["errorMessage"] == "no such photo: x.jpg"
+    assert any("ObjectNotFound" in text for text in answer["stackTrace"])
+
+
+def test_an_exception_does_not_end_the_environment(invoke: Invoke) -> None:
+    _, before = invoke({})
+    invoke({"fail": "x.jpg"})
+    _, after = invoke({})
+    assert after["pid"] == before["pid"]
+
+
+def test_functions_reach_both_services_by_the_standard_variables(cloud: LocalCloud, invoke: Invoke) -> None:
+    _, answer = invoke({})
+    assert answer["urls"] == [cloud.running.aws_url, cloud.running.sagemaker_url]
+
+
+def test_a_workflow_catches_the_exception_by_name(cloud: LocalCloud, invoke: Invoke) -> None:
+    assert invoke({})[0] is None
+    definition = {
+        "QueryLanguage": "JSONata",
+        "StartAt": "Read",
+        "States": {
+            "Read": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::lambda:invoke",
+                "Arguments": {"FunctionName": "photos", "Payload": {"fail": "y"}},
+                "Catch": [
+                    {"ErrorEquals": ["ObjectNotFound"], "Next": "Caught"},
+                    {"ErrorEquals": ["States.ALL"], "Next": "Missed"},
+                ],
+                "End": True,
+            },
+            "Caught": {"Type": "Succeed"},
+            "Missed": {"Type": "Fail", "Error": "Missed"},
+        },
+    }
+    workflow = cloud.client("stepfunctions")
+    machine = workflow.create_state_machine(
+        name=f"catch-{uuid.uuid4().hex[:6]}", definition=json.dumps(definition), roleArn=ROLE
+    )
+    execution = workflow.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
+    wait_until(lambda: workflow.describe_execution(executionArn=execution)["status"] != "RUNNING")
+    assert workflow.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
+
+
+def test_events_of_s3_carry_the_objects_version(cloud: LocalCloud) -> None:
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="with-versions")
+    s3.put_bucket_versioning(Bucket="with-versions", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_notification_configuration(
+        Bucket="with-versions", NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    events = Listener(cloud).to_events({"source": ["aws.s3"]})
+
+    versions = [s3.put_object(Bucket="with-versions", Key="a b+ü", Body=b"x")["VersionId"] for _ in range(2)]
+
+    wait_until(lambda: len(events.messages()) == 2)
+    told = [message["detail"]["object"] for message in events.messages()]
+    assert {photo["key"] for photo in told} == {"a b+ü"}
+    assert sorted(photo["version-id"] for photo in told) == sorted(versions)
+
+
+def test_ports_that_are_taken_are_left_alone(cloud: LocalCloud, tmp_path: Path) -> None:
+    taken = int(cloud.running.aws_url.rpartition(":")[2])
+    assert free_port("127.0.0.1", taken) != taken
+    with bare_cloud(tmp_path) as second:
+        assert second.running.aws_url != cloud.running.aws_url
+        assert second.running.sagemaker_url != cloud.running.sagemaker_url
+        second.client("s3").create_bucket(Bucket="only-in-the-second")
+        names = [bucket["Name"] for bucket in cloud.client("s3").list_buckets()["Buckets"]]
+        assert "only-in-the-second" not in names
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(StartError, match=r"192\.0\.2\.1"):
+        free_port("192.0.2.1", 0)
+
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from localcloud import lifecycle
+from localcloud.state import Running, StateFolder
+lifecycle.start(StateFolder(Path(sys.argv[1])), "127.0.0.1", owned=True)
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("victim", ["owner", "supervisor", "ministack", "sagemaker"])
+def test_nothing_outlives_a_process_that_is_killed(tmp_path: Path, victim: str) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    with owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "up\n"
+        running = StateFolder(tmp_path).load()
+        assert running is not None
+
+        os.kill((running.pids | {"owner": owner.pid})[victim], signal.SIGKILL)
+
+        wait_until(lambda: not any(_alive(pid) for pid in running.pids.values()), seconds=30)
+        owner.kill()
+    assert StateFolder(tmp_path).load() is None
+
+
+def test_what_a_crash_left_behind_is_in_nobodys_way(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path)
+    (tmp_path / "tmp" / "half-written").mkdir(parents=True)
+    (tmp_path / "sagemaker" / "versions" / "old").mkdir(parents=True)
+    (tmp_path / "lock").write_text("999999")
+    folder.save(Running("gone", "127.0.0.1", "http://127.0.0.1:1", "http://127.0.0.1:1", {"supervisor": 1}))
+    assert folder.load() is None
+    with bare_cloud(tmp_path) as again:
+        assert again.client("s3").list_buckets()["Buckets"] == []
+        assert not (tmp_path / "sagemaker" / "versions" / "old").exists()
+    assert not (tmp_path / "tmp").exists()
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent to ask does not."""
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout.strip()[:1] not in {"", "Z"}

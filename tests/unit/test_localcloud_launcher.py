@@ -1,0 +1,89 @@
+"""The repairs of ministack, on their own: they fit the installed version and do what they say."""
+
+import io
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from localcloud.ministack_launcher import (
+    RAISED,
+    IncompatibleMinistackError,
+    as_lambda_error,
+    repair_script,
+    with_version,
+)
+
+HANDLER = """
+class ObjectNotFound(Exception):
+    pass
+
+def lambda_handler(event, context):
+    if event == "fail":
+        raise ObjectNotFound("no such photo")
+    return {"saw": event}
+"""
+
+
+@pytest.fixture
+def repaired() -> str:
+    from ministack.core import lambda_runtime  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    return repair_script(lambda_runtime._PYTHON_WORKER_SCRIPT)  # noqa: SLF001
+
+
+def talk_to_worker(
+    script: str, events: list[Any], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> list[dict[str, Any]]:
+    """Run the worker's script in this process on some events; returns its replies without the first."""
+    (tmp_path / "handler_of_this_test.py").write_text(HANDLER)
+    init = {"code_dir": str(tmp_path), "module": "handler_of_this_test", "handler": "lambda_handler"}
+    lines = [json.dumps(line) + "\n" for line in [init, *({"event": event} for event in events)]]
+    replies = io.StringIO()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(lines)))
+    monkeypatch.setattr(sys, "stdout", replies)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    exec(compile(script, "worker", "exec"), {"__name__": "worker"})  # noqa: S102  # ministack's own script
+    return [json.loads(line) for line in replies.getvalue().splitlines()][1:]
+
+
+def test_the_installed_workers_errors_have_their_class_name(
+    repaired: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed, worked = talk_to_worker(repaired, ["fail", "go"], tmp_path, monkeypatch)
+
+    error = as_lambda_error({"body": failed["result"], "log": "a line\n"})
+
+    assert error["error"] is True
+    assert error["body"]["errorType"] == "ObjectNotFound"
+    assert error["body"]["errorMessage"] == "no such photo"
+    assert "no such photo" in error["log"]
+    assert failed["status"] == "ok", "anything else makes ministack end the worker"
+    assert as_lambda_error({"body": worked["result"]}) == {"body": {"saw": "go"}}
+
+
+@pytest.mark.parametrize("script", ["", "something else altogether"])
+def test_a_worker_of_another_kind_is_refused(script: str) -> None:
+    with pytest.raises(IncompatibleMinistackError, match=r"requirements/run\.txt"):
+        repair_script(script)
+
+
+def test_a_repair_is_not_applied_twice(repaired: str) -> None:
+    with pytest.raises(IncompatibleMinistackError):
+        repair_script(repaired)
+
+
+@pytest.mark.parametrize("body", [None, "text", [1], {"errorMessage": "mine"}])
+def test_other_results_pass_unchanged(body: Any) -> None:
+    assert as_lambda_error({"body": body, "log": ""}) == {"body": body, "log": ""}
+    assert RAISED not in str(body)
+
+
+def test_an_event_of_s3_gets_the_objects_version() -> None:
+    event = {"Source": "aws.s3", "Detail": json.dumps({"object": {"key": "a b", "etag": "e"}})}
+
+    detail = json.loads(with_version(event, "v1")["Detail"])
+
+    assert detail == {"object": {"key": "a b", "etag": "e", "version-id": "v1"}}
+    assert "version-id" not in event["Detail"]
