@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "evaluate": ("evaluate", "measure a model: accuracy, coverage, calibration, what it lets through"),
     "predict": ("predict", "classify image files"),
     "card": ("model_card", "write the model card from a fresh evaluation"),
+    "samples": ("drawings", "draw the sample photos of the demo and of events/"),
     "package": ("package", "make the model.tar.gz that an endpoint runs"),
     "deploy": ("deploy", "put a model behind a SageMaker endpoint, or update it"),
     "status": ("status", "tell what an endpoint runs and how it is"),

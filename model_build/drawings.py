@@ -5,6 +5,7 @@ licence. The model trains on drawings with seeds below `FIRST_TEST_SEED` and is 
 that a drawing never seen in training stands for a photo never seen in training.
 """
 
+import argparse
 import struct
 import zlib
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from pathlib import Path
 from random import Random
 
 from PIL import Image, ImageDraw, ImageFilter
+
+from model_build.errors import UsageError
 
 FIRST_TEST_SEED = 10_000
 """Seeds below are for training, seeds from here on for tests and for the demo."""
@@ -437,3 +440,31 @@ def write_samples(folder: Path) -> list[Path]:
         file.write(whole)
         file.truncate(TOO_MANY_BYTES)  # the rest reads as zeros and takes no room on the disk
     return [folder / name for name in SAMPLES]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `samples`."""
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("build/samples"),
+        metavar="DIR",
+        help="folder to write into",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the sample photos and says where.
+
+    Returns:
+        The exit status 0.
+
+    Raises:
+        UsageError: they cannot be written there.
+    """
+    try:
+        paths = write_samples(args.output)
+    except OSError as exc:
+        raise UsageError(f"cannot write to {args.output}: {exc.strerror}. Name a folder with --output") from exc
+    print(f"{len(paths)} sample photos in {args.output}")
+    return 0

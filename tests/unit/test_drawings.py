@@ -6,6 +6,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from model_build import drawings
+from model_build.__main__ import main
 
 
 @pytest.mark.parametrize("kind", drawings.KINDS)
@@ -54,3 +55,17 @@ def test_the_phone_photo_stands_upright_after_its_exif_turn(tmp_path: Path) -> N
     expected = drawings.draw("bicycle", drawings.FIRST_TEST_SEED + 1, (3000, 4000)).resize((30, 40))
     pairs = zip(upright.tobytes(), expected.tobytes(), strict=True)
     assert max(abs(a - b) for a, b in pairs) < 40
+
+
+def test_the_samples_command_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["samples", "--output", str(tmp_path / "samples")]) == 0
+    assert sorted(path.name for path in (tmp_path / "samples").iterdir()) == sorted(drawings.SAMPLES)
+    assert f"11 sample photos in {tmp_path / 'samples'}" in capsys.readouterr().out
+
+
+def test_the_samples_command_names_a_folder_that_cannot_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["samples", "--output", str(tmp_path / "file" / "samples")]) == 2
+    assert f"cannot write to {tmp_path / 'file' / 'samples'}" in capsys.readouterr().err
