@@ -6,7 +6,9 @@ VENVS := .venv
 RUN := $(VENVS)/run/bin/python
 TEST := $(VENVS)/test/bin/python
 TRAIN := $(VENVS)/train/bin/python
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+# Where PyTorch's CPU build is, for machines whose index has only the one with CUDA: make train TORCH_INDEX=https://...
+TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down test test-train test-sagemaker test-docker train bench lint format clean
@@ -21,8 +23,8 @@ $(VENVS)/$(1)/.made: requirements/$(1).txt $(if $(2),requirements/$(2).txt)
 	@$$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11 ...")'
 	@rm -rf $(VENVS)/$(1)
 	@$$(PYTHON) -m venv $(VENVS)/$(1)
-	@$(VENVS)/$(1)/bin/python $$(PIP_INSTALL) --require-hashes -r requirements/$(1).txt
-	@$(if $(2),$(VENVS)/$(1)/bin/python $$(PIP_INSTALL) -r requirements/$(2).txt)
+	@$(VENVS)/$(1)/bin/python $$(PIP_INSTALL) --no-deps --require-hashes -r requirements/$(1).txt
+	@$(if $(2),$(VENVS)/$(1)/bin/python $$(PIP_INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/$(2).txt)
 	@touch $$@
 endef
 $(eval $(call venv,run))
