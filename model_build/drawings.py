@@ -465,6 +465,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         paths = write_samples(args.output)
     except OSError as exc:
-        raise UsageError(f"cannot write to {args.output}: {exc.strerror}. Name a folder with --output") from exc
+        raise UsageError(
+            f"cannot write to {args.output}: {exc.strerror}. Name a folder with --output"
+        ) from exc
     print(f"{len(paths)} sample photos in {args.output}")
     return 0
