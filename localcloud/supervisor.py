@@ -67,12 +67,14 @@ class Service:
     Attributes:
         name: Role, and name of the log file.
         process: The process; its stdin is the pipe that it ends with.
-        health_url: Answers 200 when the service is ready.
+        health_url: Answers when the service is ready.
+        instance: What the answer must contain: somebody else's service may have taken the port first.
     """
 
     name: str
     process: subprocess.Popen[bytes]
     health_url: str
+    instance: str
 
     def wait_until_healthy(self) -> None:
         """Return when it answers.
@@ -86,8 +88,9 @@ class Service:
                 raise StartError(f"{self.name} ended with status {self.process.returncode}")
             with contextlib.suppress(OSError, urllib.error.URLError):
                 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-                with opener.open(self.health_url, timeout=2):
-                    return
+                with opener.open(self.health_url, timeout=2) as answer:
+                    if self.instance in answer.read().decode():
+                        return
             time.sleep(0.1)
         raise StartError(f"{self.name} did not answer {self.health_url} within {_START_TIMEOUT_S} s")
 
@@ -170,28 +173,31 @@ class Supervisor:
         self._spawn(
             "ministack",
             ["-m", "localcloud.ministack_launcher", str(self._folder.path)],  # the path is for `ps`
-            environment | self._ministack_settings(host, aws_port),
+            environment | self._ministack_settings(host, aws_port, running.instance),
             f"{running.aws_url}/_ministack/health",
+            running.instance,
         )
         self._spawn(
             "sagemaker",
             [
                 *("-m", "localcloud.sagemaker", "--bind", self._bind, "--port", str(sagemaker_port)),
-                *("--folder", str(self._folder.path / "sagemaker")),
+                *("--folder", str(self._folder.path / "sagemaker"), "--instance", running.instance),
             ],
             environment,
             f"{running.sagemaker_url}/health",
+            running.instance,
         )
         for service in self._services:
             service.wait_until_healthy()
         running.pids = {"supervisor": os.getpid()} | {s.name: s.process.pid for s in self._services}
         return running
 
-    def _ministack_settings(self, host: str, port: int) -> dict[str, str]:
+    def _ministack_settings(self, host: str, port: int, instance: str) -> dict[str, str]:
         return {
             "BIND_HOST": self._bind,
             "GATEWAY_PORT": str(port),
             "MINISTACK_HOST": host,
+            "MINISTACK_EDITION": instance,  # shown in its answer to the health check
             "LAMBDA_EXECUTOR": "local",
             # Listeners on fixed ports, and a user's Docker, are none of our business.
             "SFTP_ENABLED": "0",
@@ -199,7 +205,9 @@ class Supervisor:
             "DOCKER_HOST": f"unix://{self._folder.temporary}/no-docker.sock",
         }
 
-    def _spawn(self, name: str, arguments: list[str], environment: dict[str, str], health: str) -> None:
+    def _spawn(
+        self, name: str, arguments: list[str], environment: dict[str, str], health: str, instance: str
+    ) -> None:
         with (self._folder.logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -209,7 +217,7 @@ class Supervisor:
                 cwd=Path(__file__).resolve().parents[1],
                 env=environment,
             )
-        self._services.append(Service(name, process, health))
+        self._services.append(Service(name, process, health, instance))
 
 
 def _stop_on_signal(stop: threading.Event) -> None:

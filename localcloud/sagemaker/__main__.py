@@ -17,12 +17,13 @@ def main() -> None:
     parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=4567, help="port to listen on (default: %(default)s)")
     parser.add_argument("--folder", type=Path, required=True, help="where endpoints keep files and logs")
+    parser.add_argument("--instance", default="", help="a name that the answer to GET /health repeats")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     end_with_parent()
     service_model("sagemaker")  # half a second now instead of in the first request
-    with StandIn((arguments.bind, arguments.port), arguments.folder) as server:
+    with StandIn((arguments.bind, arguments.port), arguments.folder, arguments.instance) as server:
         logging.getLogger(__name__).info("listening on %s port %s", *server.server_address[:2])
         server.serve_forever()
 

@@ -27,12 +27,14 @@ class StandIn(ThreadingHTTPServer):
     Args:
         address: Address and port to listen on; port 0 takes a free one.
         folder: Where endpoints unpack their versions and keep their logs.
+        instance: A name that the answer to the health check repeats.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], folder: Path) -> None:
+    def __init__(self, address: tuple[str, int], folder: Path, instance: str = "") -> None:
+        self.instance = instance
         self.control_plane = ControlPlane(folder)
         self.auto_scaling = AutoScaling(lambda name: self.control_plane.endpoint(name) is not None)
         super().__init__(address, _Handler)
@@ -51,7 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer the launcher's health check."""
         known = self.path == HEALTH_PATH
-        self._answer(200 if known else 404, {}, b'{"status": "ok"}' if known else b"{}")
+        body = {"status": "ok", "instance": self.server.instance} if known else {}
+        self._answer(200 if known else 404, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
     def do_POST(self) -> None:
         """Answer one API request."""

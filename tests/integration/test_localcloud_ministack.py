@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import pytest
 
 from localcloud.application import ROOT
 from localcloud.state import Running, StateFolder
-from localcloud.supervisor import StartError, free_port
+from localcloud.supervisor import Service, StartError, free_port
 from tests.local_cloud import Listener, LocalCloud, bare_cloud, wait_until
 
 ROLE = "arn:aws:iam::000000000000:role/test"
@@ -143,6 +144,16 @@ def test_ports_that_are_taken_are_left_alone(cloud: LocalCloud, tmp_path: Path) 
         second.client("s3").create_bucket(Bucket="only-in-the-second")
         names = [bucket["Name"] for bucket in cloud.client("s3").list_buckets()["Buckets"]]
         assert "only-in-the-second" not in names
+
+
+def test_somebody_elses_service_on_the_port_is_not_taken_for_ours(cloud: LocalCloud) -> None:
+    """Two local clouds that start at the same moment may find the same port free."""
+    with subprocess.Popen(["sleep", "60"]) as ours:
+        url = f"{cloud.running.aws_url}/_ministack/health"
+        Service("ministack", ours, url, cloud.running.instance).wait_until_healthy()
+        threading.Timer(0.5, ours.kill).start()
+        with pytest.raises(StartError, match="ended with status"):
+            Service("ministack", ours, url, "another-instance").wait_until_healthy()
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
