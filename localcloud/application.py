@@ -6,7 +6,6 @@ machine, which run the functions here.
 
 import hashlib
 import json
-import platform
 import shlex
 import sys
 import tomllib
@@ -17,6 +16,7 @@ from typing import Any
 
 import boto3
 
+from localcloud.host import build_target, host_architecture, host_runtime
 from localcloud.state import Running, StateFolder, isolated_environment
 from localcloud.steps import Steps, timed
 
@@ -27,16 +27,6 @@ STACK_NAME = "scones"
 MODEL_BUCKET = "scones-models"
 _ROLE_ARN = "arn:aws:iam::000000000000:role/local-sagemaker"
 _BUILD_INPUTS = ("template.yaml", "samconfig.toml", "functions", "statemachine", "localcloud/application.py")
-
-
-def host_runtime() -> str:
-    """The Lambda runtime that runs what this Python runs."""
-    return f"python3.{sys.version_info.minor}"
-
-
-def host_architecture() -> str:
-    """The Lambda architecture of this machine's processor."""
-    return "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
 
 
 def parameters() -> dict[str, str]:
@@ -87,8 +77,7 @@ class Application:
             return
         self._digest_file.unlink(missing_ok=True)
         environment = isolated_environment(None) | {
-            "PYTHON_RUNTIME": host_runtime(),
-            "ARCHITECTURE": host_architecture(),
+            **build_target(),
             "PYTHON": sys.executable,
         }
         with timed("functions built"):

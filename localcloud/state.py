@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from localcloud.host import build_target
+
 REGION = "us-east-1"
 
 
@@ -130,9 +132,13 @@ class StateFolder:
 
 
 def env_script(running: Running) -> str:
-    """Shell lines that point AWS's tools at this local cloud, and put `aws` and `sam` on the PATH."""
+    """Shell lines that point AWS's tools at this local cloud, and put `aws` and `sam` on the PATH.
+
+    `sam build` then builds for this machine, which is what runs the functions.
+    """
     lines = ["# . this file: aws, sam and every AWS SDK in this shell then talk to the local cloud."]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in running.environment().items()]
+    variables = running.environment() | build_target()
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     lines += ["unset AWS_PROFILE AWS_SESSION_TOKEN"]
     lines += [f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"']
     return "\n".join(lines) + "\n"

@@ -1,0 +1,19 @@
+"""What this machine is, in Lambda's words: the functions run on it, so they are built for it."""
+
+import platform
+import sys
+
+
+def host_runtime() -> str:
+    """The Lambda runtime that runs what this Python runs."""
+    return f"python3.{sys.version_info.minor}"
+
+
+def host_architecture() -> str:
+    """The Lambda architecture of this machine's processor."""
+    return "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
+
+
+def build_target() -> dict[str, str]:
+    """The variables that tell `sam build`'s makefiles what to build for."""
+    return {"PYTHON_RUNTIME": host_runtime(), "ARCHITECTURE": host_architecture()}
