@@ -129,7 +129,12 @@ def _start_and_build(folder: StateFolder, application: Application, bind: str, *
 
 def _deploy(folder: StateFolder, application: Application, running: Running, model: Path) -> None:
     lifecycle.use(running)
-    application.deploy(running, model)
+    try:
+        application.deploy(running, model)
+    except StepError as error:
+        say(str(error))
+        lifecycle.require_alive(folder)
+        raise StepError("deploying failed, see above") from error
     folder.save(running)
 
 

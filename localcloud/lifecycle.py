@@ -68,12 +68,22 @@ def _wait_until_up(folder: StateFolder, process: subprocess.Popen[bytes]) -> Run
         if running and running.pids.get("supervisor") == process.pid:
             return running
         time.sleep(0.1)
-    shown = "\n".join(
-        f"  the end of {log}:\n{tail(log)}"
-        for log in (folder.logs / f"{name}.log" for name in ("supervisor", "ministack", "sagemaker"))
-        if log.exists()
-    )
-    raise StepError(f"the local cloud did not start\n{shown}")
+    raise StepError(f"the local cloud did not start\n{_service_logs(folder)}")
+
+
+def require_alive(folder: StateFolder) -> None:
+    """Tell when the local cloud ended under a command that failed: then that is the news.
+
+    Raises:
+        StepError: It ended by itself.
+    """
+    if folder.supervisor() is None:
+        raise StepError(f"the local cloud ended by itself\n{_service_logs(folder)}")
+
+
+def _service_logs(folder: StateFolder) -> str:
+    logs = [folder.logs / f"{name}.log" for name in ("supervisor", "ministack", "sagemaker")]
+    return "\n".join(f"  the end of {log}:\n{tail(log)}" for log in logs if log.exists())
 
 
 def stop_process(process: subprocess.Popen[bytes]) -> None:

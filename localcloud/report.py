@@ -55,7 +55,8 @@ def show(outcomes: Iterable[Outcome], total: int, *, as_json: bool) -> list[Outc
     start = time.monotonic()
     seen: list[Outcome] = []
     colour = sys.stdout.isatty()
-    with tqdm(total=total, unit="photo", disable=not as_json, file=sys.stderr) as bar:
+    pause = 0.5 if sys.stderr.isatty() else 10  # a log needs no animation
+    with tqdm(total=total, unit="photo", disable=not as_json, file=sys.stderr, mininterval=pause) as bar:
         for outcome in outcomes:
             seen.append(outcome)
             print(json.dumps(outcome.as_json()) if as_json else line(outcome, colour=colour), flush=True)
