@@ -50,7 +50,7 @@ def probabilities(answer: bytes, classes: int) -> list[float]:
     """
     try:
         values: Any = json.loads(answer)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:  # the latter from thousands of nested lists
         raise EndpointContractViolation(f"the endpoint's answer is not JSON: {answer[:80]!r}") from exc
     if not isinstance(values, list) or len(values) != classes:
         raise EndpointContractViolation(

@@ -82,6 +82,8 @@ def test_probabilities_are_believed(values: list[float]) -> None:
         b"\xff\xfe\x00",
         b"[NaN, 1]",
         b"[Infinity, 0]",
+        b"[1e999, 0]",
+        b"[" * 50_000,
         [],
         [1.0],
         [0.3, 0.3, 0.4],
