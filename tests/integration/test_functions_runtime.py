@@ -18,8 +18,9 @@ from model_build.deploy import DeployRequest, deploy
 from tests.cloud_standin import BUCKET as MODEL_BUCKET
 from tests.cloud_standin import ROLE, cloud_standin
 from tests.lambda_runtime import Invoke, lambda_runtime
-from tests.sam_app import FOLDERS, ROOT, event, expected, parameter_default
+from tests.sam_app import FOLDERS, ROOT, definition, event, expected, parameter_default
 from tests.sample_answers import differences
+from tests.workflow_interpreter import Execution, TaskError
 
 BUCKET = "scones-photos"
 EVENTS = [name for folder in FOLDERS for name in expected(f"{folder}/")]
@@ -65,6 +66,30 @@ def functions(cloud: dict[str, str], logs: Path) -> Iterator[dict[str, Invoke]]:
 def test_every_sample_event_is_answered_as_promised(functions: dict[str, Invoke], name: str) -> None:
     answer = functions[name.partition("/")[0]](event(name))
     assert not differences(name, answer)
+
+
+STATES = dict(zip(("SerializeImage", "ClassifyImage", "FilterInference"), FOLDERS, strict=True))
+
+
+@pytest.mark.parametrize(("name", "promised"), expected("workflow/").items())
+def test_every_workflow_event_ends_as_promised(
+    functions: dict[str, Invoke], name: str, promised: dict[str, Any]
+) -> None:
+    def task(state: str, arguments: Any) -> Any:
+        if state not in STATES:
+            return {}  # a service that did what it was asked
+        answer = functions[STATES[state]](arguments["Payload"])
+        if "errorType" in answer:
+            raise TaskError(answer["errorType"], json.dumps(answer))
+        return {"Payload": answer}
+
+    ending = Execution(definition(), task).run(event(name))
+    (record,) = (call for state, call in ending.calls.items() if state in {"RecordOutcome", "RecordFailure"})
+    assert (ending.status, ending.error) == (promised["status"], promised["error"])
+    assert record["Item"]["outcome"] == {"S": promised["outcome"]}
+    if promised["label"]:
+        assert record["Item"]["label"] == {"S": promised["label"]}
+    assert max(len(json.dumps(payload)) for payload in ending.payloads.values()) < 100_000
 
 
 def test_a_photo_passes_through_all_three(functions: dict[str, Invoke]) -> None:
