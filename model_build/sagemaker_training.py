@@ -145,13 +145,13 @@ def upload_by_class(archives: Sequence[Archive], bucket: str, session: boto3.Ses
 
     total = sum(len(archive.train.labels) for archive in archives)
     with ThreadPoolExecutor(UPLOADS_AT_A_TIME) as pool:
-        uploads = (done for archive in archives for done in pool.map(upload, _files(archive)))
+        uploads = (done for archive in archives for done in pool.map(upload, files_by_class(archive)))
         for _ in tqdm(uploads, total=total, desc="uploading images", unit="image", disable=None):
             pass
     return f"s3://{bucket}/{prefix}"
 
 
-def _files(archive: Archive) -> Iterator[tuple[str, bytes]]:
+def files_by_class(archive: Archive) -> Iterator[tuple[str, bytes]]:
     """An archive's training images as files: name below the channel's folder, and content."""
     # Images that went through JPEG once are stored as JPEG, all others without loss: train.py tells them
     # apart by the file's type, so that the network can't learn 'JPEG or not' instead of what an image shows.

@@ -13,9 +13,10 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from ray import serve  # type: ignore[import-not-found]  # comes with the image
-from starlette.requests import Request  # type: ignore[import-not-found]  # noqa: TC002 - Ray reads the annotation
+from starlette.requests import Request  # noqa: TC002 - Ray reads the annotation
 from starlette.responses import Response  # type: ignore[import-not-found]
 
 MODEL_DIR = Path(__file__).resolve().parent
@@ -59,4 +60,12 @@ def _error(message: str, status_code: int) -> Response:
     return Response(json.dumps({"error": message}), status_code=status_code, media_type="application/json")
 
 
-app = serve.deployment(Classifier).bind()
+def app(_: dict[str, Any]) -> Any:
+    """Builds the application that config.yaml names; Ray calls it once, before anything is served.
+
+    The model is loaded here first: Ray reports itself healthy as soon as it knows the application's route,
+    whether a copy of the model came up or not. A model that can't be loaded must end before that, or
+    SageMaker would send it traffic.
+    """
+    Classifier()
+    return serve.deployment(Classifier).bind()

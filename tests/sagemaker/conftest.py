@@ -1,0 +1,19 @@
+"""The model that the containers serve, unpacked as SageMaker unpacks it."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from model_build.package import package_model
+from tests.tiny_model import write_model
+
+
+@pytest.fixture
+def model_dir(tmp_path: Path) -> Path:
+    """What a container finds under /opt/ml/model: red is the first label, blue the second."""
+    archive = package_model(write_model(tmp_path / "made", ["red", "blue"]), tmp_path / "model.tar.gz")
+    folder = tmp_path / "opt-ml-model"
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="data")
+    return folder

@@ -1,0 +1,102 @@
+"""The training contract: AWS's own toolkit runs train.py from hyperparameters.json."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from model_build.archives import Archive, load_archive
+from model_build.evaluate import evaluate
+from model_build.package import package_model
+from model_build.sagemaker_training import files_by_class
+from tests.real_data import real_data
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES_A_CLASS = 150
+
+
+@dataclass
+class Container:
+    """The folders of a training container, below a folder of the test's, and `train` to run in them."""
+
+    base: Path
+
+    def fill(self, archive: Archive, hyperparameters: dict[str, str]) -> None:
+        """Lays out what SageMaker lays out before it starts the container."""
+        for name, content in files_by_class(archive):
+            target = self.base / "input" / "data" / "train" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if len(list(target.parent.iterdir())) < IMAGES_A_CLASS:
+                target.write_bytes(content)
+        for name in ("input/config", "model", "output"):
+            (self.base / name).mkdir(parents=True, exist_ok=True)
+        code = self.base / "submitted"
+        shutil.copytree(
+            ROOT / "model_build", code, ignore=shutil.ignore_patterns("__pycache__", "default_model")
+        )
+        self._configure("inputdataconfig", {"train": {"TrainingInputMode": "File"}})
+        hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}
+        self._configure("resourceconfig", hosts)
+        script = {"sagemaker_program": "train.py", "sagemaker_submit_directory": str(code)}
+        self._configure("hyperparameters", script | hyperparameters)
+
+    def train(self) -> subprocess.CompletedProcess[str]:
+        """Runs the container's entry point."""
+        programs = Path(sys.executable).parent
+        return subprocess.run(
+            [programs / "train"],
+            cwd=self.base,
+            env={
+                "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+                "HOME": str(self.base),
+                "SAGEMAKER_BASE_DIR": str(self.base),
+                "SM_STUDIO_LOCAL_MODE": "true",
+                "OMP_NUM_THREADS": "1",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _configure(self, name: str, content: object) -> None:
+        (self.base / "input" / "config" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.fixture
+def archive() -> Archive:
+    return load_archive(real_data("cifar-100-python.tar.gz"))
+
+
+def test_the_container_trains_on_real_images_a_model_that_evaluate_accepts(
+    archive: Archive, tmp_path: Path
+) -> None:
+    container = Container(tmp_path)
+    settings = {"classes": "bicycle,motorcycle", "epochs": "2", "drawn": "0", "clutter": "0"}
+    container.fill(archive, settings)
+
+    done = container.train()
+
+    assert done.returncode == 0, done.stderr
+    model = tmp_path / "model"
+    assert (model / "code" / "inference.py").is_file(), "the job's archive must be deployable as it is"
+    figures = evaluate(model, [archive.path]).figures
+    assert figures["images"] == 200
+    assert figures["accuracy"] > 0.55, "two short epochs do better than chance"
+    assert package_model(model, tmp_path / "deployable.tar.gz").is_file()
+
+
+def test_a_job_that_cannot_train_fails_with_its_reason(archive: Archive, tmp_path: Path) -> None:
+    container = Container(tmp_path)
+    container.fill(archive, {"classes": "bicycle,hovercraft", "epochs": "1"})
+
+    done = container.train()
+
+    assert done.returncode != 0
+    failure = (tmp_path / "output" / "failure").read_text(encoding="utf-8")
+    assert "hovercraft" in failure + done.stderr
+    assert not (tmp_path / "model" / "model.onnx").exists()
