@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -161,6 +161,8 @@ def decode(body: bytes) -> Image.Image:
         raise
     except Image.DecompressionBombError as error:
         raise BadRequest(f"the image claims more than {MAX_PIXELS} pixels: send a smaller one") from error
+    except UnidentifiedImageError as error:  # whose own text is a memory address, another one every time
+        raise BadRequest(f"the body is not a readable image: none of {', '.join(IMAGE_FORMATS)}") from error
     except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error, ... in Pillow
         raise BadRequest(f"the body is not a readable image ({type(error).__name__}: {error})") from error
 
