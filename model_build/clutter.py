@@ -4,8 +4,6 @@ A photo is cut into windows, and most windows of most photos show no thing at al
 seed, teach the network to say so.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw

@@ -15,6 +15,7 @@ import shutil
 import sys
 import time
 import types
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,20 +27,24 @@ if not __package__:  # run as a plain script: its folder is the package, whateve
     sys.modules["model_build"] = _package
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
 from model_build import charts
 from model_build.archives import CIFAR_10, ArchiveError, find_archive, find_or_download_cifar100
 from model_build.augment import Augmentation, augment
+from model_build.compact import compact
 from model_build.errors import ModelBuildError, UsageError
 from model_build.evaluate import Evaluation, evaluate
-from model_build.network import Network
-from model_build.training_data import SIDE, Images, TrainingSet, assemble, channels, read_images
+from model_build.network import PIXEL_MEAN, PIXEL_STD, STRIDE, Network, pretrained_weights
+from model_build.training_data import Images, TrainingSet, assemble, channels, read_images
 
 SERVING: Final = Path(__file__).resolve().parent / "serving"
-MEAN, STD = 0.5, 0.27  # of CIFAR's pixels, near enough for any photos
+VIEWS: Final = (  # what inference looks at: two sizes, one of them mirrored, and the mean of both
+    {"side": 128, "mirror": False},
+    {"side": 160, "mirror": True},
+)
 OPSET: Final = 17
 DEFAULT_CLASSES: Final = "bicycle,motorcycle"
 
@@ -57,37 +62,30 @@ class Recipe:
     """Everything but the data that decides what network comes out."""
 
     seed: int = _hyperparameter(0, "one seed gives one model")
-    epochs: int = _hyperparameter(60, "how often each labelled image is seen")
-    widths: str = _hyperparameter("32,64,128", "channels of the network's blocks")
+    epochs: int = _hyperparameter(12, "how often each labelled image is seen")
+    side: int = _hyperparameter(128, "height and width of the network's input in training")
+    frozen: int = _hyperparameter(12, "how many of the network's 18 parts keep their pretrained weights")
     batch: int = _hyperparameter(64, "images a step")
-    learning_rate: float = _hyperparameter(4e-3, "its peak")
-    weight_decay: float = _hyperparameter(0.1, "on convolutions and the linear layer")
-    warmup: float = _hyperparameter(0.2, "share of training in which the learning rate rises")
+    learning_rate: float = _hyperparameter(5e-4, "peak for the parts that learn")
+    head_rate: float = _hyperparameter(5e-3, "peak for the output layer")
+    weight_decay: float = _hyperparameter(0.05, "on the output layer")
+    warmup: float = _hyperparameter(0.1, "share of training in which the learning rates rise")
     label_smoothing: float = _hyperparameter(0.05, "share of each target given to all outputs")
-    averaging: float = _hyperparameter(0.98, "share of the averaged weights kept every second step")
+    dropout: float = _hyperparameter(0.2, "share of features left out at random")
+    averaging: float = _hyperparameter(0.97, "share of the averaged weights kept every second step")
+    pretrained: float = _hyperparameter(0.4, "share of the pretrained weights in the final ones (WiSE-FT)")
     others: float = _hyperparameter(2.0, "images of other kinds in an epoch, per labelled image")
-    drawn: float = _hyperparameter(0.15, "drawings in an epoch, per labelled image")
-    clutter: float = _hyperparameter(0.15, "pictures of nothing in particular, likewise")
+    drawn: float = _hyperparameter(0.3, "drawings in an epoch, per labelled image")
+    clutter: float = _hyperparameter(0.25, "pictures of nothing in particular, likewise")
     compressed: float = _hyperparameter(0.5, "share of images seen as JPEG left them")
-    bfloat16: bool = _hyperparameter(True, "compute in bfloat16 (twice as fast where the CPU knows it)")
+    bfloat16: bool = _hyperparameter(True, "frozen parts in bfloat16 (faster where the CPU knows it)")
     temperature: float = _hyperparameter(1.0, "divides the logits; measured by `cross-validate`")
     threshold: float = _hyperparameter(0.85, "confidence from which an answer is accepted by default")
     augmentation: Augmentation = field(default_factory=Augmentation)
 
-    @property
-    def channels(self) -> list[int]:
-        """The widths as numbers."""
-        try:
-            return [int(width) for width in self.widths.split(",")]
-        except ValueError as exc:
-            raise UsageError(
-                f"--widths {self.widths}: numbers with commas between, such as 32,64,128"
-            ) from exc
-
 
 DRAWINGS_PER_KIND: Final = 300
 CLUTTER_PICTURES: Final = 1500
-SCALES: Final = (1.0,)  # of the windows that inference looks at
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -118,7 +116,9 @@ def fit(
     """
     torch.manual_seed(recipe.seed)
     chance = torch.Generator().manual_seed(recipe.seed)
-    network = Network(len(data.outputs), recipe.channels).to(memory_format=torch.channels_last)
+    network = Network(len(data.outputs), recipe.frozen, recipe.dropout)
+    network.load_pretrained(pretrained_weights())
+    network = network.to(memory_format=torch.channels_last)
     averaged = copy.deepcopy(network).eval()
     optimiser = _optimiser(network, recipe)
     epoch_steps = len(sample_epoch(data, recipe, torch.Generator())) // recipe.batch
@@ -131,9 +131,8 @@ def fit(
             for images, targets in _batches(data, recipe, chance):
                 progress = _progress(steps, epoch_steps * recipe.epochs, started, time_budget)
                 for group in optimiser.param_groups:
-                    group["lr"] = recipe.learning_rate * _rate(progress, recipe.warmup)
-                with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-                    logits = network(normalise(images)).float()
+                    group["lr"] = group["peak"] * _rate(progress, recipe.warmup)
+                logits = network.finish(network.begin(normalise(images), bfloat16=recipe.bfloat16))
                 loss = functional.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -146,17 +145,32 @@ def fit(
             results.append(EpochResult(float(sums[0] / sums[2]), float(sums[1] / sums[2])))
             bar.set_postfix(loss=f"{results[-1].loss:.3f}", accuracy=f"{results[-1].accuracy:.3f}")
             bar.update()
+    blend(averaged, recipe.pretrained)
     return averaged, results
 
 
-def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    matrices = [weight for weight in network.parameters() if weight.ndim > 1]
-    vectors = [weight for weight in network.parameters() if weight.ndim == 1]
-    groups = [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+@torch.no_grad()
+def blend(network: Network, share: float) -> None:
+    """Mix the parts that learned with what they started from.
+
+    Half-way between the two a network is nearly as right on images like those it was trained on, and more so
+    on others (WiSE-FT, https://arxiv.org/abs/2109.01903).
+
+    Args:
+        network: the trained network.
+        share: of the pretrained weights in the result.
+    """
+    start = Network(network.head.out_features, len(network.front))
+    start.load_pretrained(pretrained_weights())
+    for learned, pretrained in zip(network.tail.parameters(), start.tail.parameters(), strict=True):
+        learned.lerp_(pretrained, share)
+
+
+def _optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW; the pretrained parts learn more slowly than the output layer, which starts from nothing."""
+    tail = {"params": list(network.tail.parameters()), "peak": recipe.learning_rate, "weight_decay": 0.0}
+    head = {"params": list(network.head.parameters()), "peak": recipe.head_rate}
+    return torch.optim.AdamW([tail, head], weight_decay=recipe.weight_decay)
 
 
 def _progress(steps: int, total: int, started: float, time_budget: float | None) -> float:
@@ -205,22 +219,21 @@ def _batches(data: TrainingSet, recipe: Recipe, chance: torch.Generator) -> Iter
         around = images
         if len(others):
             around = data.images[others[torch.randint(len(others), (len(index),), generator=chance)]]
-        yield augment(images / 255, around / 255, recipe.augmentation, chance), data.targets[index]
+        images = augment(images / 255, around / 255, recipe.side, recipe.augmentation, chance)
+        yield images, data.targets[index]
 
 
 @torch.no_grad()
-def _follow(averaged: nn.Module, network: nn.Module, keep: float) -> None:
-    """Move the averaged weights and running statistics towards the network's."""
-    for mean, value in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.is_floating_point():
+def _follow(averaged: Network, network: Network, keep: float) -> None:
+    """Move the averaged weights towards the network's."""
+    for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
+        if value.requires_grad:
             mean.lerp_(value, 1 - keep)
-        else:
-            mean.copy_(value)
 
 
 def normalise(images: Tensor) -> Tensor:
     """Images in 0..1 to what the network takes."""
-    return ((images - MEAN) / STD).contiguous(memory_format=torch.channels_last)
+    return ((images - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -228,17 +241,20 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def export(network: Network, path: Path) -> None:
-    """Write the network as ONNX: `images` [batch, 3, H, W], normalised, to `logits` [batch, outputs]."""
-    torch.onnx.export(
-        network.eval().to(memory_format=torch.contiguous_format),
-        (torch.zeros(1, 3, SIDE, SIDE),),
-        str(path),
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_axes={"images": {0: "batch"}, "logits": {0: "batch"}},
-        opset_version=OPSET,
-        dynamo=False,  # the newer exporter brings a second package and writes the same graph
-    )
+    """Write the network as ONNX: normalised `images` [batch, 3, H, W] to `logits` [batch, outputs]."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the older exporter is the one that needs least
+        torch.onnx.export(
+            network.eval().to(memory_format=torch.contiguous_format),
+            (torch.zeros(1, 3, STRIDE * 4, STRIDE * 4),),
+            str(path),
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_axes={"images": {0: "batch", 2: "height", 3: "width"}, "logits": {0: "batch"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    compact(path)
 
 
 def write_manifest(folder: Path, images: Images, data: TrainingSet, recipe: Recipe) -> dict[str, Any]:
@@ -247,14 +263,14 @@ def write_manifest(folder: Path, images: Images, data: TrainingSet, recipe: Reci
         "format": 1,
         "labels": data.labels,
         "outputs": data.outputs,
-        "input_size": [SIDE, SIDE],
-        "normalisation": {"mean": MEAN, "std": STD},
+        "input_size": [recipe.side, recipe.side],
+        "normalisation": {"mean": PIXEL_MEAN, "std": PIXEL_STD},
         "temperature": recipe.temperature,
-        "views": {"scales": list(SCALES)},
+        "views": list(VIEWS),
         "default_threshold": recipe.threshold,
         "training_data": {
             "sha256": images.sources,
-            "images": {name: len(images.by_class[name]) for name in sorted(images.by_class)},
+            "images": {name: images.count(name) for name in sorted(images.by_class)},
         },
         "recipe": dataclasses.asdict(recipe),
         "torch": torch.__version__,

@@ -4,8 +4,6 @@ The labels come first among the network's outputs; after them each other kind of
 output of its own, then drawings of other things, then clutter. What goes to those belongs to no label.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os
@@ -17,6 +15,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from model_build.archives import Archive, load_archive
 from model_build.clutter import make_clutter
@@ -29,7 +28,7 @@ DRAWN_OUTPUT = "drawing of something else"
 CLUTTER_OUTPUT = "nothing in particular"
 CHANNEL_PREFIX = "SM_CHANNEL_"
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
-SIDE = 32
+DETAIL = 64  # height and width in pixels of what augmentation starts from; CIFAR has half of that
 
 
 class DataError(UsageError):
@@ -37,25 +36,38 @@ class DataError(UsageError):
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Images of one class from one source.
+
+    Attributes:
+        pixels: uint8 [N, side, side, 3].
+        compressed: whether they went through JPEG already.
+    """
+
+    pixels: Pixels
+    compressed: bool
+
+
+@dataclass(frozen=True)
 class Images:
     """Training images by class, from any number of sources.
 
     Attributes:
-        by_class: class name to uint8 [N, 32, 32, 3].
-        compressed: for each class whether its pixels went through JPEG already.
+        by_class: class name to batches; a class that two sources know is one class.
         sources: file or folder name to its SHA-256, for the manifest.
     """
 
-    by_class: dict[str, Pixels] = field(default_factory=dict)
-    compressed: dict[str, bool] = field(default_factory=dict)
+    by_class: dict[str, list[Batch]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
 
-    def add(self, name: str, images: Pixels, *, compressed: bool) -> None:
-        """Add images of a class; a class that two sources know is one class."""
-        if len(images):
-            known = self.by_class.get(name)
-            self.by_class[name] = images if known is None else np.concatenate([known, images])
-            self.compressed[name] = compressed and self.compressed.get(name, True)
+    def add(self, name: str, pixels: Pixels, *, compressed: bool) -> None:
+        """Add images of a class, if there are any."""
+        if len(pixels):
+            self.by_class.setdefault(name, []).append(Batch(pixels, compressed))
+
+    def count(self, name: str) -> int:
+        """How many images there are of a class."""
+        return sum(len(batch.pixels) for batch in self.by_class[name])
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ class TrainingSet:
     Attributes:
         labels: the class labels.
         outputs: names of the network's outputs; the first ones are the labels.
-        images: uint8 [N, 3, 32, 32].
+        images: uint8 [N, 3, DETAIL, DETAIL].
         compressed: the same images after JPEG.
         targets: int64 [N], indices into `outputs`.
         real: bool [N], false for drawings and clutter.
@@ -83,7 +95,7 @@ class TrainingSet:
         """The output for pictures of nothing in particular; -1 if there are none."""
         return self.outputs.index(CLUTTER_OUTPUT) if CLUTTER_OUTPUT in self.outputs else -1
 
-    def part(self, chosen: Tensor) -> TrainingSet:
+    def part(self, chosen: Tensor) -> "TrainingSet":
         """The images at these indices."""
         return TrainingSet(
             self.labels,
@@ -146,13 +158,13 @@ def _add_folder(images: Images, folder: Path) -> None:
 
 
 def _thumbnail(path: Path) -> Pixels:
-    """The middle square of an image, reduced to the network's input."""
+    """The middle square of an image, in as much detail as augmentation can use."""
     with Image.open(path) as opened:
         image = opened.convert("RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     square = image.crop((left, top, left + side, top + side))
-    return np.asarray(square.resize((SIDE, SIDE), Image.Resampling.BOX))
+    return np.asarray(square.resize((DETAIL, DETAIL), Image.Resampling.BOX))
 
 
 # ------------------------------------------------------------------ assembling
@@ -178,24 +190,23 @@ def assemble(images: Images, labels: list[str], *, drawings: int, clutter: int) 
         *([DRAWN_OUTPUT] if drawings else []),
         *([CLUTTER_OUTPUT] if clutter else []),
     ]
-    parts = [(outputs.index(name), images.by_class[name], True) for name in [*labels, *others]]
+    parts = [
+        (outputs.index(name), batch, True) for name in [*labels, *others] for batch in images.by_class[name]
+    ]
     for kind in KINDS if drawings else ():
         output = outputs.index(kind if kind in labels else DRAWN_OUTPUT)
-        parts.append((output, _drawings(kind, drawings), False))
+        parts.append((output, Batch(_drawings(kind, drawings), compressed=False), False))
     if clutter:
-        parts.append((len(outputs) - 1, make_clutter(clutter, SIDE, seed=0), False))
-    clean = np.concatenate([pixels for _, pixels, _ in parts])
-    squeezed = [
-        pixels if real and images.compressed[outputs[output]] else _compress(pixels)
-        for output, pixels, real in parts
-    ]
+        made = Batch(make_clutter(clutter, DETAIL, seed=0), compressed=False)
+        parts.append((len(outputs) - 1, made, False))
+    squeezed = [batch.pixels if batch.compressed else _compress(batch.pixels) for _, batch, _ in parts]
     return TrainingSet(
         labels=labels,
         outputs=outputs,
-        images=_planes(clean),
-        compressed=_planes(np.concatenate(squeezed)),
-        targets=torch.cat([torch.full((len(pixels),), output) for output, pixels, _ in parts]),
-        real=torch.cat([torch.full((len(pixels),), real) for _, pixels, real in parts]),
+        images=torch.cat([_planes(batch.pixels) for _, batch, _ in parts]),
+        compressed=torch.cat([_planes(pixels) for pixels in squeezed]),
+        targets=torch.cat([torch.full((len(batch.pixels),), output) for output, batch, _ in parts]),
+        real=torch.cat([torch.full((len(batch.pixels),), real) for _, batch, real in parts]),
     )
 
 
@@ -209,9 +220,9 @@ def _check(images: Images, labels: list[str]) -> None:
 
 
 def _drawings(kind: str, count: int) -> Pixels:
-    """Drawings with training seeds, reduced to the network's input."""
-    pictures = [draw(kind, seed % FIRST_TEST_SEED, (2 * SIDE, 2 * SIDE)) for seed in range(count)]
-    return np.stack([np.asarray(p.resize((SIDE, SIDE), Image.Resampling.BOX)) for p in pictures])
+    """Drawings with training seeds."""
+    pictures = [draw(kind, seed % FIRST_TEST_SEED, (2 * DETAIL, 2 * DETAIL)) for seed in range(count)]
+    return np.stack([np.asarray(p.resize((DETAIL, DETAIL), Image.Resampling.BOX)) for p in pictures])
 
 
 def _compress(pixels: Pixels) -> Pixels:
@@ -229,8 +240,16 @@ def _compress(pixels: Pixels) -> Pixels:
 
 
 def _planes(pixels: Pixels) -> Tensor:
-    """uint8 [N, H, W, 3] to [N, 3, H, W]."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    """uint8 [N, H, W, 3] to [N, 3, DETAIL, DETAIL], enlarged as inference enlarges thumbnails."""
+    planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    if planes.shape[-1] == DETAIL:
+        return planes
+    size = (DETAIL, DETAIL)
+    parts = [
+        functional.interpolate(part, size, mode="bicubic", align_corners=False, antialias=True)
+        for part in planes.split(1000)
+    ]
+    return torch.cat(parts)
 
 
 def folds(targets: Tensor, count: int, seed: int = 0) -> list[Tensor]:

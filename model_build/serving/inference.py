@@ -2,7 +2,7 @@
 
 The same file serves the local cloud, an AWS endpoint and `model_build evaluate|predict`. It knows nothing
 about vehicles: `manifest.json`, which lies beside `model.onnx`, says what the labels are, how an image
-becomes the network's input, which windows of a photo are looked at, and how outputs become probabilities.
+becomes the network's input, at which sizes a photo is looked at, and how outputs become probabilities.
 
 Contract (the same as SageMaker's built-in image classification): the body is an encoded image, the answer a
 JSON list of probabilities in label order that sums to 1. Handler functions:
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 64_000_000  # beyond any phone's camera in its usual mode; about 200 MB once decoded
-WORKING_SIDE = 256  # pixels; more detail than any window of the network's size can show
+WORKING_SIDE = 256  # pixels; more detail than any view can show
+MULTIPLE = 16  # sides of a view: the network halves them five times
+LONGEST = 2.5  # times as long as wide
 MANIFEST_FORMAT = 1
 
 
@@ -188,93 +191,71 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From an image to windows, from windows to probabilities
+# From an image to what the network sees, from what it says to probabilities
 
 
-def windows(image: Image.Image, input_size: tuple[int, int], scales: list[float]) -> Array:
-    """Cut an image into the windows the network looks at.
+def view(image: Image.Image, side: int) -> Array:
+    """Bring an image to about as many pixels as a square of `side` has, and keep its shape.
 
-    At scale 1 the image's shorter side fills the window; scale 2 shows twice the detail, so more windows are
-    needed to cover the image. Neighbouring windows overlap by half at least. Scales that would enlarge the
-    image are left out (scale 1 never is): there is no detail to bring out.
+    The network takes any size, so nothing is cut off and nothing squeezed. Only the ends of very long images
+    are: a vehicle would be too small in what is left.
 
     Args:
         image: an RGB image.
-        input_size: height and width the network takes, in pixels.
-        scales: 1 and more.
+        side: of the square, in pixels.
 
     Returns:
-        Windows as uint8, shape (count, height, width, 3); the first ones are scale 1's.
+        uint8, shape (height, width, 3), both multiples of `MULTIPLE`.
     """
-    height, width = input_size
-    cut: list[Array] = []
-    for scale in scales:
-        factor = scale * max(width / image.width, height / image.height)
-        if scale > 1 and factor > 1:
-            continue
-        size = (max(width, round(image.width * factor)), max(height, round(image.height * factor)))
-        resized = image
-        if size != image.size:
-            resized = image.resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC)
-        pixels = np.asarray(resized)
-        for top in _starts(size[1], height):
-            for left in _starts(size[0], width):
-                cut.append(pixels[top : top + height, left : left + width])  # noqa: PERF401 - read top to bottom
-    return np.stack(cut)
+    width, height = min(image.width, LONGEST * image.height), min(image.height, LONGEST * image.width)
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    factor = side / math.sqrt(width * height)
+    size = (
+        max(1, round(width * factor / MULTIPLE)) * MULTIPLE,
+        max(1, round(height * factor / MULTIPLE)) * MULTIPLE,
+    )
+    kind = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
+    return np.asarray(image.resize(size, kind, box=(left, top, left + width, top + height)))
 
 
-def _starts(length: int, window: int) -> list[int]:
-    """Evenly spread positions of windows along one side, half a window apart at most, centred."""
-    spare = length - window
-    count = int(np.ceil(spare / (window / 2))) + 1
-    if count == 1:
-        return [spare // 2]
-    return [round(i * spare / (count - 1)) for i in range(count)]
-
-
-def logits(model: Model, pixels: Array) -> Array:
-    """Run the network on windows and on their mirror images, and average.
+def logits(model: Model, image: Image.Image) -> Array:
+    """What the network says of an image: the mean over the manifest's views.
 
     Args:
         model: a loaded model.
-        pixels: windows as uint8, shape (count, height, width, 3).
+        image: an RGB image of any size.
 
     Returns:
-        Calibrated logits, shape (count, outputs); more outputs than labels where other kinds were trained.
+        Calibrated logits, shape (outputs,); more than labels where other kinds were trained.
     """
     norm = model.manifest["normalisation"]
-    batch = (pixels.astype(np.float32) / 255 - np.float32(norm["mean"])) / np.float32(norm["std"])
-    batch = np.ascontiguousarray(np.concatenate([batch, batch[:, :, ::-1]]).transpose(0, 3, 1, 2))
     name = model.session.get_inputs()[0].name
-    scores = np.asarray(model.session.run(None, {name: batch})[0], dtype=np.float64)
-    mirrored_mean: Array = scores.reshape(2, len(pixels), -1).mean(axis=0)
-    return mirrored_mean / float(model.manifest["temperature"])
+    said = []
+    for one in model.manifest["views"]:
+        pixels = view(image, one["side"])[:, :: -1 if one["mirror"] else 1].astype(np.float32) / 255
+        planes = ((pixels - np.float32(norm["mean"])) / np.float32(norm["std"])).transpose(2, 0, 1)
+        said.append(model.session.run(None, {name: np.ascontiguousarray(planes)[None]})[0][0])
+    result: Array = np.mean(np.asarray(said, dtype=np.float64), axis=0) / float(model.manifest["temperature"])
+    return result
 
 
-def pool(scores: Array, labels: int) -> Array:
-    """Turn the logits of an image's windows into one probability per label.
+def fold(scores: Array, labels: int) -> Array:
+    """Turn logits into one probability per label.
 
-    The first `labels` outputs are the labels, the others are kinds of things that are none of them. A
-    window's voice is the share it gives to the labels, so a window of sky has no say in which vehicle is
-    shown. What is left to 'none of them' goes to the labels in equal parts: even odds mean that a person
-    must look.
+    The first `labels` outputs are the labels, the others are kinds of things that are none of them. What goes
+    to 'none of them' is given to the labels in equal parts: even odds mean that a person must look.
 
     Args:
-        scores: logits of one image's windows, shape (windows, outputs).
+        scores: logits, shape (..., outputs).
         labels: how many of the outputs are labels.
 
     Returns:
-        Probabilities, shape (labels,), summing to 1.
+        Probabilities, shape (..., labels), summing to 1.
     """
-    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    known = shares[:, :labels]
-    voice = known.sum(axis=1)
-    certain = (known * voice[:, None]).sum(axis=0) / max(
-        voice.sum(), 1e-12
-    )  # voice-weighted mean of the shares
-    result: Array = certain + (1 - certain.sum()) / labels
-    result /= result.sum()
+    shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shares /= shares.sum(axis=-1, keepdims=True)
+    known: Array = shares[..., :labels]
+    result: Array = known + (1 - known.sum(axis=-1, keepdims=True)) / labels
     return result
 
 
@@ -288,6 +269,4 @@ def probabilities(model: Model, image: Image.Image) -> Array:
     Returns:
         Probabilities in label order, shape (labels,), summing to 1.
     """
-    height, width = model.manifest["input_size"]
-    pixels = windows(image, (height, width), list(model.manifest["views"]["scales"]))
-    return pool(logits(model, pixels), len(model.labels))
+    return fold(logits(model, image), len(model.labels))
