@@ -29,10 +29,15 @@ def make_clutter(count: int, side: int, seed: int) -> npt.NDArray[np.uint8]:
     return (pictures.clip(0, 1) * 255).astype(np.uint8)
 
 
+def _floats(values: npt.ArrayLike) -> Picture:
+    """Any numbers in the type that pictures are made of."""
+    return np.asarray(values, dtype=np.float32)
+
+
 def _colour(random: np.random.Generator) -> Picture:
     """A colour, seldom a vivid one."""
     grey = random.uniform(0, 1)
-    return np.float32(grey + (random.uniform(0, 1, 3) - grey) * random.uniform(0, 0.9))
+    return _floats(grey + (random.uniform(0, 1, 3) - grey) * random.uniform(0, 0.9))
 
 
 def _texture(side: int, random: np.random.Generator) -> Picture:
@@ -46,7 +51,7 @@ def _texture(side: int, random: np.random.Generator) -> Picture:
         cells *= 2
     share = (1 / (1 + np.exp(-2 * field * random.uniform(0.5, 2.5))))[..., None]
     grain = random.normal(0, random.uniform(0, 0.08), (side, side, 3))
-    return np.float32(_colour(random) * share + _colour(random) * (1 - share) + grain)
+    return _floats(_colour(random) * share + _colour(random) * (1 - share) + grain)
 
 
 def _stripes(side: int, random: np.random.Generator) -> Picture:
@@ -58,7 +63,7 @@ def _stripes(side: int, random: np.random.Generator) -> Picture:
         bend = random.uniform(0, 2) * np.sin(2 * np.pi * (rows + columns) * random.uniform(0, 1))
         wave = np.sin(2 * np.pi * waves * (np.cos(angle) * columns + np.sin(angle) * rows) + bend)
         share *= 1 / (1 + np.exp(-wave * random.uniform(1, 12)))
-    return np.float32(_colour(random) * share[..., None] + _colour(random) * (1 - share[..., None]))
+    return _floats(_colour(random) * share[..., None] + _colour(random) * (1 - share[..., None]))
 
 
 def _wall(side: int, random: np.random.Generator) -> Picture:
@@ -71,14 +76,14 @@ def _wall(side: int, random: np.random.Generator) -> Picture:
         for left in range(-wide - row % 2 * offset, side, wide + gap):
             brick = colour + random.normal(0, variety)
             wall[max(0, top) : max(0, top + high), max(0, left) : max(0, left + wide)] = brick
-    return np.float32(wall)
+    return _floats(wall)
 
 
 def _blobs(side: int, random: np.random.Generator) -> Picture:
     """One or more shaded ovals, rings and polygons on an even ground: fruit, plates, boxes, bottles."""
     full = side * SCALE
     white = random.random() < 0.6  # noqa: PLR2004 - most shop pictures
-    ground = np.float32(random.uniform(0.92, 1.0, 3)) if white else _colour(random)
+    ground = _floats(random.uniform(0.92, 1.0, 3)) if white else _colour(random)
     image = Image.fromarray((np.tile(ground, (full, full, 1)) * 255).clip(0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(image)
     for _ in range(random.integers(1, 7)):
@@ -88,7 +93,7 @@ def _blobs(side: int, random: np.random.Generator) -> Picture:
         fill = _bytes(_colour(random))
         if shape == 0:
             draw.ellipse((x - wide, y - high, x + wide, y + high), fill=fill)
-            draw.ellipse((x - wide / 2, y - high / 1.5, x, y), fill=_bytes(np.float32(fill) / 255 * 1.25))
+            draw.ellipse((x - wide / 2, y - high / 1.5, x, y), fill=_bytes(_floats(fill) / 255 * 1.25))
         elif shape == 1:
             draw.ellipse(
                 (x - wide, y - wide, x + wide, y + wide),
@@ -101,10 +106,10 @@ def _blobs(side: int, random: np.random.Generator) -> Picture:
             turns = np.sort(random.uniform(0, 2 * np.pi, random.integers(3, 9)))
             draw.polygon([(x + wide * np.cos(t), y + high * np.sin(t)) for t in turns], fill=fill)
     reduced = np.asarray(image.resize((side, side), Image.Resampling.BOX), np.float32) / 255
-    return np.float32(reduced + random.normal(0, random.uniform(0, 0.03), reduced.shape))
+    return _floats(reduced + random.normal(0, random.uniform(0, 0.03), reduced.shape))
 
 
-def _bytes(colour: Picture) -> tuple[int, int, int]:
+def _bytes(colour: npt.NDArray[np.floating]) -> tuple[int, int, int]:
     red, green, blue = (int(part) for part in (colour.clip(0, 1) * 255))
     return red, green, blue
 
@@ -117,4 +122,4 @@ def _horizon(side: int, random: np.random.Generator) -> Picture:
     land = 1 / (1 + np.exp(-(heights - line - slope) * random.uniform(10, 120)))
     sky = _colour(random) + (heights - line) * random.uniform(-0.4, 0.4)
     grain = _texture(side, random) * random.uniform(0, 0.5)
-    return np.float32(sky * (1 - land) + (_colour(random) + grain - grain.mean()) * land)
+    return _floats(sky * (1 - land) + (_colour(random) + grain - grain.mean()) * land)

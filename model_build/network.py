@@ -11,7 +11,7 @@ thousand thumbnails are no reason to change them.
 """
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -144,12 +144,12 @@ class Network(nn.Module):
         Args:
             weights: by their names in the package's file.
         """
-        first, *blocks, last = [*self.front, *self.tail]
-        _fold(first, weights, "_conv_stem", "_bn0")
-        _fold(last, weights, "_conv_head", "_bn1")
+        parts = [*self.front.children(), *self.tail.children()]
+        _fold(parts[0], weights, "_conv_stem", "_bn0")
+        _fold(parts[-1], weights, "_conv_head", "_bn1")
         names = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
-        for number, block in enumerate(blocks):
-            layers: Sequence[nn.Module] = list(block.layers)
+        for number, block in enumerate(part for part in parts if isinstance(part, Block)):
+            layers = list(block.layers.children())
             for layer, (convolution, norm) in zip(layers, names[-len(layers) :], strict=True):
                 _fold(layer, weights, f"_blocks.{number}.{convolution}", f"_blocks.{number}.{norm}")
 
