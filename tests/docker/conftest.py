@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from localcloud.state import StateFolder
+from localcloud.supervisor import AWS_PORT, SAGEMAKER_PORT
 from model_build.drawings import write_samples
 from tests.lambda_runtime import Invoke, lambda_runtime
 from tests.local_cloud import LocalCloud
@@ -81,7 +83,12 @@ def docker() -> None:
 def cloud(docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:  # noqa: ARG001
     """The application and the sample photos on a local cloud that containers reach."""
     folder = tmp_path_factory.mktemp("localcloud")
-    _localcloud("up", "--state", str(folder), "--bind", address_for_containers())
+    address = address_for_containers()
+    with contextlib.ExitStack() as usual_ports:  # stay free for the README's commands
+        for port in (AWS_PORT, SAGEMAKER_PORT):
+            with contextlib.suppress(OSError):
+                usual_ports.enter_context(socket.create_server((address, port)))
+        _localcloud("up", "--state", str(folder), "--bind", address)
     try:
         running = StateFolder(folder).load()
         assert running is not None

@@ -1,0 +1,132 @@
+"""The README's section about `sam local`: each of its commands, as it stands there, works."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.state import isolated_environment
+from tests.sam_app import ROOT
+from tests.sam_local import address_for_containers
+
+HEADING = "## One function in a container\n"
+ADDRESS = "172.17.0.1"
+PORTS = {4566: "the local cloud", 4567: "the SageMaker stand-in", 3001: "sam local start-lambda"}
+PLACEHOLDER = re.compile(r"<[A-Z]\w+>")
+
+
+def blocks() -> list[str]:
+    """The section's commands, one text a block; those that need somebody's AWS account left out."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition(HEADING)[2].partition("\n## ")[0]
+    found = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    return [block for block in found if not PLACEHOLDER.search(block)]
+
+
+@pytest.fixture
+def checkout(docker: None, tmp_path: Path) -> Iterator[Path]:  # noqa: ARG001
+    """A copy of the project, so that a build and a local cloud of the user's own stay as they are."""
+    for port, service in PORTS.items():
+        host = "127.0.0.1" if service.startswith("sam") else address_for_containers()
+        try:
+            socket.create_server((host, port)).close()
+        except OSError:
+            pytest.fail(f"port {port} of {host}, where the README has {service}, is taken: stop that first")
+    copy = tmp_path / "scones"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    yield copy
+    done = subprocess.run(["make", "down"], cwd=copy, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.timeout(900)  # where .venv/run is not made yet, the first command makes it
+def test_each_command_of_the_readme_works(checkout: Path) -> None:
+    commands = blocks()
+    service = next(block for block in commands if "start-lambda" in block)
+    position = commands.index(service)
+    said = [run(checkout, block) for block in commands[:position]]
+    with running(checkout, service):
+        said += [run(checkout, block) for block in commands[position + 1 :]]
+
+    answers = list(objects("".join(said)))
+    assert [sorted(answer.keys() & {"image_data", "inferences", "errorType"}) for answer in answers] == [
+        ["image_data", "inferences"],  # SerializeImage
+        ["inferences"],  # ClassifyImage
+        ["errorType"],  # FilterInference
+        ["image_data", "inferences"],  # SerializeImage, with a generated event
+        ["inferences"],  # ClassifyImage, through the AWS CLI
+    ]
+    assert answers[2]["errorType"] == "ThresholdConfidenceNotMet"
+    assert re.fullmatch(r"motorcycle 0\.9\d+\n", said[-1])
+
+
+def run(checkout: Path, block: str) -> str:
+    """Type a block into a shell that knows the local cloud, if one is up; what stands on standard output."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", prepared(checkout, block)],
+        cwd=checkout,
+        env=isolated_environment(None),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def objects(text: str) -> Iterator[dict[str, Any]]:
+    """The answers in a text: JSON objects, one after the other, whatever stands between them."""
+    decoder, position = json.JSONDecoder(), 0
+    while (position := text.find('{"', position)) >= 0:
+        answer, position = decoder.raw_decode(text, position)
+        yield answer
+
+
+@contextlib.contextmanager
+def running(checkout: Path, block: str) -> Iterator[None]:
+    """Leave a block running in a second terminal until the context ends; Ctrl-C ends it."""
+    log = checkout / "start-lambda.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", block],
+            cwd=checkout,
+            env=isolated_environment(None),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", 3001), timeout=1):
+                break
+            time.sleep(0.2)
+        else:
+            pytest.fail(f"{block}\n{log.read_text(errors='replace')}")
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+
+
+def prepared(checkout: Path, block: str) -> str:
+    """A block for a new shell, which has to do what the shell before it did."""
+    if (address := address_for_containers()) != ADDRESS:  # Docker Desktop, or another network than the usual
+        block = block.replace(ADDRESS, address)
+    env_file = checkout / "build" / "localcloud" / "env.sh"
+    return f". {env_file}\n{block}" if env_file.exists() else block
