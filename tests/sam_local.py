@@ -1,6 +1,7 @@
 """`sam local` as a user runs it: the built functions in containers, a local cloud behind them."""
 
 import contextlib
+import ipaddress
 import json
 import signal
 import socket
@@ -53,8 +54,9 @@ def address_for_containers() -> str:
     On Linux that is the address of Docker's bridge. Docker Desktop runs the engine elsewhere and leads
     containers to this machine's loopback.
     """
-    found = _docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
-    bridge = found.stdout.strip()
+    inspected = json.loads(_docker("network", "inspect", "bridge").stdout)[0]["IPAM"]["Config"][0]
+    # Older engines leave the gateway out where nobody chose one: it is the network's first address.
+    bridge = inspected.get("Gateway") or str(ipaddress.ip_network(inspected["Subnet"])[1])
     with contextlib.suppress(OSError), socket.create_server((bridge, 0)):
         return bridge
     return "127.0.0.1"
