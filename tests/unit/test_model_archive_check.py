@@ -39,7 +39,8 @@ class FakeS3:
 
 def prepare(model: Path | str, image: str, scratch: Path, session: Any = None) -> Path:
     scratch.mkdir(exist_ok=True)
-    return prepare_archive(model, serving_image(image, "us-east-1")[1], scratch, session or FakeS3())
+    s3: Any = session or FakeS3()
+    return prepare_archive(model, serving_image(image, "us-east-1")[1], scratch, s3)
 
 
 def contents(archive: Path) -> dict[str, bytes]:
@@ -128,7 +129,7 @@ def pins(file: str) -> dict[str, set[str]]:
     """Pinned versions by package; a lock may have one for each Python."""
     found: dict[str, set[str]] = {}
     for name, version in re.findall(
-        r"^([a-z0-9-]+)==([^\s;\\]+)", (ROOT / file).read_text(encoding="utf-8"), re.M
+        r"^([a-z0-9-]+)==([^\s;\\]+)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE
     ):
         found.setdefault(name, set()).add(version)
     return found

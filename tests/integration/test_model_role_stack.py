@@ -1,0 +1,64 @@
+"""The README's way to a model in the cloud: `sam deploy` of role and bucket, then deploy, ask, delete."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from PIL import Image
+
+from model_build.delete import delete
+from model_build.deploy import DeployRequest, deploy
+from tests.local_cloud import LocalCloud, bare_cloud
+from tests.tiny_model import picture, write_model
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def deploy_role(cloud: LocalCloud) -> dict[str, str]:
+    """Runs the README's command; returns the stack's outputs."""
+    command = ["sam", "deploy", "--template-file", "model_build/role.yaml", "--stack-name", "scones-model"]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("sam"), *command[1:], "--capabilities", "CAPABILITY_IAM"],
+        cwd=ROOT,
+        env={**os.environ, **cloud.running.environment(), "SAM_CLI_TELEMETRY": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    stack = cloud.client("cloudformation").describe_stacks(StackName="scones-model")["Stacks"][0]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def test_role_and_bucket_of_the_template_are_what_a_deployment_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with bare_cloud(tmp_path / "cloud") as cloud:
+        for name, value in cloud.running.environment().items():
+            monkeypatch.setenv(name, value)
+        outputs = deploy_role(cloud)
+        request = DeployRequest(
+            model=write_model(tmp_path / "model", ["red", "blue"]),
+            endpoint_name="scones-vehicle-classifier",
+            role_arn=outputs["RoleArn"],
+            bucket=outputs["BucketName"],
+            capture=True,
+            timeout_seconds=60,
+        )
+
+        deploy(request)
+
+        photo = io.BytesIO()
+        Image.fromarray(picture("red")).save(photo, "JPEG")
+        answer: Any = boto3.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=request.endpoint_name, Body=photo.getvalue(), ContentType="image/jpeg"
+        )
+        assert json.load(answer["Body"])[0] > 0.9
+        assert len(delete(request.endpoint_name).models) == 1
