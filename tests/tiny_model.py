@@ -41,7 +41,7 @@ def write_model(folder: Path, labels: Sequence[str], others: Sequence[str] = ())
         "input_size": [32, 32],
         "normalisation": {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]},
         "temperature": 1.0,
-        "views": {"scales": [1.0]},
+        "views": [{"side": 32, "mirror": False}],
         "default_threshold": 0.8,
         "metrics": {},
     }
