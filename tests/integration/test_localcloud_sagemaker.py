@@ -183,16 +183,18 @@ def test_an_update_loses_no_request_and_switches(cloud: LocalCloud) -> None:
                 errors.append(error)
 
     cloud.client("sagemaker-runtime")
-    slow = threading.Thread(target=lambda: answers.append(ask(cloud, "update", b"slow")))
-    threads = [threading.Thread(target=stream) for _ in range(2)]
+    slow = threading.Thread(target=lambda: answers.append(ask(cloud, "update", b"slow")), daemon=True)
+    threads = [threading.Thread(target=stream, daemon=True) for _ in range(2)]
     for thread in (slow, *threads):
         thread.start()
     sagemaker = cloud.client("sagemaker")
     sagemaker.update_endpoint(EndpointName="update", EndpointConfigName="update-b")
     assert sagemaker.describe_endpoint(EndpointName="update")["EndpointStatus"] == "Updating"
     described = settled(cloud, "update")
-    wait_until(lambda: answers[-1] == [0.25, 0.75])
-    stop.set()
+    try:
+        wait_until(lambda: answers[-1] == [0.25, 0.75], seconds=20)
+    finally:
+        stop.set()
     for thread in (slow, *threads):
         thread.join()
 
