@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import shutil
 import sys
 import threading
@@ -24,6 +25,8 @@ _FAILED = 1
 _USAGE = 2
 _INTERRUPTED = 130
 _ARCHIVE_PHOTOS = 20
+_USUAL_STATE = ROOT / "build" / "localcloud"
+_LOOPBACK = "127.0.0.1"
 
 
 class UsageError(Exception):
@@ -36,6 +39,11 @@ def _up(arguments: argparse.Namespace) -> int:
     with Steps(folder.logs) as steps:
         application = Application(folder, steps)
         running = folder.load()
+        if running and arguments.bind not in {_LOOPBACK, running.bind}:
+            raise UsageError(
+                f"a local cloud runs already, and listens on {running.bind}: stop it first (make down) "
+                f"to have one on {arguments.bind}"
+            )
         if running:
             say(f"a local cloud runs already ({folder.path}); deploying to it again")
             application.build()
@@ -188,13 +196,16 @@ def _print_next_steps(folder: StateFolder, running: Running) -> None:
         print("  nothing is deployed on it; deploy with: make up")
         return
     env_file = os.path.relpath(folder.env_file)
+    usual = folder.path == _USUAL_STATE.resolve()
+    state = "" if usual else f"--state {shlex.quote(os.path.relpath(folder.path))} "
+    stop = "make down" if usual else f"{os.path.relpath(sys.executable)} -m localcloud down {state}"
     print(
         f"\nTry:\n"
         f"  . {env_file}\n"
         f"  aws s3 cp photo.jpg s3://{outputs['PhotoBucketName']}/incoming/photo.jpg\n"
         f"  aws dynamodb scan --table-name {outputs['ResultsTableName']}\n"
-        f"  {os.path.relpath(sys.executable)} -m localcloud send photo.jpg\n"
-        f"\nLogs: {os.path.relpath(folder.logs)}. Stop it with: make down"
+        f"  {os.path.relpath(sys.executable)} -m localcloud send {state}photo.jpg\n"
+        f"\nLogs: {os.path.relpath(folder.logs)}. Stop it with: {stop}"
     )
 
 
@@ -216,12 +227,11 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    usual = ROOT / "build" / "localcloud"
-    up = add("up", _up, "start the application and leave it running", usual)
-    down = add("down", _down, "stop it", usual)
-    status = add("status", _status, "tell whether it runs, and where", usual)
+    up = add("up", _up, "start the application and leave it running", _USUAL_STATE)
+    down = add("down", _down, "stop it", _USUAL_STATE)
+    status = add("status", _status, "tell whether it runs, and where", _USUAL_STATE)
     demo = add("demo", _demo, "start it, classify photos, stop it", ROOT / "build" / "demo")
-    send = add("send", _send, "classify photos with what `up` started", usual)
+    send = add("send", _send, "classify photos with what `up` started", _USUAL_STATE)
     del down
     status.add_argument("--json", action="store_true", help="print one JSON object")
     for command in (up, demo):
@@ -234,7 +244,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument(
             "--bind",
-            default="127.0.0.1",
+            default=_LOOPBACK,
             metavar="ADDRESS",
             help="address to listen on; any other lets other machines in (default: %(default)s)",
         )

@@ -143,6 +143,12 @@ def test_a_second_demo_with_the_same_state_is_refused(state: Path) -> None:
     assert "runs already" in done.stderr
 
 
+def test_up_does_not_pretend_to_listen_on_another_address(state: Path) -> None:
+    done = localcloud("up", "--state", state, "--bind", "127.0.0.2")
+    assert done.returncode == 2
+    assert "listens on 127.0.0.1: stop it first (make down) to have one on 127.0.0.2" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, model: Path, number: signal.Signals) -> None:
     state = tmp_path / "state"
