@@ -28,6 +28,7 @@ PLACEHOLDER = re.compile(r"<[A-Z]\w+>")
 def blocks() -> list[str]:
     """The section's commands, one text a block; those that need somebody's AWS account left out."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert HEADING in readme, f"README.md has no section {HEADING!r}"
     section = readme.partition(HEADING)[2].partition("\n## ")[0]
     found = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     return [block for block in found if not PLACEHOLDER.search(block)]
