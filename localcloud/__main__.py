@@ -12,6 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from localcloud import lifecycle
 from localcloud.application import DEFAULT_MODEL, ROOT, Application
 from localcloud.outcomes import Watcher
@@ -20,6 +22,7 @@ from localcloud.report import show, succeeded
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError, Steps, say, timed
 from localcloud.supervisor import StartError
+from model_build.errors import ModelBuildError
 
 _FAILED = 1
 _USAGE = 2
@@ -27,6 +30,15 @@ _INTERRUPTED = 130
 _ARCHIVE_PHOTOS = 20
 _USUAL_STATE = ROOT / "build" / "localcloud"
 _LOOPBACK = "127.0.0.1"
+_EXPECTED = (
+    StepError,
+    StartError,
+    lifecycle.AlreadyRunningError,
+    ModelBuildError,
+    ClientError,
+    BotoCoreError,
+)
+"""What can go wrong without being a mistake in here: told in a line, without a trace."""
 
 
 class UsageError(Exception):
@@ -86,6 +98,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     model = _model(arguments.model)
     if arguments.photos and not arguments.photos.is_dir():
         raise UsageError(f"{arguments.photos} is no folder")
+    if arguments.data and not arguments.data.is_file():
+        raise UsageError(f"there is no archive {arguments.data}")
     if folder.supervisor():
         raise UsageError(
             f"a local cloud runs already with the state folder {folder.path}: send photos to it with "
@@ -96,8 +110,9 @@ def _demo(arguments: argparse.Namespace) -> int:
         application = Application(folder, steps)
         running, process = _start_and_build(folder, application, arguments.bind, owned=True)
         try:
+            chosen = photos.result()[: arguments.limit]
             _deploy(folder, application, running, model)
-            return _classify(running, photos.result()[: arguments.limit], arguments)
+            return _classify(running, chosen, arguments)
         finally:
             lifecycle.stop_process(process)
 
@@ -293,7 +308,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         say(f"localcloud {chosen.command}: {error}")
         return _USAGE
-    except (StepError, StartError, lifecycle.AlreadyRunningError) as error:
+    except _EXPECTED as error:
         say(f"localcloud {chosen.command}: {error}")
         return _FAILED
     except KeyboardInterrupt:

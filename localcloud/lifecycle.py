@@ -143,5 +143,6 @@ def interruptible() -> None:
 def use(running: Running) -> None:
     """Point this process's own AWS clients at a local cloud."""
     environment = isolated_environment(running)
-    os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(environment)  # never empty in between: another thread may start a program
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]

@@ -105,15 +105,20 @@ class Steps:
         with self._lock:
             if self._stopped:
                 raise StepError("interrupted")
-            process = subprocess.Popen(
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=folder,
-                env=environment,
-                start_new_session=True,  # so that its children can be ended with it
-            )
+            try:
+                process = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=folder,
+                    env=environment,
+                    start_new_session=True,  # so that its children can be ended with it
+                )
+            except FileNotFoundError as error:
+                raise StepError(
+                    f"{command[0]} is missing: use the environment that `make demo` or `make up` makes"
+                ) from error
             self._running.add(process)
             return process
 

@@ -120,6 +120,11 @@ def test_a_failed_step_shows_the_end_of_its_log(tmp_path: Path) -> None:
     assert "build.log" in str(caught.value)
 
 
+def test_a_missing_program_is_named(tmp_path: Path) -> None:
+    with Steps(tmp_path) as steps, pytest.raises(StepError, match=r"/no/such/sam is missing: use .*make"):
+        steps.run("build", ["/no/such/sam"], dict(os.environ), tmp_path)
+
+
 def test_after_a_stop_no_step_begins(tmp_path: Path) -> None:
     steps = Steps(tmp_path)
     steps.stop()
