@@ -17,7 +17,7 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from model_build.archive_check import prepare_archive
-from model_build.cloud_errors import CloudError, RefusedError
+from model_build.cloud_errors import CloudError, DeploymentError, RefusedError
 from model_build.cloud_progress import tqdm_progress
 from model_build.endpoint_requests import (
     DEFAULT_INSTANCE_TYPE,
@@ -192,7 +192,7 @@ def _update(
     try:
         send(session, update)
         return _wait(session, request, requests, progress)
-    except (CloudError, ClientError):
+    except (DeploymentError, ClientError):  # not after a timeout: the update goes on
         restore_scaling(session, removed)
         raise
 
