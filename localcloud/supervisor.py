@@ -158,6 +158,7 @@ class Supervisor:
             service.ask_to_stop()
         for service in services:
             service.reap(deadline)
+        _end_grandchildren()
         shutil.rmtree(self._folder.temporary, ignore_errors=True)
 
     def _start_on(self, aws_port: int, sagemaker_port: int) -> Running:
@@ -218,6 +219,15 @@ class Supervisor:
                 env=environment,
             )
         self._services.append(Service(name, process, health, instance))
+
+
+def _end_grandchildren() -> None:
+    """End what the services started: Lambda workers would notice the end of ministack a moment later."""
+    if os.getpgrp() != os.getpid():
+        return  # started by hand, in a group with others
+    handler = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
+    signal.signal(signal.SIGTERM, handler)
 
 
 def _stop_on_signal(stop: threading.Event) -> None:

@@ -104,7 +104,7 @@ def test_demo_gives_every_file_one_outcome_and_leaves_nothing_running(
     counted = {name: summary[name] for name in ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED")}
     assert summary["photos"] == len(expected) == sum(counted.values())
     assert (counted["REJECTED"], counted["FAILED"]) == (4, 0)
-    assert processes_about(tmp_path / "state") == []
+    wait_until(lambda: not processes_about(tmp_path / "state"), seconds=5)
     assert not (tmp_path / "state" / "state.json").exists()
 
 
@@ -164,5 +164,5 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, model: Path, number:
     demo.send_signal(number)
 
     assert demo.wait(timeout=30) == 130
-    assert processes_about(state) == []
+    wait_until(lambda: not processes_about(state), seconds=5)
     assert not (state / "state.json").exists()
