@@ -2,8 +2,8 @@
 
 The training images are split into folds. Each fold in turn is left out of training and measured; with it some
 of the other kinds are left out altogether, so that each kind is once a kind the network never saw. All
-measurements are then looked at together, as those of one model, which also gives the temperature that makes
-the confidences honest: pass it to `train` with --temperature.
+measurements are then looked at together, as those of one model, for each size in which inference looks at
+images. The first size's temperature makes the confidences honest: pass it to `train` with --temperature.
 """
 
 import argparse
@@ -33,10 +33,10 @@ class Measured:
     """What the folds' networks said of images that they were not trained on.
 
     Attributes:
-        known: logits [N, outputs] of images of the labels.
+        known: logits [N, views, outputs] of images of the labels.
         truth: int [N], their labels.
-        others: logits [M, outputs] of images of other kinds, seen in training.
-        unseen: logits [K, outputs] of images of kinds left out of training.
+        others: logits [M, views, outputs] of images of other kinds, seen in training.
+        unseen: logits [K, views, outputs] of images of kinds left out of training.
     """
 
     known: metrics.Floats
@@ -71,26 +71,29 @@ def cross_validate(data: TrainingSet, recipe: Recipe, count: int, only: int | No
 
 @torch.no_grad()
 def logits(network: Network, images: Tensor) -> metrics.Floats:
-    """What a network says of thumbnails, looking at them as inference does.
+    """What a network says of thumbnails in each of the views that inference knows.
 
     Args:
         network: a trained network.
         images: uint8 [N, 3, H, W].
 
     Returns:
-        float64 [N, outputs], not divided by a temperature.
+        float64 [N, views, outputs], not divided by any temperature.
     """
     said = []
     for batch in images.split(BATCH):
-        views = [enlarge(batch / 255, view["side"]) for view in VIEWS]
-        views = [image.flip(3) if view["mirror"] else image for image, view in zip(views, VIEWS, strict=True)]
-        said.append(torch.stack([network(normalise(image)) for image in views]).mean(0))
+        views = []
+        for view in VIEWS:
+            pixels = normalise(enlarge(batch / 255, int(view["side"])))
+            both = [pixels, pixels.flip(3)] if view["mirror"] else [pixels]
+            views.append(torch.stack([network(one) for one in both]).mean(0))
+        said.append(torch.stack(views, 1))
     result: metrics.Floats = torch.cat(said).double().numpy()
     return result
 
 
 def best_temperature(known: metrics.Floats, truth: metrics.Ints, labels: int) -> float:
-    """The temperature under which the right labels are most likely."""
+    """The temperature under which the right labels are most likely; `known` is [N, outputs]."""
 
     def surprise(temperature: float) -> float:
         shares = fold_outputs(known / temperature, labels)[np.arange(len(truth)), truth]
@@ -99,14 +102,16 @@ def best_temperature(known: metrics.Floats, truth: metrics.Ints, labels: int) ->
     return float(min(TEMPERATURES, key=surprise))
 
 
-def figures(measured: Measured, labels: int, temperature: float, threshold: float) -> dict[str, Any]:
-    """The measurements as `evaluate` reports them, under one temperature and threshold."""
+def figures(measured: Measured, view: int, labels: int, threshold: float) -> dict[str, Any]:
+    """The measurements of one view as `evaluate` reports them, under the best temperature for it."""
+    temperature = best_temperature(measured.known[:, view], measured.truth, labels)
     known, others, unseen = (
-        fold_outputs(scores / temperature, labels)
+        fold_outputs(scores[:, view] / temperature, labels)
         for scores in (measured.known, measured.others, measured.unseen)
     )
     sure = metrics.confidences(known)
     return {
+        "side": VIEWS[view]["side"],
         "temperature": temperature,
         "images": len(known),
         "accuracy": metrics.accuracy(known, measured.truth),
@@ -141,14 +146,12 @@ def run(args: argparse.Namespace) -> int:
     recipe = recipe_of(args)
     _, _, data = data_of(args)
     measured = cross_validate(data, recipe, args.folds, args.only)
-    temperature = best_temperature(measured.known, measured.truth, len(data.labels))
-    report = figures(measured, len(data.labels), temperature, recipe.threshold)
-    text = json.dumps(report)
+    report = {
+        "folds": args.only or args.folds,
+        "views": [figures(measured, view, len(data.labels), recipe.threshold) for view in range(len(VIEWS))],
+    }
+    text = json.dumps(report, indent=None if args.json else 2)
     if args.output:
         args.output.write_text(text + "\n", encoding="utf-8")
-    if args.json:
-        print(text)
-    else:
-        for name, value in report.items():
-            print(f"{name:20}{value if not isinstance(value, float) else round(value, 4)}")
+    print(text)
     return 0

@@ -41,9 +41,12 @@ from model_build.network import PIXEL_MEAN, PIXEL_STD, STRIDE, Network, pretrain
 from model_build.training_data import Images, TrainingSet, assemble, channels, read_images
 
 SERVING: Final = Path(__file__).resolve().parent / "serving"
-VIEWS: Final = (  # what inference looks at: two sizes, one of them mirrored, and the mean of both
-    {"side": 128, "mirror": False},
-    {"side": 160, "mirror": True},
+# What inference looks at (see serving/inference.py): thumbnails as in training, averaged with their mirror
+# image; photos larger, for the detail that they have. The larger an image, the less decided the network
+# sounds (its features are means over more places): `softness` is how much, to make confidences comparable.
+VIEWS: Final = (
+    {"up_to": 64, "side": 128, "mirror": True, "softness": 1.0},
+    {"side": 192, "mirror": False, "softness": 0.78},
 )
 OPSET: Final = 17
 DEFAULT_CLASSES: Final = "bicycle,motorcycle"
@@ -73,13 +76,13 @@ class Recipe:
     label_smoothing: float = _hyperparameter(0.05, "share of each target given to all outputs")
     dropout: float = _hyperparameter(0.2, "share of features left out at random")
     averaging: float = _hyperparameter(0.97, "share of the averaged weights kept every second step")
-    pretrained: float = _hyperparameter(0.4, "share of the pretrained weights in the final ones (WiSE-FT)")
+    pretrained: float = _hyperparameter(0.3, "share of the pretrained weights in the final ones (WiSE-FT)")
     others: float = _hyperparameter(2.0, "images of other kinds in an epoch, per labelled image")
     drawn: float = _hyperparameter(0.3, "drawings in an epoch, per labelled image")
     clutter: float = _hyperparameter(0.25, "pictures of nothing in particular, likewise")
     compressed: float = _hyperparameter(0.5, "share of images seen as JPEG left them")
     bfloat16: bool = _hyperparameter(True, "frozen parts in bfloat16 (faster where the CPU knows it)")
-    temperature: float = _hyperparameter(1.0, "divides the logits; measured by `cross-validate`")
+    temperature: float = _hyperparameter(0.65, "divides the logits; measured by `cross-validate`")
     threshold: float = _hyperparameter(0.85, "confidence from which an answer is accepted by default")
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -243,7 +246,8 @@ def normalise(images: Tensor) -> Tensor:
 def export(network: Network, path: Path) -> None:
     """Write the network as ONNX: normalised `images` [batch, 3, H, W] to `logits` [batch, outputs]."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the older exporter is the one that needs least
+        # The older exporter needs least, and says so about itself; it also tells what it does not fold.
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             network.eval().to(memory_format=torch.contiguous_format),
             (torch.zeros(1, 3, STRIDE * 4, STRIDE * 4),),

@@ -218,8 +218,24 @@ def view(image: Image.Image, side: int) -> Array:
     return np.asarray(image.resize(size, kind, box=(left, top, left + width, top + height)))
 
 
+def view_for(image: Image.Image, views: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first view that is meant for images of this size.
+
+    Thumbnails have no detail to bring out and are looked at as the network was trained, photos larger.
+
+    Args:
+        image: an RGB image.
+        views: the manifest's; each is for images whose shorter side is `up_to` pixels at most, or for all.
+
+    Returns:
+        One of the views; the last if none fits.
+    """
+    shorter = min(image.size)
+    return next((one for one in views if shorter <= one.get("up_to", math.inf)), views[-1])
+
+
 def logits(model: Model, image: Image.Image) -> Array:
-    """What the network says of an image: the mean over the manifest's views.
+    """What the network says of an image, as the manifest tells to look at it.
 
     Args:
         model: a loaded model.
@@ -228,15 +244,14 @@ def logits(model: Model, image: Image.Image) -> Array:
     Returns:
         Calibrated logits, shape (outputs,); more than labels where other kinds were trained.
     """
-    norm = model.manifest["normalisation"]
+    norm, chosen = model.manifest["normalisation"], view_for(image, model.manifest["views"])
+    pixels = view(image, chosen["side"]).astype(np.float32) / 255
+    planes = ((pixels - np.float32(norm["mean"])) / np.float32(norm["std"])).transpose(2, 0, 1)
+    batch = np.stack([planes, planes[:, :, ::-1]] if chosen["mirror"] else [planes])
     name = model.session.get_inputs()[0].name
-    said = []
-    for one in model.manifest["views"]:
-        pixels = view(image, one["side"])[:, :: -1 if one["mirror"] else 1].astype(np.float32) / 255
-        planes = ((pixels - np.float32(norm["mean"])) / np.float32(norm["std"])).transpose(2, 0, 1)
-        said.append(model.session.run(None, {name: np.ascontiguousarray(planes)[None]})[0][0])
-    result: Array = np.mean(np.asarray(said, dtype=np.float64), axis=0) / float(model.manifest["temperature"])
-    return result
+    said: Array = np.asarray(model.session.run(None, {name: batch})[0], dtype=np.float64).mean(axis=0)
+    said /= float(model.manifest["temperature"]) * float(chosen.get("softness", 1.0))
+    return said
 
 
 def fold(scores: Array, labels: int) -> Array:
