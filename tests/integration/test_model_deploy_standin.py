@@ -1,5 +1,6 @@
 """Deploying, updating and deleting models on the SageMaker stand-in, which runs what is in the archive."""
 
+import functools
 import io
 import json
 import re
@@ -14,14 +15,35 @@ import boto3
 import pytest
 from PIL import Image
 
+from model_build import delete as delete_command
+from model_build import deploy as deploy_command
+from model_build import status as status_command
 from model_build.__main__ import main
 from model_build.cloud_errors import DeploymentError, RefusedError
-from model_build.delete import delete
-from model_build.deploy import DeployRequest, DeployResult, deploy
+from model_build.deploy import DeployRequest, DeployResult
+from model_build.endpoint_inventory import Inventory
+from model_build.endpoint_waiter import Progress, quiet
 from model_build.package import package_model
-from model_build.status import status
 from tests.cloud_standin import BUCKET, ROLE, cloud_standin
 from tests.tiny_model import picture, write_model
+
+
+@functools.cache
+def session() -> boto3.Session:
+    """One for all tests: each new one reads megabytes of service descriptions."""
+    return boto3.Session()
+
+
+def deploy(request: DeployRequest, progress: Progress = quiet) -> DeployResult:
+    return deploy_command.deploy(request, session=session(), progress=progress)
+
+
+def delete(endpoint_name: str) -> Inventory:
+    return delete_command.delete(endpoint_name, session=session())
+
+
+def status(endpoint_name: str) -> dict[str, Any]:
+    return status_command.status(endpoint_name, session=session())
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +83,10 @@ RED = png("red")
 
 
 def invoke(endpoint_name: str, body: bytes = RED, content_type: str = "image/png") -> list[float]:
-    answer = boto3.client("sagemaker-runtime").invoke_endpoint(
-        EndpointName=endpoint_name, Body=body, ContentType=content_type
+    answer = (
+        session()
+        .client("sagemaker-runtime")
+        .invoke_endpoint(EndpointName=endpoint_name, Body=body, ContentType=content_type)
     )
     probabilities: list[float] = json.loads(answer["Body"].read())
     return probabilities
@@ -76,7 +100,7 @@ def broken_archive(folder: Path) -> Path:
 
 
 def versions_of(name: str) -> tuple[list[str], list[str]]:
-    client = boto3.client("sagemaker")
+    client = session().client("sagemaker")
     configs = client.list_endpoint_configs(NameContains=name)["EndpointConfigs"]
     models = client.list_models(NameContains=name)["Models"]
     return [c["EndpointConfigName"] for c in configs], [m["ModelName"] for m in models]
@@ -90,6 +114,7 @@ class Stream:
         self.answers: list[list[float]] = []
         self.failures: list[Exception] = []
         self.started = threading.Event()
+        self._client = session().client("sagemaker-runtime")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._send)
 
@@ -105,10 +130,9 @@ class Stream:
         self._thread.join(30)
 
     def _send(self) -> None:
-        client = boto3.client("sagemaker-runtime")
         while not self._stop.is_set():
             try:
-                answer = client.invoke_endpoint(
+                answer = self._client.invoke_endpoint(
                     EndpointName=self.endpoint_name, Body=RED, ContentType="image/png"
                 )
                 self.answers.append(json.loads(answer["Body"].read()))
@@ -127,7 +151,9 @@ def test_new_endpoint_serves_the_model_in_the_archive(request_a: DeployRequest) 
     assert invoke(request_a.endpoint_name)[0] > 0.99
     assert versions_of(request_a.endpoint_name) == ([result.version], [result.version])
     assert seen[0] == "Uploading"
-    stored = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"models/{result.version}/")["Contents"]
+    stored = (
+        session().client("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"models/{result.version}/")["Contents"]
+    )
     assert [f"s3://{BUCKET}/{item['Key']}" for item in stored] == [result.model_data_url]
 
 
@@ -202,7 +228,7 @@ def test_serverless_becomes_an_instance_in_place(request_a: DeployRequest) -> No
 
 
 def scalable(name: str) -> dict[str, Any] | None:
-    client = boto3.client("application-autoscaling")
+    client = session().client("application-autoscaling")
     targets = client.describe_scalable_targets(
         ServiceNamespace="sagemaker", ResourceIds=[f"endpoint/{name}/variant/AllTraffic"]
     )["ScalableTargets"]
@@ -230,7 +256,7 @@ def test_scaling_is_put_back_when_the_new_version_fails(request_a: DeployRequest
         deploy(replace(request_a, model=broken_archive(tmp_path), instance_type="ml.c5.large"))
 
     assert status(name)["scaling"] == [1, 3]
-    client = boto3.client("application-autoscaling")
+    client = session().client("application-autoscaling")
     resource = f"endpoint/{name}/variant/AllTraffic"
     policies = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=resource)
     assert len(policies["ScalingPolicies"]) == 1
@@ -266,13 +292,13 @@ def test_an_archive_of_a_training_job_deploys_from_s3_as_it_is(
         for member in archive:
             if "/" in member.name or member.name in {"model.onnx", "manifest.json"}:
                 smaller.addfile(member, archive.extractfile(member))
-    boto3.client("s3").upload_file(str(job), BUCKET, "training/job-1/output/model.tar.gz")
+    session().client("s3").upload_file(str(job), BUCKET, "training/job-1/output/model.tar.gz")
 
     result = deploy(replace(request_a, model=f"s3://{BUCKET}/training/job-1/output/model.tar.gz"))
 
     assert invoke(request_a.endpoint_name)[0] > 0.99
     fetched = tmp_path / "deployed.tar.gz"
-    boto3.client("s3").download_file(BUCKET, f"models/{result.version}/model.tar.gz", str(fetched))
+    session().client("s3").download_file(BUCKET, f"models/{result.version}/model.tar.gz", str(fetched))
     with tarfile.open(fetched) as archive:
         assert {"deployment.py", "config.yaml", "code/inference.py"} <= set(archive.getnames())
 
@@ -310,7 +336,7 @@ def test_torchserve_program_answers_too(request_a: DeployRequest) -> None:
     deploy(replace(request_a, image="torchserve"))
 
     assert invoke(request_a.endpoint_name)[0] > 0.99
-    with pytest.raises(boto3.client("sagemaker-runtime").exceptions.ModelError) as refused:
+    with pytest.raises(session().client("sagemaker-runtime").exceptions.ModelError) as refused:
         invoke(request_a.endpoint_name, b"this is no image")
     answer: Any = refused.value.response
     assert answer["OriginalStatusCode"] == 400
