@@ -15,5 +15,9 @@ def host_architecture() -> str:
 
 
 def build_target() -> dict[str, str]:
-    """The variables that tell `sam build`'s makefiles what to build for."""
-    return {"PYTHON_RUNTIME": host_runtime(), "ARCHITECTURE": host_architecture()}
+    """The variables that tell `sam build`'s makefiles what to build for.
+
+    Lambda's wheels are for Linux. Elsewhere the functions, which this machine's Python runs, need its own.
+    """
+    target = {"PYTHON_RUNTIME": host_runtime(), "ARCHITECTURE": host_architecture()}
+    return target if sys.platform == "linux" else target | {"WHEELS": "host"}
