@@ -49,7 +49,7 @@ test-train: $(VENVS)/train/.made ## the tests that train (PyTorch)
 	@$(TRAIN) -m pytest tests/train $(PYTEST_FLAGS)
 
 test-sagemaker: $(VENVS)/sagemaker/.made ## the tests of the SageMaker SDK and its containers' contracts
-	@$(VENVS)/sagemaker/bin/python -m pytest tests/sagemaker $(PYTEST_FLAGS)
+	@$(VENVS)/sagemaker/bin/python -m pytest tests/sagemaker tests/integration/test_model_deploy_moto.py tests/integration/test_model_deploy_standin.py $(PYTEST_FLAGS)
 
 test-docker: $(VENVS)/test/.made ## sam local invoke, every function with every event (Docker)
 	@$(TEST) -m pytest tests/docker $(PYTEST_FLAGS)

@@ -48,6 +48,7 @@ class Usage:
         traced_share: share of the photos that X-Ray traces.
         peak_factor: how many times the month's average the busiest minutes bring.
         invocations_per_instance: requests a minute that one instance is meant to answer.
+        keys, alarms, dashboards: what the template makes of each, paid for by the month.
     """
 
     photo_mb: float = 3.0
@@ -64,6 +65,9 @@ class Usage:
     traced_share: float = 0.05
     peak_factor: float = 4.0
     invocations_per_instance: int = 1000
+    keys: int = 1
+    alarms: int = 6
+    dashboards: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Cost:
         endpoint_usd: SageMaker.
         workflow_usd: Step Functions.
         photos_usd: S3, for taking in, reading and keeping the photos.
-        rest_usd: Lambda, EventBridge, DynamoDB, SQS, logs and traces.
+        rest_usd: Lambda, EventBridge, DynamoDB, SQS, logs, traces, and what is paid for without photos too.
     """
 
     photos: int
@@ -161,7 +165,7 @@ def month(
         endpoint_usd=endpoint_usd,
         workflow_usd=photos * _workflow(table, usage, express=express),
         photos_usd=photos * _storage(table, usage),
-        rest_usd=photos * _rest(table, usage),
+        rest_usd=photos * _rest(table, usage) + _fixed(table, usage),
     )
 
 
@@ -194,6 +198,15 @@ def _rest(table: dict[str, Any], usage: Usage) -> float:
         + usage.review_share * 3 * table["sqs_request"]
         + usage.log_kb / KB_A_GB * table["logs_gb"]
         + usage.traced_share * table["xray_trace"]
+    )
+
+
+def _fixed(table: dict[str, Any], usage: Usage) -> float:
+    """What a month costs without a single photo, the endpoint apart."""
+    return float(
+        usage.keys * table["kms_key_month"]
+        + usage.alarms * table["alarm_month"]
+        + usage.dashboards * table["dashboard_month"]
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from model_build import cost
 from model_build.cloud_errors import RefusedError
 from model_build.cost import Usage, month, prices
+from tests.sam_app import resources
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,12 +26,27 @@ def run(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 def test_an_idle_instance_costs_its_hours() -> None:
     idle = month(0, instance_type="ml.m5.large", serverless_mb=2048, express=False)
 
-    assert idle.total_usd == pytest.approx(730 * 0.115)
+    assert idle.endpoint_usd == pytest.approx(730 * 0.115)
     assert idle.endpoint == "1 x ml.m5.large"
 
 
-def test_an_idle_serverless_endpoint_costs_nothing() -> None:
-    assert month(0, instance_type=None, serverless_mb=6144, express=True).total_usd == 0
+def test_without_photos_only_what_is_paid_by_the_month_costs() -> None:
+    idle = month(0, instance_type=None, serverless_mb=6144, express=True)
+
+    assert (idle.endpoint_usd, idle.workflow_usd, idle.photos_usd) == (0, 0, 0)
+    assert idle.total_usd == idle.rest_usd == pytest.approx(1 + 6 * 0.1 + 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "counted"),
+    [
+        ("AWS::KMS::Key", Usage.keys),
+        ("AWS::CloudWatch::Alarm", Usage.alarms),
+        ("AWS::CloudWatch::Dashboard", Usage.dashboards),
+    ],
+)
+def test_what_is_paid_by_the_month_is_what_the_template_makes(kind: str, counted: int) -> None:
+    assert counted == len(resources(kind))
 
 
 def test_a_million_photos_by_hand() -> None:
@@ -135,3 +151,9 @@ def _states_to_success(definition: dict[str, Any]) -> int:
         following = [state.get("Next"), state.get("Default"), *[c["Next"] for c in state.get("Choices", [])]]
         waiting.extend((after, count + 1) for after in following if after)
     raise AssertionError("no state of type Succeed can be reached")
+
+
+def test_the_readme_shows_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    table = run(capsys).partition("\n\n")[0]
+
+    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
