@@ -265,6 +265,8 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
     for key, value in values.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+            flat |= _flat({str(number): one for number, one in enumerate(value, 1)}, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = (
                 ", ".join(map(_number, value)) if isinstance(value, list) else _number(value)

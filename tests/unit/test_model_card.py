@@ -61,7 +61,7 @@ def test_the_card_tells_what_was_measured(tmp_path: Path, model: Path, arguments
     assert rows["red/wrong.png"] == ["blue", "1.000"]
     assert "None on the test images." in card
     assert rows["augmentation.flip"] == ["0.5"]
-    assert rows["views.scales"] == ["1"]
+    assert rows["views.1.side"] == ["32"]
     assert "SHA-256 `abc123`" in card
     assert "Over seeds" not in card
     figures = json.loads((model / "evaluation.json").read_text())
