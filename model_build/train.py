@@ -37,7 +37,7 @@ from model_build.augment import Augmentation, augment
 from model_build.compact import compact
 from model_build.errors import ModelBuildError, UsageError
 from model_build.evaluate import Evaluation, evaluate
-from model_build.network import PIXEL_MEAN, PIXEL_STD, STRIDE, Network, pretrained_weights
+from model_build.network import PIXEL_MEAN, PIXEL_STD, PRETRAINED, STRIDE, Network, pretrained_weights
 from model_build.training_data import Images, TrainingSet, assemble, channels, read_images
 
 SERVING: Final = Path(__file__).resolve().parent / "serving"
@@ -278,6 +278,7 @@ def write_manifest(folder: Path, images: Images, data: TrainingSet, recipe: Reci
             "sha256": images.sources,
             "images": {name: images.count(name) for name in sorted(images.by_class)},
         },
+        "starts_from": PRETRAINED,
         "recipe": dataclasses.asdict(recipe),
         "torch": torch.__version__,
         "metrics": {},
