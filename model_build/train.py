@@ -1,5 +1,15 @@
 """Train a classifier of photos that also knows what it does not know, and write what serves it.
 
+The shipped model is what this makes of CIFAR-100's bicycles and motorcycles (1,000 training images) and seven
+kinds of CIFAR-10 that are neither, both archives in `data/`:
+
+    python -m model_build train --output build/model
+
+Two seeds on one thread of an AMD EPYC core that other programs shared: 460 and 480 CPU-seconds each; 0.955
+and 0.965 right on the 200 test images, 0.94 and 0.955 accepted at threshold 0.85, 0.979 right of those, 0.003
+of 1,400 other images accepted. MODEL_CARD.md has the rest. All choices were made by `cross-validate` and on
+photos that are not in the archives.
+
 One script-mode program: `python -m model_build train` here, `python train.py` in a SageMaker training job,
 where hyperparameters arrive as strings and the environment names data channels and model folder. It writes
 `model.onnx`, `manifest.json`, `code/` and drawings of how the training went.
