@@ -206,13 +206,13 @@ class LogShipper:
     """Copies what a container wrote to CloudWatch Logs, where SageMaker's users look for it.
 
     Args:
-        endpoint: Name of the endpoint: the group is /aws/sagemaker/Endpoints/<name>.
+        group: Name of the log group, such as /aws/sagemaker/Endpoints/<name>.
         stream: Name of the log stream.
         log_file: The file to copy from.
     """
 
-    def __init__(self, endpoint: str, stream: str, log_file: Path) -> None:
-        self.group = f"/aws/sagemaker/Endpoints/{endpoint}"
+    def __init__(self, group: str, stream: str, log_file: Path) -> None:
+        self.group = group
         self.stream = stream
         self._file = log_file
         self._offset = 0

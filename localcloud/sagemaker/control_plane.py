@@ -1,4 +1,4 @@
-"""The control plane's operations: models, endpoint configurations, endpoints and their tags."""
+"""The control plane: training jobs, models, endpoint configurations, endpoints and their tags."""
 
 import re
 import shutil
@@ -12,6 +12,7 @@ from localcloud.sagemaker.aws import client
 from localcloud.sagemaker.endpoints import Config, Endpoint
 from localcloud.sagemaker.errors import ApiError, invalid
 from localcloud.sagemaker.resources import Collection, Resource
+from localcloud.sagemaker.training import TrainingJob
 
 Json = dict[str, Any]
 
@@ -20,7 +21,7 @@ _SERVERLESS_MEMORY_STEP_MB = 1024
 
 
 class ControlPlane:
-    """SageMaker's control plane, as far as endpoints need it.
+    """SageMaker's control plane, as far as training jobs and endpoints need it.
 
     Each public method is an operation of the API, named and shaped as there:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html.
@@ -35,8 +36,9 @@ class ControlPlane:
         self._models: Collection[Resource] = Collection("model", "model")
         self._configs: Collection[Config] = Collection("endpoint-config", "endpoint configuration")
         self._endpoints: Collection[Endpoint] = Collection("endpoint", "endpoint")
+        self._jobs: Collection[TrainingJob] = Collection("training-job", "training job")
         self._tags: dict[str, dict[str, str]] = {}
-        for left_over in ("versions", "logs"):
+        for left_over in ("versions", "training", "logs"):
             shutil.rmtree(folder / left_over, ignore_errors=True)
         (folder / "logs").mkdir(parents=True)
 
@@ -61,7 +63,9 @@ class ControlPlane:
         return next((endpoint for endpoint in self._endpoints if endpoint.name == name), None)
 
     def close(self) -> None:
-        """Stop all endpoints at once."""
+        """Stop all training jobs and endpoints at once."""
+        for job in self._jobs:
+            job.close()
         for endpoint in self._endpoints:
             endpoint.close()
         shutil.rmtree(self._folder / "versions", ignore_errors=True)
@@ -179,6 +183,42 @@ class ControlPlane:
             ]
         }
 
+    # Training jobs
+
+    def create_training_job(self, params: Json) -> Json:
+        """CreateTrainingJob; it runs in the background."""
+        name = params["TrainingJobName"]
+        arn = self._jobs.refuse_existing(name)
+        self._jobs.add(TrainingJob(name, arn, params, self._folder))
+        self._tag(arn, params)
+        return {"TrainingJobArn": arn}
+
+    def describe_training_job(self, params: Json) -> Json:
+        """DescribeTrainingJob."""
+        return self._jobs.find(params["TrainingJobName"]).describe()
+
+    def stop_training_job(self, params: Json) -> Json:
+        """StopTrainingJob."""
+        self._jobs.find(params["TrainingJobName"]).stop()
+        return {}
+
+    def list_training_jobs(self, params: Json) -> Json:
+        """ListTrainingJobs."""
+        status = params.get("StatusEquals")
+        found, more = self._jobs.page(params, lambda job: status in {None, job.status})
+        return more | {
+            "TrainingJobSummaries": [
+                {
+                    "TrainingJobName": job.name,
+                    "TrainingJobArn": job.arn,
+                    "CreationTime": job.created,
+                    "LastModifiedTime": job.modified,
+                    "TrainingJobStatus": job.status,
+                }
+                for job in found
+            ]
+        }
+
     # Tags
 
     def add_tags(self, params: Json) -> Json:
@@ -219,7 +259,7 @@ class ControlPlane:
 OPERATIONS = {
     "".join(part.capitalize() for part in name.split("_")): name
     for name in vars(ControlPlane)
-    if name.split("_")[0] in {"create", "describe", "update", "delete", "list", "add"}
+    if name.split("_")[0] in {"create", "describe", "update", "delete", "list", "add", "stop"}
 }
 """Operation name to method name: the methods above are the list of what there is."""
 

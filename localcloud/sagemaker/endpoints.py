@@ -204,7 +204,8 @@ class Endpoint(Resource):
             log_file=self._folder / "logs" / f"endpoint-{label}.log",
             startup_timeout_s=config.variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
         )
-        logs = LogShipper(self.name, f"{config.variant['VariantName']}/i-{number}", container.log_file)
+        group = f"/aws/sagemaker/Endpoints/{self.name}"
+        logs = LogShipper(group, f"{config.variant['VariantName']}/i-{number}", container.log_file)
         try:
             container.start()
         except StartError:
