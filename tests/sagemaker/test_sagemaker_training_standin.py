@@ -1,0 +1,80 @@
+"""`model_build train --sagemaker` on the local cloud: the SDK's own scripts run our train.py."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from localcloud import lifecycle
+from model_build.cloud_errors import CloudError
+from model_build.deploy import DeployRequest, deploy
+from model_build.sagemaker_training import TrainRequest, train
+from tests.local_cloud import LocalCloud, bare_cloud
+from tests.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
+
+BUCKET = "scones-models"
+ROLE = "arn:aws:iam::000000000000:role/scones-model"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[LocalCloud]:
+    before = dict(os.environ)
+    with bare_cloud(tmp_path / "cloud") as cloud:
+        lifecycle.use(cloud.running)
+        cloud.client("s3").create_bucket(Bucket=BUCKET)
+        yield cloud
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> list[Path]:
+    return [
+        write_archive(tmp_path / "cifar-100-python.tar.gz", cifar100_files(["red", "blue"], 20, 4)),
+        write_archive(tmp_path / "cifar-10-python.tar.gz", cifar10_files(["white", "black"], 10, 2)),
+    ]
+
+
+def request(archives: list[Path], output: Path, **hyperparameters: str) -> TrainRequest:
+    return TrainRequest(
+        data=archives,
+        role_arn=ROLE,
+        bucket=BUCKET,
+        classes="red,blue",
+        output=output,
+        hyperparameters=hyperparameters,
+    )
+
+
+@pytest.mark.timeout(600)
+def test_a_job_trains_a_model_that_deploys_as_it_is(
+    cloud: LocalCloud, archives: list[Path], tmp_path: Path
+) -> None:
+    result = train(request(archives, tmp_path / "output", epochs="4"))
+
+    assert result.metrics["images"] == 2 * 4
+    assert result.metrics["accuracy"] >= 0.75
+    deploy(
+        DeployRequest(model=result.model_data_url, endpoint_name="trained", role_arn=ROLE, bucket=BUCKET),
+        session=boto3.Session(),
+    )
+    photo = write_photo(tmp_path / "blue.png", "blue")
+    answer = cloud.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="trained", ContentType="image/png", Body=photo.read_bytes()
+    )
+    red, blue = json.loads(answer["Body"].read())
+    assert blue > red
+
+
+def test_a_job_that_fails_shows_what_the_script_said(
+    cloud: LocalCloud, archives: list[Path], tmp_path: Path
+) -> None:
+    assert cloud.running.pids
+
+    with pytest.raises(CloudError, match="is Failed: AlgorithmError") as failed:
+        train(request(archives, tmp_path / "output", epochs="many"))
+
+    assert "invalid int value: 'many'" in str(failed.value)
