@@ -152,15 +152,12 @@ def test_up_does_not_pretend_to_listen_on_another_address(state: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, model: Path, number: signal.Signals) -> None:
     state = tmp_path / "state"
-    # A shell lets what it starts in the background (perhaps this test) ignore Ctrl-C; children inherit that.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     demo = subprocess.Popen(
         [sys.executable, "-m", "localcloud", "demo", "--state", str(state), "--model", str(model)],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    signal.signal(signal.SIGINT, before)
     wait_until((state / "state.json").exists)
     time.sleep(1)  # well into sam's part
 
