@@ -23,7 +23,7 @@ def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> None:
 
 
 def pytest_configure() -> None:
-    """A shell lets what it starts in the background ignore Ctrl-C, and what tests start would inherit that."""
+    """Shells let what they start in the background ignore Ctrl-C, and what tests start would inherit that."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
