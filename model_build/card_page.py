@@ -58,6 +58,8 @@ means that a person must look; what is none of these is meant to end there too.
 The wrong answers it was surest of, by the images' own names.
 
 {mistakes}
+
+{notes}
 """
 
 MEASURED: Final = """\
@@ -83,6 +85,7 @@ class Sources:
         seeds: figures of models from other seeds, each with its `seed`; [] if there are none.
         cross_validation: what cross-validation measured; {} if nothing.
         drawings: file names of the drawings, relative to the card.
+        notes: what the person who made the model has to add, as Markdown; empty if nothing.
     """
 
     manifest: dict[str, Any]
@@ -90,17 +93,20 @@ class Sources:
     seeds: list[dict[str, Any]]
     cross_validation: dict[str, Any]
     drawings: list[str]
+    notes: str = ""
 
 
 def page(sources: Sources) -> str:
     """The page as Markdown."""
-    return PAGE.format(
+    text = PAGE.format(
         labels=", ".join(sources.figures["labels"]),
         data=_data(sources.manifest),
         recipe=_recipe(sources.manifest),
         results=_results(sources),
         mistakes=_mistakes(sources.figures),
+        notes=sources.notes.strip(),
     )
+    return text.rstrip() + "\n"
 
 
 # ------------------------------------------------------------------ sections

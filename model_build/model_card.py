@@ -22,6 +22,7 @@ CARD: Final = "MODEL_CARD.md"
 PHOTOS: Final = "photos"
 SEEDS: Final = "seeds.json"
 CROSS_VALIDATION: Final = "cross_validation.json"
+NOTES: Final = "notes.md"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +81,8 @@ def write_card(model: Path, evaluation: Evaluation, output: Path) -> Path:
     """Write figures and drawings into the model's folder and the card beside or above it.
 
     Args:
-        model: model folder; gets evaluation.json and drawings, may have seeds.json and cross_validation.json.
+        model: model folder; gets evaluation.json and drawings, may have seeds.json, cross_validation.json
+            and notes.md.
         evaluation: a fresh evaluation of it.
         output: the Markdown file.
 
@@ -103,6 +105,7 @@ def write_card(model: Path, evaluation: Evaluation, output: Path) -> Path:
         seeds=_read_json(model / SEEDS) if (model / SEEDS).is_file() else [],
         cross_validation=_read_json(model / CROSS_VALIDATION) if (model / CROSS_VALIDATION).is_file() else {},
         drawings=links,
+        notes=(model / NOTES).read_text(encoding="utf-8") if (model / NOTES).is_file() else "",
     )
     try:
         output.write_text(page(sources), encoding="utf-8")

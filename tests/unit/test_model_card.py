@@ -47,6 +47,12 @@ def _rows(card: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows}
 
 
+def test_the_makers_notes_end_the_card(tmp_path: Path, model: Path, arguments: list[str]) -> None:
+    (model / "notes.md").write_text("## How it came about\n\nBy hand.\n", encoding="utf-8")
+    assert main(arguments) == 0
+    assert (tmp_path / "CARD.md").read_text(encoding="utf-8").endswith("## How it came about\n\nBy hand.\n")
+
+
 def test_the_card_tells_what_was_measured(tmp_path: Path, model: Path, arguments: list[str]) -> None:
     assert main(arguments) == 0
     card = (tmp_path / "CARD.md").read_text(encoding="utf-8")
