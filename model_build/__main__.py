@@ -87,7 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
-    """Keeps a description's paragraphs and tells each option's default."""
+    """Keeps a description's paragraphs and tells each option's default, where it has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        nothing = action.default is None or action.default is False or action.default == []
+        return action.help if nothing else super()._get_help_string(action)
 
 
 def _missing_module(command: str, exc: ModuleNotFoundError) -> int:
@@ -95,8 +99,9 @@ def _missing_module(command: str, exc: ModuleNotFoundError) -> int:
     if (exc.name or "").startswith("model_build"):
         raise exc
     print(
-        f"{PROGRAM} {command}: {exc.name} is not installed in {sys.prefix}. `make` prepares environments "
-        "that have what is needed: .venv/run for every command, .venv/train for those that need PyTorch.",
+        f"{PROGRAM} {command}: {exc.name} is not installed in {sys.prefix}. `make .venv/run/.made` makes an "
+        "environment for every command but train and cross-validate, which need PyTorch: "
+        f"`make .venv/train/.made`, then .venv/train/bin/{PROGRAM} {command} ...",
         file=sys.stderr,
     )
     return 1
