@@ -49,6 +49,8 @@ def checkout(docker: None, tmp_path: Path) -> Iterator[Path]:  # noqa: ARG001
         if name and (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
+    # Here, not in the copy: an environment's programs remember the folder that it was made in.
+    subprocess.run(["make", ".venv/run/.made"], cwd=ROOT, check=True)
     (copy / ".venv").symlink_to(ROOT / ".venv")
     yield copy
     done = subprocess.run(["make", "down"], cwd=copy, capture_output=True, text=True, check=False)
