@@ -32,6 +32,7 @@ _DIALECT = (
     (r"\p{L}", r"\w"),
     (r"\p{Z}", r"\s"),
     (r"\p{N}", r"\d"),
+    (r"\p{Alnum}", r"a-zA-Z0-9"),  # stands within brackets
     (r"\p{Print}", r"[ -~]"),
     # Surrogate pairs, which Python's strings do not have.
     (r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF"),
