@@ -168,20 +168,7 @@ class ControlPlane:
 
     def list_endpoints(self, params: Json) -> Json:
         """ListEndpoints."""
-        status = params.get("StatusEquals")
-        found, more = self._endpoints.page(params, lambda endpoint: status in {None, endpoint.status})
-        return more | {
-            "Endpoints": [
-                {
-                    "EndpointName": e.name,
-                    "EndpointArn": e.arn,
-                    "CreationTime": e.created,
-                    "LastModifiedTime": e.modified,
-                    "EndpointStatus": e.status,
-                }
-                for e in found
-            ]
-        }
+        return _listed(self._endpoints, params, "Endpoints", "Endpoint")
 
     # Training jobs
 
@@ -204,20 +191,7 @@ class ControlPlane:
 
     def list_training_jobs(self, params: Json) -> Json:
         """ListTrainingJobs."""
-        status = params.get("StatusEquals")
-        found, more = self._jobs.page(params, lambda job: status in {None, job.status})
-        return more | {
-            "TrainingJobSummaries": [
-                {
-                    "TrainingJobName": job.name,
-                    "TrainingJobArn": job.arn,
-                    "CreationTime": job.created,
-                    "LastModifiedTime": job.modified,
-                    "TrainingJobStatus": job.status,
-                }
-                for job in found
-            ]
-        }
+        return _listed(self._jobs, params, "TrainingJobSummaries", "TrainingJob")
 
     # Tags
 
@@ -262,6 +236,26 @@ OPERATIONS = {
     if name.split("_")[0] in {"create", "describe", "update", "delete", "list", "add", "stop"}
 }
 """Operation name to method name: the methods above are the list of what there is."""
+
+
+def _listed(
+    collection: Collection[Endpoint] | Collection[TrainingJob], params: Json, member: str, prefix: str
+) -> Json:
+    """A page of what has a status, as the List operations answer it: `prefix` begins its members' names."""
+    status = params.get("StatusEquals")
+    found, more = collection.page(params, lambda one: status in {None, one.status})
+    return more | {
+        member: [
+            {
+                f"{prefix}Name": one.name,
+                f"{prefix}Arn": one.arn,
+                "CreationTime": one.created,
+                "LastModifiedTime": one.modified,
+                f"{prefix}Status": one.status,
+            }
+            for one in found
+        ]
+    }
 
 
 def _primary_container(params: Json) -> Json:
