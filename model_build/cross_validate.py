@@ -3,12 +3,13 @@
 The training images are split into folds. Each fold in turn is left out of training and measured; with it some
 of the other kinds are left out altogether, so that each kind is once a kind the network never saw. All
 measurements are then looked at together, as those of one model, for each size in which inference looks at
-images. The first size's temperature makes the confidences honest: pass it to `train` with --temperature.
+images. `best_temperature` makes the right labels likeliest; a higher one accepts less and is right more
+often: choose, and pass it to `train` with --temperature.
 """
 
 import argparse
-import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,12 +17,15 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
 
 from model_build import metrics
 from model_build.augment import enlarge
-from model_build.network import Network
+from model_build.network import normalise
+from model_build.prior import WithPrior, fit_prior
 from model_build.serving.inference import fold as fold_outputs
-from model_build.train import VIEWS, Recipe, add_data_arguments, data_of, fit, normalise, recipe_of
+from model_build.train import VIEWS, Recipe, add_data_arguments, data_of, fit, recipe_of
 from model_build.training_data import TrainingSet, folds
 
 TEMPERATURES: Final = np.geomspace(0.3, 3.0, 93)
@@ -29,20 +33,43 @@ BATCH: Final = 50
 
 
 @dataclass(frozen=True)
+class Said:
+    """What a network and its prior said of images, in each of the views that inference knows.
+
+    Attributes:
+        logits: float64 [N, views, outputs], not divided by any temperature.
+        priors: log probabilities, float64 [N, views, labels + 1], without any weight.
+    """
+
+    logits: metrics.Floats
+    priors: metrics.Floats
+
+    def of(self, chosen: Any) -> "Said":
+        """What was said of some of the images."""
+        return Said(self.logits[chosen], self.priors[chosen])
+
+    def folded(self, view: int, temperature: float, prior_weight: float) -> metrics.Floats:
+        """Probabilities [N, labels], as inference computes them."""
+        priors = self.priors[:, view]
+        labels = priors.shape[1] - 1
+        return fold_outputs(self.logits[:, view] / temperature, labels, prior_weight * priors)
+
+
+@dataclass(frozen=True)
 class Measured:
     """What the folds' networks said of images that they were not trained on.
 
     Attributes:
-        known: logits [N, views, outputs] of images of the labels.
+        known: of images of the labels.
         truth: int [N], their labels.
-        others: logits [M, views, outputs] of images of other kinds, seen in training.
-        unseen: logits [K, views, outputs] of images of kinds left out of training.
+        others: of images of other kinds, seen in training.
+        unseen: of images of kinds left out of training.
     """
 
-    known: metrics.Floats
+    known: Said
     truth: metrics.Ints
-    others: metrics.Floats
-    unseen: metrics.Floats
+    others: Said
+    unseen: Said
 
 
 def cross_validate(data: TrainingSet, recipe: Recipe, count: int, only: int | None = None) -> Measured:
@@ -61,58 +88,74 @@ def cross_validate(data: TrainingSet, recipe: Recipe, count: int, only: int | No
     for number, part in enumerate(parts[:only]):
         unseen = torch.isin(data.targets, torch.tensor(kinds[number::count], dtype=torch.int64))
         rest = torch.cat([*(other for index, other in enumerate(parts) if index != number), made])
-        network, _ = fit(data.part(rest[~unseen[rest]]), recipe, title=f"fold {number + 1} of {count}")
-        said, targets = logits(network, data.images[part]), data.targets[part]
+        shown = data.part(rest[~unseen[rest]])
+        network, _ = fit(shown, recipe, title=f"fold {number + 1} of {count}")
+        served = WithPrior(network, fit_prior(shown, network, recipe.side))
+        said, targets = look(served, data.images[part]), data.targets[part]
         known, strange = (targets < len(data.labels)).numpy(), unseen[part].numpy()
-        measured.append(Measured(said[known], targets[known].numpy(), said[~known & ~strange], said[strange]))
-    names = [one.name for one in dataclasses.fields(Measured)]
-    return Measured(**{name: np.concatenate([getattr(one, name) for one in measured]) for name in names})
+        others = said.of(~known & ~strange)
+        measured.append(Measured(said.of(known), targets[known].numpy(), others, said.of(strange)))
+    return Measured(
+        _together([one.known for one in measured]),
+        np.concatenate([one.truth for one in measured]),
+        _together([one.others for one in measured]),
+        _together([one.unseen for one in measured]),
+    )
+
+
+def _together(parts: Sequence[Said]) -> Said:
+    """What several networks said, as if one had."""
+    return Said(np.concatenate([one.logits for one in parts]), np.concatenate([one.priors for one in parts]))
 
 
 @torch.no_grad()
-def logits(network: Network, images: Tensor) -> metrics.Floats:
-    """What a network says of thumbnails in each of the views that inference knows.
+def look(served: WithPrior, images: Tensor) -> Said:
+    """Show thumbnails to a network as inference does, in each of the views that it knows.
 
     Args:
-        network: a trained network.
+        served: a trained network with its prior.
         images: uint8 [N, 3, H, W].
-
-    Returns:
-        float64 [N, views, outputs], not divided by any temperature.
     """
-    said = []
-    for batch in images.split(BATCH):
-        views = []
-        for view in VIEWS:
-            pixels = normalise(enlarge(batch / 255, int(view["side"])))
-            both = [pixels, pixels.flip(3)] if view["mirror"] else [pixels]
-            views.append(torch.stack([network(one) for one in both]).mean(0))
-        said.append(torch.stack(views, 1))
-    result: metrics.Floats = torch.cat(said).double().numpy()
-    return result
+    logits, priors = [], []
+    for batch in tqdm(images.split(BATCH), desc="measuring", unit="batch", leave=False):
+        seen = [_in_view(served, batch / 255, view) for view in VIEWS]
+        logits.append(torch.stack([one for one, _ in seen], 1))
+        priors.append(torch.stack([one for _, one in seen], 1))
+    return Said(torch.cat(logits).double().numpy(), torch.cat(priors).double().numpy())
 
 
-def best_temperature(known: metrics.Floats, truth: metrics.Ints, labels: int) -> float:
-    """The temperature under which the right labels are most likely; `known` is [N, outputs]."""
+def _in_view(served: WithPrior, images: Tensor, view: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Logits [N, outputs] and log priors [N, labels + 1] of images in 0..1 in one view."""
+    margin = round(view.get("margin", 0.0) * images.shape[-1])
+    pixels = functional.pad(images, (margin,) * 4, mode="reflect") if margin else images
+    pixels = normalise(enlarge(pixels, view["side"]))
+    said = [served(one) for one in ([pixels, pixels.flip(3)] if view["mirror"] else [pixels])]
+    return torch.stack([one for one, _ in said]).mean(0), torch.stack([one for _, one in said]).mean(0)
+
+
+def best_temperature(known: Said, truth: metrics.Ints, view: int, prior_weight: float) -> float:
+    """The temperature under which the right labels are most likely."""
 
     def surprise(temperature: float) -> float:
-        shares = fold_outputs(known / temperature, labels)[np.arange(len(truth)), truth]
+        shares = known.folded(view, temperature, prior_weight)[np.arange(len(truth)), truth]
         return float(-np.log(shares.clip(1e-9)).mean())
 
     return float(min(TEMPERATURES, key=surprise))
 
 
-def figures(measured: Measured, view: int, labels: int, threshold: float) -> dict[str, Any]:
-    """The measurements of one view as `evaluate` reports them, under the best temperature for it."""
-    temperature = best_temperature(measured.known[:, view], measured.truth, labels)
+def figures(measured: Measured, view: int, recipe: Recipe) -> dict[str, Any]:
+    """The measurements of one view as `evaluate` reports them, under the recipe's temperature."""
+    weight = VIEWS[view]["prior_weight"]
+    temperature = recipe.temperature * VIEWS[view]["softness"]
     known, others, unseen = (
-        fold_outputs(scores[:, view] / temperature, labels)
-        for scores in (measured.known, measured.others, measured.unseen)
+        said.folded(view, temperature, weight) for said in (measured.known, measured.others, measured.unseen)
     )
+    threshold = recipe.threshold
     sure = metrics.confidences(known)
     return {
         "side": VIEWS[view]["side"],
         "temperature": temperature,
+        "best_temperature": best_temperature(measured.known, measured.truth, view, weight),
         "images": len(known),
         "accuracy": metrics.accuracy(known, measured.truth),
         "coverage": metrics.accepted_share(known, threshold),
@@ -148,7 +191,7 @@ def run(args: argparse.Namespace) -> int:
     measured = cross_validate(data, recipe, args.folds, args.only)
     report = {
         "folds": args.only or args.folds,
-        "views": [figures(measured, view, len(data.labels), recipe.threshold) for view in range(len(VIEWS))],
+        "views": [figures(measured, view, recipe) for view in range(len(VIEWS))],
     }
     text = json.dumps(report, indent=None if args.json else 2)
     if args.output:

@@ -32,6 +32,7 @@ PRETRAINED: Final = {
 NORM_EPSILON: Final = 1e-3  # of the batch norms that are folded away
 STRIDE: Final = 32  # input pixels per cell of the last feature map, each way
 FEATURES: Final = 1280
+CLASSES: Final = 1000  # that the pretrained weights tell apart
 PIXEL_MEAN, PIXEL_STD = 127 / 255, 128 / 255  # what the pretrained weights expect
 
 
@@ -172,6 +173,11 @@ def _fold(layer: nn.Module, weights: Mapping[str, Tensor], convolution: str, nor
         if not isinstance(parameter, Tensor):
             raise TypeError(f"{convolution} has no place in {layer}")
         parameter.copy_(value)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Images in 0..1 to what the network takes."""
+    return ((images - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
 
 
 def pretrained_weights() -> dict[str, Tensor]:

@@ -26,14 +26,20 @@ COLOURS = {
 SHARPNESS = 40.0  # how fast the probability falls with the distance between colours
 
 
-def write_model(folder: Path, labels: Sequence[str], others: Sequence[str] = ()) -> Path:
-    """A model folder whose network gives the nearest of the colours `labels + others`."""
+def write_model(
+    folder: Path, labels: Sequence[str], others: Sequence[str] = (), prior: Sequence[float] = ()
+) -> Path:
+    """A model folder whose network gives the nearest of the colours `labels + others`.
+
+    With `prior`, one log probability per label and one for none of them, the network has a second output that
+    says this of every image.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     centres = np.array([COLOURS[name] for name in (*labels, *others)], dtype=np.float32) / 255
     # The nearest centre c of x maximises 2 c.x - c.c, which is linear in x.
     weights = (SHARPNESS * 2 * centres.T).astype("<f4")
     bias = (-SHARPNESS * (centres**2).sum(axis=1)).astype("<f4")
-    (folder / "model.onnx").write_bytes(_onnx(weights, bias))
+    (folder / "model.onnx").write_bytes(_onnx(weights, bias, np.array(prior, "<f4")))
     manifest = {
         "format": 1,
         "labels": list(labels),
@@ -141,7 +147,9 @@ def _node(kind: str, inputs: Sequence[str], output: str) -> bytes:
     return b"".join(_field(1, name) for name in inputs) + _field(2, output) + _field(4, kind)
 
 
-def _onnx(weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> bytes:
+def _onnx(
+    weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], prior: npt.NDArray[np.float32]
+) -> bytes:
     graph = (
         _field(1, _node("GlobalAveragePool", ["images"], "pooled"))
         + _field(1, _node("Flatten", ["pooled"], "colour"))
@@ -152,4 +160,11 @@ def _onnx(weights: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> by
         + _field(11, _value_info("images", ["count", 3, 32, 32]))
         + _field(12, _value_info("logits", ["count", len(bias)]))
     )
+    if len(prior):
+        graph += (
+            _field(1, _node("Gemm", ["colour", "no_weights", "said"], "prior"))
+            + _field(5, _tensor("no_weights", np.zeros((3, len(prior)), "<f4")))
+            + _field(5, _tensor("said", prior))
+            + _field(12, _value_info("prior", ["count", len(prior)]))
+        )
     return _field(1, 8) + _field(8, _field(1, "") + _field(2, 13)) + _field(7, graph)

@@ -194,7 +194,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 # From an image to what the network sees, from what it says to probabilities
 
 
-def view(image: Image.Image, side: int) -> Array:
+def view(image: Image.Image, side: int, margin: float = 0.0) -> Array:
     """Bring an image to about as many pixels as a square of `side` has, and keep its shape.
 
     The network takes any size, so nothing is cut off and nothing squeezed. Only the ends of very long images
@@ -203,10 +203,15 @@ def view(image: Image.Image, side: int) -> Array:
     Args:
         image: an RGB image.
         side: of the square, in pixels.
+        margin: how much of its mirrored self is put around the image, as a share of its sides: a thing that
+            fills a thumbnail to the edges is recognised more easily with some room around it.
 
     Returns:
         uint8, shape (height, width, 3), both multiples of `MULTIPLE`.
     """
+    if margin:
+        around = [(round(margin * length),) * 2 for length in (image.height, image.width)]
+        image = Image.fromarray(np.pad(np.asarray(image), [*around, (0, 0)], mode="symmetric"))
     width, height = min(image.width, LONGEST * image.height), min(image.height, LONGEST * image.width)
     left, top = (image.width - width) / 2, (image.height - height) / 2
     factor = side / math.sqrt(width * height)
@@ -234,7 +239,7 @@ def view_for(image: Image.Image, views: list[dict[str, Any]]) -> dict[str, Any]:
     return next((one for one in views if shorter <= one.get("up_to", math.inf)), views[-1])
 
 
-def logits(model: Model, image: Image.Image) -> Array:
+def opinions(model: Model, image: Image.Image) -> tuple[Array, Array]:
     """What the network says of an image, as the manifest tells to look at it.
 
     Args:
@@ -242,35 +247,41 @@ def logits(model: Model, image: Image.Image) -> Array:
         image: an RGB image of any size.
 
     Returns:
-        Calibrated logits, shape (outputs,); more than labels where other kinds were trained.
+        Calibrated logits, shape (outputs,), more than labels where other kinds were trained; and the weighted
+        log prior, shape (labels + 1,): what the pretrained part of the network thinks of each label and of
+        'none of them' (zeros if the network has no such second output).
     """
     norm, chosen = model.manifest["normalisation"], view_for(image, model.manifest["views"])
-    pixels = view(image, chosen["side"]).astype(np.float32) / 255
+    pixels = view(image, chosen["side"], chosen.get("margin", 0.0)).astype(np.float32) / 255
     planes = ((pixels - np.float32(norm["mean"])) / np.float32(norm["std"])).transpose(2, 0, 1)
     batch = np.stack([planes, planes[:, :, ::-1]] if chosen["mirror"] else [planes])
     name = model.session.get_inputs()[0].name
-    said: Array = np.asarray(model.session.run(None, {name: batch})[0], dtype=np.float64).mean(axis=0)
-    said /= float(model.manifest["temperature"]) * float(chosen.get("softness", 1.0))
-    return said
+    said = [np.asarray(one, np.float64).mean(axis=0) for one in model.session.run(None, {name: batch})]
+    logits = said[0] / (float(model.manifest["temperature"]) * float(chosen.get("softness", 1.0)))
+    prior = said[1] if len(said) > 1 else np.zeros(len(model.labels) + 1)
+    return logits, prior * float(chosen.get("prior_weight", 0.0))
 
 
-def fold(scores: Array, labels: int) -> Array:
+def fold(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
     """Turn logits into one probability per label.
 
     The first `labels` outputs are the labels, the others are kinds of things that are none of them. What goes
     to 'none of them' is given to the labels in equal parts: even odds mean that a person must look.
 
     Args:
-        scores: logits, shape (..., outputs).
+        logits: shape (..., outputs).
         labels: how many of the outputs are labels.
+        prior: log odds of each label and of 'none of them' that the softmax of the logits is multiplied by (a
+            product of experts), shape (..., labels + 1), each 0 at most.
 
     Returns:
         Probabilities, shape (..., labels), summing to 1.
     """
-    shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    none = shares[..., labels:].sum(axis=-1, keepdims=True)
+    shares = np.concatenate([shares[..., :labels], none], axis=-1) * np.exp(prior)
     shares /= shares.sum(axis=-1, keepdims=True)
-    known: Array = shares[..., :labels]
-    result: Array = known + (1 - known.sum(axis=-1, keepdims=True)) / labels
+    result: Array = shares[..., :labels] + shares[..., labels:] / labels
     return result
 
 
@@ -284,4 +295,5 @@ def probabilities(model: Model, image: Image.Image) -> Array:
     Returns:
         Probabilities in label order, shape (labels,), summing to 1.
     """
-    return fold(logits(model, image), len(model.labels))
+    logits, prior = opinions(model, image)
+    return fold(logits, len(model.labels), prior)

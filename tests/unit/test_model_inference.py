@@ -153,6 +153,17 @@ def test_a_view_keeps_the_shape_and_the_area(size: tuple[int, int]) -> None:
     assert width / height == pytest.approx(shape, rel=0.2)
 
 
+@pytest.mark.parametrize("size", [(32, 32), (20, 40), (1, 1)])
+def test_a_margin_shows_the_image_smaller_and_mirrored_around(size: tuple[int, int]) -> None:
+    ramp = np.arange(size[0] * size[1] * 3, dtype=np.uint8).reshape(size[1], size[0], 3)
+    image = Image.fromarray(ramp)
+    margins = [round(0.25 * length) for length in size]
+    framed = inference.view(image, 160, margin=0.25)
+    around = Image.fromarray(np.pad(ramp, [(margins[1],) * 2, (margins[0],) * 2, (0, 0)], mode="symmetric"))
+    assert around.size == (size[0] + 2 * margins[0], size[1] + 2 * margins[1])
+    np.testing.assert_array_equal(framed, inference.view(around, 160))
+
+
 def test_small_images_have_a_view_of_their_own() -> None:
     views = [{"up_to": 64, "side": 128}, {"side": 160}]
     assert inference.view_for(Image.new("RGB", (200, 64)), views)["side"] == 128
@@ -163,6 +174,32 @@ def test_small_images_have_a_view_of_their_own() -> None:
 def test_the_share_of_others_goes_to_the_labels_in_equal_parts() -> None:
     scores = np.log(np.array([0.5, 0.1, 0.3, 0.1]))
     assert inference.fold(scores, 2) == pytest.approx([0.7, 0.3])
+
+
+def test_the_prior_multiplies_the_odds_of_labels_and_of_none_of_them() -> None:
+    scores, prior = np.log(np.array([0.5, 0.2, 0.2, 0.1])), np.log(np.array([0.1, 1.0, 0.5]))
+    odds = np.array([0.05, 0.2, 0.15])
+    shares = odds / odds.sum()
+    assert inference.fold(scores, 2, prior) == pytest.approx(shares[:2] + shares[2] / 2)
+    assert inference.fold(scores, 2, 0 * prior) == pytest.approx(inference.fold(scores, 2))
+
+
+@pytest.mark.parametrize("others", [["green"], []], ids=["others", "no-others"])
+def test_a_second_output_has_the_weight_of_the_view(tmp_path: Path, others: list[str]) -> None:
+    folder = write_model(tmp_path / "m", LABELS, others, prior=[np.log(0.01), 0.0, 0.0])
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    image = Image.blend(square("red"), square("blue"), 0.5)
+
+    def odds_of_red(**view: float) -> float:
+        changed = {**manifest, "views": [{"side": 32, "mirror": True, **view}]}
+        (folder / "manifest.json").write_text(json.dumps(changed), encoding="utf-8")
+        red, blue = inference.probabilities(inference.model_fn(str(folder)), image)
+        return float(red / blue)
+
+    assert odds_of_red(prior_weight=0.0) == pytest.approx(odds_of_red())
+    assert odds_of_red(prior_weight=1.0) < odds_of_red(prior_weight=0.5) < odds_of_red()
+    if not others:
+        assert odds_of_red(prior_weight=0.5) == pytest.approx(0.1 * odds_of_red(), rel=1e-3)
 
 
 def test_temperature_and_softness_make_answers_less_or_more_sure(tmp_path: Path) -> None:
