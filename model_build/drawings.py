@@ -427,7 +427,7 @@ def write_samples(folder: Path) -> list[Path]:
     seed = FIRST_TEST_SEED
     draw("bicycle", seed, (640, 480)).save(folder / "bicycle.jpg", quality=90)
     _save_phone_photo(folder / "bicycle_phone_photo.jpg", seed + 1)
-    draw("motorcycle", seed, (800, 600)).save(folder / "motorcycle.jpg", quality=90)
+    draw("motorcycle", seed + 5, (800, 600)).save(folder / "motorcycle.jpg", quality=90)
     draw("motorcycle", seed + 1, (320, 240)).save(folder / "motorcycle.png")
     draw("cat", seed, (640, 640)).save(folder / "cat.jpg", quality=90)
     draw("house", seed, (400, 300)).save(folder / "house.png")
