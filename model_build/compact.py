@@ -6,7 +6,7 @@ are enough, and few levels compress well in the archive. The runtime folds all t
 loads the model, so answers take as long as before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,16 +23,16 @@ SMALLEST: Final = 8_000  # weights with fewer numbers stay exact: they save litt
 LEVELS: Final = 127
 LEVELS_OF_ORIGINS: Final = 63
 LEVELS_OF_DIFFERENCES: Final = 5
-LEVELS_OF_MANY_OUTPUTS: Final = 7  # a thousand outputs that are added up again do not need to be exact
-MANY_OUTPUTS: Final = 1000
+LEVELS_OF_COARSE: Final = 7
 
 
-def compact(path: Path, started_from: Mapping[str, str] | None = None) -> None:
+def compact(path: Path, started_from: Mapping[str, str] | None = None, coarse: Collection[str] = ()) -> None:
     """Rewrite an ONNX file in place.
 
     Args:
         path: a model with float32 weights.
         started_from: names of weights in the file that are close to others, and the names of those.
+        coarse: names of weights that need little precision.
     """
     model = onnx.load(path)
     weights = {weight.name: weight for weight in model.graph.initializer}
@@ -49,8 +49,8 @@ def compact(path: Path, started_from: Mapping[str, str] | None = None) -> None:
             kept += stored
             nodes += [*made, helper.make_node("Add", [origin, difference], [name])]
         else:
-            levels = LEVELS_OF_ORIGINS if name in origins.values() else LEVELS
-            levels = LEVELS_OF_MANY_OUTPUTS if len(values) == MANY_OUTPUTS else levels
+            levels = LEVELS_OF_COARSE if name in coarse else LEVELS
+            levels = LEVELS_OF_ORIGINS if name in origins.values() else levels
             stored, made, restored[name] = _store(name, values, levels)
             kept += stored
             nodes += made

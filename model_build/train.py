@@ -286,7 +286,7 @@ def export(served: WithPrior, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
-    compact(path, served.origins())
+    compact(path, served.origins(), served.coarse)
     join_padding(path)
 
 
