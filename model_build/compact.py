@@ -36,7 +36,10 @@ def compact(path: Path, started_from: Mapping[str, str] | None = None, coarse: C
     """
     model = onnx.load(path)
     weights = {weight.name: weight for weight in model.graph.initializer}
-    origins = {name: origin for name, origin in (started_from or {}).items() if name in weights}
+    # The exporter writes equal weights once: what learned nothing is missing, or what it started from.
+    origins = {
+        name: origin for name, origin in (started_from or {}).items() if {name, origin} <= weights.keys()
+    }
     kept, nodes, restored = [], [], dict[str, Floats]()
     for name in sorted(weights, key=lambda name: name in origins):  # origins before what is stored by them
         values = numpy_helper.to_array(weights[name])

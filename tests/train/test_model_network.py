@@ -148,6 +148,19 @@ def test_a_weight_is_stored_as_the_difference_to_its_origin(tmp_path: Path) -> N
     assert max(errors) < 0.1 * np.abs(expected).max()
 
 
+def test_weights_that_learned_nothing_are_stored_once(tmp_path: Path) -> None:
+    path, layer = tmp_path / "m.onnx", nn.Linear(100, 100)
+    both = nn.Sequential(layer, copy.deepcopy(layer))
+    image = torch.randn(1, 100, generator=torch.Generator().manual_seed(0))
+    torch.onnx.export(both, (image,), str(path), input_names=["x"], dynamo=False)
+    compact(path, {"0.weight": "1.weight"})
+    said = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(
+        None, {"x": image.numpy()}
+    )
+    np.testing.assert_allclose(said[0], both(image).detach().numpy(), atol=0.05)
+    assert path.stat().st_size < 2 * layer.weight.numel()
+
+
 def test_blending_goes_back_to_the_pretrained_weights() -> None:
     pretrained = Network(OUTPUTS, 12)
     pretrained.load_pretrained(pretrained_weights())
