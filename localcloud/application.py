@@ -1,16 +1,14 @@
 """Puts the application on a local cloud with the commands that put it on AWS: `sam` and `model_build`.
 
 What differs from AWS is said in parameters only: the bucket's name, and the Python and processor of this
-machine, which run the functions here. `ClassLabels` are those of the model that is deployed.
+machine, which run the functions here.
 """
 
 import hashlib
 import json
 import shlex
 import sys
-import tarfile
 import tomllib
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -31,43 +29,14 @@ _ROLE_ARN = "arn:aws:iam::000000000000:role/local-sagemaker"
 _BUILD_INPUTS = ("template.yaml", "samconfig.toml", "functions", "statemachine", "localcloud/application.py")
 
 
-def labels_of(model: Path) -> list[str]:
-    """The class labels that a model's manifest names.
-
-    Args:
-        model: Model folder or model.tar.gz.
-
-    Returns:
-        The labels in the order of the answers; [] if the model has no manifest of ours.
-    """
-    try:
-        if model.is_dir():
-            text = (model / "manifest.json").read_bytes()
-        else:
-            with tarfile.open(model) as archive:
-                member = archive.extractfile("manifest.json")
-                text = member.read() if member else b"{}"
-        return list(json.loads(text)["labels"])
-    except (OSError, tarfile.TarError, KeyError, TypeError, ValueError):
-        return []  # somebody's own model: whether it can serve at all, `model_build deploy` finds out
-
-
-def parameters(labels: Sequence[str] = ()) -> dict[str, str]:
-    """The template's parameters here.
-
-    Args:
-        labels: The model's; none leave the template's default.
-
-    Returns:
-        Those of samconfig.toml's [local], what this machine is, and the labels.
-    """
+def parameters() -> dict[str, str]:
+    """The template's parameters here: those of samconfig.toml's [local], and what this machine is."""
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
     chosen = shlex.split(config["local"]["deploy"]["parameters"]["parameter_overrides"])
     return dict(pair.split("=", 1) for pair in chosen) | {
         "EndpointName": ENDPOINT_NAME,
         "PythonRuntime": host_runtime(),
         "Architecture": host_architecture(),
-        **({"ClassLabels": ",".join(labels)} if labels else {}),
     }
 
 
@@ -130,21 +99,19 @@ class Application:
         Raises:
             StepError: One of them failed.
         """
-        labels = labels_of(model)
         with ThreadPoolExecutor(2) as pool:
-            stack = pool.submit(self.deploy_stack, running, labels)
-            tasks = [stack, pool.submit(self.deploy_model, running, model)]
+            tasks = [pool.submit(self.deploy_stack, running), pool.submit(self.deploy_model, running, model)]
             try:
                 for task in tasks:
                     task.result()
             except BaseException:
                 self._steps.stop()
                 raise
-        running.stack = describe_stack(labels)
+        running.stack = describe_stack()
         running.endpoint = ENDPOINT_NAME
 
-    def deploy_stack(self, running: Running, labels: Sequence[str]) -> None:
-        """Run `sam deploy` with the labels that the model tells apart."""
+    def deploy_stack(self, running: Running) -> None:
+        """Run `sam deploy`."""
         with timed("stack deployed"):
             self._steps.run(
                 "sam-deploy",
@@ -152,7 +119,7 @@ class Application:
                     *_sam("deploy"),
                     *("--template-file", str(self._build / "template.yaml")),
                     *("--stack-name", STACK_NAME),
-                    *_overrides(labels),
+                    *_overrides(),
                 ],
                 isolated_environment(running),
                 ROOT,
@@ -174,13 +141,13 @@ class Application:
             )
 
 
-def describe_stack(labels: Sequence[str]) -> dict[str, Any]:
+def describe_stack() -> dict[str, Any]:
     """Name, outputs and parameters of the deployed stack."""
     stack = boto3.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return {
         "name": STACK_NAME,
         "outputs": {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])},
-        "parameters": parameters(labels),
+        "parameters": parameters(),
     }
 
 
@@ -191,6 +158,5 @@ def _sam(command: str) -> list[str]:
     return [program, command, "--config-file", config, "--config-env", "local"]
 
 
-def _overrides(labels: Sequence[str] = ()) -> list[str]:
-    chosen = parameters(labels)
-    return ["--parameter-overrides", *(f"{name}={json.dumps(value)}" for name, value in chosen.items())]
+def _overrides() -> list[str]:
+    return ["--parameter-overrides", *(f"{name}={json.dumps(value)}" for name, value in parameters().items())]

@@ -1,4 +1,4 @@
-"""A model of five classes trained here, deployed, and asked by the workflow: it knows its `ClassLabels`."""
+"""A model of five classes trained here, deployed, and asked by the workflow: only `ClassLabels` is set."""
 
 import json
 import os
@@ -28,15 +28,15 @@ def _environment_afterwards() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_environment_afterwards")
 def test_five_classes_from_training_to_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a model of five classes, and the application deployed with it
+    # Given a model of five classes, and the application told their names in the model's order
     data = write_archive(tmp_path / "c100.tar.gz", cifar100_files([*LABELS, "black"], 20, 5))
     model = tmp_path / "model"
     options = ["--data", str(data), "--classes", ",".join(LABELS), "--epochs", "8", "--output", str(model)]
     assert main(["train", *options]) == 0
-    usual = application.parameters
-    monkeypatch.setattr(
-        application, "parameters", lambda labels=(): {**usual(labels), "ConfidenceThreshold": "0.3"}
-    )
+    labels = ",".join(json.loads((model / "manifest.json").read_text())["labels"])
+    usual = application.parameters()
+    chosen = {**usual, "ClassLabels": labels, "ConfidenceThreshold": "0.3"}
+    monkeypatch.setattr(application, "parameters", lambda: chosen)
     folder = StateFolder(tmp_path / "cloud")
     with bare_cloud(folder.path) as cloud, Steps(folder.logs) as steps:
         lifecycle.use(cloud.running)

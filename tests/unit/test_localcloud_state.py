@@ -3,16 +3,13 @@
 import json
 import os
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
 
-from localcloud.application import ROOT, build_digest, labels_of, parameters
+from localcloud.application import ROOT, build_digest, parameters
 from localcloud.state import Running, StateFolder, env_script, isolated_environment
 from localcloud.steps import StepError, Steps
-from model_build.package import package_model
-from tests.tiny_model import write_model
 
 RUNNING = Running("i", "127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567")
 
@@ -96,25 +93,6 @@ def test_the_stack_takes_samconfigs_local_parameters_and_this_machines() -> None
     assert chosen["BucketName"] == "scones-photos"
     assert chosen["PythonRuntime"].startswith("python3.")
     assert chosen["Architecture"] in {"x86_64", "arm64"}
-    assert "ClassLabels" not in chosen
-
-
-def test_the_stack_takes_the_models_labels(tmp_path: Path) -> None:
-    model = write_model(tmp_path / "m", ["red", "blue", "green"])
-    packed = package_model(model, tmp_path / "model.tar.gz")
-    assert labels_of(model) == labels_of(packed) == ["red", "blue", "green"]
-    assert parameters(labels_of(model))["ClassLabels"] == "red,blue,green"
-
-
-@pytest.mark.parametrize("content", [b"", b"no archive", None], ids=["empty", "text", "no-manifest"])
-def test_somebodys_own_model_leaves_the_labels_to_the_template(tmp_path: Path, content: bytes | None) -> None:
-    model = tmp_path / "model.tar.gz"
-    if content is None:
-        with tarfile.open(model, "w:gz"):
-            pass
-    else:
-        model.write_bytes(content)
-    assert labels_of(model) == []
 
 
 def test_a_changed_function_changes_the_builds_digest(tmp_path: Path) -> None:
