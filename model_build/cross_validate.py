@@ -16,15 +16,15 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
 from model_build import metrics
-from model_build.augment import enlarge
 from model_build.network import normalise
 from model_build.prior import WithPrior, fit_prior
 from model_build.serving.inference import fold as fold_outputs
+from model_build.serving.inference import view
 from model_build.train import VIEWS, Recipe, add_data_arguments, data_of, fit, recipe_of
 from model_build.training_data import TrainingSet, folds
 
@@ -44,15 +44,15 @@ class Said:
     logits: metrics.Floats
     priors: metrics.Floats
 
-    def of(self, chosen: Any) -> "Said":
-        """What was said of some of the images."""
-        return Said(self.logits[chosen], self.priors[chosen])
+    def of(self, chosen: Tensor) -> "Said":
+        """What was said of some of the images; `chosen` is bool [N]."""
+        return Said(self.logits[chosen.numpy()], self.priors[chosen.numpy()])
 
-    def folded(self, view: int, temperature: float, prior_weight: float) -> metrics.Floats:
-        """Probabilities [N, labels], as inference computes them."""
-        priors = self.priors[:, view]
+    def folded(self, number: int, temperature: float, prior_weight: float) -> metrics.Floats:
+        """Probabilities [N, labels] in one of the views, as inference computes them."""
+        priors = self.priors[:, number]
         labels = priors.shape[1] - 1
-        return fold_outputs(self.logits[:, view] / temperature, labels, prior_weight * priors)
+        return fold_outputs(self.logits[:, number] / temperature, labels, prior_weight * priors)
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,15 @@ class Measured:
 
     Attributes:
         known: of images of the labels.
+        squeezed: of the same images after JPEG: like is compared with like where some kinds' images have been
+            through it and the labels' have not.
         truth: int [N], their labels.
-        others: of images of other kinds, seen in training.
-        unseen: of images of kinds left out of training.
+        others: of images of other kinds, seen in training, after JPEG.
+        unseen: of images of kinds left out of training, after JPEG.
     """
 
     known: Said
+    squeezed: Said
     truth: metrics.Ints
     others: Said
     unseen: Said
@@ -91,15 +94,26 @@ def cross_validate(data: TrainingSet, recipe: Recipe, count: int, only: int | No
         shown = data.part(rest[~unseen[rest]])
         network, _ = fit(shown, recipe, title=f"fold {number + 1} of {count}")
         served = WithPrior(network, fit_prior(shown, network, recipe.side))
-        said, targets = look(served, data.images[part]), data.targets[part]
-        known, strange = (targets < len(data.labels)).numpy(), unseen[part].numpy()
-        others = said.of(~known & ~strange)
-        measured.append(Measured(said.of(known), targets[known].numpy(), others, said.of(strange)))
+        measured.append(_measure(served, data.part(part), unseen[part]))
     return Measured(
         _together([one.known for one in measured]),
+        _together([one.squeezed for one in measured]),
         np.concatenate([one.truth for one in measured]),
         _together([one.others for one in measured]),
         _together([one.unseen for one in measured]),
+    )
+
+
+def _measure(served: WithPrior, part: TrainingSet, unseen: Tensor) -> Measured:
+    """What a network says of images it was not trained on; `unseen` is which are of kinds it never saw."""
+    known = part.targets < len(part.labels)
+    squeezed = look(served, part.compressed)
+    return Measured(
+        look(served, part.images[known]),
+        squeezed.of(known),
+        part.targets[known].numpy(),
+        squeezed.of(~known & ~unseen),
+        squeezed.of(unseen),
     )
 
 
@@ -118,49 +132,51 @@ def look(served: WithPrior, images: Tensor) -> Said:
     """
     logits, priors = [], []
     for batch in tqdm(images.split(BATCH), desc="measuring", unit="batch", leave=False):
-        seen = [_in_view(served, batch / 255, view) for view in VIEWS]
+        seen = [_in_view(served, batch, chosen) for chosen in VIEWS]
         logits.append(torch.stack([one for one, _ in seen], 1))
         priors.append(torch.stack([one for _, one in seen], 1))
     return Said(torch.cat(logits).double().numpy(), torch.cat(priors).double().numpy())
 
 
-def _in_view(served: WithPrior, images: Tensor, view: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """Logits [N, outputs] and log priors [N, labels + 1] of images in 0..1 in one view."""
-    margin = round(view.get("margin", 0.0) * images.shape[-1])
-    pixels = functional.pad(images, (margin,) * 4, mode="reflect") if margin else images
-    pixels = normalise(enlarge(pixels, view["side"]))
-    said = [served(one) for one in ([pixels, pixels.flip(3)] if view["mirror"] else [pixels])]
+def _in_view(served: WithPrior, images: Tensor, chosen: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Logits [N, outputs] and log priors [N, labels + 1] of uint8 images of one size, in one view."""
+    pictures = [Image.fromarray(planes) for planes in images.permute(0, 2, 3, 1).contiguous().numpy()]
+    seen = np.stack([view(picture, chosen["side"], chosen.get("margin", 0.0)) for picture in pictures])
+    pixels = normalise(torch.from_numpy(seen).permute(0, 3, 1, 2) / 255)
+    said = [served(one) for one in ([pixels, pixels.flip(3)] if chosen["mirror"] else [pixels])]
     return torch.stack([one for one, _ in said]).mean(0), torch.stack([one for _, one in said]).mean(0)
 
 
-def best_temperature(known: Said, truth: metrics.Ints, view: int, prior_weight: float) -> float:
+def best_temperature(known: Said, truth: metrics.Ints, number: int, prior_weight: float) -> float:
     """The temperature under which the right labels are most likely."""
 
     def surprise(temperature: float) -> float:
-        shares = known.folded(view, temperature, prior_weight)[np.arange(len(truth)), truth]
+        shares = known.folded(number, temperature, prior_weight)[np.arange(len(truth)), truth]
         return float(-np.log(shares.clip(1e-9)).mean())
 
     return float(min(TEMPERATURES, key=surprise))
 
 
-def figures(measured: Measured, view: int, recipe: Recipe) -> dict[str, Any]:
+def figures(measured: Measured, number: int, recipe: Recipe) -> dict[str, Any]:
     """The measurements of one view as `evaluate` reports them, under the recipe's temperature."""
-    weight = VIEWS[view]["prior_weight"]
-    temperature = recipe.temperature * VIEWS[view]["softness"]
-    known, others, unseen = (
-        said.folded(view, temperature, weight) for said in (measured.known, measured.others, measured.unseen)
+    weight = VIEWS[number]["prior_weight"]
+    temperature = recipe.temperature * VIEWS[number]["softness"]
+    known, squeezed, others, unseen = (
+        said.folded(number, temperature, weight)
+        for said in (measured.known, measured.squeezed, measured.others, measured.unseen)
     )
     threshold = recipe.threshold
-    sure = metrics.confidences(known)
+    sure = metrics.confidences(squeezed)
     return {
-        "side": VIEWS[view]["side"],
+        "side": VIEWS[number]["side"],
         "temperature": temperature,
-        "best_temperature": best_temperature(measured.known, measured.truth, view, weight),
+        "best_temperature": best_temperature(measured.known, measured.truth, number, weight),
         "images": len(known),
         "accuracy": metrics.accuracy(known, measured.truth),
         "coverage": metrics.accepted_share(known, threshold),
         "selective_accuracy": metrics.selective_accuracy(known, measured.truth, threshold),
         "ece": metrics.expected_calibration_error(known, measured.truth),
+        "jpeg_accuracy": metrics.accuracy(squeezed, measured.truth),
         "other_images": len(others),
         "other_accepted": metrics.accepted_share(others, threshold),
         "other_auroc": metrics.auroc(sure, metrics.confidences(others)),
@@ -191,7 +207,7 @@ def run(args: argparse.Namespace) -> int:
     measured = cross_validate(data, recipe, args.folds, args.only)
     report = {
         "folds": args.only or args.folds,
-        "views": [figures(measured, view, recipe) for view in range(len(VIEWS))],
+        "views": [figures(measured, number, recipe) for number in range(len(VIEWS))],
     }
     text = json.dumps(report, indent=None if args.json else 2)
     if args.output:

@@ -9,15 +9,17 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from model_build.augment import Augmentation, augment
 from model_build.compact import compact
-from model_build.cross_validate import Said, best_temperature
-from model_build.network import CLASSES, STAGES, Network, pretrained_weights
+from model_build.cross_validate import Measured, Said, best_temperature, figures, look
+from model_build.network import CLASSES, PIXEL_MEAN, PIXEL_STD, STAGES, Network, pretrained_weights
 from model_build.padding import join_padding
 from model_build.prior import Prior, WithPrior, fit_relation
-from model_build.train import Recipe, blend, export
+from model_build.serving import inference
+from model_build.train import VIEWS, Recipe, blend, export
 from model_build.training_data import folds
 
 OUTPUTS = 3
@@ -190,6 +192,43 @@ def test_folds_hold_every_image_once_and_every_class_alike() -> None:
     parts = folds(targets, 5)
     assert sorted(torch.cat(parts).tolist()) == list(range(60))
     assert all(targets[part].bincount().tolist() == [4, 4, 4] for part in parts)
+
+
+def test_cross_validation_looks_at_images_as_inference_does(network: Network, tmp_path: Path) -> None:
+    chance = torch.Generator().manual_seed(0)
+    served = WithPrior(network, Prior(Recipe().frozen, torch.rand(CLASSES, 3, generator=chance).softmax(1)))
+    torch.onnx.export(
+        served.eval().to(memory_format=torch.contiguous_format),
+        (torch.zeros(1, 3, 64, 64),),
+        str(tmp_path / "model.onnx"),
+        input_names=["images"],
+        dynamic_axes={"images": {0: "batch", 2: "height", 3: "width"}},
+        dynamo=False,
+    )
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=chance)
+    said = look(served, images)
+    manifest = {
+        "labels": ["a", "b"],
+        "normalisation": {"mean": PIXEL_MEAN, "std": PIXEL_STD},
+        "temperature": 1.0,
+    }
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    for number, chosen in enumerate(VIEWS):
+        plain = {**chosen, "up_to": 64, "softness": 1.0, "prior_weight": 1.0}
+        model = inference.Model(session=session, manifest={**manifest, "views": [plain]})
+        for index, image in enumerate(images):
+            logits, prior = inference.opinions(model, Image.fromarray(image.permute(1, 2, 0).numpy()))
+            np.testing.assert_allclose(said.logits[index, number], logits, atol=1e-3)
+            np.testing.assert_allclose(said.priors[index, number], prior, atol=1e-3)
+
+
+def test_cross_validation_compares_like_with_like_where_jpeg_could_give_others_away() -> None:
+    """What this network says depends on nothing but whether an image has been through JPEG."""
+    plain = Said(np.tile([[[9.0, 0.0, 0.0]]], (4, len(VIEWS), 1)), np.zeros((4, len(VIEWS), 3)))
+    squeezed = Said(np.tile([[[0.0, 0.0, 9.0]]], (4, len(VIEWS), 1)), np.zeros((4, len(VIEWS), 3)))
+    said = figures(Measured(plain, squeezed, np.zeros(4, np.int64), squeezed, squeezed), 0, Recipe())
+    assert said["accuracy"] == 1.0
+    assert said["other_auroc"] == said["unseen_auroc"] == 0.5
 
 
 def test_the_temperature_undoes_exaggeration() -> None:
