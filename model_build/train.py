@@ -12,7 +12,8 @@ images say. MODEL_CARD.md has the rest. Choices were made by cross-validation an
 the archives; what the test images were read for all the same, the card says.
 
 One script-mode program: `python -m model_build train` here, `python train.py` in a SageMaker training job,
-where hyperparameters arrive as strings and the environment names data channels and model folder. It writes
+where hyperparameters arrive as strings and the environment names data channels and model folder. One thread
+by default, wherever it runs: a seed gives one model, other numbers of threads give others. It writes
 `model.onnx`, `manifest.json`, `code/` and drawings of how the training went.
 """
 
@@ -104,6 +105,7 @@ class Recipe:
     clutter: float = _hyperparameter(0.25, "pictures of nothing in particular, likewise")
     compressed: float = _hyperparameter(0.5, "share of images seen as JPEG left them")
     bfloat16: bool = _hyperparameter(True, "frozen parts in bfloat16 (faster where the CPU knows it)")
+    threads: int = _hyperparameter(1, "to compute with; another number may give another model, as good")
     temperature: float = _hyperparameter(0.7, "divides the logits; see `cross-validate`")
     threshold: float = _hyperparameter(0.85, "confidence from which an answer is accepted by default")
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -128,7 +130,7 @@ class EpochResult:
 def fit(
     data: TrainingSet, recipe: Recipe, *, title: str = "training", time_budget: float | None = None
 ) -> tuple[Network, list[EpochResult]]:
-    """Train one network; the same data and recipe give the same network on the same machine.
+    """Train one network; the same data and recipe give the same network on the same kind of processor.
 
     Args:
         data: the training set.
@@ -138,7 +140,14 @@ def fit(
 
     Returns:
         The network with averaged weights, in evaluation mode, and how the epochs went.
+
+    Raises:
+        UsageError: the recipe cannot be followed.
     """
+    if recipe.threads < 1:
+        raise UsageError(f"--threads {recipe.threads}: one is the least")
+    # Threads share sums out among them, and floats added up in another order give another sum.
+    torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
     chance = torch.Generator().manual_seed(recipe.seed)
     network = Network(len(data.outputs), recipe.frozen, recipe.dropout)
