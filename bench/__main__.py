@@ -25,7 +25,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from bench.timing import Case, Result, compare, in_fresh_process
-from model_build.drawings import FIRST_TEST_SEED, draw
+from model_build.data.drawings import FIRST_TEST_SEED, draw
 from model_build.serving import inference
 
 ROOT = Path(__file__).resolve().parents[1]

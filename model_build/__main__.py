@@ -14,20 +14,26 @@ from model_build.errors import ModelBuildError
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "extract": (
-        "extract",
+        "data.lst_format",
         "write an archive's images as PNGs with the lists SageMaker's own algorithm reads",
     ),
     "train": ("train", "train a model here (needs PyTorch), or with --sagemaker in the cloud"),
-    "cross-validate": ("cross_validate", "measure a recipe without touching the test images (needs PyTorch)"),
-    "evaluate": ("evaluate", "measure a model: accuracy, coverage, calibration, what it lets through"),
-    "predict": ("predict", "classify image files"),
-    "card": ("model_card", "write the model card from a fresh evaluation"),
-    "samples": ("drawings", "draw the sample photos of the demo and of events/"),
-    "package": ("package", "make the model.tar.gz that an endpoint runs"),
-    "deploy": ("deploy", "put a model behind a SageMaker endpoint, or update it"),
-    "status": ("status", "tell what an endpoint runs and how it is"),
-    "cost": ("cost", "tell what an endpoint costs"),
-    "delete": ("delete", "delete an endpoint and what belongs to it"),
+    "cross-validate": (
+        "training.cross_validation",
+        "measure a recipe without touching the test images (needs PyTorch)",
+    ),
+    "evaluate": (
+        "evaluation.report",
+        "measure a model: accuracy, coverage, calibration, what it lets through",
+    ),
+    "predict": ("commands.predict", "classify image files"),
+    "card": ("evaluation.model_card", "write the model card from a fresh evaluation"),
+    "samples": ("data.drawings", "draw the sample photos of the demo and of events/"),
+    "package": ("artifact.package", "make the model.tar.gz that an endpoint runs"),
+    "deploy": ("endpoint.deploy", "put a model behind a SageMaker endpoint, or update it"),
+    "status": ("endpoint.status", "tell what an endpoint runs and how it is"),
+    "cost": ("endpoint.cost", "tell what an endpoint costs"),
+    "delete": ("endpoint.delete", "delete an endpoint and what belongs to it"),
 }
 
 PROGRAM: Final = "python -m model_build"
@@ -67,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     module_name, purpose = COMMANDS[name]
     if name == "train" and "--sagemaker" in asked:
-        module_name = "sagemaker_training"  # has options of its own, and needs the SDK instead of PyTorch
+        module_name = "cloud_training.request"  # has options of its own, and needs the SDK instead of PyTorch
     try:
         module = importlib.import_module(f"model_build.{module_name}")
     except ModuleNotFoundError as exc:

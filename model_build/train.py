@@ -43,13 +43,14 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from model_build import charts
-from model_build.archives import CIFAR_10, ArchiveError, find_archive, find_or_download_cifar100
-from model_build.augment import Augmentation, augment
-from model_build.compact import compact
+from model_build.data.cifar import CIFAR_10, ArchiveError, find_archive, find_or_download_cifar100
 from model_build.errors import ModelBuildError, UsageError
-from model_build.evaluate import Evaluation, evaluate
-from model_build.network import (
+from model_build.evaluation import charts
+from model_build.evaluation.report import Evaluation, evaluate
+from model_build.training.augmentation import Augmentation, augment
+from model_build.training.dataset import Images, TrainingSet, assemble, channels, read_images
+from model_build.training.fuse_padding import join_padding
+from model_build.training.network import (
     PIXEL_MEAN,
     PIXEL_STD,
     PRETRAINED,
@@ -58,9 +59,8 @@ from model_build.network import (
     normalise,
     pretrained_weights,
 )
-from model_build.padding import join_padding
-from model_build.prior import WithPrior, fit_prior
-from model_build.training_data import Images, TrainingSet, assemble, channels, read_images
+from model_build.training.pretrained_head import WithPrior, fit_prior
+from model_build.training.quantize import compact
 
 SERVING: Final = Path(__file__).resolve().parent / "serving"
 # What inference looks at (see serving/inference.py): thumbnails with some room around, averaged with their

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.sam_app import FUNCTIONS, definition, expected, load_function
+from tests.support.sam_app import FUNCTIONS, definition, expected, load_function
 
 STATES = definition()["States"]
 FUNCTION_OF = {

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from model_build import drawings
-from tests.sam_app import EVENTS, FOLDERS, ROOT, definition, event, expected, parameter_default
+from model_build.data import drawings
+from tests.support.sam_app import EVENTS, FOLDERS, ROOT, definition, event, expected, parameter_default
 
 SAMPLES = "incoming/samples/"
 

@@ -2,8 +2,8 @@
 
 import json
 
-from model_build.package import DEFAULT_MODEL
-from tests.sam_app import parameter_default
+from model_build.artifact.package import DEFAULT_MODEL
+from tests.support.sam_app import parameter_default
 
 MANIFEST = json.loads((DEFAULT_MODEL / "manifest.json").read_text(encoding="utf-8"))
 

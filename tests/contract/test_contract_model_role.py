@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
-from model_build.endpoint_requests import DeployRequest, endpoint_requests
-from model_build.images import SERVING_IMAGES, TRAINING_IMAGE
+from model_build.artifact.container_images import SERVING_IMAGES, TRAINING_IMAGE
+from model_build.endpoint.requests import DeployRequest, endpoint_requests
 
 ROOT = Path(__file__).resolve().parents[2]
 RESOURCES: dict[str, Any] = yaml_parse((ROOT / "model_build" / "role.yaml").read_text(encoding="utf-8"))[

@@ -6,7 +6,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from tests.sam_app import FOLDERS, FUNCTIONS, LOGICAL_IDS, definition, template
+from tests.support.sam_app import FOLDERS, FUNCTIONS, LOGICAL_IDS, definition, template
 
 RESOURCES = template()["Resources"]
 

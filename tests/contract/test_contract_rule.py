@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.event_pattern import matches
-from tests.sam_app import event, expected, resources, template
+from tests.support.event_pattern import matches
+from tests.support.sam_app import event, expected, resources, template
 
 BUCKET = "scones-photos"
 RULE = template()["Resources"]["ClassifyImageStateMachine"]["Properties"]["Events"]["PhotoUploaded"]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.sam_app import EVENTS, expected
+from tests.support.sam_app import EVENTS, expected
 
 README = (EVENTS / "README.md").read_text(encoding="utf-8")
 

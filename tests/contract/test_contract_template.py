@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.sam_app import FOLDERS, LOGICAL_IDS, ROOT, load_function, parameter_default, resources, template
+from tests.support.sam_app import (
+    FOLDERS,
+    LOGICAL_IDS,
+    ROOT,
+    load_function,
+    parameter_default,
+    resources,
+    template,
+)
 
 TEMPLATE = template()
 PARAMETERS = TEMPLATE["Parameters"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.sam_app import (
+from tests.support.sam_app import (
     LOGICAL_IDS,
     SUBSTITUTIONS,
     definition,
@@ -18,7 +18,7 @@ from tests.sam_app import (
     load_function,
     template,
 )
-from tests.workflow_interpreter import Ending, Execution, TaskError
+from tests.support.workflow_interpreter import Ending, Execution, TaskError
 
 STATES = definition()["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}

@@ -13,11 +13,11 @@ import pytest
 
 from localcloud.state import StateFolder
 from localcloud.supervisor import AWS_PORT, SAGEMAKER_PORT
-from model_build.drawings import write_samples
-from tests.lambda_runtime import Invoke, lambda_runtime
-from tests.local_cloud import LocalCloud
-from tests.sam_app import FOLDERS, ROOT
-from tests.sam_local import SamLocal, address_for_containers, docker_problem, write_environment_file
+from model_build.data.drawings import write_samples
+from tests.support.lambda_runtime import Invoke, lambda_runtime
+from tests.support.local_cloud import LocalCloud
+from tests.support.sam_app import FOLDERS, ROOT
+from tests.support.sam_local import SamLocal, address_for_containers, docker_problem, write_environment_file
 
 
 @dataclasses.dataclass

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.docker.conftest import Row
-from tests.lambda_runtime import Invoke
-from tests.local_cloud import LocalCloud, wait_until
-from tests.sam_app import EVENTS, FOLDERS, LOGICAL_IDS, event, expected
-from tests.sam_local import SamLocal
+from tests.support.lambda_runtime import Invoke
+from tests.support.local_cloud import LocalCloud, wait_until
+from tests.support.sam_app import EVENTS, FOLDERS, LOGICAL_IDS, event, expected
+from tests.support.sam_local import SamLocal
 
 NAMES = [f"{folder}/{path.name}" for folder in FOLDERS for path in sorted((EVENTS / folder).glob("*.json"))]
 RAISING = [name for name in NAMES if "error" in expected()[name]]

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from localcloud.state import isolated_environment
-from tests.sam_app import ROOT
-from tests.sam_local import address_for_containers
+from tests.support.sam_app import ROOT
+from tests.support.sam_local import address_for_containers
 
 HEADING = "## One function in a container\n"
 ADDRESS = "172.17.0.1"

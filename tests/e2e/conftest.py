@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from localcloud.state import StateFolder
-from tests.local_cloud import Listener, LocalCloud
-from tests.tiny_model import write_model
+from tests.support.local_cloud import Listener, LocalCloud
+from tests.support.tiny_model import write_model
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTCOME_EVENTS = {"source": ["scones.vehicle-classification"], "detail-type": ["Vehicle Classified"]}

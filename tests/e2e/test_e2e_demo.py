@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from tests.e2e.conftest import ROOT, localcloud
-from tests.local_cloud import LocalCloud, processes_about, wait_until
-from tests.tiny_model import COLOURS
+from tests.support.local_cloud import LocalCloud, processes_about, wait_until
+from tests.support.tiny_model import COLOURS
 
 RED, GREEN = COLOURS["red"], COLOURS["green"]
 AWKWARD = [

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from localcloud.application import ENDPOINT_NAME, MODEL_BUCKET
-from tests.local_cloud import Listener, LocalCloud, wait_until
-from tests.tiny_model import COLOURS
+from tests.support.local_cloud import Listener, LocalCloud, wait_until
+from tests.support.tiny_model import COLOURS
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
 CODE = """

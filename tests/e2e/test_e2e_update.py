@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from localcloud.application import ENDPOINT_NAME, MODEL_BUCKET
-from model_build.cloud_errors import DeploymentError
-from model_build.deploy import DeployRequest, DeployResult, deploy
-from model_build.package import package_model
-from tests.local_cloud import LocalCloud
-from tests.tiny_model import COLOURS, write_model
+from model_build.artifact.package import package_model
+from model_build.endpoint.deploy import DeployRequest, DeployResult, deploy
+from model_build.errors import DeploymentError
+from tests.support.local_cloud import LocalCloud
+from tests.support.tiny_model import COLOURS, write_model
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 SECONDS_BETWEEN_PHOTOS = 1.0

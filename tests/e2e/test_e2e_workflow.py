@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.local_cloud import Listener, LocalCloud, wait_until
-from tests.tiny_model import COLOURS
+from tests.support.local_cloud import Listener, LocalCloud, wait_until
+from tests.support.tiny_model import COLOURS
 
 STEP_LIMIT = 100_000
 """Bytes of JSON between two states: AWS refuses 262,144."""

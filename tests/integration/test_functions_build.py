@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.lambda_runtime import lambda_runtime
-from tests.sam_app import EVENTS, LOGICAL_IDS, ROOT
+from tests.support.lambda_runtime import lambda_runtime
+from tests.support.sam_app import EVENTS, LOGICAL_IDS, ROOT
 
 HERE = f"python{sys.version_info.major}.{sys.version_info.minor}"
 PROCESSOR = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]

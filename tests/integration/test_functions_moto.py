@@ -14,9 +14,9 @@ import pytest
 from moto import mock_aws
 from PIL import Image
 
-from model_build import drawings
-from tests.sam_app import CLOUD, event, expected, load_function
-from tests.sample_answers import differences
+from model_build.data import drawings
+from tests.support.sam_app import CLOUD, event, expected, load_function
+from tests.support.sample_answers import differences
 
 BUCKET = "scones-photos"
 AWKWARD_KEYS = [

@@ -13,14 +13,14 @@ from typing import Any
 import boto3
 import pytest
 
-from model_build import drawings
-from model_build.deploy import DeployRequest, deploy
-from tests.cloud_standin import BUCKET as MODEL_BUCKET
-from tests.cloud_standin import ROLE, cloud_standin
-from tests.lambda_runtime import Invoke, lambda_runtime
-from tests.sam_app import FOLDERS, ROOT, definition, event, expected, parameter_default
-from tests.sample_answers import differences
-from tests.workflow_interpreter import Execution, TaskError
+from model_build.data import drawings
+from model_build.endpoint.deploy import DeployRequest, deploy
+from tests.support.cloud_standin import BUCKET as MODEL_BUCKET
+from tests.support.cloud_standin import ROLE, cloud_standin
+from tests.support.lambda_runtime import Invoke, lambda_runtime
+from tests.support.sam_app import FOLDERS, ROOT, definition, event, expected, parameter_default
+from tests.support.sample_answers import differences
+from tests.support.workflow_interpreter import Execution, TaskError
 
 BUCKET = "scones-photos"
 EVENTS = [name for folder in FOLDERS for name in expected(f"{folder}/")]

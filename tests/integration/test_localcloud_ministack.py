@@ -18,7 +18,7 @@ import pytest
 from localcloud.application import ROOT
 from localcloud.state import Running, StateFolder
 from localcloud.supervisor import Service, StartError, free_port
-from tests.local_cloud import Listener, LocalCloud, bare_cloud, wait_until
+from tests.support.local_cloud import Listener, LocalCloud, bare_cloud, wait_until
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 HANDLER = """

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_cloud import LocalCloud, bare_cloud, processes_about, wait_until
+from tests.support.local_cloud import LocalCloud, bare_cloud, processes_about, wait_until
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
 ROLE = "arn:aws:iam::000000000000:role/test"

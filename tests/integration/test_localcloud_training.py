@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local_cloud import LocalCloud, bare_cloud, processes_about, wait_until
+from tests.support.local_cloud import LocalCloud, bare_cloud, processes_about, wait_until
 
 BUCKET = "training"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker"

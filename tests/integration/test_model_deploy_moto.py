@@ -12,12 +12,12 @@ from moto import mock_aws
 from moto.sagemaker.models import FakeEndpoint, sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
 
-from model_build.cloud_errors import DeploymentError
-from model_build.delete import delete
-from model_build.deploy import DeployRequest, deploy
-from model_build.package import package_model
-from model_build.status import status
-from tests.tiny_model import write_model
+from model_build.artifact.package import package_model
+from model_build.endpoint.delete import delete
+from model_build.endpoint.deploy import DeployRequest, deploy
+from model_build.endpoint.status import status
+from model_build.errors import DeploymentError
+from tests.support.tiny_model import write_model
 
 ACCOUNT, REGION, BUCKET = "123456789012", "us-east-1", "scones-models"
 READS = {"DescribeEndpoint", "DescribeEndpointConfig", "DescribeScalableTargets", "DescribeScalingPolicies"}

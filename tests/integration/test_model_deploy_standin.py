@@ -15,17 +15,17 @@ import boto3
 import pytest
 from PIL import Image
 
-from model_build import delete as delete_command
-from model_build import deploy as deploy_command
-from model_build import status as status_command
 from model_build.__main__ import main
-from model_build.cloud_errors import DeploymentError, RefusedError
-from model_build.deploy import DeployRequest, DeployResult
-from model_build.endpoint_inventory import Inventory
-from model_build.endpoint_waiter import Progress, quiet
-from model_build.package import package_model
-from tests.cloud_standin import BUCKET, ROLE, cloud_standin
-from tests.tiny_model import picture, write_model
+from model_build.artifact.package import package_model
+from model_build.endpoint import delete as delete_command
+from model_build.endpoint import deploy as deploy_command
+from model_build.endpoint import status as status_command
+from model_build.endpoint.deploy import DeployRequest, DeployResult
+from model_build.endpoint.inventory import Inventory
+from model_build.endpoint.waiter import Progress, quiet
+from model_build.errors import DeploymentError, RefusedError
+from tests.support.cloud_standin import BUCKET, ROLE, cloud_standin
+from tests.support.tiny_model import picture, write_model
 
 
 @functools.cache

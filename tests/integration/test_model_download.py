@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from model_build import archives
-from model_build.archives import ArchiveError, download
+from model_build.data import cifar as archives
+from model_build.data.cifar import ArchiveError, download
 
 CONTENT = bytes(range(256)) * 5000
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()

@@ -12,10 +12,10 @@ import boto3
 import pytest
 from PIL import Image
 
-from model_build.delete import delete
-from model_build.deploy import DeployRequest, deploy
-from tests.local_cloud import LocalCloud, bare_cloud
-from tests.tiny_model import picture, write_model
+from model_build.endpoint.delete import delete
+from model_build.endpoint.deploy import DeployRequest, deploy
+from tests.support.local_cloud import LocalCloud, bare_cloud
+from tests.support.tiny_model import picture, write_model
 
 ROOT = Path(__file__).resolve().parents[2]
 

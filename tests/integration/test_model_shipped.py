@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from model_build.archives import CIFAR_10, CIFAR_100, load_archive
-from model_build.evaluate import evaluate
-from model_build.package import DEFAULT_MODEL, package_model
-from tests.real_data import real_data
+from model_build.artifact.package import DEFAULT_MODEL, package_model
+from model_build.data.cifar import CIFAR_10, CIFAR_100, load_archive
+from model_build.evaluation.report import evaluate
+from tests.support.real_data import real_data
 
 SMALLEST_ACCURACY = 0.95
 LARGEST_ARCHIVE = 5_000_000  # bytes

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from model_build.package import package_model
-from tests.tiny_model import write_model
+from model_build.artifact.package import package_model
+from tests.support.tiny_model import write_model
 
 
 @pytest.fixture

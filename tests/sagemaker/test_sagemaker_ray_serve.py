@@ -20,7 +20,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.tiny_model import picture
+from tests.support.tiny_model import picture
 
 START_SECONDS = 150
 WATCH_SECONDS = 5

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from sagemaker_inference.transformer import Transformer
 
-from model_build.images import SERVING_IMAGES
-from tests.tiny_model import picture
+from model_build.artifact.container_images import SERVING_IMAGES
+from tests.support.tiny_model import picture
 
 
 class Context:

@@ -13,12 +13,12 @@ from moto import mock_aws
 from moto.sagemaker.models import sagemaker_backends
 from PIL import Image
 
-from model_build import training_job
 from model_build.__main__ import main
-from model_build.cloud_errors import CloudError, RefusedError
-from model_build.package import package_model
-from model_build.sagemaker_training import TrainRequest, TrainResult, train
-from tests.tiny_model import cifar10_files, cifar100_files, write_archive, write_model
+from model_build.artifact.package import package_model
+from model_build.cloud_training import job as training_job
+from model_build.cloud_training.request import TrainRequest, TrainResult, train
+from model_build.errors import CloudError, RefusedError
+from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_model
 
 BUCKET = "scones-models"
 ROLE = "arn:aws:iam::123456789012:role/scones-model"

@@ -9,11 +9,11 @@ import boto3
 import pytest
 
 from localcloud import lifecycle
-from model_build.cloud_errors import CloudError
-from model_build.deploy import DeployRequest, deploy
-from model_build.sagemaker_training import TrainRequest, train
-from tests.local_cloud import LocalCloud, bare_cloud
-from tests.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
+from model_build.cloud_training.request import TrainRequest, train
+from model_build.endpoint.deploy import DeployRequest, deploy
+from model_build.errors import CloudError
+from tests.support.local_cloud import LocalCloud, bare_cloud
+from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
 
 BUCKET = "scones-models"
 ROLE = "arn:aws:iam::000000000000:role/scones-model"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from model_build.archives import Archive, load_archive
-from model_build.evaluate import evaluate
-from model_build.package import package_model
-from model_build.sagemaker_training import files_by_class
-from tests.real_data import real_data
+from model_build.artifact.package import package_model
+from model_build.cloud_training.request import files_by_class
+from model_build.data.cifar import Archive, load_archive
+from model_build.evaluation.report import evaluate
+from tests.support.real_data import real_data
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES_A_CLASS = 150

@@ -12,15 +12,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from model_build.augment import Augmentation, augment
-from model_build.compact import compact
-from model_build.cross_validate import Measured, Said, best_temperature, figures, look
-from model_build.network import CLASSES, PIXEL_MEAN, PIXEL_STD, STAGES, Network, pretrained_weights
-from model_build.padding import join_padding
-from model_build.prior import Prior, WithPrior, fit_relation
 from model_build.serving import inference
 from model_build.train import VIEWS, Recipe, blend, export
-from model_build.training_data import folds
+from model_build.training.augmentation import Augmentation, augment
+from model_build.training.cross_validation import Measured, Said, best_temperature, figures, look
+from model_build.training.dataset import folds
+from model_build.training.fuse_padding import join_padding
+from model_build.training.network import CLASSES, PIXEL_MEAN, PIXEL_STD, STAGES, Network, pretrained_weights
+from model_build.training.pretrained_head import Prior, WithPrior, fit_relation
+from model_build.training.quantize import compact
 
 OUTPUTS = 3
 

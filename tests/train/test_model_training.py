@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from model_build.__main__ import main
-from model_build.package import package_model
-from model_build.served_model import open_model
-from tests.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
+from model_build.artifact.loaded_model import open_model
+from model_build.artifact.package import package_model
+from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = ["yellow", "red", "green", "white", "blue"]  # not the archive's order

@@ -11,8 +11,8 @@ from localcloud import application, lifecycle
 from localcloud.state import StateFolder
 from localcloud.steps import Steps
 from model_build.__main__ import main
-from tests.local_cloud import bare_cloud
-from tests.tiny_model import cifar100_files, write_archive, write_photo
+from tests.support.local_cloud import bare_cloud
+from tests.support.tiny_model import cifar100_files, write_archive, write_photo
 
 LABELS = ["yellow", "red", "green", "white", "blue"]
 

@@ -1,0 +1,71 @@
+"""What exists on SageMaker under an endpoint's name: the endpoint, and every version deployed to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from model_build.endpoint.requests import is_version_of
+from model_build.endpoint.scaling import Scaling, read_scaling
+from model_build.endpoint.waiter import find_endpoint
+
+if TYPE_CHECKING:
+    import boto3
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All that belongs to an endpoint.
+
+    Attributes:
+        endpoint_name: whose it is.
+        endpoint: DescribeEndpoint's answer; None when there is no endpoint.
+        variant: the first production variant of the configuration that serves; None when nothing does.
+        configs: names of its endpoint configurations, oldest first.
+        models: names of its models, oldest first.
+        scaling: its auto scaling.
+    """
+
+    endpoint_name: str
+    endpoint: dict[str, Any] | None
+    variant: dict[str, Any] | None
+    configs: list[str]
+    models: list[str]
+    scaling: Scaling
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing at all exists."""
+        return not (self.endpoint or self.configs or self.models or self.scaling.targets)
+
+
+def take_inventory(session: boto3.Session, endpoint_name: str) -> Inventory:
+    """Finds everything of an endpoint's name.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refused a call.
+    """
+    sagemaker = session.client("sagemaker")
+    endpoint = find_endpoint(session, endpoint_name)
+    configs = [
+        config["EndpointConfigName"]
+        for page in sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=endpoint_name)
+        for config in page["EndpointConfigs"]
+    ]
+    models = [
+        model["ModelName"]
+        for page in sagemaker.get_paginator("list_models").paginate(NameContains=endpoint_name)
+        for model in page["Models"]
+    ]
+    variant = None
+    if endpoint is not None and endpoint.get("EndpointConfigName") in configs:
+        serving = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
+        variant = dict(serving["ProductionVariants"][0])
+    return Inventory(
+        endpoint_name=endpoint_name,
+        endpoint=endpoint,
+        variant=variant,
+        configs=sorted(name for name in configs if is_version_of(name, endpoint_name)),
+        models=sorted(name for name in models if is_version_of(name, endpoint_name)),
+        scaling=read_scaling(session, endpoint_name),
+    )

@@ -1,0 +1,101 @@
+"""A function on AWS's own runtime, without Docker: the emulator that SAM CLI ships and AWS's runtime client.
+
+https://github.com/aws/aws-lambda-runtime-interface-emulator, https://pypi.org/project/awslambdaric
+"""
+
+import contextlib
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import samcli  # type: ignore[import-untyped]
+
+from tests.support.sam_app import CLOUD, FUNCTIONS, function_environment
+
+Invoke = Callable[[Any], dict[str, Any]]
+"""Takes an event, answers what Lambda would: the handler's answer, or errorType and errorMessage."""
+
+_PROCESSORS = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+_START_S = 30
+
+
+@contextlib.contextmanager
+def lambda_runtime(
+    folder: str, variables: Mapping[str, str], log: Path, *, code: Path | None = None
+) -> Iterator[Invoke]:
+    """Run a function until the context ends.
+
+    Args:
+        folder: the function's folder in functions/.
+        variables: environment beyond the template's: where the cloud is, its credentials.
+        log: what the function writes goes here.
+        code: a built function instead of the source folder.
+    """
+    rapid = Path(samcli.__file__).parent / "local" / "rapid"
+    emulator = rapid / f"aws-lambda-rie-{_PROCESSORS[platform.machine()]}"
+    invoke_at, runtime_at = (f"127.0.0.1:{port}" for port in _free_ports(2))
+    handler = [sys.executable, "-m", "awslambdaric", "app.lambda_handler"]
+    addresses = ["--runtime-interface-emulator-address", invoke_at, "--runtime-api-address", runtime_at]
+    environment = {
+        "PATH": os.environ["PATH"],
+        **CLOUD,
+        **function_environment(folder),
+        **variables,
+        "AWS_LAMBDA_FUNCTION_NAME": folder,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1536",
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": "60",
+        "AWS_LAMBDA_LOG_FORMAT": "JSON",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(emulator), *addresses, *handler],
+            cwd=code or FUNCTIONS / folder,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        _wait_for_port(invoke_at, process, log)
+        yield lambda event: _invoke(invoke_at, event)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _invoke(address: str, event: Any) -> dict[str, Any]:
+    url = f"http://{address}/2015-03-31/functions/function/invocations"
+    try:
+        with urllib.request.urlopen(url, json.dumps(event).encode(), timeout=60) as response:
+            answer: dict[str, Any] = json.load(response)
+    except urllib.error.HTTPError as error:
+        if error.code != HTTPStatus.BAD_GATEWAY:
+            raise
+        answer = json.load(error)  # the function could not start; Lambda answers this with the others
+    return answer
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(listener.getsockname()[1]) for listener in listeners]
+
+
+def _wait_for_port(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    host, port = address.split(":")
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"the runtime emulator did not start:\n{log.read_text(encoding='utf-8')}")

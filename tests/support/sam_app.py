@@ -1,0 +1,132 @@
+"""The application's own files, as the tests read them: functions, workflow, template, sample events.
+
+Nothing here is a copy: modules are loaded from functions/, the definition from statemachine/, the rest from
+template.yaml and events/.
+"""
+
+import copy
+import functools
+import importlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import patch
+
+from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = ROOT / "functions"
+EVENTS = ROOT / "events"
+FOLDERS = ("serialize_image", "classify_image", "filter_inference")
+LOGICAL_IDS = {
+    "serialize_image": "SerializeImageFunction",
+    "classify_image": "ClassifyImageFunction",
+    "filter_inference": "FilterInferenceFunction",
+}
+CLOUD = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""What every Lambda environment has: somewhere to be, and credentials."""
+
+
+def load_function(folder: str, environment: Mapping[str, str] | None = None) -> SimpleNamespace:
+    """Import a function's modules afresh, as a new Lambda environment does.
+
+    The three functions have modules of the same names (`app`, `errors`, …), so none is left behind in
+    `sys.modules`.
+
+    Args:
+        folder: its folder in functions/.
+        environment: variables instead of those that the template gives it.
+
+    Returns:
+        A namespace with one attribute a module: `.app`, `.errors`, …
+    """
+    path = FUNCTIONS / folder
+    names = [file.stem for file in path.glob("*.py")]
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    variables = {**CLOUD, **(environment if environment is not None else function_environment(folder))}
+    sys.path.insert(0, str(path))
+    try:
+        with patch.dict(os.environ, variables):
+            return SimpleNamespace(**{name: importlib.import_module(name) for name in ("app", *names)})
+    finally:
+        sys.path.remove(str(path))
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
+
+
+@functools.cache
+def _template() -> dict[str, Any]:
+    return cast("dict[str, Any]", yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8")))
+
+
+def template() -> dict[str, Any]:
+    """template.yaml, with CloudFormation's short forms written out (`{"Ref": …}`)."""
+    return copy.deepcopy(_template())
+
+
+def resources(kind: str) -> dict[str, dict[str, Any]]:
+    """The template's resources of one type, by logical name."""
+    return {name: r for name, r in template()["Resources"].items() if r["Type"] == kind}
+
+
+def parameter_default(name: str) -> str:
+    """A parameter's default, as CloudFormation hands it on: text."""
+    return str(template()["Parameters"][name]["Default"])
+
+
+def function_environment(folder: str) -> dict[str, str]:
+    """The variables that the template gives a function, with the parameters' defaults."""
+    variables = template()["Resources"][LOGICAL_IDS[folder]]["Properties"]["Environment"]["Variables"]
+    return {
+        name: parameter_default(value["Ref"]) if isinstance(value, dict) else str(value)
+        for name, value in variables.items()
+    }
+
+
+SUBSTITUTIONS = {
+    **{
+        f"{name}Arn": f"arn:aws:lambda:us-east-1:111122223333:function:{name}"
+        for name in LOGICAL_IDS.values()
+    },
+    "ConfidenceThreshold": "0.85",
+    "ResultsTableName": "results",
+    "ReviewQueueUrl": "https://sqs.us-east-1.amazonaws.com/111122223333/review",
+    "AlertTopicArn": "arn:aws:sns:us-east-1:111122223333:alerts",
+    "EventBusName": "default",
+}
+"""Values as CloudFormation would put them into the definition."""
+
+
+def definition_text() -> str:
+    """The workflow's definition as it stands in its file, before substitution."""
+    return (ROOT / "statemachine" / "classify_image.asl.json").read_text(encoding="utf-8")
+
+
+def definition() -> dict[str, Any]:
+    """The workflow's definition, with `SUBSTITUTIONS` in place."""
+    text = definition_text()
+    for name, value in SUBSTITUTIONS.items():
+        text = text.replace(f"${{{name}}}", value)
+    return cast("dict[str, Any]", json.loads(text))
+
+
+def event(name: str) -> dict[str, Any]:
+    """A sample event: `event("serialize_image/bicycle.json")`."""
+    return cast("dict[str, Any]", json.loads((EVENTS / name).read_text(encoding="utf-8")))
+
+
+def expected(folder: str = "") -> dict[str, dict[str, Any]]:
+    """What events/expected.json says of the events in one of its folders, or of all."""
+    answers = json.loads((EVENTS / "expected.json").read_text(encoding="utf-8"))
+    return {name: answer for name, answer in answers.items() if name.startswith(folder)}

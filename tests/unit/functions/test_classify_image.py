@@ -1,0 +1,176 @@
+"""ClassifyImage: what is sent to the endpoint, which answers are believed, what becomes of the others."""
+
+import base64
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+from tests.support.sam_app import event, expected, function_environment, load_function
+
+function = load_function("classify_image")
+errors = function.errors
+IMAGE = b"\x89PNG secret pixels"
+BASE64 = base64.b64encode(IMAGE).decode()
+EVENT = {
+    "s3_bucket": "photos",
+    "s3_key": "incoming/a.jpg",
+    "version_id": "v7",
+    "content_type": "image/png",
+    "image_data": BASE64,
+    "inferences": [],
+    "extra": "ignored",
+}
+
+
+@pytest.fixture
+def runtime() -> Iterator[Stubber]:
+    with Stubber(function.app.RUNTIME) as stubber:
+        yield stubber
+
+
+def answer(content: Any) -> dict[str, Any]:
+    data = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return {"Body": StreamingBody(io.BytesIO(data), len(data)), "ContentType": "application/json"}
+
+
+def test_the_image_is_sent_and_only_its_name_handed_on(runtime: Stubber) -> None:
+    request = {
+        "EndpointName": function_environment("classify_image")["ENDPOINT_NAME"],
+        "ContentType": "image/png",
+        "Accept": "application/json",
+        "Body": IMAGE,
+    }
+    runtime.add_response("invoke_endpoint", answer([0.9, 0.1]), request)
+    assert function.app.lambda_handler(EVENT, None) == {
+        "s3_bucket": "photos",
+        "s3_key": "incoming/a.jpg",
+        "version_id": "v7",
+        "content_type": "image/png",
+        "inferences": [0.9, 0.1],
+    }
+    runtime.assert_no_pending_responses()
+
+
+def test_no_pixels_are_logged(runtime: Stubber, caplog: pytest.LogCaptureFixture) -> None:
+    runtime.add_response("invoke_endpoint", answer([0.9, 0.1]))
+    with caplog.at_level(logging.DEBUG):
+        function.app.lambda_handler(EVENT, None)
+    record = next(r for r in caplog.records if r.getMessage() == "photo classified")
+    assert vars(record)["inferences"] == [0.9, 0.1]
+    logged = str([vars(record) for record in caplog.records if not record.name.startswith("botocore")])
+    assert BASE64 not in logged
+    assert "secret" not in logged
+
+
+@pytest.mark.parametrize("values", [[1.0, 0.0], [0, 1], [0.5, 0.5], [0.3337, 0.6667]])
+def test_probabilities_are_believed(values: list[float]) -> None:
+    assert function.endpoint.probabilities(json.dumps(values).encode(), 2) == values
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not JSON",
+        b"\xff\xfe\x00",
+        b"[NaN, 1]",
+        b"[Infinity, 0]",
+        b"[1e999, 0]",
+        b"[" * 50_000,
+        [],
+        [1.0],
+        [0.3, 0.3, 0.4],
+        [[0.9, 0.1]],
+        {"predictions": [0.9, 0.1]},
+        "0.9, 0.1",
+        None,
+        ["0.9", "0.1"],
+        [True, False],
+        [None, 1],
+        [1.1, -0.1],
+        [0.9, 0.2],
+        [0.1, 0.2],
+    ],
+)
+def test_anything_else_violates_the_contract(runtime: Stubber, content: Any) -> None:
+    runtime.add_response("invoke_endpoint", answer(content))
+    with pytest.raises(errors.EndpointContractViolation, match="endpoint's"):
+        function.app.lambda_handler(EVENT, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "http_status", "original", "error"),
+    [
+        ("ModelError", 424, 400, "EndpointContractViolation"),
+        ("ModelError", 424, 415, "EndpointContractViolation"),
+        ("ModelError", 424, 408, "EndpointUnavailable"),
+        ("ModelError", 424, 429, "EndpointUnavailable"),
+        ("ModelError", 424, 500, "EndpointUnavailable"),
+        ("ModelError", 424, 503, "EndpointUnavailable"),
+        ("ModelError", 424, None, "EndpointUnavailable"),
+        ("ValidationError", 400, None, "EndpointUnavailable"),
+        ("ThrottlingException", 400, None, "EndpointUnavailable"),
+        ("ServiceUnavailable", 503, None, "EndpointUnavailable"),
+        ("InternalFailure", 500, None, "EndpointUnavailable"),
+        ("ModelNotReadyException", 429, None, "EndpointUnavailable"),
+        ("AccessDeniedException", 403, None, "EndpointUnavailable"),
+    ],
+)
+def test_each_error_of_the_endpoint_has_its_name(
+    runtime: Stubber, code: str, http_status: int, original: int | None, error: str
+) -> None:
+    fields = {} if original is None else {"OriginalStatusCode": original, "OriginalMessage": "why"}
+    runtime.add_client_error(
+        "invoke_endpoint", code, http_status_code=http_status, modeled_fields=fields or None
+    )
+    with pytest.raises(getattr(errors, error), match="scones-vehicle-classifier"):
+        function.app.lambda_handler(EVENT, None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="https://runtime"),
+        ConnectTimeoutError(endpoint_url="https://runtime"),
+        ReadTimeoutError(endpoint_url="https://runtime"),
+    ],
+)
+def test_connection_trouble_is_unavailable(error: Exception) -> None:
+    class Client:
+        def invoke_endpoint(self, **_: Any) -> Any:
+            raise error
+
+    with pytest.raises(errors.EndpointUnavailable, match="did not answer"):
+        function.endpoint.classify(Client(), "e", IMAGE, "image/png", 2)
+
+
+REFUSED = [
+    name for name, answer in expected("classify_image/").items() if answer.get("error") == "UnsupportedImage"
+]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_events_without_a_proper_image_never_reach_the_endpoint(runtime: Stubber, name: str) -> None:
+    # No response is prepared: the stubbed client would fail the call.
+    with pytest.raises(errors.UnsupportedImage, match=expected()[name]["message"]):
+        function.app.lambda_handler(event(name), None)
+    runtime.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("image_data", [None, 5, ["a"], {"a": 1}, "ä"])
+def test_image_data_that_is_no_base64_text(image_data: Any) -> None:
+    with pytest.raises(errors.UnsupportedImage, match="image_data"):
+        function.app.lambda_handler({**EVENT, "image_data": image_data}, None)
+
+
+@pytest.mark.parametrize("content_type", [None, 5, [], "text/plain"])
+def test_content_type_that_is_none(content_type: Any) -> None:
+    with pytest.raises(errors.UnsupportedImage, match="content_type"):
+        function.app.lambda_handler({**EVENT, "content_type": content_type}, None)

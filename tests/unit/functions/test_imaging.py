@@ -1,0 +1,240 @@
+"""SerializeImage's pure part: whatever comes in, a small upright RGB image or a clear refusal goes out."""
+
+import contextlib
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.support.sam_app import load_function
+
+function = load_function("serialize_image")
+UnsupportedImage = function.errors.UnsupportedImage
+ImageTooLarge = function.errors.ImageTooLarge
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
+
+
+def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def shrink(photo: bytes, longest_side: int = 256, max_pixels: int = 60_000_000) -> Any:
+    return function.imaging.shrink(photo, longest_side=longest_side, max_pixels=max_pixels)
+
+
+def shrunk(photo: bytes, **limits: int) -> npt.NDArray[np.int16]:
+    """The pixels of what comes out, after a check that it is a plain RGB image of the type that it says."""
+    encoded = shrink(photo, **limits)
+    image = Image.open(io.BytesIO(encoded.data))
+    assert f"image/{(image.format or '').lower()}" == encoded.content_type
+    assert (image.mode, image.size) == ("RGB", (encoded.width, encoded.height))
+    return np.asarray(image).astype(np.int16)
+
+
+def near(pixel: npt.NDArray[np.int16], colour: tuple[int, int, int], tolerance: int = 4) -> bool:
+    return bool(np.abs(pixel - np.array(colour)).max() <= tolerance)
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((4000, 3000), (256, 192)), ((300, 600), (128, 256)), ((256, 256), (256, 256)), ((32, 20), (32, 20))],
+)
+def test_no_side_is_longer_than_the_limit_and_nothing_is_enlarged(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    encoded = shrink(encode(Image.new("RGB", size, RED), "JPEG"))
+    assert (encoded.width, encoded.height) == expected
+
+
+def test_a_photo_of_one_row_keeps_a_row() -> None:
+    assert shrunk(encode(Image.new("RGB", (30_000, 1), RED), "PNG")).shape == (1, 256, 3)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("size", [(256, 256), (3000, 2000)])
+def test_even_noise_comes_out_below_the_bound(file_format: str, size: tuple[int, int]) -> None:
+    # Nothing compresses worse than noise: what holds for it holds for every photo.
+    encoded = shrink(encode(noise(*size), file_format))
+    assert len(encoded.data) <= function.imaging.MAX_ENCODED_BYTES
+
+
+def test_a_small_image_is_handed_on_without_loss() -> None:
+    image = noise(32, 32)
+    encoded = shrink(encode(image, "PNG"))
+    assert encoded.content_type == "image/png"
+    assert Image.open(io.BytesIO(encoded.data)).tobytes() == image.tobytes()
+
+
+def test_a_large_photo_becomes_a_jpeg() -> None:
+    assert shrink(encode(noise(3000, 2000), "JPEG")).content_type == "image/jpeg"
+
+
+# Where the stored image's corner, red, must be once the picture stands upright: EXIF 2.32, tag 0x0112.
+CORNERS = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}
+
+
+@pytest.mark.parametrize(("orientation", "corner"), CORNERS.items())
+@pytest.mark.parametrize("size", [(40, 20), (4000, 3000)])
+def test_exif_orientation_is_applied(
+    orientation: int, corner: tuple[int, int], size: tuple[int, int]
+) -> None:
+    stored = Image.new("RGB", size, WHITE)
+    stored.paste(RED, (0, 0, size[0] // 4, size[1] // 4))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = shrunk(encode(stored, "JPEG", exif=exif, quality=95, subsampling=0))
+    lies_on_its_side = orientation >= 5
+    assert (pixels.shape[0] > pixels.shape[1]) == lies_on_its_side
+    at = {0: 1, -1: -2}
+    assert near(pixels[at[corner[0]], at[corner[1]]], RED, tolerance=12)
+    assert near(pixels[at[-1 - corner[0]], at[-1 - corner[1]]], WHITE, tolerance=12)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_is_no_reason_to_refuse() -> None:
+    photo = encode(Image.new("RGB", (40, 20), RED), "JPEG", exif=b"Exif\x00\x00MM\x00\x2a\xff\xff\xff\xff")
+    assert shrunk(photo).shape == (20, 40, 3)
+
+
+def test_no_metadata_is_handed_on() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "secret place"
+    photo = encode(
+        noise(800, 600), "JPEG", exif=exif, comment=b"secret place", icc_profile=b"secret place" * 20
+    )
+    assert photo.count(b"secret place") > 2
+    encoded = shrink(photo)
+    assert encoded.content_type == "image/jpeg"
+    assert b"secret place" not in encoded.data
+    small = encode(Image.new("RGB", (8, 8)), "PNG", icc_profile=b"secret place" * 20)
+    assert set(Image.open(io.BytesIO(shrink(small).data)).info) == set()
+
+
+def test_cmyk_jpeg() -> None:
+    photo = encode(Image.new("CMYK", (400, 300), (0, 255, 255, 0)), "JPEG", quality=95)
+    assert near(shrunk(photo)[5, 5], RED)
+
+
+def test_grey_jpeg() -> None:
+    assert near(shrunk(encode(Image.new("L", (400, 300), 100), "JPEG"))[5, 5], (100, 100, 100))
+
+
+def test_16_bit_png_is_scaled_and_not_clipped() -> None:
+    ramp = np.linspace(0, 65_535, 256).astype(np.uint16)
+    image = Image.fromarray(np.tile(ramp, (16, 1)))
+    assert image.mode == "I;16"
+    pixels = shrunk(encode(image, "PNG"))
+    expected = np.round(ramp / 257)
+    assert np.abs(pixels[8, :, 0] - expected).max() <= 1
+
+
+def test_palette_with_transparency_stands_on_white() -> None:
+    image = Image.new("P", (64, 64))
+    image.putpalette([*RED, *GREEN, *[0] * 762])
+    image.paste(1, (0, 0, 32, 64))
+    pixels = shrunk(encode(image, "PNG", transparency=0))
+    assert near(pixels[10, 10], GREEN)
+    assert near(pixels[10, 60], WHITE)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
+def test_transparency_stands_on_white(mode: str, file_format: str) -> None:
+    image = Image.new(mode, (40, 30), (0, 0, 0, 0) if mode == "RGBA" else (0, 0))
+    assert near(shrunk(encode(image, file_format))[5, 5], WHITE)
+
+
+def test_half_transparent_webp_is_mixed_with_white() -> None:
+    photo = encode(Image.new("RGBA", (400, 300), (255, 0, 0, 128)), "WEBP", lossless=True)
+    assert near(shrunk(photo)[5, 5], (255, 127, 127))
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_the_first_frame_counts(file_format: str) -> None:
+    frames = [Image.new("RGB", (60, 40), colour) for colour in (RED, GREEN, BLUE)]
+    photo = encode(frames[0], file_format, save_all=True, append_images=frames[1:], lossless=True)
+    assert near(shrunk(photo)[5, 5], RED)
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("size", [(50_000, 50_000), (10_000, 10_000), (7_746, 7_747)])
+def test_too_many_pixels_are_refused_by_the_header(size: tuple[int, int]) -> None:
+    with pytest.raises(ImageTooLarge, match="60,000,000"):
+        shrink(png_that_claims(*size))
+
+
+def test_exactly_the_limit_of_pixels_passes() -> None:
+    photo = encode(Image.new("RGB", (100, 50)), "PNG")
+    assert shrunk(photo, max_pixels=5000).shape == (50, 100, 3)
+    with pytest.raises(ImageTooLarge, match="100 x 50"):
+        shrink(photo, max_pixels=4999)
+
+
+def test_an_empty_file_is_named_so() -> None:
+    with pytest.raises(UnsupportedImage, match="empty"):
+        shrink(b"")
+
+
+@pytest.mark.parametrize("photo", [b"This is a text.", b"%PDF-1.7", b"\xff\xd8", b"<svg/>", b"\x00" * 100])
+def test_what_is_no_image_is_refused(photo: bytes) -> None:
+    with pytest.raises(UnsupportedImage, match="none of JPEG, PNG, GIF, WEBP"):
+        shrink(photo)
+
+
+def test_formats_that_drivers_do_not_send_are_refused() -> None:
+    for file_format in ("BMP", "TIFF", "PPM"):
+        with pytest.raises(UnsupportedImage, match="none of"):
+            shrink(encode(Image.new("RGB", (8, 8)), file_format))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_a_truncated_file_is_refused(file_format: str) -> None:
+    photo = encode(noise(200, 200), file_format)
+    with pytest.raises(UnsupportedImage):
+        shrink(photo[: len(photo) // 2])
+
+
+SEEDS = [
+    encode(Image.new("RGB", (24, 16), RED), "JPEG"),
+    encode(Image.new("CMYK", (24, 16)), "JPEG", exif=b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08\x00\x00"),
+    encode(Image.new("P", (24, 16)), "PNG", transparency=0),
+    encode(Image.new("I;16", (24, 16)), "PNG"),
+    encode(Image.new("RGB", (24, 16)), "GIF"),
+    encode(Image.new("RGBA", (24, 16)), "WEBP"),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(SEEDS), st.data())
+def test_damaged_files_never_raise_anything_else(seed: bytes, data: st.DataObject) -> None:
+    photo = bytearray(seed)
+    changes = st.tuples(st.integers(0, len(seed) - 1), st.integers(0, 255))
+    for position, value in data.draw(st.lists(changes, min_size=1, max_size=12)):
+        photo[position] = value
+    # Anything else that is raised fails the test.
+    with contextlib.suppress(UnsupportedImage, ImageTooLarge):
+        encoded = shrink(bytes(photo), max_pixels=1_000_000)
+        assert max(encoded.width, encoded.height) <= 256

@@ -1,0 +1,84 @@
+"""What each function reads from its environment at its start, and how it says what is wrong with it."""
+
+import dataclasses
+import json
+import platform
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.sam_app import FOLDERS, function_environment, load_function
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_templates_environment_is_enough(folder: str) -> None:
+    settings = load_function(folder).app.SETTINGS
+    for field in dataclasses.fields(settings):
+        with pytest.raises(dataclasses.FrozenInstanceError):  # read once, the same for every invocation
+            setattr(settings, field.name, None)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "value"),
+    [
+        ("serialize_image", "MAX_OBJECT_BYTES", ""),
+        ("serialize_image", "MAX_OBJECT_BYTES", "25 MB"),
+        ("serialize_image", "MAX_OBJECT_BYTES", "0"),
+        ("serialize_image", "MAX_PIXELS", "-5"),
+        ("serialize_image", "MAX_PIXELS", "999999999999"),
+        ("serialize_image", "LONGEST_SIDE", "512"),
+        ("serialize_image", "LONGEST_SIDE", "1e2"),
+        ("classify_image", "ENDPOINT_NAME", " "),
+        ("classify_image", "CLASS_LABELS", ""),
+        ("classify_image", "CLASS_LABELS", "bicycle"),
+        ("classify_image", "CLASS_LABELS", "bicycle,bicycle"),
+        ("classify_image", "CLASS_LABELS", "bicycle,,motorcycle"),
+        ("filter_inference", "CLASS_LABELS", "bicycle,"),
+        ("filter_inference", "CONFIDENCE_THRESHOLD", ""),
+        ("filter_inference", "CONFIDENCE_THRESHOLD", "85%"),
+        ("filter_inference", "CONFIDENCE_THRESHOLD", "nan"),
+        ("filter_inference", "CONFIDENCE_THRESHOLD", "1.01"),
+        ("filter_inference", "CONFIDENCE_THRESHOLD", "-0.1"),
+    ],
+)
+def test_a_wrong_variable_is_named_at_the_start(folder: str, name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=rf"environment variable {name} is"):
+        load_function(folder, {**function_environment(folder), name: value})
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_missing_variable_is_named_at_the_start(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in function_environment(folder):
+        monkeypatch.delenv(name, raising=False)
+        rest = {k: v for k, v in function_environment(folder).items() if k != name}
+        with pytest.raises(ValueError, match=f"environment variable {name}"):
+            load_function(folder, rest)
+
+
+def stamp(path: Path, runtime: str, architecture: str) -> Path:
+    file = path / "build_target.json"
+    file.write_text(json.dumps({"python_runtime": runtime, "architecture": architecture}), encoding="utf-8")
+    return file
+
+
+HERE = f"python{sys.version_info.major}.{sys.version_info.minor}"
+PROCESSOR = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
+
+
+def test_a_build_for_this_python_and_processor_is_taken(tmp_path: Path) -> None:
+    build_target = load_function("serialize_image").build_target
+    build_target.check(stamp(tmp_path, HERE, PROCESSOR))
+    build_target.check(tmp_path / "run from the source folder, where no build left its mark")
+
+
+@pytest.mark.parametrize(("runtime", "architecture"), [("python3.10", PROCESSOR), (HERE, "riscv64")])
+def test_a_build_for_another_target_says_how_to_build(
+    tmp_path: Path, runtime: str, architecture: str
+) -> None:
+    function = load_function("serialize_image")
+    with pytest.raises(function.errors.BuildMismatch) as mismatch:
+        function.build_target.check(stamp(tmp_path, runtime, architecture))
+    assert f"PYTHON_RUNTIME={HERE} ARCHITECTURE={PROCESSOR} sam build" in str(mismatch.value)
+    assert runtime in str(mismatch.value)
+    assert architecture in str(mismatch.value)

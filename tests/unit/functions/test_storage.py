@@ -1,0 +1,170 @@
+"""SerializeImage's reading of S3: which object is asked for, and which answer becomes which error."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+from tests.support.sam_app import CLOUD, load_function
+
+function = load_function("serialize_image")
+errors = function.errors
+read_object = function.storage.read_object
+ObjectReference = function.storage.ObjectReference
+
+PHOTO = ObjectReference("photos", "incoming/a.jpg")
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name, value in CLOUD.items():
+        monkeypatch.setenv(name, value)
+    with Stubber(boto3.client("s3")) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+def answer(content: bytes = b"photo", **more: Any) -> dict[str, Any]:
+    body = StreamingBody(io.BytesIO(content), len(content))
+    return {"Body": body, "ContentLength": len(content), **more}
+
+
+def test_the_object_is_read_as_named(s3: Any) -> None:
+    s3.add_response(
+        "get_object",
+        answer(ETag='"e7a9"', VersionId="v7"),
+        {"Bucket": "photos", "Key": "incoming/a+b %41 \"ü'.jpg"},
+    )
+    stored = read_object(s3.client, ObjectReference("photos", "incoming/a+b %41 \"ü'.jpg"), 100)
+    assert (stored.body, stored.version_id, stored.etag) == (b"photo", "v7", "e7a9")
+
+
+@pytest.mark.parametrize("etag", ["e7a9", '"e7a9"'])
+def test_version_and_etag_are_asked_for(s3: Any, etag: str) -> None:
+    s3.add_response(
+        "get_object",
+        answer(),
+        {"Bucket": "photos", "Key": "incoming/a.jpg", "VersionId": "v7", "IfMatch": '"e7a9"'},
+    )
+    stored = read_object(s3.client, ObjectReference("photos", "incoming/a.jpg", "v7", etag), 100)
+    assert stored.version_id == "v7"
+
+
+def test_a_body_that_is_too_large_is_not_read(s3: Any) -> None:
+    class NotToBeRead(io.BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise AssertionError("the body was read")
+
+    body = StreamingBody(NotToBeRead(), 101)
+    s3.add_response("get_object", {"Body": body, "ContentLength": 101})
+    with pytest.raises(errors.ObjectTooLarge, match=r"a\.jpg has 101 bytes, 100 is the most"):
+        read_object(s3.client, PHOTO, 100)
+
+
+def test_exactly_the_limit_is_read(s3: Any) -> None:
+    s3.add_response("get_object", answer(b"x" * 100))
+    assert len(read_object(s3.client, PHOTO, 100).body) == 100
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "why"),
+    [
+        ("NoSuchKey", 404, "does not exist"),
+        ("NoSuchBucket", 404, "bucket does not exist"),
+        ("NoSuchVersion", 404, "version of it does not exist"),
+        ("AccessDenied", 403, "may not read"),
+        ("MethodNotAllowed", 405, "delete marker"),
+        ("InvalidArgument", 400, "version id"),
+        ("InvalidObjectState", 403, "archived"),
+        ("PreconditionFailed", 412, "changed"),
+        ("KeyTooLongError", 400, "too long"),
+    ],
+)
+def test_what_repetition_cannot_change_is_not_found(s3: Any, code: str, status: int, why: str) -> None:
+    s3.add_client_error("get_object", code, http_status_code=status)
+    with pytest.raises(errors.ObjectNotFound, match=rf"s3://photos/incoming/a\.jpg.*{why}"):
+        read_object(s3.client, PHOTO, 100)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("SlowDown", 503), ("InternalError", 500), ("RequestTimeout", 400), ("ExpiredToken", 400), ("X", 599)],
+)
+def test_what_may_pass_is_unavailable(s3: Any, code: str, status: int) -> None:
+    s3.add_client_error("get_object", code, http_status_code=status)
+    with pytest.raises(errors.StorageUnavailable, match=code):
+        read_object(s3.client, PHOTO, 100)
+
+
+class FailingClient:
+    """A client whose connection fails, or breaks off in the body."""
+
+    def __init__(self, error: Exception, *, in_body: bool) -> None:
+        self._error, self._in_body = error, in_body
+
+    def get_object(self, **_: Any) -> dict[str, Any]:
+        """Fail as GetObject would."""
+        if not self._in_body:
+            raise self._error
+        error = self._error
+
+        class Broken(io.BytesIO):
+            def read(self, *_: Any) -> bytes:
+                raise error
+
+        return {"Body": StreamingBody(Broken(), 5), "ContentLength": 5}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EndpointConnectionError(endpoint_url="https://s3"),
+        ConnectTimeoutError(endpoint_url="https://s3"),
+        ReadTimeoutError(endpoint_url="https://s3"),
+    ],
+)
+@pytest.mark.parametrize("in_body", [False, True])
+def test_connection_trouble_is_unavailable(error: Exception, *, in_body: bool) -> None:
+    with pytest.raises(errors.StorageUnavailable):
+        read_object(FailingClient(error, in_body=in_body), PHOTO, 100)
+
+
+def test_a_body_that_ends_early_is_unavailable(s3: Any) -> None:
+    body = StreamingBody(io.BytesIO(b"pho"), 5)
+    s3.add_response("get_object", {"Body": body, "ContentLength": 5})
+    with pytest.raises(errors.StorageUnavailable, match="broke off"):
+        read_object(s3.client, PHOTO, 100)
+
+
+def test_an_impossible_bucket_name_is_not_found() -> None:
+    # botocore refuses it before anything is sent.
+    with pytest.raises(errors.ObjectNotFound, match="not a possible name"):
+        read_object(function.app.S3, ObjectReference("not a bucket!", "a"), 100)
+
+
+def test_the_reference_takes_the_workflows_input() -> None:
+    event = {"image_data": "", "s3_bucket": "b", "s3_key": "k", "version_id": "", "etag": None, "more": 1}
+    assert ObjectReference.from_event(event) == ObjectReference("b", "k", None, None)
+    event |= {"version_id": "v", "etag": "e"}
+    assert ObjectReference.from_event(event) == ObjectReference("b", "k", "v", "e")
+
+
+@pytest.mark.parametrize(
+    ("event", "name"),
+    [
+        ({}, "s3_bucket"),
+        ({"s3_bucket": "b"}, "s3_key"),
+        ({"s3_bucket": "b", "s3_key": ""}, "s3_key"),
+        ({"s3_bucket": ["b"], "s3_key": "k"}, "s3_bucket"),
+        ({"s3_bucket": "b", "s3_key": "k", "version_id": 7}, "version_id"),
+        ({"s3_bucket": "b", "s3_key": "k", "etag": {"a": 1}}, "etag"),
+    ],
+)
+def test_an_input_that_names_no_object_is_not_found(event: dict[str, Any], name: str) -> None:
+    with pytest.raises(errors.ObjectNotFound, match=name):
+        ObjectReference.from_event(event)

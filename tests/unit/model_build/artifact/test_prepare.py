@@ -1,0 +1,156 @@
+"""An archive is completed for the image that serves it, and never loses the code that came with the model."""
+
+import json
+import re
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from model_build.artifact.container_images import SERVING_IMAGES, serving_image
+from model_build.artifact.package import package_model
+from model_build.artifact.prepare import prepare_archive
+from model_build.errors import CloudError, RefusedError
+from tests.support.tiny_model import write_model
+
+ROOT = Path(__file__).resolve().parents[4]
+OWN_CODE = "def model_fn(model_dir): return 'mine'\n"
+
+
+class FakeS3:
+    """A session whose S3 has one file, or none."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self.file = file
+
+    def client(self, service: str) -> "FakeS3":
+        """S3 is the only service there is."""
+        assert service == "s3"
+        return self
+
+    def download_file(self, bucket: str, key: str, target: str) -> None:
+        """Copies the file, if the right one is asked for."""
+        if self.file is None or (bucket, key) != ("models", "job/model.tar.gz"):
+            raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadObject")
+        Path(target).write_bytes(self.file.read_bytes())
+
+
+def prepare(model: Path | str, image: str, scratch: Path, session: Any = None) -> Path:
+    scratch.mkdir(exist_ok=True)
+    s3: Any = session or FakeS3()
+    return prepare_archive(model, serving_image(image, "us-east-1")[1], scratch, s3)
+
+
+def contents(archive: Path) -> dict[str, bytes]:
+    with tarfile.open(archive) as packed:
+        members = [(member, packed.extractfile(member)) for member in packed if member.isfile()]
+        return {member.name.removeprefix("./"): file.read() for member, file in members if file}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "model", ["red", "blue"])
+
+
+@pytest.mark.parametrize("image", SERVING_IMAGES)
+def test_a_model_folder_is_packed_with_all_that_the_image_looks_for(
+    model: Path, tmp_path: Path, image: str
+) -> None:
+    archive = prepare(model, image, tmp_path / "scratch")
+
+    assert set(SERVING_IMAGES[image].archive_members) <= set(contents(archive))
+
+
+def test_an_archive_that_will_do_is_taken_as_it_is(model: Path, tmp_path: Path) -> None:
+    archive = package_model(model, tmp_path / "model.tar.gz")
+
+    assert prepare(archive, "ray", tmp_path / "scratch") == archive
+
+
+@pytest.mark.parametrize("image", SERVING_IMAGES)
+def test_an_archive_with_code_of_its_own_is_completed_and_keeps_it(
+    model: Path, tmp_path: Path, image: str
+) -> None:
+    (model / "code").mkdir()
+    (model / "code" / "inference.py").write_text(OWN_CODE, encoding="utf-8")
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(model, ".")
+
+    completed = contents(prepare(archive, image, tmp_path / "scratch"))
+
+    assert set(SERVING_IMAGES[image].archive_members) <= set(completed)
+    assert completed["code/inference.py"].decode() == OWN_CODE
+
+
+def test_code_without_handlers_is_refused(model: Path, tmp_path: Path) -> None:
+    (model / "code").mkdir()
+    (model / "code" / "helper.py").write_text("", encoding="utf-8")
+
+    with pytest.raises(RefusedError, match=r"code/inference\.py"):
+        prepare(model, "ray", tmp_path / "scratch")
+
+
+def test_an_image_of_the_users_own_gets_any_archive_as_it_is(tmp_path: Path) -> None:
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(__file__, "image-classification-0010.params")
+
+    image = "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1"
+    assert prepare(archive, image, tmp_path / "scratch") == archive
+
+
+def test_an_archive_in_s3_is_fetched(model: Path, tmp_path: Path) -> None:
+    archive = package_model(model, tmp_path / "model.tar.gz")
+
+    fetched = prepare("s3://models/job/model.tar.gz", "ray", tmp_path / "scratch", FakeS3(archive))
+
+    assert contents(fetched) == contents(archive)
+
+
+def test_a_missing_archive_in_s3_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CloudError, match="s3://models/other"):
+        prepare("s3://models/other", "ray", tmp_path / "scratch")
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    text = tmp_path / "model.tar.gz"
+    text.write_text("no archive", encoding="utf-8")
+
+    with pytest.raises(RefusedError, match=r"no model\.tar\.gz"):
+        prepare(text, "ray", tmp_path / "scratch")
+    with pytest.raises(RefusedError, match="no such folder"):
+        prepare(tmp_path / "nowhere", "ray", tmp_path / "scratch")
+
+
+def pins(file: str) -> dict[str, set[str]]:
+    """Pinned versions by package; a lock may have one for each Python."""
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(
+        r"^([a-z0-9-]+)==([^\s;\\]+)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE
+    ):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
+def test_containers_install_versions_that_were_tested() -> None:
+    serving, training = (
+        pins("model_build/serving/requirements.txt"),
+        pins("model_build/training_requirements.txt"),
+    )
+    tested = pins("requirements/sagemaker.txt")
+
+    assert {"numpy", "onnxruntime", "pillow"} <= set(serving)
+    for name, versions in (*serving.items(), *training.items()):
+        assert versions <= tested[name], name
+    for name in ("onnxruntime", "pillow"):
+        assert serving[name] <= pins("requirements/run.txt")[name], "the local cloud serves with the same"
+        assert serving[name] == training[name]
+
+
+def test_containers_install_nothing_from_elsewhere() -> None:
+    for file in ("model_build/serving/requirements.txt", "model_build/training_requirements.txt"):
+        lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+        assert all(re.fullmatch(r"#.*|[a-z0-9-]+==[0-9.]+", line) for line in lines), json.dumps(lines)

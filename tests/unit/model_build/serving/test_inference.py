@@ -1,0 +1,217 @@
+"""The four handlers that an endpoint calls: whatever bytes come, a fair answer or a clear refusal."""
+
+import io
+import json
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model_build.artifact.package import DEFAULT_MODEL
+from model_build.serving import inference
+from tests.support.tiny_model import picture, write_model
+
+LABELS = ["red", "blue"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> inference.Model:
+    return inference.model_fn(str(write_model(tmp_path_factory.mktemp("model"), LABELS, ["green", "black"])))
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def square(colour: str, side: int = 40) -> Image.Image:
+    return Image.fromarray(picture(colour, side=side))
+
+
+def answer(model: inference.Model, body: bytes, content_type: str | None = "image/png") -> list[float]:
+    data = inference.input_fn(body, content_type)
+    shares = json.loads(inference.output_fn(inference.predict_fn(data, model), "application/json"))
+    assert isinstance(shares, list)
+    return shares
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """A PNG whose header claims a size and whose data is missing."""
+
+    def chunk(content: bytes) -> bytes:
+        return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(header) + chunk(b"IDAT") + chunk(b"IEND")
+
+
+def test_an_answer_is_one_share_per_label(model: inference.Model) -> None:
+    shares = answer(model, encoded(square("blue")))
+    assert shares[1] > 0.9
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_what_is_no_label_is_even_odds(model: inference.Model) -> None:
+    assert answer(model, encoded(square("green"))) == pytest.approx([0.5, 0.5], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: encoded(square("red"), "JPEG"),
+        lambda: encoded(square("red").convert("CMYK"), "JPEG"),
+        lambda: encoded(square("red").convert("P")),
+        lambda: encoded(square("red").convert("RGBA")),
+        lambda: encoded(square("red"), "WEBP"),
+        lambda: encoded(square("red"), "GIF", save_all=True, append_images=[square("blue")]),
+        lambda: encoded(square("red", 1)),
+    ],
+    ids=["jpeg", "cmyk", "palette", "alpha", "webp", "animated", "one-pixel"],
+)
+def test_every_kind_of_image_is_read(model: inference.Model, make: Callable[[], bytes]) -> None:
+    assert answer(model, make(), None)[0] > 0.9
+
+
+@pytest.mark.parametrize("size", [(3000, 4), (4, 3000), (256, 171), (33, 32), (1, 1)])
+def test_the_shipped_network_takes_any_shape(size: tuple[int, int]) -> None:
+    shares = answer(inference.model_fn(str(DEFAULT_MODEL)), encoded(Image.new("RGB", size)))
+    assert np.isfinite(shares).all()
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
+    grey = Image.fromarray(np.full((20, 20), 20_000, np.uint16))
+    assert np.asarray(inference.decode(encoded(grey))).mean() == pytest.approx(20_000 / 257, abs=1)
+
+
+def test_transparency_is_white() -> None:
+    image = inference.decode(encoded(Image.new("RGBA", (20, 20), (255, 0, 0, 0))))
+    assert image.mode == "RGB"
+    assert np.asarray(image).min() == 255
+
+
+def test_a_photo_stands_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees when it was taken
+    assert inference.decode(encoded(Image.new("RGB", (60, 20)), "JPEG", exif=exif)).size == (20, 60)
+
+
+def test_a_large_photo_is_made_small() -> None:
+    assert max(inference.decode(encoded(Image.new("RGB", (3000, 2000)), "JPEG")).size) == 256
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "says"),
+    [
+        (b"", "image/png", 400, "no body"),
+        (b"not an image", "image/png", 400, "not a readable image"),
+        (encoded(Image.new("RGB", (64, 64), "red"), "JPEG")[:300], "image/jpeg", 400, "not a readable image"),
+        (huge_png(50_000, 50_000), "image/png", 400, "pixels"),
+        (huge_png(9_000, 9_000), "image/png", 400, "pixels"),
+        (encoded(Image.new("RGB", (8, 8))), "text/plain", 415, "text/plain"),
+    ],
+    ids=["empty", "text", "cut-off", "bomb", "too-large", "content-type"],
+)
+def test_what_cannot_be_classified_is_the_callers_mistake(
+    body: bytes, content_type: str, status: int, says: str
+) -> None:
+    with pytest.raises(inference.BadRequest, match=says) as caught:
+        inference.input_fn(body, content_type)
+    assert caught.value.status_code == status
+
+
+def test_a_parameter_of_the_content_type_is_passed_over() -> None:
+    assert inference.input_fn(encoded(square("red")), "Image/PNG; charset=binary").size == (40, 40)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"model\.onnx"):
+        inference.model_fn(str(tmp_path))
+
+
+def test_a_manifest_of_another_format_is_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m", LABELS)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 2}), encoding="utf-8")
+    with pytest.raises(ValueError, match="format 2"):
+        inference.model_fn(str(folder))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (256, 171), (171, 256), (256, 20), (5, 3)])
+def test_a_view_keeps_the_shape_and_the_area(size: tuple[int, int]) -> None:
+    height, width, _ = inference.view(Image.new("RGB", size), 160).shape
+    assert height % inference.MULTIPLE == 0
+    assert width % inference.MULTIPLE == 0
+    assert 0.8 < height * width / 160**2 < 1.2
+    shape = min(max(size[0] / size[1], 1 / inference.LONGEST), inference.LONGEST)
+    assert width / height == pytest.approx(shape, rel=0.2)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (20, 40), (1, 1)])
+def test_a_margin_shows_the_image_smaller_and_mirrored_around(size: tuple[int, int]) -> None:
+    ramp = np.arange(size[0] * size[1] * 3, dtype=np.uint8).reshape(size[1], size[0], 3)
+    image = Image.fromarray(ramp)
+    margins = [round(0.25 * length) for length in size]
+    framed = inference.view(image, 160, margin=0.25)
+    around = Image.fromarray(np.pad(ramp, [(margins[1],) * 2, (margins[0],) * 2, (0, 0)], mode="symmetric"))
+    assert around.size == (size[0] + 2 * margins[0], size[1] + 2 * margins[1])
+    np.testing.assert_array_equal(framed, inference.view(around, 160))
+
+
+def test_small_images_have_a_view_of_their_own() -> None:
+    views = [{"up_to": 64, "side": 128}, {"side": 160}]
+    assert inference.view_for(Image.new("RGB", (200, 64)), views)["side"] == 128
+    assert inference.view_for(Image.new("RGB", (200, 65)), views)["side"] == 160
+    assert inference.view_for(Image.new("RGB", (200, 65)), views[:1])["side"] == 128
+
+
+def test_the_share_of_others_goes_to_the_labels_in_equal_parts() -> None:
+    scores = np.log(np.array([0.5, 0.1, 0.3, 0.1]))
+    assert inference.fold(scores, 2) == pytest.approx([0.7, 0.3])
+
+
+def test_the_prior_multiplies_the_odds_of_labels_and_of_none_of_them() -> None:
+    scores, prior = np.log(np.array([0.5, 0.2, 0.2, 0.1])), np.log(np.array([0.1, 1.0, 0.5]))
+    odds = np.array([0.05, 0.2, 0.15])
+    shares = odds / odds.sum()
+    assert inference.fold(scores, 2, prior) == pytest.approx(shares[:2] + shares[2] / 2)
+    assert inference.fold(scores, 2, 0 * prior) == pytest.approx(inference.fold(scores, 2))
+
+
+@pytest.mark.parametrize("others", [["green"], []], ids=["others", "no-others"])
+def test_a_second_output_has_the_weight_of_the_view(tmp_path: Path, others: list[str]) -> None:
+    folder = write_model(tmp_path / "m", LABELS, others, prior=[np.log(0.01), 0.0, 0.0])
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    image = Image.blend(square("red"), square("blue"), 0.5)
+
+    def odds_of_red(**view: float) -> float:
+        changed = {**manifest, "views": [{"side": 32, "mirror": True, **view}]}
+        (folder / "manifest.json").write_text(json.dumps(changed), encoding="utf-8")
+        red, blue = inference.probabilities(inference.model_fn(str(folder)), image)
+        return float(red / blue)
+
+    assert odds_of_red(prior_weight=0.0) == pytest.approx(odds_of_red())
+    assert odds_of_red(prior_weight=1.0) < odds_of_red(prior_weight=0.5) < odds_of_red()
+    if not others:
+        assert odds_of_red(prior_weight=0.5) == pytest.approx(0.1 * odds_of_red(), rel=1e-3)
+
+
+def test_temperature_and_softness_make_answers_less_or_more_sure(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m", LABELS)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    image = Image.blend(square("red"), square("blue"), 0.45)
+
+    def sure(temperature: float, softness: float) -> float:
+        views = [{"side": 32, "mirror": True, "softness": softness}]
+        changed = {**manifest, "temperature": temperature, "views": views}
+        (folder / "manifest.json").write_text(json.dumps(changed), encoding="utf-8")
+        return float(inference.probabilities(inference.model_fn(str(folder)), image).max())
+
+    assert sure(4, 1) < sure(1, 1) < sure(1, 0.5)
+    assert sure(2, 0.5) == pytest.approx(sure(1, 1))
