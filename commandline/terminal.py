@@ -1,0 +1,40 @@
+"""What is shown on a terminal: colours, progress bars, and counts in words."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+
+
+def say(text: str) -> None:
+    """Print to standard error: progress and news for a person; standard output carries results only."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def has_colour(stream: IO[str]) -> bool:
+    """Return whether to colour what goes to a stream (https://no-color.org, and TERM=dumb)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def progress(items: Iterable[Item], *, total: int | None = None, title: str, unit: str) -> Iterator[Item]:
+    """Yield the items under a progress bar on standard error, if that is a terminal."""
+    yield from tqdm(items, total=total, desc=title, unit=unit, disable=not shows_progress())
+
+
+def progress_bar(*, total: float | None, title: str, unit: str, **options: Any) -> "tqdm[Any]":
+    """Return a progress bar on standard error, disabled where that is not a terminal."""
+    return tqdm(total=total, desc=title, unit=unit, disable=not shows_progress(), **options)
+
+
+def shows_progress() -> bool:
+    """Return whether standard error is a terminal that can redraw a line."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 photo`, `2 photos`, `1,000 photos`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,103 @@
+"""How the programs find commands, report errors and exit."""
+
+import errno
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from botocore.exceptions import ProfileNotFound
+
+from commandline.errors import CommandError, UsageError
+from commandline.options import NameList, VariadicOption
+from commandline.program import LazyCommand, LazyGroup, run
+
+
+@click.command()
+@click.option("--data", cls=VariadicOption, type=click.Path(path_type=Path))
+@click.option("--names", type=NameList())
+@click.option("--fail", "fail_with")
+@click.argument("files", nargs=-1)
+def show(
+    data: tuple[Path, ...], names: tuple[str, ...] | None, fail_with: str | None, files: tuple[str, ...]
+) -> None:
+    """Show what was given."""
+    if fail_with:
+        raise ERRORS[fail_with]
+    print([str(path) for path in data], names, list(files))
+
+
+ERRORS: dict[str, BaseException] = {
+    "command": CommandError("the stack is gone: deploy it again"),
+    "usage": UsageError("--a excludes --b"),
+    "interrupt": KeyboardInterrupt(),
+    "disk": OSError(errno.ENOSPC, "No space left on device", "/data/x"),
+    "profile": ProfileNotFound(profile="nobody"),
+    "torch": ModuleNotFoundError("No module named 'torch'", name="torch"),
+    "bug": ZeroDivisionError("a bug"),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "show": LazyCommand(f"{__name__}:show", "Show what was given."),
+        "broken": LazyCommand("no.such.module:command", "Never imported by --help."),
+        "old": LazyCommand(f"{__name__}:show", "The former name.", hidden=True),
+    },
+)
+def program() -> None:
+    """A program."""
+
+
+def call(*arguments: str) -> int:
+    sys.modules.setdefault(__name__, sys.modules[__name__])
+    return run(program, "program", arguments)
+
+
+def test_help_lists_commands_without_importing_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--help") == 0
+    shown = capsys.readouterr().out
+    assert "Never imported" in shown
+    assert "former name" not in shown
+
+
+def test_a_wrong_command_is_refused_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("shwo") == 2
+    assert "Did you mean show?" in capsys.readouterr().err
+
+
+def test_a_variadic_option_takes_values_up_to_the_next_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("show", "--data", "a", "b", "--names", "x,y", "--data", "c") == 0
+    assert capsys.readouterr().out == "['a', 'b', 'c'] ('x', 'y') []\n"
+
+
+@pytest.mark.parametrize("text", ["x,x", "x,", ","])
+def test_a_name_list_refuses_empty_and_repeated_names(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("show", "--names", text) == 2
+    assert "different names" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "shown"),
+    [
+        ("command", 1, "program show: the stack is gone: deploy it again"),
+        ("usage", 2, "program show: --a excludes --b"),
+        ("interrupt", 130, "program show: interrupted"),
+        ("disk", 1, "program show: /data/x: No space left on device"),
+        ("profile", 1, "ProfileNotFound: The config profile (nobody) could not be found"),
+        ("torch", 1, "make .venv/train/.made"),
+    ],
+)
+def test_an_error_is_one_line_and_an_exit_code(
+    error: str, code: int, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("show", "--fail", error) == code
+    told = capsys.readouterr().err
+    assert shown in told
+    assert len(told.strip().splitlines()) == 1
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        call("show", "--fail", "bug")
