@@ -25,7 +25,7 @@ class VariadicOption(click.Option):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, multiple=True, **kwargs)
+        super().__init__(*args, **{**kwargs, "multiple": True})
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         """Register with click's parser, and let the option take the values that follow its first."""
