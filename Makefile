@@ -11,7 +11,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-train test-sagemaker test-docker train bench lint format clean
+.PHONY: help demo up down test test-train test-sagemaker test-docker train bench lint lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,15 @@ lint: $(VENVS)/test/.made $(VENVS)/scan/.made ## ruff, mypy, cfn-lint, sam valid
 	$(VENVS)/test/bin/cfn-lint template.yaml model_build/role.yaml
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(VENVS)/test/bin/sam validate --lint
 	$(VENVS)/scan/bin/checkov --quiet --compact --skip-download --framework cloudformation --file template.yaml model_build/role.yaml
+
+# cfn-lint serves `sam validate --lint` only, which `make lint` runs in .venv/test: without it and the packages that
+# only it needs, .venv/run is a quarter smaller.
+LOCK := $(VENVS)/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
+RUN_WITHOUT := cfn-lint sympy mpmath networkx
+lock: ## makes the locks in requirements/ again; LOCK_FLAGS=--upgrade takes newer versions
+	@test -x $(VENVS)/lock/bin/uv || { $(PYTHON) -m venv $(VENVS)/lock && $(VENVS)/lock/bin/python $(PIP_INSTALL) uv==0.13.9; }
+	$(LOCK) $(LOCK_FLAGS) $(RUN_WITHOUT:%=--no-emit-package %) requirements/run.in --output-file requirements/run.txt
+	for name in test train scan sagemaker; do $(LOCK) $(LOCK_FLAGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 format: $(VENVS)/test/.made ## formats the code
 	$(VENVS)/test/bin/ruff format .
