@@ -61,11 +61,12 @@ bench: $(VENVS)/run/.made ## the benchmarks: a table, and build/bench.json
 	@$(RUN) -m bench
 
 FUNCTIONS := $(wildcard functions/*/)
-lint: $(VENVS)/test/.made $(VENVS)/scan/.made ## ruff, mypy, cfn-lint, sam validate, security scan of the templates
+lint: $(VENVS)/test/.made $(VENVS)/scan/.made ## ruff, mypy, import-linter, cfn-lint, sam validate, security scan of the templates
 	$(VENVS)/test/bin/ruff check .
 	$(VENVS)/test/bin/ruff format --check .
 	$(TEST) -m mypy
 	for folder in $(FUNCTIONS); do (cd $$folder && MYPYPATH=. ../../$(TEST) -m mypy --strict --python-version 3.11 *.py) || exit 1; done
+	$(VENVS)/test/bin/lint-imports --no-cache --no-logo
 	$(VENVS)/test/bin/cfn-lint template.yaml model_build/role.yaml
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(VENVS)/test/bin/sam validate --lint
 	$(VENVS)/scan/bin/checkov --quiet --compact --skip-download --framework cloudformation --file template.yaml model_build/role.yaml
