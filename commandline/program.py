@@ -7,6 +7,7 @@ else goes to standard error.
 import difflib
 import importlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,7 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
         super().__init__(*args, context_settings=CONTEXT, **kwargs)
         self.lazy = dict(lazy)
+        keep_paragraphs(self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names that the help page and the shell completion offer."""
@@ -69,6 +71,7 @@ class LazyGroup(click.Group):
         module, attribute = self.lazy[cmd_name].target.split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         command.context_settings = {**CONTEXT, **command.context_settings}
+        keep_paragraphs(command)
         return command
 
     def resolve_command(
@@ -87,6 +90,12 @@ class LazyGroup(click.Group):
         rows = [(name, self.lazy[name].purpose) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def keep_paragraphs(command: click.Command) -> None:
+    r"""Let `\b` in a raw docstring do what the escape does in click: keep a paragraph's line breaks."""
+    if command.help:
+        command.help = re.sub(r"^( *)\\b$", "\\1\b", command.help, flags=re.MULTILINE)
 
 
 def run(program: click.Command, name: str, arguments: Sequence[str] | None = None) -> int:

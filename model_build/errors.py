@@ -1,26 +1,22 @@
-"""What the commands report as one line instead of a traceback."""
+"""Errors that the commands report as one line instead of a traceback."""
+
+from commandline import errors
 
 
-class ModelBuildError(Exception):
+class ModelBuildError(errors.CommandError):
     """Something outside this program is not as it must be; the message names it and says what to do."""
 
-    exit_code = 1
 
-
-class UsageError(ModelBuildError):
-    """The options given can't go together or name what does not exist."""
-
-    exit_code = 2
+class UsageError(ModelBuildError, errors.UsageError):
+    """The options given conflict, are out of bounds, or name what does not exist."""
 
 
 class CloudError(ModelBuildError):
-    """SageMaker, or what is around it, did not do what was asked."""
+    """SageMaker, or a service that it depends on, did not do what was asked."""
 
 
-class RefusedError(CloudError):
+class RefusedError(CloudError, errors.UsageError):
     """The request can never work, so nothing was changed."""
-
-    exit_code = 2
 
 
 class DeploymentError(CloudError):

@@ -21,7 +21,12 @@ from commandline.program import LazyCommand, LazyGroup, run
 def show(
     data: tuple[Path, ...], names: tuple[str, ...] | None, fail_with: str | None, files: tuple[str, ...]
 ) -> None:
-    """Show what was given."""
+    r"""Show what was given.
+
+    \b
+    Example:
+      program show --data a b
+    """
     if fail_with:
         raise ERRORS[fail_with]
     print([str(path) for path in data], names, list(files))
@@ -60,6 +65,11 @@ def test_help_lists_commands_without_importing_them(capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     assert "Never imported" in shown
     assert "former name" not in shown
+
+
+def test_an_example_keeps_its_line_breaks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("show", "--help") == 0
+    assert "  Example:\n    program show --data a b\n" in capsys.readouterr().out
 
 
 def test_a_wrong_command_is_refused_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
