@@ -1,0 +1,155 @@
+"""Extract a tar.gz archive from an untrusted source.
+
+`tarfile.TarFile.extractall(filter="data")` exists only from Python 3.11.4 on (Debian 12 has 3.11.2), and it
+bounds neither sizes nor counts. This module is stricter than that filter (PEP 706) on every Python: it
+refuses an archive that contains anything but regular files and folders inside the destination. Use it
+wherever an archive is extracted.
+"""
+
+import gzip
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final, cast
+
+from model_build.errors import ModelBuildError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper limits of an archive.
+
+    Attributes:
+        members: files and folders in it.
+        total_bytes: its size without compression, headers included.
+    """
+
+    members: int = 10_000
+    total_bytes: int = 2 << 30
+
+
+DEFAULT_LIMITS: Final = Limits()
+# tarfile reads extended headers (long names, PAX records) into memory in one piece; real ones are short.
+LARGEST_READ: Final = 1 << 20
+
+
+class ExtractionError(ModelBuildError):
+    """An archive cannot be read or is unsafe to extract; the message names it and the reason."""
+
+
+def extract(archive: Path, folder: Path, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Extract a tar.gz into a folder.
+
+    Owners, modes and times in the archive are ignored. A file that occurs twice gets its last content, as in
+    tar. After an error the folder may contain part of the archive.
+
+    Args:
+        archive: the tar.gz.
+        folder: where the files go; created if it does not exist.
+        limits: upper limits of what is extracted.
+
+    Raises:
+        ExtractionError: the archive is damaged, exceeds a limit, or contains an absolute path, a path with
+            `..`, a link, a device or a FIFO; or a file cannot be written.
+    """
+    with _reported(archive), _opened(archive, limits) as tar:
+        folder.mkdir(parents=True, exist_ok=True)
+        root = folder.resolve()
+        for member, name in _checked(tar, limits):
+            target = root / name
+            if not target.resolve().is_relative_to(root):  # a link that the folder had before
+                raise tarfile.TarError(f"{member.name!r} leads outside the folder")
+            if member.isdir():
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source = tar.extractfile(member)
+            if source is not None:
+                with source, target.open("wb") as file:
+                    shutil.copyfileobj(source, file)
+
+
+def list_files(archive: Path, limits: Limits = DEFAULT_LIMITS) -> frozenset[str]:
+    """Return the names of the files in a tar.gz, relative to its root, without extracting it.
+
+    Raises:
+        ExtractionError: `extract` would refuse the archive.
+    """
+    with _reported(archive), _opened(archive, limits) as tar:
+        return frozenset(str(name) for member, name in _checked(tar, limits) if member.isfile())
+
+
+def _checked(tar: tarfile.TarFile, limits: Limits) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
+    """Yield the members with their relative paths; raise at the first that must not be extracted."""
+    total = 0
+    for count, member in enumerate(tar, 1):
+        name = PurePosixPath(member.name)
+        total += max(0, member.size)
+        if name.is_absolute() or ".." in name.parts or "\0" in member.name:
+            raise tarfile.TarError(f"the path {member.name!r} is absolute or leads outside the archive")
+        if not (member.isfile() or member.isdir()) or member.issparse() or member.size < 0:
+            raise tarfile.TarError(f"{member.name!r} is neither a regular file nor a folder")
+        if count > limits.members:
+            raise tarfile.TarError(f"more than {limits.members:,} members")
+        if total > limits.total_bytes:
+            raise tarfile.TarError(f"more than {limits.total_bytes:,} bytes")
+        yield member, name
+
+
+@contextmanager
+def _opened(archive: Path, limits: Limits) -> Iterator[tarfile.TarFile]:
+    with gzip.open(archive, "rb") as unpacked:
+        reader = _BoundedReader(unpacked, limits)
+        with tarfile.open(fileobj=cast("BinaryIO", reader), mode="r:") as tar:
+            yield tar
+        reader.drain()
+
+
+@contextmanager
+def _reported(archive: Path) -> Iterator[None]:
+    """Turn what tarfile, gzip and the file system raise into one kind of error."""
+    try:
+        yield
+    except OSError as error:
+        # A path of the archive or of the destination; gzip's own BadGzipFile has neither name nor number.
+        where = f" ({error.filename})" if error.filename and os.fspath(error.filename) != str(archive) else ""
+        raise ExtractionError(f"{archive} cannot be extracted: {error.strerror or error}{where}") from error
+    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+        raise ExtractionError(f"{archive} cannot be extracted: {error}") from error
+
+
+class _BoundedReader:
+    """A stream that refuses to decompress more than the limit, or a suspiciously long header at once."""
+
+    def __init__(self, stream: gzip.GzipFile, limits: Limits) -> None:
+        self._stream = stream
+        # Each member adds a header and padding, and the archive ends with two blocks in a record of 20.
+        self._limit = limits.total_bytes + limits.members * 2 * tarfile.BLOCKSIZE + tarfile.RECORDSIZE
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= LARGEST_READ:  # negative sizes occur too (CVE-2025-8194)
+            raise tarfile.TarError(f"a header of {size:,} bytes")
+        data = self._stream.read(size)
+        self._check(self._stream.tell())
+        return data
+
+    def seek(self, position: int) -> int:
+        self._check(position)
+        return self._stream.seek(position)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def drain(self) -> None:
+        """Read what follows the last member: gzip compares its checksum at the end of the stream."""
+        while self.read(LARGEST_READ):
+            pass
+
+    def _check(self, position: int) -> None:
+        if position > self._limit:
+            raise tarfile.TarError(f"more than {self._limit:,} bytes")
