@@ -19,7 +19,7 @@ from localcloud.application import DEFAULT_MODEL, ROOT, Application
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError, Steps, say, timed
 from localcloud.supervisor import StartError
-from model_build.errors import ModelBuildError
+from model_build.errors import ArchiveError, ModelBuildError
 from operations.photos.lines import show, succeeded
 from operations.photos.sources import Photo, from_archive, in_folder, of_files
 from operations.photos.watcher import Watcher
@@ -174,7 +174,7 @@ def _chosen_photos(folder: StateFolder, arguments: argparse.Namespace) -> list[P
     """The user's photos, or our drawings and what test images are at hand."""
     if arguments.photos:
         return in_folder(arguments.photos)
-    from model_build.data.drawings import write_samples  # noqa: PLC0415  # needed without --photos only
+    from model_build.data.samples import write_samples  # noqa: PLC0415  # needed without --photos only
 
     samples = folder.path / "samples"
     shutil.rmtree(samples, ignore_errors=True)
@@ -188,7 +188,7 @@ def _chosen_photos(folder: StateFolder, arguments: argparse.Namespace) -> list[P
 
 
 def _archive_at_hand() -> Path | None:
-    from model_build.data.cifar import ArchiveError, find_archive  # noqa: PLC0415
+    from model_build.data.download import find_archive  # noqa: PLC0415
 
     try:
         return find_archive("cifar-100-python.tar.gz")

@@ -11,7 +11,7 @@ from commandline.program import LazyCommand, LazyGroup, run
 NAME: Final = "python -m model_build"
 COMMANDS: Final = {
     "extract": LazyCommand(
-        "model_build.commands.legacy:extract",
+        "model_build.commands.extract:command",
         "Write an archive as PNG files with the lists that SageMaker's built-in algorithm reads.",
     ),
     "train": LazyCommand(
@@ -32,7 +32,7 @@ COMMANDS: Final = {
     "predict": LazyCommand("model_build.commands.legacy:predict", "Classify image files."),
     "card": LazyCommand("model_build.commands.legacy:card", "Write the model card from a fresh evaluation."),
     "samples": LazyCommand(
-        "model_build.commands.legacy:samples", "Draw the sample photos of the demo and of events/."
+        "model_build.commands.samples:command", "Draw the sample photos of the demo and of events/."
     ),
     "package": LazyCommand(
         "model_build.commands.legacy:package", "Write the model.tar.gz that an endpoint serves."

@@ -11,6 +11,10 @@ class UsageError(ModelBuildError, errors.UsageError):
     """The options given conflict, are out of bounds, or name what does not exist."""
 
 
+class ArchiveError(ModelBuildError):
+    """A data archive cannot be found or read; the message names the file and says what to do."""
+
+
 class CloudError(ModelBuildError):
     """SageMaker, or a service that it depends on, did not do what was asked."""
 

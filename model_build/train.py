@@ -18,7 +18,6 @@ by default, wherever it runs: a seed gives one model, other numbers of threads g
 """
 
 import argparse
-import contextlib
 import copy
 import dataclasses
 import json
@@ -43,7 +42,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from model_build.data.cifar import CIFAR_10, ArchiveError, find_archive, find_or_download_cifar100
+from model_build.data.download import training_archives
 from model_build.errors import ModelBuildError, UsageError
 from model_build.evaluation import charts
 from model_build.evaluation.report import Evaluation, evaluate
@@ -423,9 +422,7 @@ def data_of(args: argparse.Namespace) -> tuple[list[Path], Images, TrainingSet]:
     """The data that the options describe: its paths, its images, and the training set made of them."""
     paths = args.data or channels()
     if not paths:
-        paths = [find_or_download_cifar100()]
-        with contextlib.suppress(ArchiveError):  # more kinds of other things are welcome, not needed
-            paths.append(find_archive(CIFAR_10))
+        paths = training_archives()
     images = read_images(paths)
     labels = [name.strip() for name in args.classes.split(",")]
     return paths, images, assemble(images, labels, drawings=DRAWINGS_PER_KIND, clutter=CLUTTER_PICTURES)

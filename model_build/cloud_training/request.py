@@ -23,13 +23,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 from tqdm import tqdm
 
-from model_build.data.cifar import (
-    CIFAR_10,
-    ArchiveError,
-    find_archive,
-    find_or_download_cifar100,
-    load_archive,
-)
+from model_build.data.cifar import load_archive
+from model_build.data.download import training_archives
 from model_build.endpoint.deploy import region_of
 from model_build.endpoint.logs import log_tail
 from model_build.endpoint.progress import tqdm_progress
@@ -257,7 +252,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs `model_build train --sagemaker`."""
     request = TrainRequest(
-        data=args.data or _default_data(),
+        data=args.data or training_archives(),
         role_arn=args.role_arn,
         bucket=args.bucket,
         classes=args.classes,
@@ -277,15 +272,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"accuracy  {result.metrics['accuracy']:.4f} on {result.metrics['images']} test images")
     print(f"deploy    python -m model_build deploy --model {result.model_data_url} …")
     return 0
-
-
-def _default_data() -> list[Path]:
-    found = [find_or_download_cifar100()]
-    try:
-        found.append(find_archive(CIFAR_10))
-    except ArchiveError:  # more kinds of other things are welcome, not needed
-        return found
-    return found
 
 
 def _hyperparameters(given: Sequence[str]) -> dict[str, str]:

@@ -7,14 +7,12 @@ from typing import Any
 import click
 
 MODULES = {
-    "extract": "data.lst_format",
     "train": "train",
     "train_cloud": "cloud_training.request",
     "cross_validate": "training.cross_validation",
     "evaluate": "evaluation.report",
     "predict": "commands.predict",
     "card": "evaluation.model_card",
-    "samples": "data.drawings",
     "package": "artifact.package",
     "deploy": "endpoint.deploy",
     "status": "endpoint.status",

@@ -1,33 +1,26 @@
-"""Pictures of our own: bicycles, motorcycles and things that are neither, drawn from a seed.
+"""Synthetic drawings of bicycles, motorcycles and things that are neither, each from a seed.
 
-They are the sample photos of the demo and of `events/`, which therefore need no download and nobody's
-licence. The model trains on drawings with seeds below `FIRST_TEST_SEED` and is tested on the others, so
-that a drawing never seen in training stands for a photo never seen in training.
+The sample photos of the demo and of `events/` are such drawings, so that they need no download and no
+licence. The model trains on drawings with seeds below `FIRST_TEST_SEED`; samples and tests use the others,
+which it has never seen.
 """
 
-import argparse
-import struct
-import zlib
 from collections.abc import Callable
 from math import cos, pi, sin
-from pathlib import Path
 from random import Random
+from typing import Final
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from model_build.errors import UsageError
-
-FIRST_TEST_SEED = 10_000
-"""Seeds below are for training, seeds from here on for tests and for the demo."""
-
-VEHICLES = ("bicycle", "motorcycle")
+FIRST_TEST_SEED: Final = 10_000
+"""Lower seeds are for training; this one and higher ones for samples and tests."""
 
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
 
 
 class Pen:
-    """Draws on an image in a frame of its own: x runs from 0 to 1 over the drawing's box, y downwards.
+    """Draws on an image in its own coordinates: x from 0 to 1 across the drawing's box, y downwards.
 
     Args:
         image: RGB image to draw on.
@@ -56,7 +49,7 @@ class Pen:
         return max(1, round(width * self._box[2]))
 
     def line(self, points: list[Point], colour: Colour, width: float) -> None:
-        """A line through the points with round joints; width as a share of the frame."""
+        """Draw a line through the points with round joints; the width is a fraction of the frame."""
         places = [self._at(point) for point in points]
         pixels = self._px(width)
         self._draw.line(places, fill=colour, width=pixels, joint="curve")
@@ -65,11 +58,11 @@ class Pen:
             self._draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
 
     def polygon(self, points: list[Point], colour: Colour) -> None:
-        """A filled polygon."""
+        """Draw a filled polygon."""
         self._draw.polygon([self._at(point) for point in points], fill=colour)
 
     def disc(self, centre: Point, radius: float, colour: Colour, *, squash: float = 1.0) -> None:
-        """A filled ellipse; `squash` is its height over its width."""
+        """Draw a filled ellipse; `squash` is its height divided by its width."""
         outline = [
             (centre[0] + radius * cos(t * pi / 24), centre[1] + radius * squash * sin(t * pi / 24))
             for t in range(48)
@@ -77,7 +70,7 @@ class Pen:
         self.polygon(outline, colour)
 
     def ring(self, centre: Point, radius: float, colour: Colour, width: float) -> None:
-        """A circle's outline."""
+        """Draw the outline of a circle."""
         steps = 48
         points = [
             (centre[0] + radius * cos(t * 2 * pi / steps), centre[1] + radius * sin(t * 2 * pi / steps))
@@ -95,7 +88,7 @@ def _colour(random: Random, low: int, high: int) -> Colour:
 
 
 def _vivid(random: Random) -> Colour:
-    """A strong colour of any hue, as paint on a frame or a tank has."""
+    """Return a saturated colour of any hue, as the paint of a frame or a tank."""
     channels = [random.randint(140, 240), random.randint(20, 110), random.randint(10, 90)]
     random.shuffle(channels)
     return channels[0], channels[1], channels[2]
@@ -107,7 +100,7 @@ def _shade(colour: Colour, factor: float) -> Colour:
 
 
 def _bicycle(pen: Pen, random: Random) -> None:
-    """Two large thin wheels with spokes and a diamond of tubes between them."""
+    """Draw two large thin wheels with spokes and a diamond frame of tubes."""
     tyre, metal = _colour(random, 15, 60), _colour(random, 90, 200)
     frame = _vivid(random) if _chance(random, 0.8) else _colour(random, 10, 70)
     radius = random.uniform(0.17, 0.2)
@@ -151,7 +144,7 @@ def _bicycle(pen: Pen, random: Random) -> None:
 
 
 def _motorcycle(pen: Pen, random: Random) -> None:
-    """Two small thick wheels, an engine that fills the middle, a tank, a long seat and an exhaust."""
+    """Draw two small thick wheels, an engine that fills the middle, a tank, a long seat and an exhaust."""
     tyre, metal = _colour(random, 10, 45), _colour(random, 110, 200)
     paint = _vivid(random) if _chance(random, 0.75) else _colour(random, 15, 80)
     radius = random.uniform(0.125, 0.15)
@@ -207,7 +200,7 @@ def _motorcycle(pen: Pen, random: Random) -> None:
 
 
 def _cat(pen: Pen, random: Random) -> None:
-    """A sitting cat: a body, a head with two pointed ears, a tail, whiskers."""
+    """Draw a sitting cat: a body, a head with two pointed ears, a tail, whiskers."""
     fur = random.choice(((210, 140, 70), (90, 85, 80), (225, 215, 200), (50, 45, 45), (160, 120, 90)))
     dark = _shade(fur, 0.6)
     pen.line([(0.68, 0.8), (0.84, 0.74), (0.86, random.uniform(0.5, 0.6))], fur, 0.05)
@@ -240,7 +233,7 @@ def _cat(pen: Pen, random: Random) -> None:
 
 
 def _house(pen: Pen, random: Random) -> None:
-    """Walls, a roof, a door, windows, perhaps a chimney."""
+    """Draw walls, a roof, a door, windows, sometimes a chimney."""
     wall, roof = _colour(random, 140, 235), _vivid(random)
     if _chance(random, 0.6):
         pen.polygon([(0.66, 0.2), (0.74, 0.2), (0.74, 0.42), (0.66, 0.42)], _shade(roof, 0.7))
@@ -254,7 +247,7 @@ def _house(pen: Pen, random: Random) -> None:
 
 
 def _tree(pen: Pen, random: Random) -> None:
-    """A trunk and a crown, round or pointed."""
+    """Draw a trunk and a round or pointed crown."""
     leaf = (random.randint(20, 110), random.randint(90, 170), random.randint(20, 70))
     pen.polygon([(0.46, 0.5), (0.54, 0.5), (0.57, 0.9), (0.43, 0.9)], (95, 65, 40))
     if _chance(random, 0.5):
@@ -274,7 +267,7 @@ def _tree(pen: Pen, random: Random) -> None:
 
 
 def _car(pen: Pen, random: Random) -> None:
-    """A car from its side: body, cabin, two wheels under it."""
+    """Draw a car from the side: body, cabin, two wheels."""
     paint = _vivid(random)
     pen.polygon([(0.28, 0.52), (0.37, 0.38), (0.62, 0.38), (0.73, 0.52)], _shade(paint, 0.9))
     pen.polygon([(0.32, 0.51), (0.39, 0.41), (0.49, 0.41), (0.49, 0.51)], (180, 210, 225))
@@ -286,7 +279,7 @@ def _car(pen: Pen, random: Random) -> None:
 
 
 def _cup(pen: Pen, random: Random) -> None:
-    """A cup with a handle on a saucer, and steam."""
+    """Draw a steaming cup with a handle on a saucer."""
     china = _colour(random, 120, 245)
     pen.disc((0.48, 0.8), 0.32, _shade(china, 0.85), squash=0.2)
     pen.ring((0.72, 0.55), 0.1, china, 0.04)
@@ -297,7 +290,7 @@ def _cup(pen: Pen, random: Random) -> None:
 
 
 def _shapes(pen: Pen, random: Random) -> None:
-    """Discs, rings, bars and triangles at random: wheels alone make no vehicle."""
+    """Draw random discs, rings, bars and triangles: wheels alone are not a vehicle."""
     for _ in range(random.randint(4, 9)):
         x, y, size = random.uniform(0.15, 0.85), random.uniform(0.15, 0.85), random.uniform(0.05, 0.2)
         colour = _vivid(random) if _chance(random, 0.6) else _colour(random, 10, 230)
@@ -326,7 +319,7 @@ KINDS = tuple(_DRAW)
 
 
 def _background(random: Random, size: tuple[int, int]) -> Image.Image:
-    """White as in a shop, one colour, or sky over ground, with or without clutter behind."""
+    """Return a white or plain background as in a shop, or sky over ground with or without buildings."""
     if _chance(random, 0.25):
         return Image.new("RGB", size, _shade((255, 255, 255), random.uniform(0.93, 1.0)))
     if _chance(random, 0.2):
@@ -346,22 +339,22 @@ def _background(random: Random, size: tuple[int, int]) -> Image.Image:
 
 
 def draw(kind: str, seed: int, size: tuple[int, int] = (256, 256)) -> Image.Image:
-    """Draws one picture.
+    """Draw one picture.
 
     Args:
         kind: one of `KINDS`.
-        seed: the same kind, seed and size give the same pixels.
+        seed: equal kind, seed and size give equal pixels.
         size: width and height in pixels.
 
     Returns:
         An RGB image of that size.
 
     Raises:
-        ValueError: when the kind is not one of `KINDS`.
+        ValueError: the kind is not one of `KINDS`.
     """
     if kind not in _DRAW:
         raise ValueError(f"no drawing of {kind!r}: choose one of {', '.join(KINDS)}")
-    random = Random(f"{kind}-{seed}")  # noqa: S311 - a picture's looks, no secret
+    random = Random(f"{kind}-{seed}")  # noqa: S311 - not a secret
     image = _background(random, size)
     side = min(size) * random.uniform(0.78, 1.0)
     left = (size[0] - side) * random.uniform(0.3, 0.7)
@@ -369,104 +362,3 @@ def draw(kind: str, seed: int, size: tuple[int, int] = (256, 256)) -> Image.Imag
     pen = Pen(image, (left, top, side), flip=_chance(random, 0.5), tilt=random.uniform(-0.08, 0.08))
     _DRAW[kind](pen, random)
     return image.filter(ImageFilter.GaussianBlur(min(size) / 900))
-
-
-def _claims_huge() -> bytes:
-    """A PNG of 70 bytes whose header claims 50,000 by 50,000 pixels: a decompression bomb's fuse."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
-    )
-
-
-def _save_phone_photo(path: Path, seed: int) -> None:
-    """12 megapixels, stored lying on its side with the EXIF tag that says so, as phones do."""
-    upright = draw("bicycle", seed, (3000, 4000))
-    exif = Image.Exif()
-    orientation, turned_left = 0x0112, 6  # 6: the viewer must turn the picture 90 degrees clockwise
-    exif[orientation] = turned_left
-    upright.transpose(Image.Transpose.ROTATE_90).save(path, quality=88, exif=exif)
-
-
-SAMPLES = (
-    "bicycle.jpg",
-    "bicycle_phone_photo.jpg",
-    "motorcycle.jpg",
-    "motorcycle.png",
-    "cat.jpg",
-    "house.png",
-    "not_an_image.png",
-    "truncated.jpg",
-    "empty.jpg",
-    "huge_dimensions.png",
-    "too_large.jpg",
-)
-"""The files of `write_samples`: four vehicles, two that are neither, five that are no usable photo."""
-
-TOO_MANY_BYTES = 25 * 1024 * 1024 + 1
-"""One more than template.yaml's MaxObjectBytes lets through."""
-
-
-def write_samples(folder: Path) -> list[Path]:
-    """Writes the sample photos of the demo and of `events/`: the names of `SAMPLES`.
-
-    Args:
-        folder: made if missing; files of these names are written anew.
-
-    Returns:
-        The paths written, in the order of `SAMPLES`.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    seed = FIRST_TEST_SEED
-    draw("bicycle", seed, (640, 480)).save(folder / "bicycle.jpg", quality=90)
-    _save_phone_photo(folder / "bicycle_phone_photo.jpg", seed + 1)
-    draw("motorcycle", seed + 5, (800, 600)).save(folder / "motorcycle.jpg", quality=90)
-    draw("motorcycle", seed + 1, (320, 240)).save(folder / "motorcycle.png")
-    draw("cat", seed, (640, 640)).save(folder / "cat.jpg", quality=90)
-    draw("house", seed, (400, 300)).save(folder / "house.png")
-    (folder / "not_an_image.png").write_text("This is a text that somebody named .png.\n", encoding="utf-8")
-    whole = (folder / "bicycle.jpg").read_bytes()
-    (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 3])
-    (folder / "empty.jpg").write_bytes(b"")
-    (folder / "huge_dimensions.png").write_bytes(_claims_huge())
-    with (folder / "too_large.jpg").open("wb") as file:
-        file.write(whole)
-        file.truncate(TOO_MANY_BYTES)  # the rest reads as zeros and takes no room on the disk
-    return [folder / name for name in SAMPLES]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `samples`."""
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("build/samples"),
-        metavar="DIR",
-        help="folder to write into",
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Writes the sample photos and says where.
-
-    Returns:
-        The exit status 0.
-
-    Raises:
-        UsageError: they cannot be written there.
-    """
-    try:
-        paths = write_samples(args.output)
-    except OSError as exc:
-        raise UsageError(
-            f"cannot write to {args.output}: {exc.strerror}. Name a folder with --output"
-        ) from exc
-    print(f"{len(paths)} sample photos in {args.output}")
-    return 0

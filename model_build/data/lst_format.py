@@ -1,58 +1,19 @@
-"""Write an archive's images as PNG files, with the lists SageMaker's built-in image classification reads.
+"""Write an archive's images as PNG files, with the lists that SageMaker's built-in algorithm reads.
 
-The lists are in its "lst" format: a running number, the label's number and the file's path within its
-channel, separated by tabs (https://docs.aws.amazon.com/sagemaker/latest/dg/image-classification.html). A
-training job takes `train/` and `test/` as its channels `train` and `validation`, `train.lst` and `test.lst`
-as `train_lst` and `validation_lst`.
+Each line of a list has a number, the index of the label and the file's path within its channel, separated by
+tabs (https://docs.aws.amazon.com/sagemaker/latest/dg/image-classification.html). A training job takes
+`train/` and `test/` as its channels `train` and `validation`, `train.lst` and `test.lst` as `train_lst` and
+`validation_lst`.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
-from model_build.data.cifar import Archive, Split, find_or_download_cifar100, load_archive
+from commandline.terminal import progress
+from model_build.data.cifar import Archive, Split
 from model_build.errors import ModelBuildError, UsageError
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `extract`."""
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="ARCHIVE",
-        help="CIFAR-10 or CIFAR-100 archive in python layout; without it CIFAR-100 is found or downloaded",
-    )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write into")
-    parser.add_argument(
-        "--classes",
-        type=comma_separated,
-        metavar="NAME,NAME",
-        help="classes to write, in label order; all that the archive has images of by default",
-    )
-
-
-def comma_separated(text: str) -> tuple[str, ...]:
-    """Class names of one option, `bicycle,motorcycle`.
-
-    Raises:
-        argparse.ArgumentTypeError: a name is empty or stands twice.
-    """
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names) or len(set(names)) != len(names):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of different names separated by commas")
-    return names
-
-
-def run(args: argparse.Namespace) -> int:
-    """The command `extract`."""
-    archive = load_archive(args.data or find_or_download_cifar100())
-    classes = args.classes or archive.present
-    for name, count in extract(archive, args.output, classes).items():
-        print(f"{args.output / name}: {count} images")
-    return 0
 
 
 def extract(archive: Archive, output: Path, classes: Sequence[str]) -> dict[str, int]:
@@ -60,11 +21,11 @@ def extract(archive: Archive, output: Path, classes: Sequence[str]) -> dict[str,
 
     Args:
         archive: where the images come from.
-        output: folder to write into; made if need be. Files of an earlier run are overwritten.
-        classes: names of the classes to write; the label of the first is 0.
+        output: folder to write into, created if missing; files of an earlier run are overwritten.
+        classes: names of the classes to write, in label order.
 
     Returns:
-        How many images went to `train` and `test`.
+        The number of images in `train` and in `test`.
 
     Raises:
         UsageError: the archive has no images of one of the classes.
@@ -81,18 +42,18 @@ def extract(archive: Archive, output: Path, classes: Sequence[str]) -> dict[str,
             name: _write_split(split, output, name, numbers)
             for name, split in (("train", archive.train), ("test", archive.test))
         }
-    except OSError as exc:
-        raise ModelBuildError(f"{output} cannot be written: {exc}") from exc
+    except OSError as error:
+        raise ModelBuildError(f"{output} cannot be written: {error}") from error
 
 
 def _write_split(split: Split, output: Path, name: str, numbers: dict[int, int]) -> int:
-    """Write the images of one split and their list; `numbers` maps the archive's labels to ours."""
+    """Write the images of one split and their list; `numbers` maps the archive's label indices to ours."""
     (output / name).mkdir(parents=True, exist_ok=True)
     chosen = [index for index, label in enumerate(split.labels.tolist()) if label in numbers]
     lines = []
-    for number, index in enumerate(tqdm(chosen, desc=name, unit="image", disable=None)):
-        # Only the base name: what an archive calls its images must not lead out of the folder. The index in
-        # the split keeps two images of one name apart.
+    for number, index in enumerate(progress(chosen, total=len(chosen), title=name, unit="image")):
+        # Only the base name, so that a file name in an archive cannot lead out of the folder; the index keeps
+        # images of equal names apart.
         stem = Path(split.filenames[index].replace("\\", "/")).stem
         file = f"{index:05d}_{stem}.png"
         Image.fromarray(split.images[index]).save(output / name / file)

@@ -1,7 +1,7 @@
-"""Pictures of nothing in particular: textures, stripes, walls, blobs on white, horizons.
+"""Synthetic images without an object: textures, stripes, walls, blobs on white, horizons.
 
-A photo is cut into windows, and most windows of most photos show no thing at all. These pictures, made from a
-seed, teach the network to say so.
+Much of a typical photo shows no object at all. These images, generated from a seed, are negatives that teach
+the network to reject such content.
 """
 
 import numpy as np
@@ -9,16 +9,16 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 Picture = npt.NDArray[np.float32]
-SCALE = 4  # blobs are drawn this many times larger and then reduced, which smooths their edges
+SCALE = 4  # blobs are drawn this many times larger and then reduced, which antialiases their edges
 
 
 def make_clutter(count: int, side: int, seed: int) -> npt.NDArray[np.uint8]:
-    """Make pictures of nothing in particular.
+    """Generate images without an object.
 
     Args:
         count: how many.
         side: their height and width in pixels.
-        seed: the same seed gives the same pictures.
+        seed: equal seeds give equal images.
 
     Returns:
         uint8 [count, side, side, 3].
@@ -30,18 +30,18 @@ def make_clutter(count: int, side: int, seed: int) -> npt.NDArray[np.uint8]:
 
 
 def _floats(values: npt.ArrayLike) -> Picture:
-    """Any numbers in the type that pictures are made of."""
+    """Return numbers as float32."""
     return np.asarray(values, dtype=np.float32)
 
 
 def _colour(random: np.random.Generator) -> Picture:
-    """A colour, seldom a vivid one."""
+    """Return a random colour, rarely a saturated one."""
     grey = random.uniform(0, 1)
     return _floats(grey + (random.uniform(0, 1, 3) - grey) * random.uniform(0, 0.9))
 
 
 def _texture(side: int, random: np.random.Generator) -> Picture:
-    """Soft noise on several scales between two colours: cloth, stone, leaves, clouds."""
+    """Blend two colours by smooth noise on several scales: cloth, stone, leaves, clouds."""
     steepness = random.uniform(0.3, 1.6)
     field = np.zeros((side, side), np.float32)
     cells = 2
@@ -55,7 +55,7 @@ def _texture(side: int, random: np.random.Generator) -> Picture:
 
 
 def _stripes(side: int, random: np.random.Generator) -> Picture:
-    """Waves or bars across the picture, in one or two directions: fences, fabric, louvres, grids."""
+    """Draw waves or bars in one or two directions: fences, fabric, louvres, grids."""
     rows, columns = np.mgrid[0:side, 0:side] / side
     share = np.ones((side, side))
     for _ in range(random.integers(1, 3)):
@@ -67,7 +67,7 @@ def _stripes(side: int, random: np.random.Generator) -> Picture:
 
 
 def _wall(side: int, random: np.random.Generator) -> Picture:
-    """Bricks, tiles or windows in rows, every one a little different."""
+    """Draw rows of bricks, tiles or windows, each slightly different."""
     high, wide = random.integers(2, 9), random.integers(3, 14)
     wall = np.tile(_colour(random), (side, side, 1))
     colour, variety = _colour(random), random.uniform(0, 0.15)
@@ -80,9 +80,9 @@ def _wall(side: int, random: np.random.Generator) -> Picture:
 
 
 def _blobs(side: int, random: np.random.Generator) -> Picture:
-    """One or more shaded ovals, rings and polygons on an even ground: fruit, plates, boxes, bottles."""
+    """Draw shaded ovals, rings and polygons on a plain background: fruit, plates, boxes, bottles."""
     full = side * SCALE
-    white = random.random() < 0.6  # noqa: PLR2004 - most shop pictures
+    white = random.random() < 0.6  # noqa: PLR2004 - as in most shop photos
     ground = _floats(random.uniform(0.92, 1.0, 3)) if white else _colour(random)
     image = Image.fromarray((np.tile(ground, (full, full, 1)) * 255).clip(0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(image)
@@ -115,7 +115,7 @@ def _bytes(colour: npt.NDArray[np.floating]) -> tuple[int, int, int]:
 
 
 def _horizon(side: int, random: np.random.Generator) -> Picture:
-    """Sky over land or water, with a soft border and grain."""
+    """Draw sky over land or water, with a soft boundary and grain."""
     heights = np.linspace(0, 1, side)[:, None, None]
     line = random.uniform(0.2, 0.8)
     slope = (np.arange(side) / side - 0.5)[None, :, None] * random.uniform(-0.3, 0.3)

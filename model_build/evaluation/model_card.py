@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from model_build.artifact.package import DEFAULT_MODEL
-from model_build.data.cifar import CIFAR_10, CIFAR_100, ArchiveError, find_archive
-from model_build.errors import ModelBuildError, UsageError
+from model_build.data.download import CIFAR_10, CIFAR_100, find_archive
+from model_build.errors import ArchiveError, ModelBuildError, UsageError
 from model_build.evaluation.card_page import Sources, page
 from model_build.evaluation.report import Evaluation, evaluate, probability, write
 

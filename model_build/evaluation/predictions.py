@@ -20,7 +20,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from model_build.artifact.loaded_model import PhotoError, ServedModel
-from model_build.data.cifar import Archive, jpeg_roundtrip
+from model_build.data.cifar import Archive
+from model_build.data.jpeg import jpeg_round_trip
 from model_build.errors import UsageError
 from model_build.evaluation.metrics import Floats, Ints
 
@@ -137,7 +138,7 @@ def _test_pictures(
         name = archive.classes[number]
         image = archive.test.images[index : index + 1]
         if (compress_known if name in labels else compress_others) and not archive.decoded_jpeg:
-            image = jpeg_roundtrip(image, JPEG_QUALITY)
+            image = jpeg_round_trip(image, JPEG_QUALITY)
         buffer = io.BytesIO()
         Image.fromarray(image[0]).save(buffer, "PNG", compress_level=1)
         label = name if name in labels else None

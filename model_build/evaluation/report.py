@@ -17,7 +17,8 @@ import numpy as np
 
 from model_build.artifact.loaded_model import open_model
 from model_build.artifact.package import DEFAULT_MODEL
-from model_build.data.cifar import find_archive, load_archives
+from model_build.data.cifar import load_archives
+from model_build.data.download import find_archive
 from model_build.errors import ModelBuildError
 from model_build.evaluation import metrics
 from model_build.evaluation.metrics import Floats

@@ -5,7 +5,6 @@ output of its own, then drawings of other things, then clutter. What goes to tho
 """
 
 import hashlib
-import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch.nn import functional
 
 from model_build.data.cifar import Archive, load_archive
 from model_build.data.drawings import FIRST_TEST_SEED, KINDS, draw
+from model_build.data.jpeg import jpeg_round_trip
 from model_build.data.textures import make_clutter
 from model_build.errors import UsageError
 
@@ -199,7 +199,10 @@ def assemble(images: Images, labels: list[str], *, drawings: int, clutter: int) 
     if clutter:
         made = Batch(make_clutter(clutter, DETAIL, seed=0), compressed=False)
         parts.append((len(outputs) - 1, made, False))
-    squeezed = [batch.pixels if batch.compressed else _compress(batch.pixels) for _, batch, _ in parts]
+    squeezed = [
+        batch.pixels if batch.compressed else jpeg_round_trip(batch.pixels, _qualities(len(batch.pixels)))
+        for _, batch, _ in parts
+    ]
     return TrainingSet(
         labels=labels,
         outputs=outputs,
@@ -225,18 +228,9 @@ def _drawings(kind: str, count: int) -> Pixels:
     return np.stack([np.asarray(p.resize((DETAIL, DETAIL), Image.Resampling.BOX)) for p in pictures])
 
 
-def _compress(pixels: Pixels) -> Pixels:
-    """Put every image through JPEG, at qualities from 60 to 95 in turn.
-
-    One archive's images may have been JPEG files and another's not; a network would find that out sooner than
-    what a wheel is.
-    """
-    result = np.empty_like(pixels)
-    for index, image in enumerate(pixels):
-        buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, "JPEG", quality=60 + index * 7 % 36)
-        result[index] = np.asarray(Image.open(buffer))
-    return result
+def _qualities(count: int) -> npt.NDArray[np.int64]:
+    """Return JPEG qualities from 60 to 95 in turn, int [count]."""
+    return 60 + np.arange(count) * 7 % 36
 
 
 def _planes(pixels: Pixels) -> Tensor:

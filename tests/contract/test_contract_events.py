@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from model_build.data import drawings
+from model_build.data import samples
 from tests.support.sam_app import EVENTS, FOLDERS, ROOT, definition, event, expected, parameter_default
 
 SAMPLES = "incoming/samples/"
@@ -42,11 +42,11 @@ def test_events_speak_of_sample_photos_that_there_are(name: str) -> None:
     if name.endswith(("no_key.json", "key_is_no_text.json")):
         assert photo is None
     else:
-        assert (photo in drawings.SAMPLES) is (not name.endswith("missing_object.json"))
+        assert (photo in samples.SAMPLES) is (not name.endswith("missing_object.json"))
 
 
 def test_the_sample_that_is_too_large_is_one_byte_too_large() -> None:
-    assert int(parameter_default("MaxObjectBytes")) + 1 == drawings.TOO_MANY_BYTES
+    assert int(parameter_default("MaxObjectBytes")) + 1 == samples.TOO_MANY_BYTES
 
 
 def test_the_template_names_the_shipped_models_classes_in_its_order() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from localcloud.state import StateFolder
 from localcloud.supervisor import AWS_PORT, SAGEMAKER_PORT
-from model_build.data.drawings import write_samples
+from model_build.data.samples import write_samples
 from tests.support.lambda_runtime import Invoke, lambda_runtime
 from tests.support.local_cloud import LocalCloud
 from tests.support.sam_app import FOLDERS, ROOT

@@ -14,7 +14,7 @@ import pytest
 from moto import mock_aws
 from PIL import Image
 
-from model_build.data import drawings
+from model_build.data.samples import write_samples
 from tests.support.sam_app import CLOUD, event, expected, load_function
 from tests.support.sample_answers import differences
 
@@ -98,7 +98,7 @@ def test_an_object_that_was_deleted_is_not_found(s3: Any, function: Any) -> None
 
 @pytest.fixture
 def samples(s3: Any, tmp_path: Path) -> None:
-    for path in drawings.write_samples(tmp_path):
+    for path in write_samples(tmp_path):
         s3.put_object(Bucket=BUCKET, Key=f"incoming/samples/{path.name}", Body=path.read_bytes())
 
 

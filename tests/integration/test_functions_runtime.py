@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 
-from model_build.data import drawings
+from model_build.data.samples import write_samples
 from model_build.endpoint.deploy import DeployRequest, deploy
 from tests.support.cloud_standin import BUCKET as MODEL_BUCKET
 from tests.support.cloud_standin import ROLE, cloud_standin
@@ -35,7 +35,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             patch.setenv(name, value)
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET)
-        for path in drawings.write_samples(folder / "samples"):
+        for path in write_samples(folder / "samples"):
             s3.upload_file(str(path), BUCKET, f"incoming/samples/{path.name}")
         deploy(
             DeployRequest(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from model_build.artifact.package import DEFAULT_MODEL, package_model
-from model_build.data.cifar import CIFAR_10, CIFAR_100, load_archive
+from model_build.data.cifar import load_archive
+from model_build.data.download import CIFAR_10, CIFAR_100
 from model_build.evaluation.report import evaluate
 from tests.support.real_data import real_data
 

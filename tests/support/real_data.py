@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from model_build.data.cifar import ArchiveError, find_archive
+from model_build.data.download import find_archive
+from model_build.errors import ArchiveError
 
 
 def real_data(name: str) -> Path:
@@ -16,7 +17,7 @@ def real_data(name: str) -> Path:
     """
     try:
         return find_archive(name)
-    except ArchiveError as exc:
+    except ArchiveError as error:
         if os.environ.get("CI"):
             raise
-        pytest.skip(str(exc))
+        pytest.skip(str(error))

@@ -12,7 +12,8 @@ from PIL import Image
 from model_build.__main__ import main
 from model_build.artifact.loaded_model import open_model
 from model_build.artifact.package import package_model
-from model_build.data.cifar import jpeg_roundtrip, load_archive
+from model_build.data.cifar import load_archive
+from model_build.data.jpeg import jpeg_round_trip
 from model_build.evaluation import predictions as answers
 from model_build.evaluation.report import mistakes, report
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_model, write_photo
@@ -189,7 +190,7 @@ def test_beside_decoded_jpegs_nothing_else_is_told_by_compression(
     jpegs = write_archive(tmp_path / "c10.tar.gz", cifar10_files(["black"], 1, 1))
     red, white = load_archive(plain).test.images
     black = load_archive(jpegs).test.images[0]
-    compressed = jpeg_roundtrip(np.stack([red, white]), 75)
+    compressed = jpeg_round_trip(np.stack([red, white]), 75)
     asked = _asked(monkeypatch, model, plain, jpegs)
     assert asked == [
         ("red", red.tobytes()),  # as it is, for accuracy and calibration
