@@ -4,11 +4,9 @@ import io
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model_build.data.samples import png_claiming
 from tests.e2e.conftest import ROOT, localcloud
 from tests.support.local_cloud import LocalCloud, processes_about, wait_until
 from tests.support.tiny_model import COLOURS
@@ -29,16 +28,6 @@ AWKWARD = [
     "Fahrräder-自転車.jpg",
     "sub/dir/red.jpg",
 ]
-
-
-def _claims_to_be_huge() -> bytes:
-    """A PNG whose header says 50,000 x 50,000 pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100))
 
 
 def write_odd_photos(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -63,7 +52,7 @@ def write_odd_photos(folder: Path) -> dict[str, tuple[str, ...]]:
         whole, "JPEG"
     )
     (folder / "truncated.jpg").write_bytes(whole.getvalue()[:5000])
-    (folder / "huge.png").write_bytes(_claims_to_be_huge())
+    (folder / "huge.png").write_bytes(png_claiming(50_000, 50_000))
     for name in AWKWARD:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         red.save(folder / name)

@@ -2,8 +2,6 @@
 
 import contextlib
 import io
-import struct
-import zlib
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from model_build.data.samples import png_claiming
 from tests.support.sam_app import load_function
 
 function = load_function("serialize_image")
@@ -170,19 +169,10 @@ def test_of_an_animation_the_first_frame_counts(file_format: str) -> None:
     assert near(shrunk(photo)[5, 5], RED)
 
 
-def png_that_claims(width: int, height: int) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
 @pytest.mark.parametrize("size", [(50_000, 50_000), (10_000, 10_000), (7_746, 7_747)])
 def test_too_many_pixels_are_refused_by_the_header(size: tuple[int, int]) -> None:
     with pytest.raises(ImageTooLarge, match="60,000,000"):
-        shrink(png_that_claims(*size))
+        shrink(png_claiming(*size))
 
 
 def test_exactly_the_limit_of_pixels_passes() -> None:

@@ -2,8 +2,6 @@
 
 import io
 import json
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 from PIL import Image
 
 from model_build.artifact.package import DEFAULT_MODEL
+from model_build.data.samples import png_claiming
 from model_build.serving import inference
 from tests.support.tiny_model import picture, write_model
 
@@ -39,16 +38,6 @@ def answer(model: inference.Model, body: bytes, content_type: str | None = "imag
     shares = json.loads(inference.output_fn(inference.predict_fn(data, model), "application/json"))
     assert isinstance(shares, list)
     return shares
-
-
-def huge_png(width: int, height: int) -> bytes:
-    """A PNG whose header claims a size and whose data is missing."""
-
-    def chunk(content: bytes) -> bytes:
-        return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
-
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(header) + chunk(b"IDAT") + chunk(b"IEND")
 
 
 def test_an_answer_is_one_share_per_label(model: inference.Model) -> None:
@@ -112,8 +101,8 @@ def test_a_large_photo_is_made_small() -> None:
         (b"", "image/png", 400, "no body"),
         (b"not an image", "image/png", 400, "not a readable image"),
         (encoded(Image.new("RGB", (64, 64), "red"), "JPEG")[:300], "image/jpeg", 400, "not a readable image"),
-        (huge_png(50_000, 50_000), "image/png", 400, "pixels"),
-        (huge_png(9_000, 9_000), "image/png", 400, "pixels"),
+        (png_claiming(50_000, 50_000), "image/png", 400, "pixels"),
+        (png_claiming(9_000, 9_000), "image/png", 400, "pixels"),
         (encoded(Image.new("RGB", (8, 8))), "text/plain", 415, "text/plain"),
     ],
     ids=["empty", "text", "cut-off", "bomb", "too-large", "content-type"],
