@@ -8,23 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from errors import ImageTooLarge, UnsupportedImage
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP")
 # 48 KiB are 64 KiB in base64: far below the 256 KiB that a workflow's state may have.
 MAX_ENCODED_BYTES: Final = 48 * 1024
 JPEG_QUALITIES: Final = (95, 90, 80, 65, 50, 30)
 WHITE: Final = (255, 255, 255, 255)
-# EXIF's orientations, and what brings each upright.
-_TURNS: Final = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +88,27 @@ def _normalise(image: Image.Image, longest_side: int) -> Image.Image:
     elif image.mode not in {"L", "CMYK"}:
         image = image.convert("RGB")
     image.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
-    if orientation in _TURNS:
-        image = image.transpose(_TURNS[orientation])
+    image = _upright(image, orientation)
     if image.mode == "RGBA":
         background = Image.new("RGBA", image.size, WHITE)
         image = Image.alpha_composite(background, image)
     return image.convert("RGB")
 
 
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Rotate or mirror an image as its EXIF orientation says.
+
+    `exif_transpose` rewrites the metadata it finds and raises where that is damaged, so it gets none but the
+    orientation.
+    """
+    image = image.copy()
+    image.info = {}
+    image.getexif()[ExifTags.Base.Orientation] = orientation
+    return ImageOps.exif_transpose(image)
+
+
 def _orientation(image: Image.Image) -> int:
-    """Read which way up the camera was held; damaged metadata is no reason to refuse a photo."""
+    """Return the EXIF orientation (1 to 8, 1 if unknown); a photo with damaged metadata is accepted."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

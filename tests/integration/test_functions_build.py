@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,38 +63,6 @@ def test_a_wrong_target_is_refused_before_anything_is_fetched(
     assert built.returncode != 0
     assert message in built.stderr
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("parameter", "message"),
-    [
-        (
-            "PythonRuntime=python3.14",
-            "PythonRuntime=python3.14, but built for python3.11: PYTHON_RUNTIME=python3.14",
-        ),
-        ("Architecture=arm64", "Architecture=arm64, but built for x86_64: ARCHITECTURE=arm64"),
-    ],
-)
-def test_a_target_that_is_not_the_commands_parameter_is_refused(
-    tmp_path: Path, parameter: str, message: str
-) -> None:
-    # As `sam build --parameter-overrides …` does: a parent whose command line has the parameter.
-    parent = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:3]))"
-    command = [sys.executable, "-c", parent, "make", "build-SerializeImageFunction", parameter]
-    targets = {"PYTHON_RUNTIME": "python3.11", "ARCHITECTURE": "x86_64"}
-    built = subprocess.run(
-        command,
-        cwd=ROOT / "functions" / "serialize_image",
-        env={**os.environ, **targets, "ARTIFACTS_DIR": str(tmp_path), "PYTHON": sys.executable},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if shutil.which("ps"):
-        assert built.returncode != 0
-        assert message in built.stderr
-    else:  # found out only by the function itself
-        assert built.returncode == 0, built.stderr
 
 
 def test_without_any_pip_the_build_says_what_it_lacks(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,14 @@ def test_exif_orientation_is_applied(
 def test_damaged_exif_is_no_reason_to_refuse() -> None:
     photo = encode(Image.new("RGB", (40, 20), RED), "JPEG", exif=b"Exif\x00\x00MM\x00\x2a\xff\xff\xff\xff")
     assert shrunk(photo).shape == (20, 40, 3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_exif_beside_the_orientation_still_turns_the_photo() -> None:
+    # Two entries: orientation 6, and an XResolution that is text, which Pillow reads but cannot write.
+    entries = struct.pack(">HHHIHH", 2, 0x0112, 3, 1, 6, 0) + struct.pack(">HHI4s", 0x011A, 2, 3, b"ab")
+    exif = b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08" + entries + b"\x00\x00\x00\x00"
+    assert shrunk(encode(Image.new("RGB", (40, 20), RED), "JPEG", exif=exif)).shape == (40, 20, 3)
 
 
 def test_no_metadata_is_handed_on() -> None:
