@@ -1,4 +1,4 @@
-"""Timing two things in turns, so that what disturbs the machine disturbs both alike."""
+"""Time two things in turns, so that other load on the machine affects both alike."""
 
 import statistics
 import subprocess
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True)
 class Result:
-    """One benchmark: a thing measured, the thing it is compared with, and how often it took so much longer.
+    """One benchmark: what was measured, the reference it is compared with, and their ratio.
 
     Attributes:
         name: what was measured.
@@ -32,19 +32,19 @@ class Result:
     rounds: int
 
     def as_json(self) -> dict[str, Any]:
-        """The result as plain JSON values."""
+        """Return the result as plain JSON values."""
         return asdict(self)
 
 
 class Case(NamedTuple):
-    """Something to time, and what to call it."""
+    """Something to time, and its name in the table."""
 
     name: str
     run: Callable[[], object]
 
 
 def compare(measured: Case, reference: Case, *, rounds: int, tick: Callable[[], object]) -> Result:
-    """Runs both in turns, once for warming up and then `rounds` times, and calls `tick` after each round."""
+    """Run both in turns, once to warm up and then `rounds` times; call `tick` after each round."""
     measured.run()
     reference.run()
     times: list[float] = []
@@ -66,7 +66,7 @@ def compare(measured: Case, reference: Case, *, rounds: int, tick: Callable[[], 
 
 
 def in_fresh_process(code: str, folder: Path, environment: dict[str, str]) -> Callable[[], object]:
-    """A callable that runs a line of Python in a new interpreter, as a cold start does."""
+    """Return a callable that runs a line of Python in a new interpreter, as a cold start does."""
 
     def run() -> object:
         return subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=True)
