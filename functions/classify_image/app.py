@@ -1,7 +1,7 @@
-"""ClassifyImage: asks the SageMaker endpoint which vehicle the serialized photo shows.
+"""ClassifyImage: ask the SageMaker endpoint which vehicle a serialized photo shows.
 
 Input:  {"s3_bucket", "s3_key", "version_id"?, "etag"?, "image_data": base64, "content_type": str, …}.
-Output: the same without image_data, with "inferences": one probability a class, in label order.
+Output: the same without image_data, with "inferences": one probability per class, in label order.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RUNTIME = boto3.client("sagemaker-runtime", config=RUNTIME_CONFIG)
 
 
 class ClassifiedPhoto(TypedDict):
-    """What the workflow carries on to FilterInference: the photo's name, not its bytes."""
+    """The input of FilterInference: the photo's name, without its bytes."""
 
     s3_bucket: str
     s3_key: str
@@ -45,9 +45,9 @@ def lambda_handler(event: dict[str, Any], _context: object) -> ClassifiedPhoto:
     """Classify the image in the event.
 
     Raises:
-        UnsupportedImage: image_data or content_type is not what SerializeImage makes.
-        EndpointContractViolation: the endpoint refused the image, or its answer is no list of probabilities.
-        EndpointUnavailable: the endpoint did not answer.
+        UnsupportedImage: image_data or content_type is not what SerializeImage returns.
+        EndpointContractViolation: the endpoint refused the image, or did not return probabilities.
+        EndpointUnavailable: the endpoint did not respond.
     """
     image = decode_image(event)
     inferences = classify(
@@ -57,24 +57,24 @@ def lambda_handler(event: dict[str, Any], _context: object) -> ClassifiedPhoto:
         "photo classified",
         extra={"s3_key": event.get("s3_key"), "endpoint": SETTINGS.endpoint_name, "inferences": inferences},
     )
-    answer = {name: event[name] for name in ClassifiedPhoto.__annotations__ if name in event}
-    return cast("ClassifiedPhoto", {**answer, "inferences": inferences})
+    result = {name: event[name] for name in ClassifiedPhoto.__annotations__ if name in event}
+    return cast("ClassifiedPhoto", {**result, "inferences": inferences})
 
 
 def decode_image(event: dict[str, Any]) -> bytes:
-    """Take the image's bytes out of the event.
+    """Return the image bytes of the event.
 
     Raises:
-        UnsupportedImage: there are none, or content_type is unknown; the message names the field.
+        UnsupportedImage: there are none, or content_type is not supported; the message names the field.
     """
     try:
         image = base64.b64decode(event.get("image_data") or "", validate=True)
     except (binascii.Error, TypeError, ValueError) as exc:
         raise UnsupportedImage(f"image_data is not base64: {exc}") from exc
     if not image:
-        raise UnsupportedImage("image_data is empty: SerializeImage fills it")
+        raise UnsupportedImage("image_data is empty: pass what SerializeImage returned")
     if event.get("content_type") not in CONTENT_TYPES:
         raise UnsupportedImage(
-            f"content_type is {event.get('content_type')!r:.80}, none of {', '.join(CONTENT_TYPES)}"
+            f"content_type is {event.get('content_type')!r:.80}, not one of {', '.join(CONTENT_TYPES)}"
         )
     return image

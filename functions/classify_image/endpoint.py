@@ -1,4 +1,4 @@
-"""Asking a SageMaker endpoint for class probabilities, and believing only an answer that can be one."""
+"""Invoke a SageMaker endpoint and validate the class probabilities that it returns."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 SUM_TOLERANCE: Final = 1e-3
 _MAX_ANSWER_BYTES: Final = 64 * 1024
-# A model container's own 408 and 429 mean "later", the other 4xx mean "never like this".
+# 408 and 429 from a model container are transient; its other 4xx are permanent.
 _CLIENT_ERRORS: Final = frozenset(range(400, 500)) - {408, 429}
 
 
 def classify(
     client: SageMakerRuntimeClient, endpoint_name: str, image: bytes, content_type: str, classes: int
 ) -> list[float]:
-    """Send one image to the endpoint.
+    """Send one image to the endpoint and return its probabilities.
 
     Returns:
         One probability for each class, in label order.
 
     Raises:
-        EndpointContractViolation: the model refused the request, or its answer is no list of probabilities.
-        EndpointUnavailable: there is no answer now.
+        EndpointContractViolation: the model refused the request, or did not return probabilities.
+        EndpointUnavailable: the endpoint did not respond; a later request may succeed.
     """
     try:
         response = client.invoke_endpoint(
@@ -38,29 +38,31 @@ def classify(
     except ClientError as exc:
         raise _from_client_error(endpoint_name, exc) from exc
     except (BotoCoreError, HTTPClientError, OSError) as exc:
-        raise EndpointUnavailable(f"endpoint {endpoint_name} did not answer: {exc}") from exc
+        raise EndpointUnavailable(f"endpoint {endpoint_name} did not respond: {exc}") from exc
     return probabilities(answer, classes)
 
 
 def probabilities(answer: bytes, classes: int) -> list[float]:
-    """Read an endpoint's answer: a flat JSON list of `classes` probabilities that sum to 1.
+    """Parse an endpoint's response: a flat JSON list of `classes` probabilities that sum to 1.
 
     Raises:
-        EndpointContractViolation: it is anything else.
+        EndpointContractViolation: the response is anything else.
     """
     try:
         values: Any = json.loads(answer)
-    except (ValueError, RecursionError) as exc:  # the latter from thousands of nested lists
-        raise EndpointContractViolation(f"the endpoint's answer is not JSON: {answer[:80]!r}") from exc
+    except (ValueError, RecursionError) as exc:  # RecursionError: thousands of nested lists
+        raise EndpointContractViolation(f"the endpoint's response is not JSON: {answer[:80]!r}") from exc
     if not isinstance(values, list) or len(values) != classes:
         raise EndpointContractViolation(
-            f"the endpoint's answer is not a list of {classes} probabilities: {answer[:80]!r}"
+            f"the endpoint's response is not a list of {classes} probabilities: {answer[:80]!r}"
         )
     if not all(_is_probability(value) for value in values):
-        raise EndpointContractViolation(f"the endpoint's answer has what is no probability: {answer[:80]!r}")
+        raise EndpointContractViolation(
+            f"the endpoint's response contains values that are not probabilities: {answer[:80]!r}"
+        )
     if not math.isclose(math.fsum(values), 1, rel_tol=0, abs_tol=SUM_TOLERANCE):
         raise EndpointContractViolation(
-            f"the endpoint's probabilities sum to {math.fsum(values):.6g}, not to 1: {answer[:80]!r}"
+            f"the endpoint's probabilities sum to {math.fsum(values):.6g} instead of 1: {answer[:80]!r}"
         )
     return [float(value) for value in values]
 
@@ -78,4 +80,4 @@ def _from_client_error(endpoint_name: str, error: ClientError) -> Exception:
             f"the model behind endpoint {endpoint_name} refused the image with status "
             f"{response['OriginalStatusCode']}: {str(response.get('OriginalMessage', ''))[:300]}"
         )
-    return EndpointUnavailable(f"endpoint {endpoint_name} answered {code}: {str(error)[:500]}")
+    return EndpointUnavailable(f"endpoint {endpoint_name} returned {code}: {str(error)[:500]}")

@@ -1,4 +1,4 @@
-"""What the environment tells ClassifyImage, read once and checked."""
+"""ClassifyImage's environment variables, validated once at start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FEWEST_LABELS = 2
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Which endpoint to ask, and the classes that it answers for, in its order."""
+    """The endpoint to invoke, and the class labels in the order of its probabilities."""
 
     endpoint_name: str
     class_labels: tuple[str, ...]
@@ -23,7 +23,7 @@ class Settings:
         """Read ENDPOINT_NAME and CLASS_LABELS (comma separated).
 
         Raises:
-            ValueError: a variable is missing or cannot be meant; the message names it.
+            ValueError: a variable is missing or invalid; the message names it.
         """
         endpoint_name = environment.get("ENDPOINT_NAME", "").strip()
         if not endpoint_name:

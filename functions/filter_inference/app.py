@@ -1,6 +1,6 @@
-"""FilterInference: lets through only what is confident enough. Needs nothing but the standard library.
+"""FilterInference: accept a classification at or above the confidence threshold. Standard library only.
 
-Input:  {"s3_bucket", "s3_key", …, "inferences": [p0, p1, …]}, one probability a class, in label order.
+Input:  {"s3_bucket", "s3_key", …, "inferences": [p0, p1, …]}, one probability per class, in label order.
 Output: the same, plus "label" and "confidence" of the most probable class.
 """
 
@@ -33,11 +33,11 @@ class FilteredPhoto(TypedDict):
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> FilteredPhoto:
-    """Add label and confidence to the event, if the confidence reaches the threshold.
+    """Add label and confidence to the event if the confidence reaches the threshold.
 
     Raises:
         ThresholdConfidenceNotMet: it does not.
-        EndpointContractViolation: inferences is not a list of one number for each class.
+        EndpointContractViolation: inferences is not one probability per class.
     """
     label, confidence = most_probable(event.get("inferences"), SETTINGS.class_labels)
     accepted = confidence >= SETTINGS.confidence_threshold
@@ -53,15 +53,15 @@ def lambda_handler(event: dict[str, Any], _context: object) -> FilteredPhoto:
     )
     if not accepted:
         raise ThresholdConfidenceNotMet(label, confidence, SETTINGS.confidence_threshold)
-    answer = {name: event[name] for name in FilteredPhoto.__annotations__ if name in event}
-    return cast("FilteredPhoto", {**answer, "label": label, "confidence": confidence})
+    result = {name: event[name] for name in FilteredPhoto.__annotations__ if name in event}
+    return cast("FilteredPhoto", {**result, "label": label, "confidence": confidence})
 
 
 def most_probable(inferences: object, labels: tuple[str, ...]) -> tuple[str, float]:
-    """Give the most probable class and its probability; of equal ones the first.
+    """Return the most probable class and its probability; the first of equal ones.
 
     Raises:
-        EndpointContractViolation: inferences is not a list of one probability for each label.
+        EndpointContractViolation: inferences is not a list of one probability per label.
     """
     if (
         not isinstance(inferences, list)

@@ -1,4 +1,4 @@
-"""The errors that the workflow knows FilterInference by: a class name here is an `ErrorEquals` there.
+"""The errors of FilterInference. The workflow matches them by class name (`ErrorEquals`).
 
 They do not end in `Error` because they are names of a public contract.
 """
@@ -7,19 +7,19 @@ import json
 
 
 class ThresholdConfidenceNotMet(Exception):  # noqa: N818
-    """No class is probable enough: a person must look. Permanent.
+    """No class reaches the threshold: a person must review the photo. Permanent.
 
-    The message is a JSON object, so that the workflow can record what the best guess was:
+    The message is a JSON object, so that the workflow can record the most probable class:
     `{"label": str, "confidence": float, "threshold": float, "reason": str}`.
     """
 
     def __init__(self, label: str, confidence: float, threshold: float) -> None:
-        """Describe the best guess and the threshold that it missed."""
-        reason = f"{label} is the most probable class, but only with {confidence:.4f}: {threshold} is needed"
+        """Describe the most probable class and the threshold it missed."""
+        reason = f"the most probable class is {label} with {confidence:.4f}, below the threshold {threshold}"
         super().__init__(
             json.dumps({"label": label, "confidence": confidence, "threshold": threshold, "reason": reason})
         )
 
 
 class EndpointContractViolation(Exception):  # noqa: N818
-    """The inferences are no probability for each class. Permanent."""
+    """The inferences are not one probability per class. Permanent."""

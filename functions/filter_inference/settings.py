@@ -1,4 +1,4 @@
-"""What the environment tells FilterInference, read once and checked."""
+"""FilterInference's environment variables, validated once at start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FEWEST_LABELS = 2
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The classes, in the endpoint's order, and the least probability that is believed (0 to 1)."""
+    """The class labels in the endpoint's order, and the lowest accepted confidence (0 to 1)."""
 
     class_labels: tuple[str, ...]
     confidence_threshold: float
@@ -23,7 +23,7 @@ class Settings:
         """Read CLASS_LABELS (comma separated) and CONFIDENCE_THRESHOLD.
 
         Raises:
-            ValueError: a variable is missing or cannot be meant; the message names it.
+            ValueError: a variable is missing or invalid; the message names it.
         """
         text = environment.get("CLASS_LABELS", "")
         labels = tuple(label.strip() for label in text.split(","))

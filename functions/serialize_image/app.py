@@ -1,4 +1,4 @@
-"""SerializeImage: reads a photo from S3 and hands it on as a small re-encoded image in base64.
+"""SerializeImage: read a photo from S3 and return it as a small re-encoded image in base64.
 
 Input:  {"s3_bucket": str, "s3_key": str, "version_id"?: str, "etag"?: str}; other keys are ignored.
 Output: {"s3_bucket", "s3_key", "version_id"?, "etag"?, "image_data": base64, "content_type": str,
@@ -14,7 +14,7 @@ from typing import Any, NotRequired, TypedDict
 
 import build_target
 
-build_target.check()  # before Pillow is imported: its own error would not tell what to do
+build_target.check()  # before Pillow is imported, whose own error would not say what to do
 
 import boto3  # noqa: E402
 import imaging  # noqa: E402
@@ -32,7 +32,7 @@ S3 = boto3.client("s3", config=S3_CONFIG)
 
 
 class SerializedPhoto(TypedDict):
-    """What the workflow carries on to ClassifyImage."""
+    """The input of ClassifyImage."""
 
     s3_bucket: str
     s3_key: str
@@ -44,14 +44,14 @@ class SerializedPhoto(TypedDict):
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> SerializedPhoto:
-    """Read, check, shrink and encode the photo that the event names.
+    """Read, validate, shrink and encode the photo that the event names.
 
     Raises:
-        ObjectNotFound: the object or the version asked for is not there.
+        ObjectNotFound: the object or the requested version does not exist.
         ObjectTooLarge: the object has too many bytes.
-        UnsupportedImage: the object is no whole image of a known format.
+        UnsupportedImage: the object is not a complete image of a supported format.
         ImageTooLarge: the image has too many pixels.
-        StorageUnavailable: S3 did not answer as it should.
+        StorageUnavailable: S3 did not respond, or failed.
     """
     reference = ObjectReference.from_event(event)
     stored = read_object(S3, reference, SETTINGS.max_object_bytes)
@@ -62,16 +62,16 @@ def lambda_handler(event: dict[str, Any], _context: object) -> SerializedPhoto:
             "s3_bucket": reference.bucket,
             "s3_key": reference.key,
             "bytes_read": len(stored.body),
-            "bytes_handed_on": len(image.data),
+            "bytes_returned": len(image.data),
             "content_type": image.content_type,
             "pixels": f"{image.width}x{image.height}",
         },
     )
-    return _answer(reference, stored, image)
+    return _result(reference, stored, image)
 
 
-def _answer(reference: ObjectReference, stored: StoredObject, image: imaging.EncodedImage) -> SerializedPhoto:
-    answer = SerializedPhoto(
+def _result(reference: ObjectReference, stored: StoredObject, image: imaging.EncodedImage) -> SerializedPhoto:
+    result = SerializedPhoto(
         s3_bucket=reference.bucket,
         s3_key=reference.key,
         image_data=base64.b64encode(image.data).decode("ascii"),
@@ -79,7 +79,7 @@ def _answer(reference: ObjectReference, stored: StoredObject, image: imaging.Enc
         inferences=[],
     )
     if stored.version_id:
-        answer["version_id"] = stored.version_id
+        result["version_id"] = stored.version_id
     if stored.etag:
-        answer["etag"] = stored.etag
-    return answer
+        result["etag"] = stored.etag
+    return result

@@ -1,8 +1,8 @@
-"""Notices that the function was built for another Python or processor than the one it runs on.
+"""Detect that the function was built for another Python or processor than it runs on.
 
-Pillow is compiled code: built for another target it fails with an import error that names neither the
-cause nor the cure. The build leaves `build_target.json` beside this file; where there is none (run from the
-source folder) there is nothing to compare.
+Pillow is compiled code: built for another target it fails with an import error that names neither cause nor
+remedy. The build writes `build_target.json` beside this file; run from the source folder, there is none and
+nothing is compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PROCESSORS = {"amd64": "x86_64", "aarch64": "arm64"}
 
 
 def running_on() -> dict[str, str]:
-    """Name this interpreter and processor as Lambda does: `python3.13` and `x86_64` or `arm64`."""
+    """Return this interpreter and processor as Lambda names them: `python3.13`, and `x86_64` or `arm64`."""
     machine = platform.machine().lower()
     return {
         "python_runtime": f"python{sys.version_info.major}.{sys.version_info.minor}",
@@ -28,10 +28,10 @@ def running_on() -> dict[str, str]:
 
 
 def check(stamp: Path = STAMP) -> None:
-    """Compare the build's target with what runs here.
+    """Compare the target of the build with this interpreter and processor.
 
     Raises:
-        BuildMismatch: they differ; the message has the command that puts it right.
+        BuildMismatch: they differ; the message has the command that builds for this target.
     """
     if not stamp.exists():
         return

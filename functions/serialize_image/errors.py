@@ -1,4 +1,4 @@
-"""The errors that the workflow knows SerializeImage by: a class name here is an `ErrorEquals` there.
+"""The errors of SerializeImage. The workflow matches them by class name (`ErrorEquals`).
 
 They do not end in `Error` because they are names of a public contract.
 """
@@ -9,20 +9,20 @@ class ObjectNotFound(Exception):  # noqa: N818
 
 
 class ObjectTooLarge(Exception):  # noqa: N818
-    """The object has more bytes than a photo may have; none of them was read. Permanent."""
+    """The object has more bytes than MAX_OBJECT_BYTES; its body was not read. Permanent."""
 
 
 class UnsupportedImage(Exception):  # noqa: N818
-    """The bytes are no whole image of a known format. Permanent."""
+    """The bytes are not a complete image of a supported format. Permanent."""
 
 
 class ImageTooLarge(Exception):  # noqa: N818
-    """The image has more pixels than may be decoded; none of them was. Permanent."""
+    """The image has more pixels than MAX_PIXELS; it was not decoded. Permanent."""
 
 
 class StorageUnavailable(Exception):  # noqa: N818
-    """The storage did not answer as it should; the same request may well work later. Transient."""
+    """S3 did not respond, or failed; the same request may succeed later. Transient."""
 
 
 class BuildMismatch(Exception):  # noqa: N818
-    """The function was built for another Python or processor than it runs on: build it again."""
+    """The function was built for another Python or processor than it runs on. Permanent: build it again."""

@@ -1,4 +1,4 @@
-"""From any photo's bytes to a small upright RGB image: pure functions over bytes."""
+"""Convert a photo of any kind to a small upright RGB image: pure functions over bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from errors import ImageTooLarge, UnsupportedImage
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP")
-# 48 KiB are 64 KiB in base64: far below the 256 KiB that a workflow's state may have.
+# 48 KiB are 64 KiB in base64, far below the 256 KiB that Step Functions allows in a state.
 MAX_ENCODED_BYTES: Final = 48 * 1024
 JPEG_QUALITIES: Final = (95, 90, 80, 65, 50, 30)
 WHITE: Final = (255, 255, 255, 255)
@@ -28,18 +28,18 @@ class EncodedImage:
 
 
 def shrink(photo: bytes, *, longest_side: int, max_pixels: int) -> EncodedImage:
-    """Decode a photo and encode it anew: upright, RGB on white, bounded in size, without its metadata.
+    """Decode a photo and re-encode it: upright, RGB on white, bounded in size, without metadata.
 
-    Of an animation the first frame counts. Small images stay as they are, none is enlarged.
+    Animations are reduced to their first frame. No image is enlarged.
 
     Args:
         photo: the bytes of a JPEG, PNG, GIF or WebP.
         longest_side: no side of the result is longer, in pixels.
-        max_pixels: more pixels (width times height) are not decoded.
+        max_pixels: images with more pixels (width times height) are not decoded.
 
     Raises:
-        UnsupportedImage: the bytes are empty, of an unknown format or broken.
-        ImageTooLarge: the header announces more than `max_pixels`.
+        UnsupportedImage: the bytes are empty, damaged, or of an unsupported format.
+        ImageTooLarge: the header claims more than `max_pixels`.
     """
     if not photo:
         raise UnsupportedImage("the file is empty")
@@ -47,41 +47,43 @@ def shrink(photo: bytes, *, longest_side: int, max_pixels: int) -> EncodedImage:
     try:
         small = _normalise(image, longest_side)
     except MemoryError:
-        raise  # says nothing of the photo
+        raise  # not the fault of the photo
     except Exception as exc:
-        # Broken files make Pillow raise nearly anything (OSError, SyntaxError, struct.error, IndexError …).
+        # Damaged files make Pillow raise OSError, SyntaxError, struct.error, IndexError and others.
         raise UnsupportedImage(f"the {image.format} image cannot be decoded: {exc}") from exc
     return _encode(small)
 
 
 def _open(photo: bytes, max_pixels: int) -> Image.Image:
-    """Read the header only, and refuse what would be too much to decode."""
+    """Read only the header, and refuse images with too many pixels before they are decoded."""
     try:
         with warnings.catch_warnings():
-            # Our own limit follows two lines below and is the one that counts.
+            # max_pixels, checked below, is the limit that applies.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(photo), formats=FORMATS)
     except Image.DecompressionBombError as exc:
-        raise ImageTooLarge(f"the image has far more than {max_pixels:,} pixels: {exc}") from exc
+        raise ImageTooLarge(f"the image has far more pixels than the limit of {max_pixels:,}: {exc}") from exc
     except UnidentifiedImageError as exc:
-        raise UnsupportedImage(f"the file is none of {', '.join(FORMATS)}") from exc
+        raise UnsupportedImage(
+            f"the file is not an image in one of the formats {', '.join(FORMATS)}"
+        ) from exc
     except Exception as exc:
         raise UnsupportedImage(f"the file's image header cannot be read: {exc}") from exc
     if image.width * image.height > max_pixels:
         raise ImageTooLarge(
-            f"the image has {image.width:,} x {image.height:,} pixels, {max_pixels:,} in all is the most"
+            f"the image has {image.width:,} x {image.height:,} pixels, more than the limit of {max_pixels:,}"
         )
     return image
 
 
 def _normalise(image: Image.Image, longest_side: int) -> Image.Image:
-    # The JPEG decoder can skip detail nobody will see: a 12-megapixel photo costs a seventh then.
-    # Twice the size wanted leaves the resampling something to work on.
+    # The JPEG decoder can skip detail that shrinking discards: seven times faster for 12 megapixels.
+    # Twice the final size leaves the resampling filter enough pixels.
     image.draft("RGB", (2 * longest_side, 2 * longest_side))
     image.load()
     orientation = _orientation(image)
     if image.mode.startswith("I"):
-        # 16 bits a pixel: scale all of them. A plain conversion would clip everything above 255 to white.
+        # 16 bits a pixel: scaled, because a plain conversion clips everything above 255 to white.
         image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
     elif image.has_transparency_data:
         image = image.convert("RGBA")
@@ -118,17 +120,19 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _encode(image: Image.Image) -> EncodedImage:
-    """Encode without loss where that is small (drawings, thumbnails), else as the best JPEG that fits."""
-    image.info = {}  # Pillow would write comments and colour profiles from here into the new file
+    """Encode as PNG if that fits (drawings, thumbnails), otherwise as the best JPEG that does."""
+    image.info = {}  # Pillow would copy comments and colour profiles from here into the new file
     data = _save(image, "PNG", optimize=False)
     if len(data) <= MAX_ENCODED_BYTES:
         return EncodedImage(data, "image/png", image.width, image.height)
     for quality in JPEG_QUALITIES:
-        # subsampling=0 keeps colour at full resolution: at this size it matters and costs little.
+        # subsampling=0 keeps colour at full resolution, which matters at this size and costs little.
         data = _save(image, "JPEG", quality=quality, subsampling=0)
         if len(data) <= MAX_ENCODED_BYTES:
             return EncodedImage(data, "image/jpeg", image.width, image.height)
-    raise ImageTooLarge(f"the image needs more than {MAX_ENCODED_BYTES:,} bytes even as a rough JPEG")
+    raise ImageTooLarge(
+        f"the image needs more than {MAX_ENCODED_BYTES:,} bytes even at the lowest JPEG quality"
+    )
 
 
 def _save(image: Image.Image, file_format: str, **options: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What the environment tells SerializeImage, read once and checked."""
+"""SerializeImage's environment variables, validated once at start."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The limits of what is read and of what is handed on.
+    """Limits of the input and of the output.
 
     Attributes:
         max_object_bytes: an object with more bytes is refused before its body is read.
         max_pixels: an image with more pixels (width times height) is refused before it is decoded.
-        longest_side: no side of the image handed on is longer, in pixels.
+        longest_side: no side of the returned image is longer, in pixels.
     """
 
     max_object_bytes: int

@@ -1,4 +1,4 @@
-"""Reading one object from S3, whole and only if it is the one that was asked for."""
+"""Read one object from S3, completely, and only the version that was requested."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _WHY_NOT_FOUND = {
     "404": "it does not exist",
     "AccessDenied": "it does not exist, or this function may not read it",
     "MethodNotAllowed": "this version of it is a delete marker",
-    "InvalidArgument": "its version id is not one",
-    "InvalidBucketName": "its bucket's name is not one",
-    "KeyTooLongError": "its key is too long to be one",
+    "InvalidArgument": "its version id is invalid",
+    "InvalidBucketName": "its bucket name is invalid",
+    "KeyTooLongError": "its key is too long",
     "InvalidObjectState": "it is archived: restore it first",
-    "PreconditionFailed": "it was changed since (its etag is another now)",
-    "412": "it was changed since (its etag is another now)",
+    "PreconditionFailed": "it was changed since the event (its etag differs)",
+    "412": "it was changed since the event (its etag differs)",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectReference:
-    """Which object, and which state of it: `version_id` and `etag` narrow it down where they are known."""
+    """An object and, where they are known, the version and the etag it must have."""
 
     bucket: str
     key: str
@@ -48,30 +48,30 @@ class ObjectReference:
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> ObjectReference:
-        """Take `s3_bucket`, `s3_key` and the optional `version_id`, `etag` of the workflow's input.
+        """Read `s3_bucket`, `s3_key` and the optional `version_id`, `etag` of the workflow's input.
 
         Raises:
-            ObjectNotFound: bucket or key is missing, or one of the four is not text.
+            ObjectNotFound: bucket or key is missing, or one of the four is not a string.
         """
         for name in ("s3_bucket", "s3_key"):
             if not event.get(name):
                 raise ObjectNotFound(f"the input has no {name}: give the object's s3_bucket and s3_key")
         for name in ("s3_bucket", "s3_key", "version_id", "etag"):
             if not isinstance(event.get(name) or "", str):
-                raise ObjectNotFound(f"the input's {name} is not text: {event[name]!r:.80}")
+                raise ObjectNotFound(f"the input's {name} is not a string: {event[name]!r:.80}")
         return cls(
             event["s3_bucket"], event["s3_key"], event.get("version_id") or None, event.get("etag") or None
         )
 
     def __str__(self) -> str:
-        """Give the object's URI, with its version where one is known."""
+        """Return the object's URI, with its version if known."""
         version = f" (version {self.version_id})" if self.version_id else ""
         return f"s3://{self.bucket}/{self.key}{version}"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object's bytes, and the version id (None in a bucket without versions) and etag they belong to."""
+    """An object's bytes, version id (None in an unversioned bucket) and etag."""
 
     body: bytes
     version_id: str | None
@@ -79,23 +79,23 @@ class StoredObject:
 
 
 def read_object(client: S3Client, reference: ObjectReference, max_bytes: int) -> StoredObject:
-    """Read an object that has at most `max_bytes`.
+    """Read an object of at most `max_bytes`.
 
     Raises:
         ObjectNotFound: it, or the version or etag asked for, is not there or not readable.
-        ObjectTooLarge: it has more bytes; the body was not read.
-        StorageUnavailable: S3 did not answer, refused for now, or broke off.
+        ObjectTooLarge: it has more bytes; the body is not read.
+        StorageUnavailable: S3 did not respond, failed, or closed the connection early.
     """
     request: dict[str, Any] = {"Bucket": reference.bucket, "Key": reference.key}
     if reference.version_id:
         request["VersionId"] = reference.version_id
     if reference.etag:
-        # EventBridge gives the etag bare, GetObject's own answer has it in quotes.
+        # EventBridge sends the etag without quotes, GetObject returns and expects it in quotes.
         request["IfMatch"] = '"' + reference.etag.strip('"') + '"'
     try:
         response = client.get_object(**request)
     except ParamValidationError as exc:
-        raise ObjectNotFound(f"{reference}: not a possible name of an object: {exc}") from exc
+        raise ObjectNotFound(f"{reference}: invalid name of an object: {exc}") from exc
     except ClientError as exc:
         raise _from_client_error(reference, exc) from exc
     except (BotoCoreError, HTTPClientError) as exc:
@@ -104,12 +104,12 @@ def read_object(client: S3Client, reference: ObjectReference, max_bytes: int) ->
     with closing(response["Body"]) as body:
         if response["ContentLength"] > max_bytes:
             raise ObjectTooLarge(
-                f"{reference} has {response['ContentLength']:,} bytes, {max_bytes:,} is the most"
+                f"{reference} has {response['ContentLength']:,} bytes, more than the limit of {max_bytes:,}"
             )
         try:
             content = body.read()
         except (BotoCoreError, HTTPClientError, IncompleteReadError, ResponseStreamingError, OSError) as exc:
-            raise StorageUnavailable(f"{reference}: S3 broke off: {exc}") from exc
+            raise StorageUnavailable(f"{reference}: S3 closed the connection early: {exc}") from exc
     etag = response.get("ETag", "").strip('"')
     return StoredObject(content, response.get("VersionId") or reference.version_id, etag or reference.etag)
 
@@ -118,4 +118,4 @@ def _from_client_error(reference: ObjectReference, error: ClientError) -> Except
     code = error.response.get("Error", {}).get("Code", "")
     if why := _WHY_NOT_FOUND.get(code):
         return ObjectNotFound(f"{reference} cannot be read: {why}")
-    return StorageUnavailable(f"{reference}: S3 answered {code}: {error}")
+    return StorageUnavailable(f"{reference}: S3 returned {code}: {error}")

@@ -1,4 +1,4 @@
-"""The functions' exception classes and the workflow's ErrorEquals are one vocabulary."""
+"""The functions' exception classes and the workflow's ErrorEquals are the same names."""
 
 import ast
 import inspect
@@ -15,7 +15,7 @@ FUNCTION_OF = {
     "FilterInference": "filter_inference",
 }
 TRANSIENT = {"StorageUnavailable", "EndpointUnavailable"}
-# Names that AWS gives, none of them a class of ours.
+# Error names defined by AWS.
 RESERVED = {
     "States.ALL",
     "States.TaskFailed",
@@ -34,7 +34,7 @@ RESERVED = {
 
 
 def classes(folder: str) -> set[str]:
-    """The exception classes that a function defines: its public names in the workflow."""
+    """Return the names of a function's exception classes."""
     errors = load_function(folder).errors
     return {
         name
@@ -53,14 +53,14 @@ def test_every_name_in_the_workflow_is_an_error_that_can_occur_there(state: str)
     for handlers in ("Retry", "Catch"):
         used = names(STATES[state].get(handlers, []))
         assert set(used) <= known
-        assert len(used) == len(set(used)), "a name stands in one entry only"
+        assert len(used) == len(set(used)), "a name belongs to one entry only"
 
 
 @pytest.mark.parametrize("state", FUNCTION_OF)
-def test_every_class_is_known_by_name_and_caught(state: str) -> None:
+def test_every_class_is_retried_or_caught_by_name(state: str) -> None:
     task = STATES[state]
     assert classes(FUNCTION_OF[state]) <= set(names(task["Retry"]) + names(task["Catch"]))
-    # What no catcher names (the machinery's own faults) the last one takes, as Step Functions asks: alone.
+    # Errors that no other catcher names reach States.ALL, which Step Functions requires to be last and alone.
     assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
     assert "States.ALL" not in names(task["Catch"][:-1])
 
@@ -75,14 +75,14 @@ def test_permanent_errors_are_not_retried_and_transient_ones_are(state: str) -> 
 
 
 @pytest.mark.parametrize("state", FUNCTION_OF)
-def test_throttling_is_waited_out(state: str) -> None:
+def test_throttling_is_retried_patiently(state: str) -> None:
     (entry,) = (e for e in STATES[state]["Retry"] if "Lambda.TooManyRequestsException" in e["ErrorEquals"])
-    # A burst of uploads must not fail for having been throttled a few times.
+    # A burst of uploads is throttled several times and must not fail.
     assert entry["MaxAttempts"] >= 10
 
 
 @pytest.mark.parametrize("folder", FUNCTION_OF.values())
-def test_every_class_is_raised_and_explained(folder: str) -> None:
+def test_every_class_is_raised_and_documented(folder: str) -> None:
     errors = load_function(folder).errors
     code = [ast.parse(file.read_text(encoding="utf-8")) for file in (FUNCTIONS / folder).glob("*.py")]
     built = {
@@ -96,7 +96,7 @@ def test_every_class_is_raised_and_explained(folder: str) -> None:
         assert getattr(errors, name).__doc__, name
 
 
-def test_one_name_means_the_same_in_every_function() -> None:
+def test_a_name_is_permanent_or_transient_in_all_functions() -> None:
     kinds: dict[str, set[bool]] = {}
     for state, folder in FUNCTION_OF.items():
         permanent = set(STATES[state]["Retry"][0]["ErrorEquals"])
@@ -105,8 +105,8 @@ def test_one_name_means_the_same_in_every_function() -> None:
     assert all(len(kind) == 1 for kind in kinds.values())
 
 
-def test_every_refusal_that_an_input_can_cause_has_a_sample_event() -> None:
+def test_every_error_that_an_input_can_cause_has_a_sample_event() -> None:
     shown = {answer["error"] for answer in expected().values() if answer.get("error")}
-    needs_a_broken_cloud = TRANSIENT | {"BuildMismatch"}
+    needs_an_outage = TRANSIENT | {"BuildMismatch"}
     everything = set().union(*map(classes, FUNCTION_OF.values()))
-    assert shown - {"THRESHOLD_CONFIDENCE_NOT_MET"} == everything - needs_a_broken_cloud
+    assert shown - {"THRESHOLD_CONFIDENCE_NOT_MET"} == everything - needs_an_outage

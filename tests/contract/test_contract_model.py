@@ -1,4 +1,4 @@
-"""The shipped model and the template's parameters speak of the same labels and the same threshold."""
+"""The shipped model and the template's parameters have the same labels and the same threshold."""
 
 import json
 
@@ -8,9 +8,9 @@ from tests.support.sam_app import parameter_default
 MANIFEST = json.loads((DEFAULT_MODEL / "manifest.json").read_text(encoding="utf-8"))
 
 
-def test_class_labels_are_the_models_in_its_order() -> None:
+def test_class_labels_are_those_of_the_model_in_its_order() -> None:
     assert parameter_default("ClassLabels").split(",") == MANIFEST["labels"]
 
 
-def test_the_threshold_in_use_is_the_one_the_model_was_measured_at() -> None:
+def test_the_threshold_is_the_one_that_the_model_was_measured_at() -> None:
     assert float(parameter_default("ConfidenceThreshold")) == MANIFEST["default_threshold"]

@@ -1,4 +1,4 @@
-"""The role of the model's containers may do what SageMaker asks for, on our things, and nothing else."""
+"""The role of the model's containers allows exactly what SageMaker needs, on our resources only."""
 
 import json
 from fnmatch import fnmatchcase
@@ -47,7 +47,7 @@ def test_the_actions_are_exactly_these() -> None:
     assert "ManagedPolicyArns" not in ROLE, "managed policies allow more than is needed"
 
 
-def test_only_actions_that_know_no_resource_are_allowed_on_all() -> None:
+def test_only_actions_without_resource_types_are_allowed_on_all_resources() -> None:
     on_all = {
         action
         for statement in STATEMENTS.values()
@@ -59,7 +59,7 @@ def test_only_actions_that_know_no_resource_are_allowed_on_all() -> None:
     assert "cloudwatch:namespace" in json.dumps(STATEMENTS["WriteMetrics"]["Condition"])
 
 
-def test_only_sagemaker_of_this_account_takes_the_role() -> None:
+def test_only_sagemaker_in_this_account_may_assume_the_role() -> None:
     (trust,) = ROLE["AssumeRolePolicyDocument"]["Statement"]
 
     assert trust["Principal"] == {"Service": "sagemaker.amazonaws.com"}
@@ -76,7 +76,7 @@ def test_only_sagemaker_of_this_account_takes_the_role() -> None:
         ("WriteTrainedModelsAndCapturedData", "capture/scones/AllTraffic/2026/11/23/07/00-00-000.jsonl"),
     ],
 )
-def test_what_the_commands_put_into_the_bucket_can_be_reached(sid: str, key: str) -> None:
+def test_objects_that_the_commands_write_are_accessible(sid: str, key: str) -> None:
     if key == "archive":
         request = DeployRequest("m", "scones", "arn:aws:iam::123456789012:role/r", "bucket", capture=True)
         requests = endpoint_requests(request, version="scones-1", region="us-east-1")
@@ -87,7 +87,7 @@ def test_what_the_commands_put_into_the_bucket_can_be_reached(sid: str, key: str
     assert any(fnmatchcase("${ModelBucket.Arn}/" + key, pattern) for pattern in allowed)
 
 
-def test_captured_data_can_not_be_read_back_by_the_container() -> None:
+def test_captured_data_is_not_readable_by_the_container() -> None:
     allowed = [text["Fn::Sub"] for text in as_list(STATEMENTS["ReadModelsAndTrainingData"]["Resource"])]
 
     assert not any(fnmatchcase("${ModelBucket.Arn}/capture/x.jsonl", pattern) for pattern in allowed)

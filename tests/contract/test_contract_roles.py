@@ -1,4 +1,4 @@
-"""Every role may do exactly what the code and the workflow that use it do, on exactly what they do it to."""
+"""Each role allows exactly the calls that its code or workflow makes, on exactly their resources."""
 
 import ast
 from typing import Any
@@ -10,7 +10,7 @@ from tests.support.sam_app import FOLDERS, FUNCTIONS, LOGICAL_IDS, definition, t
 
 RESOURCES = template()["Resources"]
 
-# What the platform itself does in a role's name.
+# Calls that Lambda and Step Functions make under a role.
 WRITES_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 WRITES_TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 DELIVERS_LOGS = {
@@ -27,14 +27,14 @@ SAMPLES_TRACES = {"xray:GetSamplingRules", "xray:GetSamplingTargets"}
 # Publishing to an encrypted topic: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
 USES_THE_TOPICS_KEY = {"kms:Decrypt", "kms:GenerateDataKey"}
 
-# boto3's service names where IAM's differ, and the actions that an API call needs beyond its own.
+# boto3's service names that differ from IAM's, and further actions that a call needs.
 IAM_NAMES = {"sagemaker-runtime": "sagemaker"}
-IMPLIED = {"s3:GetObject": {"s3:GetObjectVersion"}}  # a request that names a version
+IMPLIED = {"s3:GetObject": {"s3:GetObjectVersion"}}  # a request with a version id
 
 
 def statements(role: str) -> list[dict[str, Any]]:
     properties = RESOURCES[role]["Properties"]
-    assert "ManagedPolicyArns" not in properties, "managed policies allow more than is needed"
+    assert "ManagedPolicyArns" not in properties, "managed policies allow more than the code needs"
     return [s for policy in properties["Policies"] for s in policy["PolicyDocument"]["Statement"]]
 
 
@@ -53,7 +53,7 @@ def resources_of(role: str, action: str) -> list[Any]:
 
 
 def calls_in_code(folder: str) -> set[str]:
-    """The IAM actions of the SDK calls in a function's source: methods called on what `boto3.client` made."""
+    """Return the IAM actions of the boto3 client methods that a function's source calls."""
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in (FUNCTIONS / folder).glob("*.py")]
     calls = [n for tree in trees for n in ast.walk(tree) if isinstance(n, ast.Call)]
     methods = {call.func.attr for call in calls if isinstance(call.func, ast.Attribute)}
@@ -74,19 +74,19 @@ def calls_in_code(folder: str) -> set[str]:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_function_may_do_what_its_code_does(folder: str) -> None:
+def test_a_functions_role_allows_exactly_the_calls_of_its_code(folder: str) -> None:
     role = RESOURCES[LOGICAL_IDS[folder]]["Properties"]["Role"]["Fn::GetAtt"][0]
     allowed = set().union(*map(actions, statements(role)))
     assert allowed == calls_in_code(folder) | WRITES_LOGS | WRITES_TRACES
 
 
-def test_the_code_is_understood_by_these_tests() -> None:
+def test_the_calls_of_the_code_are_recognised() -> None:
     assert calls_in_code("serialize_image") == {"s3:GetObject", "s3:GetObjectVersion"}
     assert calls_in_code("classify_image") == {"sagemaker:InvokeEndpoint"}
     assert calls_in_code("filter_inference") == set()
 
 
-def test_the_workflow_may_do_what_its_definition_does() -> None:
+def test_the_workflows_role_allows_exactly_the_calls_of_its_definition() -> None:
     used: set[str] = set()
     for state in definition()["States"].values():
         if state["Type"] == "Task":
@@ -100,7 +100,7 @@ def test_the_workflow_may_do_what_its_definition_does() -> None:
     assert machine["Role"] == {"Fn::GetAtt": ["ClassifyImageWorkflowRole", "Arn"]}
 
 
-def test_each_action_is_allowed_on_exactly_what_it_is_for() -> None:
+def test_each_action_is_allowed_on_exactly_its_resource() -> None:
     photos = "arn:${AWS::Partition}:s3:::${PhotoBucket}/incoming/*"
     assert resources_of("SerializeImageRole", "s3:GetObject") == [{"Fn::Sub": photos}]
     assert resources_of("SerializeImageRole", "s3:GetObjectVersion") == [{"Fn::Sub": photos}]
@@ -127,7 +127,7 @@ def test_logs_go_to_the_functions_own_group(folder: str) -> None:
         assert resources_of(role, action) == [{"Fn::GetAtt": [group, "Arn"]}]
 
 
-def test_only_actions_that_know_no_resources_are_allowed_on_all() -> None:
+def test_only_actions_without_resource_types_are_allowed_on_all_resources() -> None:
     roles = [name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::IAM::Role"]
     assert len(roles) == 4
     for role in roles:
@@ -147,7 +147,7 @@ def test_only_actions_that_know_no_resources_are_allowed_on_all() -> None:
         ("ClassifyImageWorkflowRole", "states.amazonaws.com"),
     ],
 )
-def test_only_its_own_service_takes_a_role(role: str, service: str) -> None:
+def test_only_its_own_service_may_assume_a_role(role: str, service: str) -> None:
     (statement,) = RESOURCES[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": service}
     assert statement["Action"] == "sts:AssumeRole"

@@ -1,4 +1,4 @@
-"""The rule takes the uploads that it should and leaves the rest, and loses none that it cannot deliver."""
+"""The rule matches uploads under incoming/ and nothing else, and keeps what it cannot deliver."""
 
 import copy
 import json
@@ -43,12 +43,12 @@ def test_moto_evaluates_every_operator_of_the_rule() -> None:
 
 
 @pytest.mark.parametrize(("name", "answer"), expected("eventbridge/").items())
-def test_the_rule_takes_what_it_should(name: str, answer: dict[str, Any]) -> None:
+def test_the_rule_matches_as_expected(name: str, answer: dict[str, Any]) -> None:
     assert matches(event(name)) is answer["matches"]
 
 
 @pytest.mark.parametrize(
-    ("key", "taken"),
+    ("key", "matched"),
     [
         ("incoming/a.jpg", True),
         ('incoming/2026/11/12/driver 7/a+b %41 "quoted".jpg', True),
@@ -61,26 +61,26 @@ def test_the_rule_takes_what_it_should(name: str, answer: dict[str, Any]) -> Non
         ("a.jpg", False),
     ],
 )
-def test_only_keys_under_incoming_are_taken(key: str, *, taken: bool) -> None:
+def test_only_keys_under_incoming_match(key: str, *, matched: bool) -> None:
     upload = event("eventbridge/object_created.json")
     upload["detail"]["object"]["key"] = key
-    assert matches(upload) is taken
+    assert matches(upload) is matched
 
 
-def test_the_rules_own_outcomes_do_not_start_it_again() -> None:
+def test_published_outcomes_do_not_match() -> None:
     outcome = {"source": "scones.vehicle-classification", "detail-type": "Vehicle Classified", "detail": {}}
     assert not matches(outcome)
 
 
-def test_the_event_goes_in_whole() -> None:
-    # A transformer would have to quote awkward keys; the workflow reads the event itself.
+def test_the_event_is_passed_unchanged() -> None:
+    # A transformer would have to quote special characters in keys; the workflow reads the event itself.
     assert not {"Input", "InputPath", "InputTransformer"} & set(RULE["Properties"])
 
 
-def test_the_bucket_sends_its_events() -> None:
+def test_the_bucket_sends_events() -> None:
     bucket = resources("AWS::S3::Bucket")["PhotoBucket"]["Properties"]
     assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
-    # So that events name a version, and a photo under an old key is a photo of its own.
+    # Events then name a version, and a new photo under an old key has its own result.
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
@@ -102,7 +102,7 @@ def test_the_dead_letter_queue_can_receive_from_this_rule() -> None:
     }
 
 
-def test_every_queue_that_gives_up_messages_gives_them_to_another_of_ours() -> None:
+def test_the_review_queue_has_a_dead_letter_queue() -> None:
     queues = resources("AWS::SQS::Queue")
     target = queues["ReviewQueue"]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
     assert target in queues

@@ -1,4 +1,4 @@
-"""The template keeps what it promises: names, bounds, closed buckets, kept data, logs, alarms that arrive."""
+"""The template: names, parameter bounds, private buckets, retained data, logs, delivered alarms."""
 
 import re
 import tomllib
@@ -22,7 +22,7 @@ RESOURCES = TEMPLATE["Resources"]
 HOLDS_DATA = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue"}
 
 
-def test_the_agreed_names_are_there() -> None:
+def test_the_public_names_exist() -> None:
     assert {
         "SerializeImageFunction": "AWS::Serverless::Function",
         "ClassifyImageFunction": "AWS::Serverless::Function",
@@ -47,7 +47,7 @@ def test_the_agreed_names_are_there() -> None:
 def test_a_parameter_has_a_description_a_default_and_bounds(name: str, parameter: dict[str, Any]) -> None:
     assert parameter["Description"]
     assert {"AllowedValues", "AllowedPattern", "MinValue"} & set(parameter)
-    # SAM CLI hands an unquoted number default on as an empty string.
+    # SAM CLI passes an unquoted number default on as an empty string.
     assert isinstance(parameter["Default"], str)
     if "AllowedPattern" in parameter:
         assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"])
@@ -57,7 +57,7 @@ def test_a_parameter_has_a_description_a_default_and_bounds(name: str, parameter
 
 
 @pytest.mark.parametrize(
-    ("parameter", "value", "taken"),
+    ("parameter", "value", "allowed"),
     [
         ("EndpointName", "scones-vehicle-classifier", True),
         ("EndpointName", "Scones", False),
@@ -75,11 +75,11 @@ def test_a_parameter_has_a_description_a_default_and_bounds(name: str, parameter
         ("AlertEmail", "ops", False),
     ],
 )
-def test_patterns_take_what_they_should(parameter: str, value: str, *, taken: bool) -> None:
-    assert bool(re.fullmatch(PARAMETERS[parameter]["AllowedPattern"], value)) is taken
+def test_patterns_match_as_expected(parameter: str, value: str, *, allowed: bool) -> None:
+    assert bool(re.fullmatch(PARAMETERS[parameter]["AllowedPattern"], value)) is allowed
 
 
-def test_every_value_that_a_parameter_allows_is_taken_by_the_functions() -> None:
+def test_the_functions_accept_the_bounds_of_the_parameters() -> None:
     for bound in ("MinValue", "MaxValue"):
         limits = {name: str(PARAMETERS[name][bound]) for name in ("MaxObjectBytes", "MaxPixels")}
         environment = {"MAX_OBJECT_BYTES": limits["MaxObjectBytes"], "MAX_PIXELS": limits["MaxPixels"]}
@@ -88,7 +88,7 @@ def test_every_value_that_a_parameter_allows_is_taken_by_the_functions() -> None
         load_function("filter_inference", {"CLASS_LABELS": "a,b", "CONFIDENCE_THRESHOLD": threshold})
 
 
-def test_globals_hold_what_functions_share() -> None:
+def test_globals_have_what_the_functions_share() -> None:
     shared = TEMPLATE["Globals"]["Function"]
     assert shared["Runtime"] == {"Ref": "PythonRuntime"}
     assert shared["Architectures"] == [{"Ref": "Architecture"}]
@@ -97,7 +97,7 @@ def test_globals_hold_what_functions_share() -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_functions_log_group_is_made_before_it_and_forgets(folder: str) -> None:
+def test_a_functions_log_group_exists_before_it_and_has_a_retention(folder: str) -> None:
     function = RESOURCES[LOGICAL_IDS[folder]]["Properties"]
     group = RESOURCES[function["LoggingConfig"]["LogGroup"]["Ref"]]
     assert group["Type"] == "AWS::Logs::LogGroup"
@@ -106,13 +106,13 @@ def test_a_functions_log_group_is_made_before_it_and_forgets(folder: str) -> Non
     assert (ROOT / function["CodeUri"] / "app.py").is_file()
 
 
-def test_the_workflows_log_holds_no_photos() -> None:
+def test_the_workflows_log_has_no_photos() -> None:
     logging = RESOURCES["ClassifyImageStateMachine"]["Properties"]["Logging"]
     assert logging["IncludeExecutionData"] is False
 
 
 @pytest.mark.parametrize("name", [n for n, r in RESOURCES.items() if r["Type"] in HOLDS_DATA])
-def test_what_holds_data_outlives_the_stack(name: str) -> None:
+def test_data_outlives_the_stack(name: str) -> None:
     assert RESOURCES[name]["DeletionPolicy"] == "Retain"
     assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
 
@@ -137,7 +137,7 @@ def test_queues_are_encrypted() -> None:
     assert all(q["Properties"]["SqsManagedSseEnabled"] is True for q in resources("AWS::SQS::Queue").values())
 
 
-def test_alarms_reach_the_encrypted_topic() -> None:
+def test_alarms_may_publish_to_the_encrypted_topic() -> None:
     alarms = resources("AWS::CloudWatch::Alarm")
     assert len(alarms) >= 4
     for alarm in alarms.values():
@@ -168,7 +168,7 @@ def test_the_template_has_no_yaml_aliases() -> None:
     assert not re.search(r":\s+[&*]\w", text)
 
 
-def test_the_makefile_builds_by_default_what_the_template_deploys_by_default() -> None:
+def test_the_makefile_and_the_template_have_the_same_default_target() -> None:
     makefile = (ROOT / "functions" / "serialize_image" / "Makefile").read_text(encoding="utf-8")
     defaults = dict(re.findall(r"^(\w+) \?= (\S+)$", makefile, re.MULTILINE))
     assert defaults["PYTHON_RUNTIME"] == parameter_default("PythonRuntime")
@@ -179,7 +179,7 @@ def test_the_makefile_builds_by_default_what_the_template_deploys_by_default() -
         assert f"PLATFORM_{architecture} :=" in makefile
 
 
-def test_only_the_function_that_needs_a_wheel_has_requirements() -> None:
+def test_only_serialize_image_has_requirements() -> None:
     found = sorted(path.parent.name for path in (ROOT / "functions").glob("*/requirements.txt"))
     assert found == ["serialize_image"]
     lines = (ROOT / "functions" / "serialize_image" / "requirements.txt").read_text(encoding="utf-8")
@@ -188,7 +188,7 @@ def test_only_the_function_that_needs_a_wheel_has_requirements() -> None:
     assert "http" not in lines
 
 
-def test_samconfig_speaks_of_parameters_that_exist() -> None:
+def test_samconfig_names_existing_parameters() -> None:
     config = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
     assert {"default", "local"} <= set(config)
     overrides = config["local"]["deploy"]["parameters"]["parameter_overrides"]

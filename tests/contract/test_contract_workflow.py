@@ -58,6 +58,17 @@ def test_each_substitution_is_what_its_name_says() -> None:
     assert given["AlertTopicArn"] == {"Ref": "AlertTopic"}
 
 
+def test_every_state_can_be_reached_and_every_next_exists() -> None:
+    machine = definition()
+    reached, todo = set(), [machine["StartAt"]]
+    while todo:
+        name = todo.pop()
+        if name not in reached:
+            reached.add(name)
+            todo += re.findall(r"'(?:Next|Default)': '(\w+)'", str(machine["States"][name]))
+    assert reached == set(machine["States"])
+
+
 # --- The style --------------------------------------------------------------------------------------------
 
 

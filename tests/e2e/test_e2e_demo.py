@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +146,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, model: Path, number:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_until((state / "state.json").exists)
-    time.sleep(1)  # well into sam's part
+    wait_until((state / "logs" / "sam-deploy.log").exists)
 
     demo.send_signal(number)
 

@@ -103,7 +103,7 @@ def samples(s3: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("samples")
-def test_sample_events_are_answered_as_promised(function: Any) -> None:
+def test_sample_events_are_answered_as_expected(function: Any) -> None:
     found = {}
     for name in expected("serialize_image/"):
         try:

@@ -63,7 +63,7 @@ def functions(cloud: dict[str, str], logs: Path) -> Iterator[dict[str, Invoke]]:
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_every_sample_event_is_answered_as_promised(functions: dict[str, Invoke], name: str) -> None:
+def test_every_sample_event_is_answered_as_expected(functions: dict[str, Invoke], name: str) -> None:
     answer = functions[name.partition("/")[0]](event(name))
     assert not differences(name, answer)
 
@@ -71,9 +71,9 @@ def test_every_sample_event_is_answered_as_promised(functions: dict[str, Invoke]
 STATES = dict(zip(("SerializeImage", "ClassifyImage", "FilterInference"), FOLDERS, strict=True))
 
 
-@pytest.mark.parametrize(("name", "promised"), expected("workflow/").items())
-def test_every_workflow_event_ends_as_promised(
-    functions: dict[str, Invoke], name: str, promised: dict[str, Any]
+@pytest.mark.parametrize(("name", "wanted"), expected("workflow/").items())
+def test_every_workflow_event_ends_as_expected(
+    functions: dict[str, Invoke], name: str, wanted: dict[str, Any]
 ) -> None:
     def task(state: str, arguments: Any) -> Any:
         if state not in STATES:
@@ -85,10 +85,10 @@ def test_every_workflow_event_ends_as_promised(
 
     ending = Execution(definition(), task).run(event(name))
     (record,) = (call for state, call in ending.calls.items() if state in {"RecordOutcome", "RecordFailure"})
-    assert (ending.status, ending.error) == (promised["status"], promised["error"])
-    assert record["Item"]["outcome"] == {"S": promised["outcome"]}
-    if promised["label"]:
-        assert record["Item"]["label"] == {"S": promised["label"]}
+    assert (ending.status, ending.error) == (wanted["status"], wanted["error"])
+    assert record["Item"]["outcome"] == {"S": wanted["outcome"]}
+    if wanted["label"]:
+        assert record["Item"]["label"] == {"S": wanted["label"]}
     assert max(len(json.dumps(payload)) for payload in ending.payloads.values()) < 100_000
 
 
@@ -115,7 +115,7 @@ def test_logs_are_json_with_our_fields_and_without_pixels(functions: dict[str, I
         if line.startswith("{")
     ]
     by_message = {line.get("message"): line for line in lines}
-    assert by_message["photo serialized"]["bytes_handed_on"] > 0
+    assert by_message["photo serialized"]["bytes_returned"] > 0
     assert len(by_message["photo classified"]["inferences"]) == 2
     assert answer["image_data"][:40] not in json.dumps(lines)
 

@@ -1,4 +1,4 @@
-"""The SageMaker stand-in with an S3 and a CloudWatch Logs beside it, for tests that deploy models for real.
+"""The SageMaker stand-in with S3 and CloudWatch Logs, for tests that deploy models.
 
 S3 and Logs are moto's server in this process; the stand-in is a process of its own, as in the local cloud.
 """
@@ -26,7 +26,7 @@ SERVICES = ("SAGEMAKER", "SAGEMAKER_RUNTIME", "APPLICATION_AUTO_SCALING")
 
 @contextlib.contextmanager
 def cloud_standin(folder: Path) -> Iterator[dict[str, str]]:
-    """Starts both with a bucket for models; yields the environment variables that lead to them."""
+    """Start both, with a bucket for models; yield the environment variables that point to them."""
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     host, moto_port = moto.get_host_and_port()

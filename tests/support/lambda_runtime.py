@@ -1,4 +1,4 @@
-"""A function on AWS's own runtime, without Docker: the emulator that SAM CLI ships and AWS's runtime client.
+"""Run a function on AWS's runtime without Docker: SAM CLI's runtime emulator and AWS's runtime client.
 
 https://github.com/aws/aws-lambda-runtime-interface-emulator, https://pypi.org/project/awslambdaric
 """
@@ -23,7 +23,7 @@ import samcli  # type: ignore[import-untyped]
 from tests.support.sam_app import CLOUD, FUNCTIONS, function_environment
 
 Invoke = Callable[[Any], dict[str, Any]]
-"""Takes an event, answers what Lambda would: the handler's answer, or errorType and errorMessage."""
+"""Take an event and return Lambda's response: the handler's result, or errorType and errorMessage."""
 
 _PROCESSORS = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 _START_S = 30
@@ -37,8 +37,8 @@ def lambda_runtime(
 
     Args:
         folder: the function's folder in functions/.
-        variables: environment beyond the template's: where the cloud is, its credentials.
-        log: what the function writes goes here.
+        variables: environment in addition to the template's: endpoints and credentials.
+        log: file for the function's output.
         code: a built function instead of the source folder.
     """
     rapid = Path(samcli.__file__).parent / "local" / "rapid"
@@ -81,7 +81,7 @@ def _invoke(address: str, event: Any) -> dict[str, Any]:
     except urllib.error.HTTPError as error:
         if error.code != HTTPStatus.BAD_GATEWAY:
             raise
-        answer = json.load(error)  # the function could not start; Lambda answers this with the others
+        answer = json.load(error)  # the function could not start; Lambda reports it like a handler's error
     return answer
 
 

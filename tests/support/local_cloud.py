@@ -1,4 +1,4 @@
-"""A local cloud as the tests use it: its clients, and what they ask about photos."""
+"""A running local cloud for tests: boto3 clients, and queries about photos."""
 
 import json
 import subprocess
@@ -22,8 +22,8 @@ class LocalCloud:
     """A running local cloud.
 
     Args:
-        running: What `localcloud` says about it.
-        folder: Its state folder.
+        running: its addresses, processes and stack, as `localcloud` saved them.
+        folder: its state folder.
     """
 
     def __init__(self, running: Running, folder: Path) -> None:
@@ -32,7 +32,7 @@ class LocalCloud:
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """A boto3 client of a service of this local cloud."""
+        """Return a boto3 client of a service of this local cloud."""
         if service not in self._clients:
             ours = ("sagemaker", "sagemaker-runtime", "application-autoscaling")
             url = self.running.sagemaker_url if service in ours else self.running.aws_url
@@ -46,12 +46,12 @@ class LocalCloud:
         return outputs
 
     def upload(self, key: str, body: bytes) -> str:
-        """Put a photo into the bucket; returns its version."""
+        """Upload a photo; return its version id."""
         answer = self.client("s3").put_object(Bucket=self.outputs["PhotoBucketName"], Key=key, Body=body)
         return str(answer["VersionId"])
 
     def executions(self, key: str) -> list[dict[str, Any]]:
-        """All executions for one key, waited for until there is one and none runs any more."""
+        """Wait until an object key has executions and all have ended; return them."""
         workflow = self.client("stepfunctions")
         arn = self.outputs["ClassifyImageStateMachineArn"]
         deadline = time.monotonic() + WAIT_S
@@ -66,7 +66,7 @@ class LocalCloud:
         raise AssertionError(f"no execution for {key} ended within {WAIT_S} s")
 
     def records(self, key: str) -> list[dict[str, Any]]:
-        """All records of the results table for one key, as plain values."""
+        """Return all records of the results table for one object key, as plain values."""
         table = self.outputs["ResultsTableName"]
         answer = self.client("dynamodb").query(
             TableName=table,
@@ -83,7 +83,7 @@ class LocalCloud:
         ]
 
     def steps(self, execution_arn: str) -> list[tuple[str, str, str]]:
-        """What went into and came out of each state: (`in` or `out`, its name, the JSON text)."""
+        """Return the input and output of each state: (`in` or `out`, state name, JSON text)."""
         pages = (
             self.client("stepfunctions")
             .get_paginator("get_execution_history")
@@ -99,11 +99,11 @@ class LocalCloud:
 
 
 class Listener:
-    """Collects messages on a queue: events of a rule, notifications of a topic, or a queue's own.
+    """Collect messages: events of a rule, notifications of a topic, or a queue's own.
 
     Args:
-        cloud: The local cloud.
-        queue_url: The queue; a new one when it is empty.
+        cloud: the local cloud.
+        queue_url: the queue; empty creates a new one.
     """
 
     def __init__(self, cloud: LocalCloud, queue_url: str = "") -> None:
@@ -116,19 +116,19 @@ class Listener:
         self._seen: list[dict[str, Any]] = []
 
     def to_events(self, pattern: Mapping[str, Any]) -> "Listener":
-        """Listen to EventBridge."""
+        """Subscribe to EventBridge events that match a pattern."""
         events = self._cloud.client("events")
         events.put_rule(Name=self.name, EventPattern=json.dumps(pattern))
         events.put_targets(Rule=self.name, Targets=[{"Id": "queue", "Arn": self.arn}])
         return self
 
     def to_topic(self, topic_arn: str) -> "Listener":
-        """Listen to an SNS topic."""
+        """Subscribe to an SNS topic."""
         self._cloud.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=self.arn)
         return self
 
     def messages(self) -> list[dict[str, Any]]:
-        """All message bodies so far."""
+        """Return all message bodies received so far."""
         while found := self._sqs.receive_message(
             QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=1
         ).get("Messages"):
@@ -139,16 +139,16 @@ class Listener:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Return once a condition holds; fail when it never does."""
+    """Return once a condition is true; fail after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        assert time.monotonic() < deadline, f"the condition was not met within {seconds} s"
         time.sleep(0.3)
 
 
 @contextmanager
 def bare_cloud(folder: Path) -> Iterator[LocalCloud]:
-    """A local cloud with nothing deployed on it, gone afterwards."""
+    """Run a local cloud without the application; stop it at the end."""
     running, process = lifecycle.start(StateFolder(folder), "127.0.0.1", owned=True)
     try:
         yield LocalCloud(running, folder)
@@ -157,12 +157,12 @@ def bare_cloud(folder: Path) -> Iterator[LocalCloud]:
 
 
 def _key(workflow_input: Mapping[str, Any]) -> Any:
-    """The object's key in an execution's input: S3's event, or a direct start."""
+    """Return the object key in an execution's input: S3's event, or direct input."""
     detail = workflow_input.get("detail")
     return detail["object"]["key"] if detail else workflow_input.get("s3_key")
 
 
 def processes_about(folder: Path) -> list[str]:
-    """Command lines of all processes that mention a folder: workers, services, `sam`."""
+    """Return the command lines of all processes that mention a folder: workers, services, `sam`."""
     listed = subprocess.run(["ps", "-axww", "-o", "command"], capture_output=True, text=True, check=True)
     return [line for line in listed.stdout.splitlines() if str(folder) in line]

@@ -1,4 +1,4 @@
-"""The real archives, for tests that cannot do without them."""
+"""The real archives, for tests that need them."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ from model_build.errors import ArchiveError
 
 
 def real_data(name: str) -> Path:
-    """Path of a data file or folder.
+    """Return the path of a data file or folder.
 
-    Where it is missing the test fails in continuous integration; elsewhere it is left out and says where it
-    looked, since a newcomer has not downloaded anything yet.
+    If it is missing, the test fails in continuous integration and is skipped elsewhere, naming the folders
+    that were searched.
     """
     try:
         return find_archive(name)

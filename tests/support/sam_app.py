@@ -1,4 +1,4 @@
-"""The application's own files, as the tests read them: functions, workflow, template, sample events.
+"""Access for tests to the application's files: functions, workflow, template, sample events.
 
 Nothing here is a copy: modules are loaded from functions/, the definition from statemachine/, the rest from
 template.yaml and events/.
@@ -34,21 +34,20 @@ CLOUD = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-"""What every Lambda environment has: somewhere to be, and credentials."""
+"""Variables of every Lambda environment: region and credentials."""
 
 
 def load_function(folder: str, environment: Mapping[str, str] | None = None) -> SimpleNamespace:
-    """Import a function's modules afresh, as a new Lambda environment does.
+    """Import a function's modules again, as a new Lambda environment does.
 
-    The three functions have modules of the same names (`app`, `errors`, …), so none is left behind in
-    `sys.modules`.
+    The functions have modules of the same names (`app`, `errors`, …), so none stays in `sys.modules`.
 
     Args:
         folder: its folder in functions/.
-        environment: variables instead of those that the template gives it.
+        environment: variables instead of those in the template.
 
     Returns:
-        A namespace with one attribute a module: `.app`, `.errors`, …
+        A namespace with one attribute per module: `.app`, `.errors`, …
     """
     path = FUNCTIONS / folder
     names = [file.stem for file in path.glob("*.py")]
@@ -71,22 +70,22 @@ def _template() -> dict[str, Any]:
 
 
 def template() -> dict[str, Any]:
-    """template.yaml, with CloudFormation's short forms written out (`{"Ref": …}`)."""
+    """Return template.yaml with CloudFormation's short forms expanded (`{"Ref": …}`)."""
     return copy.deepcopy(_template())
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:
-    """The template's resources of one type, by logical name."""
+    """Return the template's resources of one type, by logical name."""
     return {name: r for name, r in template()["Resources"].items() if r["Type"] == kind}
 
 
 def parameter_default(name: str) -> str:
-    """A parameter's default, as CloudFormation hands it on: text."""
+    """Return a parameter's default as CloudFormation passes it on: a string."""
     return str(template()["Parameters"][name]["Default"])
 
 
 def function_environment(folder: str) -> dict[str, str]:
-    """The variables that the template gives a function, with the parameters' defaults."""
+    """Return the environment variables of a function, with the parameters' defaults."""
     variables = template()["Resources"][LOGICAL_IDS[folder]]["Properties"]["Environment"]["Variables"]
     return {
         name: parameter_default(value["Ref"]) if isinstance(value, dict) else str(value)
@@ -105,16 +104,16 @@ SUBSTITUTIONS = {
     "AlertTopicArn": "arn:aws:sns:us-east-1:111122223333:alerts",
     "EventBusName": "default",
 }
-"""Values as CloudFormation would put them into the definition."""
+"""The definition's substitutions, with values as CloudFormation would insert them."""
 
 
 def definition_text() -> str:
-    """The workflow's definition as it stands in its file, before substitution."""
+    """Return the text of the workflow's definition before substitution."""
     return (ROOT / "statemachine" / "classify_image.asl.json").read_text(encoding="utf-8")
 
 
 def definition() -> dict[str, Any]:
-    """The workflow's definition, with `SUBSTITUTIONS` in place."""
+    """Return the workflow's definition with `SUBSTITUTIONS` applied."""
     text = definition_text()
     for name, value in SUBSTITUTIONS.items():
         text = text.replace(f"${{{name}}}", value)
@@ -122,11 +121,11 @@ def definition() -> dict[str, Any]:
 
 
 def event(name: str) -> dict[str, Any]:
-    """A sample event: `event("serialize_image/bicycle.json")`."""
+    """Return a sample event: `event("serialize_image/bicycle.json")`."""
     return cast("dict[str, Any]", json.loads((EVENTS / name).read_text(encoding="utf-8")))
 
 
 def expected(folder: str = "") -> dict[str, dict[str, Any]]:
-    """What events/expected.json says of the events in one of its folders, or of all."""
+    """Return the expected results of the events in one folder, or of all."""
     answers = json.loads((EVENTS / "expected.json").read_text(encoding="utf-8"))
     return {name: answer for name, answer in answers.items() if name.startswith(folder)}

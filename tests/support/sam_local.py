@@ -1,4 +1,4 @@
-"""`sam local` as a user runs it: the built functions in containers, a local cloud behind them."""
+"""Run `sam local` as a user does: the built functions in containers, with a local cloud."""
 
 import contextlib
 import ipaddress
@@ -31,7 +31,7 @@ _STOP_S = 60
 
 
 def docker_problem() -> str:
-    """Why `sam local` can't work here and what to do about it; empty when it can."""
+    """Return why `sam local` cannot work on this machine and what to do, or an empty string."""
     try:
         engine = _docker("version", "--format", "{{.Server.Version}}")
     except FileNotFoundError:
@@ -42,20 +42,19 @@ def docker_problem() -> str:
         )
     if _docker("image", "inspect", IMAGE).returncode:
         return (
-            f"the image {IMAGE} is not here: docker pull {IMAGE}, or run .ci/start-docker, which makes a "
+            f"the image {IMAGE} is missing: docker pull {IMAGE}, or run .ci/start-docker, which builds a "
             "stand-in for Python 3.11 where nothing can be pulled (then use make PYTHON=python3.11)"
         )
     return ""
 
 
 def address_for_containers() -> str:
-    """Where the local cloud must listen so that containers reach it as host.docker.internal.
+    """Return the address on which containers reach the local cloud as host.docker.internal.
 
-    On Linux that is the address of Docker's bridge. Docker Desktop runs the engine elsewhere and leads
-    containers to this machine's loopback.
+    On Linux it is the address of Docker's bridge. Docker Desktop forwards to this machine's loopback.
     """
     inspected = json.loads(_docker("network", "inspect", "bridge").stdout)[0]["IPAM"]["Config"][0]
-    # Older engines leave the gateway out where nobody chose one: it is the network's first address.
+    # Older engines omit a gateway that was not configured: it is the network's first address.
     bridge = inspected.get("Gateway") or str(ipaddress.ip_network(inspected["Subnet"])[1])
     with contextlib.suppress(OSError), socket.create_server((bridge, 0)):
         return bridge
@@ -68,18 +67,18 @@ def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @dataclass(frozen=True)
 class SamLocal:
-    """The built application and how to call it.
+    """The built application.
 
     Attributes:
-        folder: For the build and its logs.
-        environment_file: For `--env-vars`.
+        folder: holds the build and its logs.
+        environment_file: passed as `--env-vars`.
     """
 
     folder: Path
     environment_file: Path
 
     def code(self, function: str) -> Path:
-        """The built code of a function, named as its folder in functions/."""
+        """Return the folder of a function's built code, by its folder in functions/."""
         return self.folder / "build" / LOGICAL_IDS[function]
 
     def build(self) -> None:
@@ -89,7 +88,7 @@ class SamLocal:
         assert done.returncode == 0, done.stderr
 
     def invoke(self, function: str, event: Path) -> dict[str, Any]:
-        """Run `sam local invoke` with an event file; the answer as Lambda gives it."""
+        """Run `sam local invoke` with an event file; return Lambda's response."""
         options = ["--event", str(event), *self._container_options()]
         done = self._run(["local", "invoke", LOGICAL_IDS[function], *options], {})
         assert done.returncode == 0, done.stderr
@@ -97,7 +96,7 @@ class SamLocal:
 
     @contextlib.contextmanager
     def start_lambda(self) -> Iterator[Any]:
-        """Run `sam local start-lambda`; yields a boto3 client of it."""
+        """Run `sam local start-lambda`; yield a boto3 client of it."""
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
         command = ["local", "start-lambda", "--port", str(port), *self._container_options()]
@@ -149,7 +148,7 @@ class SamLocal:
 
 
 def write_environment_file(path: Path, running: Running) -> None:
-    """Copy events/env.local-cloud.json with the ports that this local cloud has instead of the usual ones."""
+    """Copy events/env.local-cloud.json with the ports of this local cloud."""
     ports = {
         "AWS_ENDPOINT_URL": running.aws_url.rpartition(":")[2],
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": running.sagemaker_url.rpartition(":")[2],

@@ -1,7 +1,7 @@
-"""A model and archives small enough to make in a test: classes are colours, told apart by the mean colour.
+"""Models and archives small enough for a test: the classes are colours, classified by the mean colour.
 
-The network is written as ONNX by hand (https://onnx.ai/onnx/repo-docs/IR.html), because neither PyTorch nor
-the onnx package belongs to the environment of the usual tests.
+The network is serialized as ONNX here (https://onnx.ai/onnx/repo-docs/IR.html), because the environment of
+these tests has neither PyTorch nor the onnx package.
 """
 
 import io
@@ -23,16 +23,16 @@ COLOURS = {
     "white": (235, 235, 235),
     "black": (20, 20, 20),
 }
-SHARPNESS = 40.0  # how fast the probability falls with the distance between colours
+SHARPNESS = 40.0  # larger: the probability falls faster with the distance between colours
 
 
 def write_model(
     folder: Path, labels: Sequence[str], others: Sequence[str] = (), prior: Sequence[float] = ()
 ) -> Path:
-    """A model folder whose network gives the nearest of the colours `labels + others`.
+    """Write a model folder whose network classifies the nearest of the colours `labels + others`.
 
-    With `prior`, one log probability per label and one for none of them, the network has a second output that
-    says this of every image.
+    With `prior` (one log probability per label, and one for neither) the network has a second output with
+    these constants.
     """
     folder.mkdir(parents=True, exist_ok=True)
     centres = np.array([COLOURS[name] for name in (*labels, *others)], dtype=np.float32) / 255
@@ -56,20 +56,20 @@ def write_model(
 
 
 def picture(colour: str, seed: int = 0, side: int = 32) -> npt.NDArray[np.uint8]:
-    """A noisy square of one colour, uint8 [side, side, 3]."""
+    """Return a noisy square of one colour, uint8 [side, side, 3]."""
     noise = np.random.default_rng(seed).normal(0, 10, (side, side, 3))
     return (np.array(COLOURS[colour]) + noise).clip(0, 255).astype(np.uint8)
 
 
 def write_photo(path: Path, colour: str) -> Path:
-    """An image file of one colour."""
+    """Write an image file of one colour."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture(colour, side=64)).save(path)
     return path
 
 
 def cifar100_files(classes: Sequence[str], train: int, test: int) -> dict[str, object]:
-    """The contents of an archive in CIFAR-100's layout, by member name."""
+    """Return the contents of an archive in CIFAR-100's layout, by member name."""
     splits = {"train": (train, 0), "test": (test, 1000)}
     files: dict[str, object] = {
         f"cifar-100-python/{split}": {
@@ -84,7 +84,7 @@ def cifar100_files(classes: Sequence[str], train: int, test: int) -> dict[str, o
 
 
 def cifar10_files(classes: Sequence[str], train: int, test: int, suffix: str = "jpg") -> dict[str, object]:
-    """The contents of an archive in CIFAR-10's layout, with two training batches."""
+    """Return the contents of an archive in CIFAR-10's layout, with two training batches."""
     batches = {"data_batch_1": (train, 0), "data_batch_2": (train, 500), "test_batch": (test, 1000)}
     files: dict[str, object] = {
         f"cifar-10-batches-py/{batch}": {
@@ -99,7 +99,7 @@ def cifar10_files(classes: Sequence[str], train: int, test: int, suffix: str = "
 
 
 def write_archive(path: Path, files: dict[str, object], protocol: int = 2) -> Path:
-    """Pack contents as a tar.gz; bytes go in as they are, everything else as a pickle."""
+    """Write contents as a tar.gz: bytes as they are, everything else pickled."""
     with tarfile.open(path, "w:gz") as tar:
         for name, content in files.items():
             body = content if isinstance(content, bytes) else pickle.dumps(content, protocol=protocol)
@@ -110,12 +110,12 @@ def write_archive(path: Path, files: dict[str, object], protocol: int = 2) -> Pa
 
 
 def _rows(classes: Sequence[str], count: int, seed: int) -> npt.NDArray[np.uint8]:
-    """Images as CIFAR stores them: one row each, the red plane first."""
+    """Return images as CIFAR stores them: one row each, red plane first."""
     images = [picture(name, seed + i) for name in classes for i in range(count)]
     return np.array([image.transpose(2, 0, 1).ravel() for image in images], dtype=np.uint8).reshape(-1, 3072)
 
 
-# ------------------------------------------------------------------ ONNX by hand: protobuf's wire format
+# ----------------------------------------------------------------- ONNX serialization: protobuf's wire format
 
 
 def _varint(value: int) -> bytes:

@@ -1,8 +1,9 @@
-"""Walks the workflow's definition with tasks that the test answers: every path, in milliseconds.
+"""Interpret the workflow's definition with tasks that the test supplies: every path, in milliseconds.
 
-Enough of the Amazon States Language (https://states-language.net) for the states that we use: Pass, Choice,
-Task with Catch, Succeed, Fail; Assign, Output and Arguments in JSONata. Not Retry: a task's answer here is
-the one after its retries. As on AWS, and unlike plain JSONata, an expression without a result is an error.
+Implements the part of the Amazon States Language (https://states-language.net) that the workflow uses: Pass,
+Choice, Task with Catch, Succeed, Fail; Assign, Output and Arguments in JSONata. Retry is not interpreted: a
+task's result is the one after its retries. As on AWS, and unlike plain JSONata, an expression without a
+result is an error.
 """
 
 import json
@@ -29,12 +30,12 @@ class TaskError(Exception):
 
 
 class QueryEvaluationError(Exception):
-    """An expression failed or had no result: on AWS the execution ends at once, uncaught."""
+    """An expression failed or had no result: on AWS a Pass or Choice state ends the execution, uncaught."""
 
 
 @dataclass
 class Ending:
-    """How an execution ended, and what it did on its way."""
+    """How an execution ended, and the states and calls on its path."""
 
     status: str
     output: Any = None
@@ -46,7 +47,7 @@ class Ending:
 
 
 def evaluate(template: Any, variables: dict[str, Any], states: dict[str, Any]) -> Any:
-    """Fill in a template: every `{% expression %}` in it, at any depth.
+    """Evaluate every `{% expression %}` of a template, at any depth.
 
     Raises:
         QueryEvaluationError: an expression fails or has no result.
@@ -61,7 +62,7 @@ def evaluate(template: Any, variables: dict[str, Any], states: dict[str, Any]) -
     null = jsonata.utils.Utils.NULL_VALUE
     bindings = {name: null if value is None else value for name, value in variables.items()}
     try:
-        # Wrapped in an object: a missing result then leaves no key, and null stays null.
+        # Wrapped in an object, so that a missing result leaves no key and null stays null.
         parsed = jsonata.Jsonata(f"{{'result': ({expression})}}")
         parsed.register_lambda("parse", json.loads)
         answer = parsed.evaluate(None, {**bindings, "states": {**states, "context": CONTEXT}})
@@ -73,20 +74,20 @@ def evaluate(template: Any, variables: dict[str, Any], states: dict[str, Any]) -
 
 
 class Execution:
-    """One execution, state by state.
+    """One execution.
 
     Attributes:
-        ending: what happened so far; complete when `run` returns.
+        ending: the path so far; complete when `run` returns.
     """
 
     def __init__(self, definition: dict[str, Any], task: Callable[[str, Any], Any]) -> None:
-        """Take the substituted definition, and what answers a task by state name and arguments."""
+        """Take the substituted definition, and what returns a task's result for state name and arguments."""
         self._definition, self._task = definition, task
         self._variables: dict[str, Any] = {}
         self.ending = Ending("RUNNING")
 
     def run(self, data: Any) -> Ending:
-        """Run to the end with the execution's input."""
+        """Run to the end, from the execution's input."""
         name = self._definition["StartAt"]
         while True:
             state = self._definition["States"][name]
@@ -100,7 +101,7 @@ class Execution:
             name, data = way["Next"], output
 
     def _execute(self, name: str, state: dict[str, Any], data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Execute one state; answer where it goes (with Output and Assign of that way) and `$states`."""
+        """Execute one state; return the transition (with its Next, Output and Assign) and `$states`."""
         states: dict[str, Any] = {"input": data, "result": data}
         if state["Type"] == "Choice":
             for choice in state["Choices"]:

@@ -1,4 +1,4 @@
-"""ClassifyImage: what is sent to the endpoint, which answers are believed, what becomes of the others."""
+"""ClassifyImage: the request to the endpoint, which responses are accepted, and the error of each other."""
 
 import base64
 import io
@@ -40,7 +40,7 @@ def answer(content: Any) -> dict[str, Any]:
     return {"Body": StreamingBody(io.BytesIO(data), len(data)), "ContentType": "application/json"}
 
 
-def test_the_image_is_sent_and_only_its_name_handed_on(runtime: Stubber) -> None:
+def test_the_image_is_sent_and_only_its_name_returned(runtime: Stubber) -> None:
     request = {
         "EndpointName": function_environment("classify_image")["ENDPOINT_NAME"],
         "ContentType": "image/png",
@@ -70,7 +70,7 @@ def test_no_pixels_are_logged(runtime: Stubber, caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.parametrize("values", [[1.0, 0.0], [0, 1], [0.5, 0.5], [0.3337, 0.6667]])
-def test_probabilities_are_believed(values: list[float]) -> None:
+def test_probabilities_are_accepted(values: list[float]) -> None:
     assert function.endpoint.probabilities(json.dumps(values).encode(), 2) == values
 
 
@@ -142,12 +142,12 @@ def test_each_error_of_the_endpoint_has_its_name(
         ReadTimeoutError(endpoint_url="https://runtime"),
     ],
 )
-def test_connection_trouble_is_unavailable(error: Exception) -> None:
+def test_connection_errors_are_unavailable(error: Exception) -> None:
     class Client:
         def invoke_endpoint(self, **_: Any) -> Any:
             raise error
 
-    with pytest.raises(errors.EndpointUnavailable, match="did not answer"):
+    with pytest.raises(errors.EndpointUnavailable, match="did not respond"):
         function.endpoint.classify(Client(), "e", IMAGE, "image/png", 2)
 
 
@@ -157,20 +157,20 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_events_without_a_proper_image_never_reach_the_endpoint(runtime: Stubber, name: str) -> None:
-    # No response is prepared: the stubbed client would fail the call.
+def test_events_without_a_valid_image_never_reach_the_endpoint(runtime: Stubber, name: str) -> None:
+    # No response is stubbed, so a call would fail.
     with pytest.raises(errors.UnsupportedImage, match=expected()[name]["message"]):
         function.app.lambda_handler(event(name), None)
     runtime.assert_no_pending_responses()
 
 
 @pytest.mark.parametrize("image_data", [None, 5, ["a"], {"a": 1}, "ä"])
-def test_image_data_that_is_no_base64_text(image_data: Any) -> None:
+def test_image_data_must_be_base64_text(image_data: Any) -> None:
     with pytest.raises(errors.UnsupportedImage, match="image_data"):
         function.app.lambda_handler({**EVENT, "image_data": image_data}, None)
 
 
 @pytest.mark.parametrize("content_type", [None, 5, [], "text/plain"])
-def test_content_type_that_is_none(content_type: Any) -> None:
+def test_content_type_must_be_supported(content_type: Any) -> None:
     with pytest.raises(errors.UnsupportedImage, match="content_type"):
         function.app.lambda_handler({**EVENT, "content_type": content_type}, None)

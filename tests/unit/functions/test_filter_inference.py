@@ -1,4 +1,4 @@
-"""FilterInference: what reaches the threshold goes on, what does not is named, nothing else is believed."""
+"""FilterInference: accepted at the threshold, refused below it, anything but probabilities is an error."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.sam_app import event, expected, load_function
+from tests.support.sam_app import FUNCTIONS, event, expected, load_function
 
 function = load_function("filter_inference")
 handler = function.app.lambda_handler
@@ -16,7 +16,7 @@ LABELS = ("bicycle", "motorcycle")
 
 
 @pytest.mark.parametrize(("name", "answer"), expected("filter_inference/").items())
-def test_sample_events_are_answered_as_promised(name: str, answer: dict[str, Any]) -> None:
+def test_sample_events_give_the_expected_results(name: str, answer: dict[str, Any]) -> None:
     if "error" in answer:
         with pytest.raises(getattr(errors, answer["error"])) as refusal:
             handler(event(name), None)
@@ -26,8 +26,7 @@ def test_sample_events_are_answered_as_promised(name: str, answer: dict[str, Any
 
 
 @given(st.floats(0, 1))
-def test_the_threshold_itself_is_enough_and_less_is_not(confidence: float) -> None:
-    # The labels' order decides which is meant, so the first is the more probable one here.
+def test_the_threshold_itself_is_accepted_and_less_is_not(confidence: float) -> None:
     probability = max(confidence, 1 - confidence)
     request = {"s3_key": "k", "inferences": [probability, 1 - probability]}
     if probability >= 0.85:
@@ -38,7 +37,7 @@ def test_the_threshold_itself_is_enough_and_less_is_not(confidence: float) -> No
             handler(request, None)
 
 
-def test_the_message_is_for_the_workflow_to_read() -> None:
+def test_the_message_is_json_for_the_workflow() -> None:
     with pytest.raises(errors.ThresholdConfidenceNotMet) as refusal:
         handler({"inferences": [0.25, 0.75]}, None)
     facts = json.loads(str(refusal.value))
@@ -50,7 +49,7 @@ def test_the_message_is_for_the_workflow_to_read() -> None:
     "inferences",
     [None, "0.9,0.1", [], [1.0], [0.2, 0.3, 0.5], ["0.9", 0.1], [True, False], [1.5, 0], [None, 1]],
 )
-def test_anything_but_a_probability_for_each_class_is_refused(inferences: Any) -> None:
+def test_anything_but_one_probability_per_class_is_refused(inferences: Any) -> None:
     with pytest.raises(errors.EndpointContractViolation, match="bicycle, motorcycle"):
         handler({"inferences": inferences}, None)
 
@@ -65,13 +64,7 @@ def test_labels_and_threshold_come_from_the_environment() -> None:
 
 def test_only_the_standard_library_is_needed() -> None:
     source = "".join(
-        (function_file).read_text(encoding="utf-8") for function_file in _files("filter_inference")
+        file.read_text(encoding="utf-8") for file in (FUNCTIONS / "filter_inference").glob("*.py")
     )
     assert "boto" not in source
     assert "numpy" not in source
-
-
-def _files(folder: str) -> list[Any]:
-    from tests.support.sam_app import FUNCTIONS  # noqa: PLC0415
-
-    return sorted((FUNCTIONS / folder).glob("*.py"))

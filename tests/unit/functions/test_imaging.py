@@ -1,4 +1,4 @@
-"""SerializeImage's pure part: whatever comes in, a small upright RGB image or a clear refusal goes out."""
+"""SerializeImage's imaging: any input gives a small upright RGB image or a clear refusal."""
 
 import contextlib
 import io
@@ -33,7 +33,7 @@ def shrink(photo: bytes, longest_side: int = 256, max_pixels: int = 60_000_000) 
 
 
 def shrunk(photo: bytes, **limits: int) -> npt.NDArray[np.int16]:
-    """The pixels of what comes out, after a check that it is a plain RGB image of the type that it says."""
+    """Return the pixels of the result, after checking that it is an RGB image of the stated type."""
     encoded = shrink(photo, **limits)
     image = Image.open(io.BytesIO(encoded.data))
     assert f"image/{(image.format or '').lower()}" == encoded.content_type
@@ -67,12 +67,12 @@ def test_a_photo_of_one_row_keeps_a_row() -> None:
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
 @pytest.mark.parametrize("size", [(256, 256), (3000, 2000)])
 def test_even_noise_comes_out_below_the_bound(file_format: str, size: tuple[int, int]) -> None:
-    # Nothing compresses worse than noise: what holds for it holds for every photo.
+    # Nothing compresses worse than noise: if noise fits, every photo fits.
     encoded = shrink(encode(noise(*size), file_format))
     assert len(encoded.data) <= function.imaging.MAX_ENCODED_BYTES
 
 
-def test_a_small_image_is_handed_on_without_loss() -> None:
+def test_a_small_image_is_returned_without_loss() -> None:
     image = noise(32, 32)
     encoded = shrink(encode(image, "PNG"))
     assert encoded.content_type == "image/png"
@@ -83,7 +83,7 @@ def test_a_large_photo_becomes_a_jpeg() -> None:
     assert shrink(encode(noise(3000, 2000), "JPEG")).content_type == "image/jpeg"
 
 
-# Where the stored image's corner, red, must be once the picture stands upright: EXIF 2.32, tag 0x0112.
+# Where the red corner of the stored image must be in the upright picture: EXIF 2.32, tag 0x0112.
 CORNERS = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (0, -1), 7: (-1, -1), 8: (-1, 0)}
 
 
@@ -97,15 +97,15 @@ def test_exif_orientation_is_applied(
     exif = Image.Exif()
     exif[0x0112] = orientation
     pixels = shrunk(encode(stored, "JPEG", exif=exif, quality=95, subsampling=0))
-    lies_on_its_side = orientation >= 5
-    assert (pixels.shape[0] > pixels.shape[1]) == lies_on_its_side
+    is_rotated = orientation >= 5
+    assert (pixels.shape[0] > pixels.shape[1]) == is_rotated
     at = {0: 1, -1: -2}
     assert near(pixels[at[corner[0]], at[corner[1]]], RED, tolerance=12)
     assert near(pixels[at[-1 - corner[0]], at[-1 - corner[1]]], WHITE, tolerance=12)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_damaged_exif_is_no_reason_to_refuse() -> None:
+def test_damaged_exif_is_accepted() -> None:
     photo = encode(Image.new("RGB", (40, 20), RED), "JPEG", exif=b"Exif\x00\x00MM\x00\x2a\xff\xff\xff\xff")
     assert shrunk(photo).shape == (20, 40, 3)
 
@@ -118,7 +118,7 @@ def test_damaged_exif_beside_the_orientation_still_turns_the_photo() -> None:
     assert shrunk(encode(Image.new("RGB", (40, 20), RED), "JPEG", exif=exif)).shape == (40, 20, 3)
 
 
-def test_no_metadata_is_handed_on() -> None:
+def test_no_metadata_is_returned() -> None:
     exif = Image.Exif()
     exif[0x010E] = "secret place"
     photo = encode(
@@ -150,7 +150,7 @@ def test_16_bit_png_is_scaled_and_not_clipped() -> None:
     assert np.abs(pixels[8, :, 0] - expected).max() <= 1
 
 
-def test_palette_with_transparency_stands_on_white() -> None:
+def test_palette_with_transparency_is_composited_on_white() -> None:
     image = Image.new("P", (64, 64))
     image.putpalette([*RED, *GREEN, *[0] * 762])
     image.paste(1, (0, 0, 32, 64))
@@ -161,18 +161,18 @@ def test_palette_with_transparency_stands_on_white() -> None:
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
-def test_transparency_stands_on_white(mode: str, file_format: str) -> None:
+def test_transparency_is_composited_on_white(mode: str, file_format: str) -> None:
     image = Image.new(mode, (40, 30), (0, 0, 0, 0) if mode == "RGBA" else (0, 0))
     assert near(shrunk(encode(image, file_format))[5, 5], WHITE)
 
 
-def test_half_transparent_webp_is_mixed_with_white() -> None:
+def test_half_transparent_webp_is_blended_with_white() -> None:
     photo = encode(Image.new("RGBA", (400, 300), (255, 0, 0, 128)), "WEBP", lossless=True)
     assert near(shrunk(photo)[5, 5], (255, 127, 127))
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "PNG"])
-def test_of_an_animation_the_first_frame_counts(file_format: str) -> None:
+def test_an_animation_is_reduced_to_its_first_frame(file_format: str) -> None:
     frames = [Image.new("RGB", (60, 40), colour) for colour in (RED, GREEN, BLUE)]
     photo = encode(frames[0], file_format, save_all=True, append_images=frames[1:], lossless=True)
     assert near(shrunk(photo)[5, 5], RED)
@@ -184,27 +184,27 @@ def test_too_many_pixels_are_refused_by_the_header(size: tuple[int, int]) -> Non
         shrink(png_claiming(*size))
 
 
-def test_exactly_the_limit_of_pixels_passes() -> None:
+def test_exactly_the_pixel_limit_is_accepted() -> None:
     photo = encode(Image.new("RGB", (100, 50)), "PNG")
     assert shrunk(photo, max_pixels=5000).shape == (50, 100, 3)
     with pytest.raises(ImageTooLarge, match="100 x 50"):
         shrink(photo, max_pixels=4999)
 
 
-def test_an_empty_file_is_named_so() -> None:
+def test_an_empty_file_is_refused() -> None:
     with pytest.raises(UnsupportedImage, match="empty"):
         shrink(b"")
 
 
 @pytest.mark.parametrize("photo", [b"This is a text.", b"%PDF-1.7", b"\xff\xd8", b"<svg/>", b"\x00" * 100])
-def test_what_is_no_image_is_refused(photo: bytes) -> None:
-    with pytest.raises(UnsupportedImage, match="none of JPEG, PNG, GIF, WEBP"):
+def test_other_files_are_refused(photo: bytes) -> None:
+    with pytest.raises(UnsupportedImage, match="not an image in one of the formats JPEG, PNG, GIF, WEBP"):
         shrink(photo)
 
 
-def test_formats_that_drivers_do_not_send_are_refused() -> None:
+def test_other_image_formats_are_refused() -> None:
     for file_format in ("BMP", "TIFF", "PPM"):
-        with pytest.raises(UnsupportedImage, match="none of"):
+        with pytest.raises(UnsupportedImage, match="not an image in one of the formats"):
             shrink(encode(Image.new("RGB", (8, 8)), file_format))
 
 

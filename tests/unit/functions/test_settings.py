@@ -1,4 +1,4 @@
-"""What each function reads from its environment at its start, and how it says what is wrong with it."""
+"""The environment variables of each function: read once at start, with an error that names a wrong one."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from tests.support.sam_app import FOLDERS, function_environment, load_function
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_the_templates_environment_is_enough(folder: str) -> None:
+def test_the_templates_environment_is_complete(folder: str) -> None:
     settings = load_function(folder).app.SETTINGS
     for field in dataclasses.fields(settings):
         with pytest.raises(dataclasses.FrozenInstanceError):  # read once, the same for every invocation
@@ -66,10 +66,10 @@ HERE = f"python{sys.version_info.major}.{sys.version_info.minor}"
 PROCESSOR = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
 
 
-def test_a_build_for_this_python_and_processor_is_taken(tmp_path: Path) -> None:
+def test_a_build_for_this_python_and_processor_is_accepted(tmp_path: Path) -> None:
     build_target = load_function("serialize_image").build_target
     build_target.check(stamp(tmp_path, HERE, PROCESSOR))
-    build_target.check(tmp_path / "run from the source folder, where no build left its mark")
+    build_target.check(tmp_path / "no-build-target.json")
 
 
 @pytest.mark.parametrize(("runtime", "architecture"), [("python3.10", PROCESSOR), (HERE, "riscv64")])

@@ -1,4 +1,4 @@
-"""SerializeImage's reading of S3: which object is asked for, and which answer becomes which error."""
+"""SerializeImage's S3 access: which object is requested, and which response becomes which error."""
 
 import io
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def test_the_object_is_read_as_named(s3: Any) -> None:
 
 
 @pytest.mark.parametrize("etag", ["e7a9", '"e7a9"'])
-def test_version_and_etag_are_asked_for(s3: Any, etag: str) -> None:
+def test_version_and_etag_are_requested(s3: Any, etag: str) -> None:
     s3.add_response(
         "get_object",
         answer(),
@@ -62,7 +62,7 @@ def test_a_body_that_is_too_large_is_not_read(s3: Any) -> None:
 
     body = StreamingBody(NotToBeRead(), 101)
     s3.add_response("get_object", {"Body": body, "ContentLength": 101})
-    with pytest.raises(errors.ObjectTooLarge, match=r"a\.jpg has 101 bytes, 100 is the most"):
+    with pytest.raises(errors.ObjectTooLarge, match=r"a\.jpg has 101 bytes, more than the limit of 100"):
         read_object(s3.client, PHOTO, 100)
 
 
@@ -85,7 +85,7 @@ def test_exactly_the_limit_is_read(s3: Any) -> None:
         ("KeyTooLongError", 400, "too long"),
     ],
 )
-def test_what_repetition_cannot_change_is_not_found(s3: Any, code: str, status: int, why: str) -> None:
+def test_permanent_errors_are_not_found(s3: Any, code: str, status: int, why: str) -> None:
     s3.add_client_error("get_object", code, http_status_code=status)
     with pytest.raises(errors.ObjectNotFound, match=rf"s3://photos/incoming/a\.jpg.*{why}"):
         read_object(s3.client, PHOTO, 100)
@@ -95,14 +95,14 @@ def test_what_repetition_cannot_change_is_not_found(s3: Any, code: str, status: 
     ("code", "status"),
     [("SlowDown", 503), ("InternalError", 500), ("RequestTimeout", 400), ("ExpiredToken", 400), ("X", 599)],
 )
-def test_what_may_pass_is_unavailable(s3: Any, code: str, status: int) -> None:
+def test_transient_errors_are_unavailable(s3: Any, code: str, status: int) -> None:
     s3.add_client_error("get_object", code, http_status_code=status)
     with pytest.raises(errors.StorageUnavailable, match=code):
         read_object(s3.client, PHOTO, 100)
 
 
 class FailingClient:
-    """A client whose connection fails, or breaks off in the body."""
+    """A client whose connection fails, either at once or in the body."""
 
     def __init__(self, error: Exception, *, in_body: bool) -> None:
         self._error, self._in_body = error, in_body
@@ -129,7 +129,7 @@ class FailingClient:
     ],
 )
 @pytest.mark.parametrize("in_body", [False, True])
-def test_connection_trouble_is_unavailable(error: Exception, *, in_body: bool) -> None:
+def test_connection_errors_are_unavailable(error: Exception, *, in_body: bool) -> None:
     with pytest.raises(errors.StorageUnavailable):
         read_object(FailingClient(error, in_body=in_body), PHOTO, 100)
 
@@ -137,13 +137,13 @@ def test_connection_trouble_is_unavailable(error: Exception, *, in_body: bool) -
 def test_a_body_that_ends_early_is_unavailable(s3: Any) -> None:
     body = StreamingBody(io.BytesIO(b"pho"), 5)
     s3.add_response("get_object", {"Body": body, "ContentLength": 5})
-    with pytest.raises(errors.StorageUnavailable, match="broke off"):
+    with pytest.raises(errors.StorageUnavailable, match="closed the connection early"):
         read_object(s3.client, PHOTO, 100)
 
 
 def test_an_impossible_bucket_name_is_not_found() -> None:
     # botocore refuses it before anything is sent.
-    with pytest.raises(errors.ObjectNotFound, match="not a possible name"):
+    with pytest.raises(errors.ObjectNotFound, match="invalid name"):
         read_object(function.app.S3, ObjectReference("not a bucket!", "a"), 100)
 
 
@@ -165,6 +165,6 @@ def test_the_reference_takes_the_workflows_input() -> None:
         ({"s3_bucket": "b", "s3_key": "k", "etag": {"a": 1}}, "etag"),
     ],
 )
-def test_an_input_that_names_no_object_is_not_found(event: dict[str, Any], name: str) -> None:
+def test_an_input_without_an_object_is_not_found(event: dict[str, Any], name: str) -> None:
     with pytest.raises(errors.ObjectNotFound, match=name):
         ObjectReference.from_event(event)
