@@ -35,7 +35,7 @@ COMMANDS: Final = {
         "model_build.commands.samples:command", "Draw the sample photos of the demo and of events/."
     ),
     "package": LazyCommand(
-        "model_build.commands.legacy:package", "Write the model.tar.gz that an endpoint serves."
+        "model_build.commands.package:command", "Write the model.tar.gz that an endpoint serves."
     ),
     "deploy": LazyCommand(
         "model_build.commands.legacy:deploy", "Create or update the SageMaker endpoint of a model."

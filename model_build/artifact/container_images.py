@@ -1,8 +1,8 @@
-"""Which container serves the model, and which one trains it: image URIs of AWS's own images.
+"""Image URIs of the AWS Deep Learning Containers that serve and train the model.
 
 Source: AWS Deep Learning Containers, "Region Availability" and the changelogs of the `ray` and `pytorch`
-images, read in November 2026. A newer tag or a region that is missing here needs no release of ours: every
-command takes a whole image URI too.
+images, read in November 2026. For a newer tag or a region that is missing here, every command accepts a
+complete image URI.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ TRAINING_IMAGE = "pytorch:2.13-cpu-amzn2023-sagemaker"
 
 @dataclass(frozen=True)
 class ServingImage:
-    """One way to serve `inference.py`: an image, its environment, what the archive must hold.
+    """A way to serve `inference.py`: an image, its environment and the contents of the archive.
 
     Attributes:
-        tag: repository and tag below AWS's registry.
-        environment: variables of the container.
+        tag: repository and tag in AWS's registry.
+        environment: environment variables of the container.
         archive_members: files that the image looks for in `model.tar.gz`, relative to its root.
     """
 
@@ -56,17 +56,17 @@ class ServingImage:
     archive_members: tuple[str, ...]
 
 
-# One thread a request: the model is small, and the servers themselves run requests side by side.
+# One thread per request: the network is small, and the servers run requests in parallel.
 _COMMON = {"OMP_NUM_THREADS": "1"}
 
 SERVING_IMAGES = {
-    # The image that AWS patches: Ray Serve behind an adapter that answers /ping and /invocations.
+    # The image that AWS maintains: Ray Serve behind an adapter for /ping and /invocations.
     "ray": ServingImage(
         tag="ray:serve-ml-sagemaker-cpu-v1.5",
         environment=_COMMON,
         archive_members=("config.yaml", "deployment.py", "code/inference.py"),
     ),
-    # The last PyTorch image with TorchServe (patches ended on 2026-06-30): for those who must stay on it.
+    # The last PyTorch image with TorchServe (end of patches: 2026-06-30), for those who depend on it.
     "torchserve": ServingImage(
         tag="pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker",
         environment=_COMMON
@@ -82,15 +82,15 @@ DEFAULT_SERVING_IMAGE = "ray"
 
 
 def registry(region: str) -> str:
-    """The host of AWS's container registry in a region, e.g. `763104351884.dkr.ecr.eu-west-1.amazonaws.com`.
+    """Return the host of AWS's container registry, as `763104351884.dkr.ecr.eu-west-1.amazonaws.com`.
 
     Raises:
-        RefusedError: the region is not in the table; the message names the way out.
+        RefusedError: the region is not in the table.
     """
     account = CLASSIC_ACCOUNT if region in CLASSIC_REGIONS else OTHER_ACCOUNTS.get(region)
     if account is None:
         raise RefusedError(
-            f"no container registry is known for the region {region!r}; give the whole image URI "
+            f"no container registry is known for the region {region!r}; give a complete image URI "
             "with --image (AWS lists each region's account under 'Region Availability' of its Deep Learning "
             "Containers)"
         )
@@ -98,24 +98,24 @@ def registry(region: str) -> str:
 
 
 def serving_image(name: str, region: str) -> tuple[str, ServingImage]:
-    """Resolves a choice of `--image` to an image URI and what comes with it.
+    """Return the image URI for a value of `--image`, and what the image needs.
 
     Args:
-        name: `ray`, `torchserve`, or a whole image URI (it has a slash), for example that of SageMaker's
-            built-in image-classification algorithm; such an image gets the archive as it is.
+        name: `ray`, `torchserve`, or a complete image URI (it contains a slash), for example that of
+            SageMaker's built-in image-classification algorithm; such an image gets the archive as it is.
         region: where the endpoint will run.
 
     Raises:
-        RefusedError: the name is neither.
+        RefusedError: the name is none of these.
     """
     if name in SERVING_IMAGES:
         image = SERVING_IMAGES[name]
         return f"{registry(region)}/{image.tag}", image
     if "/" in name:
         return name, ServingImage(tag=name, environment={}, archive_members=())
-    raise RefusedError(f"--image {name}: give {', '.join(SERVING_IMAGES)} or a whole image URI")
+    raise RefusedError(f"--image {name}: give {', '.join(SERVING_IMAGES)} or a complete image URI")
 
 
 def training_image(name: str | None, region: str) -> str:
-    """The image URI of a training job: AWS's current PyTorch image for CPUs, or the user's own."""
+    """Return the image URI of a training job: AWS's current PyTorch image for CPUs, or a custom one."""
     return name or f"{registry(region)}/{TRAINING_IMAGE}"

@@ -1,51 +1,35 @@
-"""Make the model.tar.gz that an endpoint runs: the network, its manifest and the code that serves them.
+"""The layout of `model.tar.gz`, the archive that an endpoint serves: network, manifest and serving code.
 
-The same model gives the same bytes, so that a digest tells whether two deployments run the same thing.
+SageMaker unpacks the archive into /opt/ml/model and puts `code/` on the import path
+(https://docs.aws.amazon.com/sagemaker/latest/dg/model-train-storage.html); Ray Serve looks for its files at
+the root. The same model always gives the same bytes, so that a digest identifies what a deployment serves.
 """
 
-import argparse
 import gzip
 import io
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Final
 
+from model_build.artifact import manifest
 from model_build.errors import ModelBuildError
 
 SERVING: Final = Path(__file__).resolve().parents[1] / "serving"
 DEFAULT_MODEL: Final = Path(__file__).resolve().parents[1] / "default_model"
-MODEL_FILES: Final = ("manifest.json", "model.onnx")
+NETWORK: Final = "model.onnx"
+MODEL_FILES: Final = (manifest.FILE_NAME, NETWORK)
+CODE: Final = "code"
+HANDLERS: Final = f"{CODE}/inference.py"
 ROOT_LEVEL_CODE: Final = "ray"  # folder in serving/ whose files Ray Serve looks for at the archive's root
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `package`."""
-    parser.add_argument(
-        "--model",
-        type=Path,
-        default=DEFAULT_MODEL,
-        metavar="DIR",
-        help="folder with model.onnx and manifest.json",
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("model.tar.gz"), metavar="FILE", help="the archive to write"
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """The command `package`."""
-    archive = package_model(args.model, args.output)
-    print(f"{archive}: {archive.stat().st_size:,} bytes")
-    return 0
 
 
 def package_model(model_dir: Path, output: Path) -> Path:
     """Write a model archive in the layout that SageMaker's inference images read.
 
     Args:
-        model_dir: folder with `model.onnx` and `manifest.json`. If it has a `code/` of its own, that is
-            packed, otherwise this project's `serving/`.
-        output: the tar.gz to write; its folder is made if need be.
+        model_dir: folder with `model.onnx` and `manifest.json`; for its code see `code_files`.
+        output: the tar.gz to write; its folder is created if it does not exist.
 
     Returns:
         `output`.
@@ -56,36 +40,56 @@ def package_model(model_dir: Path, output: Path) -> Path:
     missing = [name for name in MODEL_FILES if not (model_dir / name).is_file()]
     if missing:
         raise ModelBuildError(
-            f"{model_dir} has no {' and no '.join(missing)}: give a folder made by `model_build train`"
+            f"{model_dir} has no {' and no '.join(missing)}: give a folder written by `model_build train`"
         )
-    files = {name: model_dir / name for name in MODEL_FILES} | _code_files(model_dir)
+    files = {name: model_dir / name for name in MODEL_FILES} | code_files(model_dir)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        # Neither name nor time of packing go into the file, or equal models would get unequal archives.
+        # Neither the name nor the time goes into the file, or equal models would get different archives.
         with (
             output.open("wb") as raw,
-            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-            tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as compressed,
+            tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
         ):
             for name in sorted(files):
                 _add(tar, name, files[name].read_bytes())
-    except OSError as exc:
-        raise ModelBuildError(f"{output} cannot be written: {exc}") from exc
+    except OSError as error:
+        raise ModelBuildError(f"{output} cannot be written: {error}") from error
     return output
 
 
-def _code_files(model_dir: Path) -> dict[str, Path]:
-    """Archive name to file of the code that goes along."""
-    own = model_dir / "code"
+def code_files(model_dir: Path | None = None) -> dict[str, Path]:
+    """Return the serving code of an archive: name in the archive to file.
+
+    Args:
+        model_dir: a model folder whose own code takes precedence: its `code/` as a whole, and each file at
+            its root that Ray Serve looks for. None for this project's code (`serving/`).
+    """
+    own = model_dir / CODE if model_dir else SERVING
     code = _files_below(own if own.is_dir() else SERVING)
     root = _files_below(SERVING / ROOT_LEVEL_CODE)
+    if model_dir:
+        root |= {name: model_dir / name for name in root if (model_dir / name).is_file()}
     return {
-        f"code/{name}": path for name, path in code.items() if name.split("/")[0] != ROOT_LEVEL_CODE
+        f"{CODE}/{name}": path for name, path in code.items() if name.split("/")[0] != ROOT_LEVEL_CODE
     } | root
 
 
+def write_code(model_dir: Path) -> None:
+    """Write this project's serving code into a model folder, in the archive's layout.
+
+    A folder that is archived as it is, as a SageMaker training job does with its result, is ready to serve.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    for name, path in code_files().items():
+        (model_dir / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, model_dir / name)
+
+
 def _files_below(folder: Path) -> dict[str, Path]:
-    """Relative name to path of the files in a folder, without what Python leaves there."""
+    """Return the files in a folder by relative name, without what Python leaves there."""
     return {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))

@@ -13,7 +13,6 @@ MODULES = {
     "evaluate": "evaluation.report",
     "predict": "commands.predict",
     "card": "evaluation.model_card",
-    "package": "artifact.package",
     "deploy": "endpoint.deploy",
     "status": "endpoint.status",
     "cost": "endpoint.cost",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from model_build.artifact.loaded_model import PhotoError, ServedModel, open_model
+from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError, open_model
 from model_build.artifact.package import DEFAULT_MODEL
 from model_build.evaluation.report import probability
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """The command `predict`; exit status 1 if a file could not be classified."""
     with open_model(args.model) as model:
-        threshold = model.default_threshold if args.threshold is None else args.threshold
+        threshold = model.manifest.default_threshold if args.threshold is None else args.threshold
         width = max(len(str(file)) for file in args.files)
         failed = False
         for answer in predict(model, args.files):
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def predict(model: ServedModel, files: Sequence[Path]) -> Iterator[dict[str, Any]]:
+def predict(model: LoadedModel, files: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """Classify files one by one.
 
     Args:
@@ -59,7 +59,7 @@ def predict(model: ServedModel, files: Sequence[Path]) -> Iterator[dict[str, Any
     for file in files:
         try:
             shares = model.classify(file.read_bytes())
-        except (OSError, PhotoError) as exc:
+        except (OSError, UnreadableImageError) as exc:
             reason = exc.strerror or str(exc) if isinstance(exc, OSError) else str(exc)
             yield {
                 "file": str(file),

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from model_build.artifact.loaded_model import PhotoError, ServedModel
+from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError
 from model_build.data.cifar import Archive
 from model_build.data.jpeg import jpeg_round_trip
 from model_build.errors import UsageError
@@ -68,7 +68,7 @@ class Answers:
     unreadable: list[str] = field(default_factory=list)
 
 
-def answers_for(model: ServedModel, pictures: Sequence[Picture], title: str) -> Answers:
+def answers_for(model: LoadedModel, pictures: Sequence[Picture], title: str) -> Answers:
     """Ask the model about every picture.
 
     Args:
@@ -82,7 +82,7 @@ def answers_for(model: ServedModel, pictures: Sequence[Picture], title: str) -> 
     for picture in tqdm(pictures, desc=title, unit="image", disable=None):
         try:
             probabilities = model.classify(picture.body)
-        except PhotoError as exc:
+        except UnreadableImageError as exc:
             unreadable.append(f"{picture.name}: {exc}")
             continue
         if picture.label is None:
@@ -100,7 +100,7 @@ def answers_for(model: ServedModel, pictures: Sequence[Picture], title: str) -> 
     )
 
 
-def archive_answers(model: ServedModel, archives: Sequence[Archive]) -> Answers:
+def archive_answers(model: LoadedModel, archives: Sequence[Archive]) -> Answers:
     """Ask the model about the test images of archives.
 
     Raises:

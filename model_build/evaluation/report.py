@@ -142,7 +142,7 @@ def evaluate(
         ModelBuildError: the model or the data cannot be read or do not fit together.
     """
     with open_model(model_path) as model:
-        threshold = model.default_threshold if threshold is None else threshold
+        threshold = model.manifest.default_threshold if threshold is None else threshold
         archive = archive_answers(model, load_archives(data)) if data else None
         pictures = photo_pictures(model.labels, photos) if photos else None
         shown = answers_for(model, pictures, "photos") if pictures else None
@@ -151,7 +151,7 @@ def evaluate(
         figures["threshold"] = threshold
         figures["labels"] = list(model.labels)
         figures["mistakes"] = mistakes(nothing, model.labels)
-        figures |= other_kinds(nothing, threshold, model.manifest.get("outputs", model.labels))
+        figures |= other_kinds(nothing, threshold, model.manifest.trained_classes)
         figures["photos"] = None
         if shown:
             figures["photos"] = report(shown, threshold, target)

@@ -119,7 +119,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "model.tar.gz"
     text.write_text("no archive", encoding="utf-8")
 
-    with pytest.raises(RefusedError, match=r"no model\.tar\.gz"):
+    with pytest.raises(RefusedError, match=r"not a usable model\.tar\.gz"):
         prepare(text, "ray", tmp_path / "scratch")
     with pytest.raises(RefusedError, match="no such folder"):
         prepare(tmp_path / "nowhere", "ray", tmp_path / "scratch")

@@ -245,7 +245,10 @@ def test_thresholds_that_are_none(model: Path, threshold: str, capsys: pytest.Ca
     ("change", "message"),
     [
         (lambda folder: (folder / "manifest.json").unlink(), "has no manifest.json"),
-        (lambda folder: (folder / "manifest.json").write_text("{}"), "manifest.json cannot be used"),
+        (
+            lambda folder: (folder / "manifest.json").write_text("{}"),
+            "manifest.json is invalid: format is None",
+        ),
         (lambda folder: (folder / "model.onnx").unlink(), "model_fn failed: FileNotFoundError"),
         (lambda folder: (folder / "model.onnx").write_bytes(b"junk"), "model_fn failed"),
     ],
@@ -270,7 +273,7 @@ def test_a_model_that_answers_something_else(
     )
     photo = write_photo(tmp_path / "photos" / "red" / "1.png", "red")
     assert main(["evaluate", "--model", str(model), "--photos", str(photo.parents[1])]) == 1
-    assert "the answer [0.9, 0.9] is not a probability per label (red, blue)" in capsys.readouterr().err
+    assert "the answer [0.9, 0.9] is not one probability per label (red, blue)" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------ for people

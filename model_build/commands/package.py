@@ -1,0 +1,33 @@
+"""`model_build package`."""
+
+from pathlib import Path
+
+import click
+
+from commandline.options import FOLDER, PATH
+from model_build.artifact.package import DEFAULT_MODEL, package_model
+
+
+@click.command
+@click.option(
+    "--model",
+    type=FOLDER,
+    default=DEFAULT_MODEL,
+    show_default="the shipped model",
+    metavar="DIR",
+    help="Folder with model.onnx and manifest.json.",
+)
+@click.option("--output", type=PATH, default="model.tar.gz", metavar="FILE", help="Archive to write.")
+def command(model: Path, output: Path) -> None:
+    r"""Write the model.tar.gz that an endpoint serves.
+
+    The archive contains the network, its manifest and the code that serves them, in the layout of SageMaker's
+    inference images. The same model always gives the same bytes. `deploy` packages a folder itself: use this
+    command to keep an archive, or to deploy it by other means.
+
+    \b
+    Example:
+      python -m model_build package --model build/model --output build/model.tar.gz
+    """
+    archive = package_model(model, output)
+    click.echo(f"{archive}: {archive.stat().st_size:,} bytes")

@@ -1,0 +1,34 @@
+"""`model_build package`."""
+
+from pathlib import Path
+
+import pytest
+
+from model_build.__main__ import main
+from tests.support.tiny_model import write_model
+
+
+def test_it_writes_an_archive_and_prints_its_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = write_model(tmp_path / "model", ["red", "blue"])
+    archive = tmp_path / "new" / "m.tar.gz"
+    assert main(["package", "--model", str(model), "--output", str(archive)]) == 0
+    assert capsys.readouterr().out == f"{archive}: {archive.stat().st_size:,} bytes\n"
+
+
+def test_a_folder_without_a_network_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = write_model(tmp_path / "model", ["red", "blue"])
+    (model / "model.onnx").unlink()
+    assert main(["package", "--model", str(model), "--output", str(tmp_path / "m.tar.gz")]) == 1
+    assert f"{model} has no model.onnx" in capsys.readouterr().err
+    assert not (tmp_path / "m.tar.gz").exists()
+
+
+def test_a_missing_folder_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["package", "--model", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere' does not exist" in capsys.readouterr().err
+
+
+def test_an_archive_that_cannot_be_written_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = write_model(tmp_path / "model", ["red", "blue"])
+    assert main(["package", "--model", str(model), "--output", str(tmp_path)]) == 1
+    assert f"{tmp_path} cannot be written: " in capsys.readouterr().err
