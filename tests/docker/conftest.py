@@ -84,7 +84,7 @@ def cloud(docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lo
     """The application and the sample photos on a local cloud that containers reach."""
     folder = tmp_path_factory.mktemp("localcloud")
     address = address_for_containers()
-    with contextlib.ExitStack() as usual_ports:  # stay free for the README's commands
+    with contextlib.ExitStack() as usual_ports:  # stay free for the page's commands
         for port in (AWS_PORT, SAGEMAKER_PORT):
             with contextlib.suppress(OSError):
                 usual_ports.enter_context(socket.create_server((address, port)))

@@ -156,4 +156,4 @@ def _states_to_success(definition: dict[str, Any]) -> int:
 def test_the_readme_shows_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
     table = run(capsys).partition("\n\n")[0]
 
-    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert table in (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")

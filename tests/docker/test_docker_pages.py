@@ -1,10 +1,9 @@
-"""The README's section about `sam local`: each of its commands, as it stands there, works."""
+"""docs/sam-local.md: each of its commands works as it stands there."""
 
 import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,23 +14,19 @@ from typing import Any
 
 import pytest
 
-from localcloud.state import isolated_environment
+from tests.support.pages import PLACEHOLDER, copy_checkout, environment, shell_blocks
 from tests.support.sam_app import ROOT
 from tests.support.sam_local import address_for_containers
 
-HEADING = "## One function in a container\n"
+PAGE = ROOT / "docs" / "sam-local.md"
 ADDRESS = "172.17.0.1"
 PORTS = {4566: "the local cloud", 4567: "the SageMaker stand-in", 3001: "sam local start-lambda"}
-PLACEHOLDER = re.compile(r"<[A-Z]\w+>")
 
 
 def blocks() -> list[str]:
-    """The section's commands, one text a block; those that need somebody's AWS account left out."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert HEADING in readme, f"README.md has no section {HEADING!r}"
-    section = readme.partition(HEADING)[2].partition("\n## ")[0]
-    found = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    return [block for block in found if not PLACEHOLDER.search(block)]
+    """Return the page's commands, one text a block, without those that need somebody's AWS account."""
+    found = shell_blocks(PAGE.read_text(encoding="utf-8"))
+    return [block for block in found if not PLACEHOLDER.search(block) and block != "sam build\n"]
 
 
 @pytest.fixture
@@ -42,23 +37,15 @@ def checkout(docker: None, tmp_path: Path) -> Iterator[Path]:  # noqa: ARG001
         try:
             socket.create_server((host, port)).close()
         except OSError:
-            pytest.fail(f"port {port} of {host}, where the README has {service}, is taken: stop that first")
-    copy = tmp_path / "scones"
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0"):
-        if name and (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-    # Here, not in the copy: an environment's programs remember the folder that it was made in.
-    subprocess.run(["make", ".venv/run/.made"], cwd=ROOT, check=True)
-    (copy / ".venv").symlink_to(ROOT / ".venv")
+            pytest.fail(f"port {port} of {host}, where the page has {service}, is taken: stop that first")
+    copy = copy_checkout(tmp_path / "scones")
     yield copy
     done = subprocess.run(["make", "down"], cwd=copy, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.timeout(900)  # where .venv/run is not made yet, the first command makes it
-def test_each_command_of_the_readme_works(checkout: Path) -> None:
+def test_each_command_of_the_page_works(checkout: Path) -> None:
     commands = blocks()
     service = next(block for block in commands if "start-lambda" in block)
     position = commands.index(service)
@@ -83,7 +70,7 @@ def run(checkout: Path, block: str) -> str:
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", prepared(checkout, block)],
         cwd=checkout,
-        env=isolated_environment(None),
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -108,7 +95,7 @@ def running(checkout: Path, block: str) -> Iterator[None]:
         process = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", block],
             cwd=checkout,
-            env=isolated_environment(None),
+            env=environment(),
             stdout=output,
             stderr=output,
             start_new_session=True,
