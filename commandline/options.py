@@ -1,6 +1,9 @@
 """Option types and options that several commands share."""
 
+import math
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -8,12 +11,67 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-PROBABILITY: Final = click.FloatRange(0, 1)
+
+class HomePath(click.Path):
+    """A path in which a leading `~` is the home folder, even if no shell replaced it (`PHOTOS=~/photos`)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Replace `~` and check the path as click does."""
+        return super().convert(Path(value).expanduser(), param, ctx)
+
+
+class Seconds(click.ParamType):
+    """A finite time in seconds above 0; converted to float."""
+
+    name = "SECONDS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number; fail on 0, a negative number, infinity and NaN."""
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            seconds = math.nan
+        if not (math.isfinite(seconds) and seconds > 0):
+            self.fail(f"{value!r} is not a number of seconds above 0", param, ctx)
+        return seconds
+
+
+class Duration(click.ParamType):
+    """A time with a unit, such as `90s`, `30m`, `24h` or `7d`; converted to timedelta."""
+
+    name = "DURATION"
+    _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read number and unit; fail on anything else, and on 0."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)([smhd])", str(value).strip().lower())
+        if not found or float(found[1]) == 0:
+            self.fail(f"{value!r} is not a time such as 90s, 30m, 24h or 7d", param, ctx)
+        return timedelta(**{self._UNITS[found[2]]: float(found[1])})
+
+
+class Probability(click.FloatRange):
+    """A number from 0 to 1; click's own range lets NaN through."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the number; fail outside of 0 to 1."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number from 0 to 1", param, ctx)
+        return number
+
+
+PROBABILITY: Final = Probability()
 POSITIVE: Final = click.IntRange(min=1)
-FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
-FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
-EXISTING: Final = click.Path(exists=True, path_type=Path)
-PATH: Final = click.Path(path_type=Path)
+FILE: Final = HomePath(exists=True, dir_okay=False, path_type=Path)
+FOLDER: Final = HomePath(exists=True, file_okay=False, path_type=Path)
+EXISTING: Final = HomePath(exists=True, path_type=Path)
+PATH: Final = HomePath(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import click
 
+from commandline.aws_errors import explain_aws
 from commandline.errors import FAILED, INTERRUPTED, CommandError
 
 HELP_WIDTH: Final = 100
@@ -148,9 +149,7 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
-    if type(error).__module__.startswith(("botocore", "boto3")):
-        return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return None
+    return explain_aws(error)
 
 
 def _missing_module(error: ModuleNotFoundError) -> str | None:

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import shlex
-import shutil
 import sys
 import threading
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud import lifecycle
@@ -19,15 +19,14 @@ from localcloud.application import DEFAULT_MODEL, ROOT, Application
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError, Steps, say, timed
 from localcloud.supervisor import StartError
-from model_build.errors import ArchiveError, ModelBuildError
-from operations.photos.lines import show, succeeded
-from operations.photos.sources import Photo, from_archive, in_folder, of_files
-from operations.photos.watcher import Watcher
+from model_build.errors import ModelBuildError
+from operations.photos.send import send_photos
+from operations.photos.sources import Photo, find_photos
+from operations.stack import Stack
 
 _FAILED = 1
 _USAGE = 2
 _INTERRUPTED = 130
-_ARCHIVE_PHOTOS = 20
 _USUAL_STATE = ROOT / "build" / "localcloud"
 _LOOPBACK = "127.0.0.1"
 _EXPECTED = (
@@ -126,7 +125,7 @@ def _send(arguments: argparse.Namespace) -> int:
     if missing:
         raise UsageError(f"no such file: {', '.join(missing)}")
     lifecycle.use(running)
-    return _classify(running, of_files(arguments.files), arguments)
+    return _classify(running, find_photos(arguments.files).photos, arguments)
 
 
 def _start_and_build(folder: StateFolder, application: Application, bind: str, *, owned: bool) -> Any:
@@ -164,36 +163,19 @@ def _deploy(folder: StateFolder, application: Application, running: Running, mod
 def _classify(running: Running, photos: Sequence[Photo], arguments: argparse.Namespace) -> int:
     if not photos:
         raise UsageError("there are no photos to send")
-    say(f"sending {len(photos)} photos to s3://{running.stack['outputs']['PhotoBucketName']}/incoming/")
-    with Watcher(running.stack["outputs"], timeout_s=arguments.timeout) as watcher:
-        outcomes = show(watcher.classify(photos), len(photos), as_json=arguments.json)
-    return 0 if succeeded(outcomes) else _FAILED
+    stack = Stack(running.stack["name"], running.stack["outputs"], boto3.Session())
+    good = send_photos(stack, photos, timeout_s=arguments.timeout, as_json=arguments.json)
+    return 0 if good else _FAILED
 
 
 def _chosen_photos(folder: StateFolder, arguments: argparse.Namespace) -> list[Photo]:
     """The user's photos, or our drawings and what test images are at hand."""
     if arguments.photos:
-        return in_folder(arguments.photos)
-    from model_build.data.samples import write_samples  # noqa: PLC0415  # needed without --photos only
+        return find_photos([arguments.photos]).photos
+    from localcloud.samples import sample_photos  # noqa: PLC0415  # needed without --photos only
 
-    samples = folder.path / "samples"
-    shutil.rmtree(samples, ignore_errors=True)
     with timed("sample photos drawn"):
-        write_samples(samples / "drawn")
-        photos = in_folder(samples / "drawn", "incoming/samples/")
-    archive = arguments.data or _archive_at_hand()
-    if archive:
-        photos += from_archive(archive, samples / "archive", _ARCHIVE_PHOTOS)
-    return photos
-
-
-def _archive_at_hand() -> Path | None:
-    from model_build.data.download import find_archive  # noqa: PLC0415
-
-    try:
-        return find_archive("cifar-100-python.tar.gz")
-    except ArchiveError:
-        return None
+        return sample_photos(folder.path / "samples", arguments.data)
 
 
 def _model(path: Path) -> Path:

@@ -95,7 +95,7 @@ def test_a_name_list_refuses_empty_and_repeated_names(text: str, capsys: pytest.
         ("usage", 2, "program show: --a excludes --b"),
         ("interrupt", 130, "program show: interrupted"),
         ("disk", 1, "program show: /data/x: No space left on device"),
-        ("profile", 1, "ProfileNotFound: The config profile (nobody) could not be found"),
+        ("profile", 1, "program show: The config profile (nobody) could not be found"),
         ("torch", 1, "make .venv/train/.made"),
     ],
 )

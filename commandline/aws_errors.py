@@ -1,0 +1,50 @@
+"""What AWS's SDK raises in everyday use, told in one line with what to do."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+# By name, so that commands which never call AWS need not import its SDK.
+_HINTS: Final = {
+    "NoRegionError": "no AWS region is set: set AWS_DEFAULT_REGION, or a profile with a region",
+    "NoCredentialsError": "no AWS credentials were found: set AWS_PROFILE, or run `aws configure`",
+    "PartialCredentialsError": "the AWS credentials are incomplete: set both AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, or neither",
+    "TokenRetrievalError": "the AWS session has expired: run `aws sso login`",
+    "UnauthorizedSSOTokenError": "the AWS session has expired: run `aws sso login`",
+    "SSOTokenLoadError": "there is no AWS session: run `aws sso login`",
+}
+_UNKNOWN: Final = "AWS does not know these credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID"
+_SEE_CODE: Final = {
+    "ExpiredToken": "the credentials have expired: get new ones",
+    "ExpiredTokenException": "the credentials have expired: get new ones",
+    "InvalidClientTokenId": _UNKNOWN,
+    "UnrecognizedClientException": _UNKNOWN,
+    "InvalidAccessKeyId": _UNKNOWN,
+    "SignatureDoesNotMatch": "the secret access key does not belong to the access key: check both",
+}
+
+
+def explain_aws(error: Exception) -> str | None:
+    """Return one line for an error of boto3 or botocore; None if the error is not one of theirs.
+
+    Args:
+        error: what a command raised.
+    """
+    if not type(error).__module__.startswith(("botocore", "boto3", "s3transfer")):
+        return None
+    for kind in type(error).__mro__:
+        if kind.__name__ in _HINTS:
+            return _HINTS[kind.__name__]
+    text = " ".join(str(error).split()) or type(error).__name__
+    response = getattr(error, "response", None)
+    return _refusal(text, response) if isinstance(response, Mapping) else text
+
+
+def _refusal(text: str, response: Mapping[str, Any]) -> str:
+    """Return a service's refusal with the bucket that it is about, where the text does not name it."""
+    details = response.get("Error", {})
+    bucket = details.get("BucketName")
+    if bucket and bucket not in text:
+        text = f"{text} ({bucket})"
+    hint = _SEE_CODE.get(details.get("Code", ""))
+    return f"{text}: {hint}" if hint else text

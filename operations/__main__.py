@@ -1,0 +1,37 @@
+"""`python -m operations COMMAND`: work with a deployed stack, on AWS or here."""
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from commandline.program import LazyCommand, LazyGroup, run
+
+COMMANDS: Final = {
+    "send": LazyCommand(
+        "operations.commands.send:command", "Send photos to a stack and show the outcome of each."
+    ),
+    "results": LazyCommand("operations.commands.results:command", "List the recorded outcomes."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
+def program() -> None:
+    r"""Work with a deployed stack.
+
+    Region and credentials are found as every AWS tool finds them: AWS_PROFILE, AWS_REGION, ~/.aws.
+
+    \b
+    Example:
+      python -m operations send photo.jpg --stack-name scones
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    return run(program, "python -m operations", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

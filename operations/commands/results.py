@@ -1,0 +1,61 @@
+"""`operations results`."""
+
+import heapq
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from commandline.options import POSITIVE, Duration, json_option
+from commandline.terminal import has_colour, plural, say
+from operations.options import StackChoice, stack_options
+from operations.outcomes import OUTCOMES, painted
+from operations.results import Record, ResultsTable
+
+
+@click.command("results")
+@stack_options
+@click.option("--outcome", type=click.Choice(OUTCOMES, case_sensitive=False), help="Only this outcome.")
+@click.option("--label", help="Only photos with this label.")
+@click.option("--since", type=Duration(), help="Only what was recorded in this time: 90s, 30m, 24h, 7d.")
+@click.option("--limit", type=POSITIVE, metavar="N", help="Only the newest N.")
+@json_option
+def command(  # noqa: PLR0913 - one parameter for each option
+    *,
+    choice: StackChoice,
+    outcome: str | None,
+    label: str | None,
+    since: timedelta | None,
+    limit: int | None,
+    as_json: bool,
+) -> None:
+    r"""List the recorded outcomes, the newest last.
+
+    With --json each record is one line with the attributes of the results table.
+
+    \b
+    Example:
+      python -m operations results --outcome FAILED --since 24h
+    """
+    start = datetime.now(UTC) - since if since else None
+    found = ResultsTable(choice.find()).find(outcome=outcome, label=label, since=start)
+    newest = heapq.nlargest(limit, found, key=_time) if limit else list(found)
+    for record in sorted(newest, key=_time):
+        print(json.dumps(record.as_json()) if as_json else _line(record))
+    if not as_json:
+        say(plural(len(newest), "record"))
+
+
+def _time(record: Record) -> str:
+    return record.recorded_at or ""
+
+
+def _line(record: Record) -> str:
+    confidence = "" if record.confidence is None else f"{record.confidence:.3f}"
+    outcome = painted(record.outcome, colour=has_colour(sys.stdout))
+    error = f"  {record.error}" if record.error else ""
+    return (
+        f"{record.recorded_at or '':<24}  {outcome} {record.label or '':<11} {confidence:>6}  "
+        f"{record.object_uri}{error}"
+    )

@@ -1,0 +1,97 @@
+"""What became of one photo, and whether everything that tells of it says the same."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from operations.outcomes import OUTCOMES
+from operations.results import Record
+
+_EXECUTION_STATUS: Final = {"ACCEPTED": "SUCCEEDED"} | dict.fromkeys(OUTCOMES[1:], "FAILED")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one photo.
+
+    Attributes:
+        file: the photo's name as the user gave it.
+        s3_key: its key in the photo bucket.
+        outcome: one of OUTCOMES; None if none was found.
+        label: the most probable class, if there is one.
+        confidence: probability of that class, 0 to 1.
+        error: name and message of the error; None for an accepted photo.
+        seconds: from the start of the upload to the outcome.
+        problem: why the outcome cannot be relied on; empty if all sources agree.
+    """
+
+    file: str
+    s3_key: str
+    outcome: str | None
+    label: str | None
+    confidence: float | None
+    error: str | None
+    seconds: float
+    problem: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the members of the line that `send --json` prints."""
+        return {
+            "file": self.file,
+            "s3_key": self.s3_key,
+            "outcome": self.outcome,
+            "label": self.label,
+            "confidence": self.confidence,
+            "error": self.problem or self.error,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def succeeded(outcomes: Iterable[Outcome]) -> bool:
+    """Return whether every photo has an outcome that all sources agree on, and none is FAILED."""
+    return all(not o.problem and o.outcome in OUTCOMES and o.outcome != "FAILED" for o in outcomes)
+
+
+def summarize(outcomes: Sequence[Outcome], seconds: float) -> dict[str, float]:
+    """Return the members of the summary: photos, how many of each outcome, seconds.
+
+    Args:
+        outcomes: what became of each photo.
+        seconds: how long it took.
+    """
+    counts = Counter(outcome.outcome for outcome in outcomes)
+    return {
+        "photos": len(outcomes),
+        **{name: counts[name] for name in OUTCOMES},
+        "seconds": round(seconds, 3),
+    }
+
+
+def disagreement(record: Record | None, event: Mapping[str, Any], execution: Mapping[str, Any] | None) -> str:
+    """Return what results table, event and execution say differently; empty if they agree.
+
+    Args:
+        record: the record in the results table, if there is one.
+        event: detail of the published event.
+        execution: answer of DescribeExecution; None for an Express workflow, which keeps no executions.
+    """
+    if record is None:
+        return f"NoRecord: the event says {event.get('outcome')}, the results table has no record"
+    for name in ("outcome", "label", "confidence", "error", "execution_arn"):
+        recorded, published = getattr(record, name), event.get(name)
+        if not _same(recorded, published):
+            return f"Disagreement: {name} is {recorded!r} in the results table and {published!r} in the event"
+    expected = _EXECUTION_STATUS.get(record.outcome)
+    if execution and (execution["status"] != expected or execution.get("error") != record.error):
+        ended = f"{execution['status']} {execution.get('error') or ''}".strip()
+        return f"Disagreement: recorded as {record.outcome}, but the execution ended {ended}"
+    return ""
+
+
+def _same(one: Any, other: Any) -> bool:
+    # Step Functions writes a number as text of 15 digits before DynamoDB gets it.
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-12)
+    return bool(one == other)

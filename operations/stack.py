@@ -1,0 +1,92 @@
+"""A deployed stack: its outputs, and clients of the services that it is made of."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from commandline.errors import CommandError
+
+
+class StackError(CommandError):
+    """The stack does not exist, or is not the one that these commands work with."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack.
+
+    Attributes:
+        name: its name in CloudFormation.
+        outputs: its outputs, value by key.
+        session: makes clients with the region and credentials that found it.
+    """
+
+    name: str
+    outputs: Mapping[str, str]
+    session: boto3.Session
+
+    def output(self, key: str) -> str:
+        """Return the value of an output.
+
+        Args:
+            key: name of the output in template.yaml.
+
+        Raises:
+            StackError: the stack has no such output.
+        """
+        if key not in self.outputs:
+            raise StackError(
+                f"the stack {self.name} has no output {key}: it was deployed from another template than this "
+                "version's. Deploy it again, or name another stack with --stack-name"
+            )
+        return self.outputs[key]
+
+    def client(self, service: str) -> Any:
+        """Return a new boto3 client of a service, such as `s3`."""
+        return self.session.client(service)  # type: ignore[call-overload]  # the name is not a literal
+
+
+def open_session(region: str | None = None, profile: str | None = None) -> boto3.Session:
+    """Return a session with the region and credentials that every AWS tool would take.
+
+    Args:
+        region: a region's name; AWS_REGION, AWS_DEFAULT_REGION or the profile's by default.
+        profile: a profile's name; AWS_PROFILE by default.
+
+    Raises:
+        botocore.exceptions.ProfileNotFound: there is no such profile.
+    """
+    # The AWS CLI and all other SDKs read AWS_REGION, boto3 does not.
+    return boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None, profile_name=profile)
+
+
+def find_stack(name: str, session: boto3.Session) -> Stack:
+    """Look up a deployed stack.
+
+    Args:
+        name: its name.
+        session: region and credentials.
+
+    Raises:
+        StackError: there is no such stack in that region.
+        botocore.exceptions.BotoCoreError: no region, no credentials, no connection.
+        ClientError: AWS refuses the request.
+    """
+    try:
+        answer = session.client("cloudformation").describe_stacks(StackName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        raise StackError(
+            f"there is no stack {name!r} in {session.region_name}: deploy it (`sam deploy`), or name another "
+            "with --stack-name or another region with --region"
+        ) from error
+    stack = answer["Stacks"][0]
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+    if not outputs:
+        raise StackError(f"the stack {name} is {stack['StackStatus']} and has no outputs: deploy it again")
+    return Stack(name, outputs, session)

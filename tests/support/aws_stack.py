@@ -1,0 +1,55 @@
+"""A small deployed stack in moto: photo bucket, results table, and the outputs that name them."""
+
+import json
+from typing import Any, Final
+
+import boto3
+
+from operations.stack import Stack
+
+STACK_NAME: Final = "scones"
+BUCKET: Final = "photos"
+TABLE: Final = "results"
+_OUTPUTS: Final = {"PhotoBucketName": BUCKET, "ResultsTableName": TABLE}
+
+
+def deployed_stack() -> Stack:
+    """Create what the commands use of a stack in the active moto, without CloudFormation, which is slow."""
+    session = boto3.Session()
+    s3 = session.client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    session.client("dynamodb").create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in ("object_uri", "object_version")
+        ],
+        KeySchema=[
+            {"AttributeName": "object_uri", "KeyType": "HASH"},
+            {"AttributeName": "object_version", "KeyType": "RANGE"},
+        ],
+    )
+    return Stack(STACK_NAME, _OUTPUTS, session)
+
+
+def create_in_cloudformation(outputs: dict[str, str] = _OUTPUTS) -> None:
+    """Create a stack with these outputs, so that it can be looked up by its name."""
+    template: dict[str, Any] = {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+    }
+    boto3.client("cloudformation").create_stack(StackName=STACK_NAME, TemplateBody=json.dumps(template))
+
+
+def put_record(stack: Stack, key: str, outcome: str, **more: str | float) -> None:
+    """Write a record as the workflow does: texts and numbers, what does not apply is left out."""
+    facts = {
+        "object_uri": f"s3://{BUCKET}/{key}",
+        "object_version": "v1",
+        "outcome": outcome,
+        "recorded_at": "2026-11-25T10:00:00.000Z",
+        **more,
+    }
+    item = {name: {"S": v} if isinstance(v, str) else {"N": str(v)} for name, v in facts.items()}
+    stack.client("dynamodb").put_item(TableName=TABLE, Item=item)

@@ -1,0 +1,114 @@
+"""The commands as they are called: what they print, and how they end."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from operations.__main__ import main
+from operations.photos.outcome import Outcome
+from operations.photos.sources import Photo
+from operations.photos.watcher import Watcher
+from tests.support.aws_stack import create_in_cloudformation, deployed_stack, put_record
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def test_records_are_listed_in_the_order_of_their_time(capsys: pytest.CaptureFixture[str]) -> None:
+    create_in_cloudformation()
+    stack = deployed_stack()
+    put_record(stack, "new.jpg", "ACCEPTED", label="bicycle", confidence=0.97)
+    put_record(stack, "old.jpg", "FAILED", error="Busy", recorded_at="2026-11-01T10:00:00.000Z")
+
+    assert main(["results"]) == 0
+
+    captured = capsys.readouterr()
+    old, new = captured.out.splitlines()
+    assert old.startswith("2026-11-01T10:00:00.000Z  FAILED")
+    assert old.endswith("s3://photos/old.jpg  Busy")
+    assert "bicycle      0.970  s3://photos/new.jpg" in new
+    assert captured.err == "2 records\n"
+
+
+def test_limit_keeps_the_newest_and_json_is_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    create_in_cloudformation()
+    stack = deployed_stack()
+    for day in (1, 3, 2):
+        put_record(stack, f"{day}.jpg", "ACCEPTED", recorded_at=f"2026-11-0{day}T10:00:00.000Z")
+
+    assert main(["results", "--limit", "2", "--json", "--outcome", "accepted"]) == 0
+
+    shown = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert [record["object_uri"][-5] for record in shown] == ["2", "3"]
+
+
+def test_an_old_record_is_not_since_a_day(capsys: pytest.CaptureFixture[str]) -> None:
+    create_in_cloudformation()
+    put_record(deployed_stack(), "old.jpg", "ACCEPTED", recorded_at="2020-01-01T00:00:00.000Z")
+
+    assert main(["results", "--since", "24h"]) == 0
+    assert capsys.readouterr() == ("", "0 records\n")
+
+
+@pytest.fixture
+def _application(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the application accept every photo: how outcomes are found is in test_watcher.py."""
+
+    def classify(_: Watcher, photos: Sequence[Photo]) -> Iterator[Outcome]:
+        for photo in photos:
+            yield Outcome(photo.name, photo.key, "ACCEPTED", "bicycle", 0.9, None, 1)
+
+    monkeypatch.setattr(Watcher, "classify", classify)
+
+
+@pytest.mark.usefixtures("_application")
+def test_files_and_folders_are_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    create_in_cloudformation()
+    deployed_stack()
+    (tmp_path / "album").mkdir()
+    for name in ("one.jpg", "album/two.jpg", "album/three.jpg"):
+        (tmp_path / name).touch()
+
+    assert main(["send", str(tmp_path / "one.jpg"), str(tmp_path / "album"), "--json"]) == 0
+
+    *photos, last = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert sorted(photo["s3_key"] for photo in photos) == [
+        *("incoming/one.jpg", "incoming/three.jpg", "incoming/two.jpg"),
+    ]
+    assert last["summary"]["ACCEPTED"] == 3
+
+
+def test_an_empty_folder_is_refused_before_aws_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["send", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"python -m operations send: there are no photos in {tmp_path}\n"
+
+
+def test_a_missing_stack_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "one.jpg").touch()
+    assert main(["send", str(tmp_path), "--stack-name", "other", "--region", "us-east-1"]) == 1
+    assert "there is no stack 'other' in us-east-1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["send"], "Missing argument 'FILE|FOLDER...'"),
+        (["send", "/no/such/photo.jpg"], "/no/such/photo.jpg"),
+        (["send", ".", "--timeout", "0"], "not a number of seconds above 0"),
+        (["send", ".", "--timeout", "nan"], "not a number of seconds above 0"),
+        (["send", ".", "--timeout", "inf"], "not a number of seconds above 0"),
+        (["results", "--outcome", "GOOD"], "'GOOD' is not one of"),
+        (["results", "--since", "yesterday"], "not a time such as 90s, 30m, 24h or 7d"),
+        (["results", "--since", "0h"], "not a time such as 90s, 30m, 24h or 7d"),
+        (["results", "--limit", "0"], "0 is not in the range x>=1"),
+        (["result"], "Did you mean results?"),
+    ],
+)
+def test_wrong_use_is_told_before_aws_is_asked(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert told in capsys.readouterr().err

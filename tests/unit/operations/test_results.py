@@ -1,0 +1,62 @@
+"""Reading the results table."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from operations.results import Record, ResultsTable
+from operations.stack import Stack
+from tests.support.aws_stack import deployed_stack, put_record
+
+
+@pytest.fixture
+def stack(aws: None) -> Stack:
+    del aws
+    stack = deployed_stack()
+    put_record(stack, "a", "ACCEPTED", label="bicycle", confidence=0.97, threshold=0.85)
+    put_record(stack, "b", "ACCEPTED", label="motorcycle", confidence=0.91)
+    put_record(stack, "c", "FAILED", error="EndpointUnavailable", recorded_at="2026-11-24T10:00:00.000Z")
+    return stack
+
+
+def test_items_become_records_with_plain_values() -> None:
+    item = {
+        "object_uri": {"S": "s3://b/k"},
+        "object_version": {"S": "v"},
+        "outcome": {"S": "ACCEPTED"},
+        "confidence": {"N": "0.97"},
+        "of_a_later_version": {"M": {"x": {"BOOL": True}}},
+    }
+    assert Record.from_item(item) == Record("s3://b/k", "v", "ACCEPTED", confidence=0.97)
+    assert isinstance(Record.from_item(item).confidence, float)
+
+
+def test_a_record_is_found_by_uri_and_version(stack: Stack) -> None:
+    found = ResultsTable(stack).get("s3://photos/a", "v1")
+    assert found is not None
+    assert (found.outcome, found.label, found.confidence, found.error) == ("ACCEPTED", "bicycle", 0.97, None)
+    assert ResultsTable(stack).get("s3://photos/a", "v2") is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "label", "since", "keys"),
+    [
+        (None, None, None, "abc"),
+        ("ACCEPTED", None, None, "ab"),
+        ("ACCEPTED", "motorcycle", None, "b"),
+        (None, None, datetime(2026, 11, 25, 10, tzinfo=UTC), "ab"),
+        ("FAILED", None, datetime(2026, 11, 25, tzinfo=UTC), ""),
+    ],
+)
+def test_records_are_selected(
+    stack: Stack, outcome: str | None, label: str | None, since: datetime | None, keys: str
+) -> None:
+    found = ResultsTable(stack).find(outcome=outcome, label=label, since=since)
+    assert sorted(record.object_uri[-1] for record in found) == list(keys)
+
+
+def test_a_table_of_several_pages_is_read_whole(stack: Stack) -> None:
+    for number in range(20):
+        put_record(stack, f"large/{number}", "REJECTED", cause="x" * 100_000)
+
+    assert sum(1 for _ in ResultsTable(stack).find(outcome="REJECTED")) == 20
