@@ -38,14 +38,13 @@ COMMANDS: Final = {
         "model_build.commands.package:command", "Write the model.tar.gz that an endpoint serves."
     ),
     "deploy": LazyCommand(
-        "model_build.commands.legacy:deploy", "Create or update the SageMaker endpoint of a model."
+        "model_build.commands.deploy:command", "Create or update the SageMaker endpoint of a model."
     ),
     "status": LazyCommand(
-        "model_build.commands.legacy:status", "Show what an endpoint serves and its state."
+        "model_build.commands.status:command", "Show what an endpoint serves and its state."
     ),
-    "cost": LazyCommand("model_build.commands.legacy:cost", "Estimate what an endpoint costs."),
     "delete": LazyCommand(
-        "model_build.commands.legacy:delete", "Delete an endpoint and everything that belongs to it."
+        "model_build.commands.delete:command", "Delete an endpoint and everything that belongs to it."
     ),
 }
 

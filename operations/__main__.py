@@ -13,6 +13,7 @@ COMMANDS: Final = {
         "operations.commands.send:command", "Send photos to a stack and show the outcome of each."
     ),
     "results": LazyCommand("operations.commands.results:command", "List the recorded outcomes."),
+    "cost": LazyCommand("operations.commands.cost:command", "Estimate the monthly cost on AWS."),
 }
 
 

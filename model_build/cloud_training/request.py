@@ -25,10 +25,10 @@ from tqdm import tqdm
 
 from model_build.data.cifar import load_archive
 from model_build.data.download import training_archives
-from model_build.endpoint.deploy import region_of
+from model_build.endpoint.aws import region_of
 from model_build.endpoint.logs import log_tail
-from model_build.endpoint.progress import tqdm_progress
-from model_build.endpoint.requests import version_name
+from model_build.endpoint.progress import waiting_bar
+from model_build.endpoint.versions import version_name
 from model_build.errors import CloudError, RefusedError
 from model_build.evaluation.report import evaluate
 
@@ -106,7 +106,7 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
         CloudError: the SDK is missing, AWS refused a call, or the job failed (with the reason and the log).
     """
     session = session or boto3.Session()
-    region_of(session.region_name)
+    region_of(session)
     archives = [load_archive(path) for path in request.data]
     labels = [name.strip() for name in request.classes.split(",")]
     known = {name for archive in archives for name in archive.present}
@@ -194,7 +194,7 @@ def _job_module() -> Any:
 def _wait(session: boto3.Session, job_name: str, sleep: Any = time.sleep) -> dict[str, Any]:
     """Waits for the job, showing what it does; returns its description."""
     waited = 0.0
-    with tqdm_progress(job_name, USUAL_SECONDS) as progress:
+    with waiting_bar(job_name, USUAL_SECONDS) as progress:
         while True:
             job = dict(session.client("sagemaker").describe_training_job(TrainingJobName=job_name))
             if job["TrainingJobStatus"] in {"Completed", "Failed", "Stopped"}:

@@ -13,10 +13,6 @@ MODULES = {
     "evaluate": "evaluation.report",
     "predict": "commands.predict",
     "card": "evaluation.model_card",
-    "deploy": "endpoint.deploy",
-    "status": "endpoint.status",
-    "cost": "endpoint.cost",
-    "delete": "endpoint.delete",
 }
 
 

@@ -1,24 +1,21 @@
 """What exists on SageMaker under an endpoint's name: the endpoint, and every version deployed to it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from model_build.endpoint.requests import is_version_of
+import boto3
+
+from model_build.endpoint.aws import find_endpoint
 from model_build.endpoint.scaling import Scaling, read_scaling
-from model_build.endpoint.waiter import find_endpoint
-
-if TYPE_CHECKING:
-    import boto3
+from model_build.endpoint.versions import is_version_of
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """All that belongs to an endpoint.
+    """Everything that belongs to an endpoint.
 
     Attributes:
-        endpoint_name: whose it is.
+        endpoint_name: its name.
         endpoint: DescribeEndpoint's answer; None when there is no endpoint.
         variant: the first production variant of the configuration that serves; None when nothing does.
         configs: names of its endpoint configurations, oldest first.
@@ -29,8 +26,8 @@ class Inventory:
     endpoint_name: str
     endpoint: dict[str, Any] | None
     variant: dict[str, Any] | None
-    configs: list[str]
-    models: list[str]
+    configs: tuple[str, ...]
+    models: tuple[str, ...]
     scaling: Scaling
 
     @property
@@ -40,7 +37,7 @@ class Inventory:
 
 
 def take_inventory(session: boto3.Session, endpoint_name: str) -> Inventory:
-    """Finds everything of an endpoint's name.
+    """Find everything of an endpoint's name.
 
     Raises:
         botocore.exceptions.ClientError: AWS refused a call.
@@ -65,7 +62,7 @@ def take_inventory(session: boto3.Session, endpoint_name: str) -> Inventory:
         endpoint_name=endpoint_name,
         endpoint=endpoint,
         variant=variant,
-        configs=sorted(name for name in configs if is_version_of(name, endpoint_name)),
-        models=sorted(name for name in models if is_version_of(name, endpoint_name)),
+        configs=tuple(sorted(name for name in configs if is_version_of(name, endpoint_name))),
+        models=tuple(sorted(name for name in models if is_version_of(name, endpoint_name))),
         scaling=read_scaling(session, endpoint_name),
     )

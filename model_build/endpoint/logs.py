@@ -1,25 +1,27 @@
 """The last lines that a container wrote to CloudWatch: the reason behind SageMaker's own short one."""
 
-from __future__ import annotations
+from typing import Final
 
-from typing import TYPE_CHECKING
-
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-if TYPE_CHECKING:
-    import boto3
+TRAINING_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
+LINES: Final = 20
 
-LINES = 20
+
+def endpoint_log_group(endpoint_name: str) -> str:
+    """Return the log group that SageMaker makes for an endpoint's containers."""
+    return f"/aws/sagemaker/Endpoints/{endpoint_name}"
 
 
 def log_tail(session: boto3.Session, group: str, stream_prefix: str = "") -> str:
-    """The end of a container's log, ready to be printed.
+    """Return the end of a container's log, ready to be printed.
 
-    A log that can't be read is said and is no error: it must not hide the failure that it should explain.
+    If the log can't be read, the text says so: it must not hide the failure that it should explain.
 
     Args:
-        session: whose account and region.
-        group: the log group, such as `/aws/sagemaker/Endpoints/<endpoint>`.
+        session: account and region.
+        group: the log group.
         stream_prefix: of the streams; empty for the group's most recent one.
     """
     try:
@@ -34,7 +36,9 @@ def log_tail(session: boto3.Session, group: str, stream_prefix: str = "") -> str
             )["events"]
             lines = [f"  {event['message'].rstrip()}" for event in events]
             if lines:
-                return "\n".join([f"the container's log ({group}, {stream['logStreamName']}) ends:", *lines])
+                return "\n".join(
+                    [f"end of the container's log ({group}, {stream['logStreamName']}):", *lines]
+                )
     except (ClientError, BotoCoreError) as error:
         return f"the container's log ({group}) can't be read: {error}"
     return f"the container wrote no log ({group})"

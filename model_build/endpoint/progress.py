@@ -1,32 +1,38 @@
-"""A progress bar for waiting on SageMaker: what it is doing, and for how long."""
+"""Progress of waiting on SageMaker: what it is doing, and for how long."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from tqdm import tqdm
+from commandline.terminal import progress_bar
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-    from model_build.endpoint.waiter import Progress
+class Progress(Protocol):
+    """Takes what a command is waiting for; `waiting_bar` shows it to people."""
+
+    def __call__(self, status: str, seconds: float) -> None:
+        """Take a status, and the seconds since the waiting began."""
+
+
+def quiet(status: str, seconds: float) -> None:
+    """Show nothing: for callers from Python."""
 
 
 @contextmanager
-def tqdm_progress(title: str, usual_seconds: float) -> Iterator[Progress]:
-    """Shows the status and the seconds on stderr.
+def waiting_bar(title: str, usual_seconds: float) -> Iterator[Progress]:
+    """Show the status and the seconds on standard error, if that is a terminal.
 
-    SageMaker tells no percentage, so the bar runs against the time that such a step usually takes, and
+    SageMaker reports no percentage, so the bar runs against the time that such a step usually takes, and
     stretches when it takes longer.
 
     Args:
         title: what is waited for.
         usual_seconds: how long it usually takes.
     """
-    with tqdm(
+    with progress_bar(
         total=usual_seconds,
-        desc=title,
+        title=title,
+        unit="s",
         bar_format="{desc}: {postfix} |{bar}| {n:.0f} s (usually {total:.0f} s)",
         leave=False,
     ) as bar:

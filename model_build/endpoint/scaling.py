@@ -2,26 +2,26 @@
 
 AWS refuses to update an endpoint to another instance type while Application Auto Scaling manages its
 instances, and an update sets the number of instances back to the configuration's unless it is told to retain
-it. So the scaling is taken off before such an update, and put back when the update fails and the old version
-goes on serving.
+it. So the scaling is removed before such an update, and restored if the update fails and the old version
+keeps serving.
 """
 
-from __future__ import annotations
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
-
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from model_build.endpoint.requests import ApiCall, scaling_resource
+from model_build.endpoint.aws import ApiCall
 
-if TYPE_CHECKING:
-    import boto3
-
-    from model_build.endpoint.requests import EndpointRequests
-
-_TARGET_FIELDS = ("ServiceNamespace", "ResourceId", "ScalableDimension", "MinCapacity", "MaxCapacity")
-_POLICY_FIELDS = (
+SERVICE: Final = "application-autoscaling"
+VARIANT: Final = "AllTraffic"
+SCALABLE_DIMENSION: Final = "sagemaker:variant:DesiredInstanceCount"
+# Out at once, in only after the load has stayed away: a new instance takes minutes to start.
+SCALE_OUT_COOLDOWN_S: Final = 60
+SCALE_IN_COOLDOWN_S: Final = 300
+_TARGET_FIELDS: Final = ("ServiceNamespace", "ResourceId", "ScalableDimension", "MinCapacity", "MaxCapacity")
+_POLICY_FIELDS: Final = (
     "PolicyName", "ServiceNamespace", "ResourceId", "ScalableDimension", "PolicyType",
     "StepScalingPolicyConfiguration", "TargetTrackingScalingPolicyConfiguration",
 )  # fmt: skip
@@ -37,35 +37,67 @@ class Scaling:
         unknown: why the two could not be read; empty when they could.
     """
 
-    targets: list[dict[str, Any]] = field(default_factory=list)
-    policies: list[dict[str, Any]] = field(default_factory=list)
+    targets: tuple[dict[str, Any], ...] = ()
+    policies: tuple[dict[str, Any], ...] = ()
     unknown: str = ""
 
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """The least and the greatest number of instances; None when the number is fixed."""
+        if not self.targets:
+            return None
+        return self.targets[0]["MinCapacity"], self.targets[0]["MaxCapacity"]
 
-def read_scaling(session: boto3.Session, endpoint_name: str) -> Scaling:
-    """Reads an endpoint's scaling. Where it can't be read, `unknown` says why."""
-    resource = scaling_resource(endpoint_name)
-    client = session.client("application-autoscaling")
-    try:
-        targets = client.describe_scalable_targets(
-            ServiceNamespace="sagemaker", ResourceIds=[resource["ResourceId"]]
-        )["ScalableTargets"]
-        policies = client.describe_scaling_policies(
-            ServiceNamespace="sagemaker", ResourceId=resource["ResourceId"]
-        )["ScalingPolicies"]
-    except (ClientError, BotoCoreError) as error:
-        return Scaling(unknown=str(error))
-    return Scaling(
-        [_only(_TARGET_FIELDS, target) for target in targets], [_only(_POLICY_FIELDS, p) for p in policies]
+
+def scaling_calls(
+    endpoint_name: str, *, instances: tuple[int, int], invocations_per_instance: int
+) -> tuple[ApiCall, ...]:
+    """Compute the calls that let an endpoint scale.
+
+    Args:
+        endpoint_name: the endpoint, which must be in service.
+        instances: the least and the greatest number of instances.
+        invocations_per_instance: requests a minute and instance that scaling aims at.
+    """
+    resource = _resource(endpoint_name)
+    when = "the endpoint is in service"
+    target = {**resource, "MinCapacity": instances[0], "MaxCapacity": instances[1]}
+    policy = {
+        **resource,
+        "PolicyName": f"{endpoint_name}-invocations",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": float(invocations_per_instance),
+            "PredefinedMetricSpecification": {
+                "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
+            },
+            "ScaleOutCooldown": SCALE_OUT_COOLDOWN_S,
+            "ScaleInCooldown": SCALE_IN_COOLDOWN_S,
+        },
+    }
+    return (
+        ApiCall(SERVICE, "RegisterScalableTarget", target, when=when),
+        ApiCall(SERVICE, "PutScalingPolicy", policy, when=when),
     )
 
 
-def _only(fields: tuple[str, ...], description: Any) -> dict[str, Any]:
-    return {name: description[name] for name in fields if name in description}
+def read_scaling(session: boto3.Session, endpoint_name: str) -> Scaling:
+    """Return an endpoint's scaling. Where it can't be read, `unknown` says why."""
+    resource_id = _resource(endpoint_name)["ResourceId"]
+    client = session.client("application-autoscaling")
+    try:
+        targets = client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource_id])
+        policies = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=resource_id)
+    except (ClientError, BotoCoreError) as error:
+        return Scaling(unknown=str(error))
+    return Scaling(
+        tuple(_only(_TARGET_FIELDS, target) for target in targets["ScalableTargets"]),
+        tuple(_only(_POLICY_FIELDS, policy) for policy in policies["ScalingPolicies"]),
+    )
 
 
 def remove_scaling(session: boto3.Session, scaling: Scaling) -> None:
-    """Takes the scaling off; policies and alarms go with it, the instances stay as many as they are."""
+    """Remove the scaling; policies and alarms go with it, the number of instances stays."""
     client = session.client("application-autoscaling")
     for policy in scaling.policies:
         client.delete_scaling_policy(**_only(_POLICY_FIELDS[:4], policy))
@@ -74,7 +106,7 @@ def remove_scaling(session: boto3.Session, scaling: Scaling) -> None:
 
 
 def restore_scaling(session: boto3.Session, scaling: Scaling) -> None:
-    """Puts scaling that was taken off back as it was."""
+    """Restore scaling that was removed."""
     client = session.client("application-autoscaling")
     for target in scaling.targets:
         client.register_scalable_target(**target)
@@ -83,7 +115,7 @@ def restore_scaling(session: boto3.Session, scaling: Scaling) -> None:
 
 
 def retain_instance_count(update: ApiCall) -> ApiCall:
-    """Lets an endpoint that has scaled out keep its instances; all else comes from the new version."""
+    """Let an endpoint that has scaled out keep its instances; all else comes from the new version."""
     return replace(
         update,
         parameters={
@@ -97,7 +129,14 @@ def retain_instance_count(update: ApiCall) -> ApiCall:
     )
 
 
-def may_keep_scaling(current_variant: dict[str, Any], requests: EndpointRequests) -> bool:
-    """Whether the scaling can stay through the update: it goes on, and the instance type is the same."""
-    new_variant = requests.create_endpoint_config.parameters["ProductionVariants"][0]
-    return bool(requests.scaling) and new_variant.get("InstanceType") == current_variant.get("InstanceType")
+def _resource(endpoint_name: str) -> dict[str, str]:
+    """Return how Application Auto Scaling addresses the endpoint's instances."""
+    return {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{endpoint_name}/variant/{VARIANT}",
+        "ScalableDimension": SCALABLE_DIMENSION,
+    }
+
+
+def _only(fields: tuple[str, ...], description: Any) -> dict[str, Any]:
+    return {name: description[name] for name in fields if name in description}

@@ -9,7 +9,8 @@ import pytest
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
 from model_build.artifact.container_images import SERVING_IMAGES, TRAINING_IMAGE
-from model_build.endpoint.requests import DeployRequest, endpoint_requests
+from model_build.endpoint.plan import plan_deployment
+from model_build.endpoint.requests import DeployRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 RESOURCES: dict[str, Any] = yaml_parse((ROOT / "model_build" / "role.yaml").read_text(encoding="utf-8"))[
@@ -79,8 +80,8 @@ def test_only_sagemaker_in_this_account_may_assume_the_role() -> None:
 def test_objects_that_the_commands_write_are_accessible(sid: str, key: str) -> None:
     if key == "archive":
         request = DeployRequest("m", "scones", "arn:aws:iam::123456789012:role/r", "bucket", capture=True)
-        requests = endpoint_requests(request, version="scones-1", region="us-east-1")
-        key = requests.upload.parameters["Key"]
+        plan = plan_deployment(request, version="scones-1", region="us-east-1")
+        key = plan.upload.parameters["Key"]
 
     allowed = [text["Fn::Sub"] for text in as_list(STATEMENTS[sid]["Resource"])]
 

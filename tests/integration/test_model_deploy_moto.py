@@ -15,7 +15,7 @@ from moto.sagemaker.responses import SageMakerResponse
 from model_build.artifact.package import package_model
 from model_build.endpoint.delete import delete
 from model_build.endpoint.deploy import DeployRequest, deploy
-from model_build.endpoint.status import status
+from model_build.endpoint.status import endpoint_status
 from model_build.errors import DeploymentError
 from tests.support.tiny_model import write_model
 
@@ -94,9 +94,9 @@ def test_a_new_endpoint_is_uploaded_modelled_configured_created_and_scaled_in_th
         == result.version
     )
     assert sent["CreateEndpointConfig"]["DataCaptureConfig"]["EnableCapture"] is True
-    facts = status("scones", session=cloud.session)
-    assert (facts["status"], facts["serving"], facts["capture"]) == ("InService", result.version, True)
-    assert facts["scaling"] == [1, 3]
+    facts = endpoint_status("scones", session=cloud.session)
+    assert (facts.status, facts.serving, facts.capture) == ("InService", result.version, True)
+    assert facts.scaling == (1, 3)
 
 
 def test_an_update_keeps_the_endpoint_and_makes_a_new_version(cloud: Cloud, asked: DeployRequest) -> None:
@@ -112,8 +112,8 @@ def test_an_update_keeps_the_endpoint_and_makes_a_new_version(cloud: Cloud, aske
     }
     assert not second.created
     assert first.version < second.version
-    facts = status("scones", session=cloud.session)
-    assert facts["versions"] == facts["models"] == [first.version, second.version]
+    facts = endpoint_status("scones", session=cloud.session)
+    assert facts.versions == facts.models == (first.version, second.version)
 
 
 def test_an_endpoint_that_scaled_out_keeps_its_instances(cloud: Cloud, asked: DeployRequest) -> None:
@@ -148,7 +148,7 @@ def test_in_service_on_the_old_configuration_is_noticed(cloud: Cloud, asked: Dep
         deploy(asked, session=cloud.session)
 
     assert failed.value.serving_config == first.version
-    assert status("scones", session=cloud.session)["serving"] == first.version
+    assert endpoint_status("scones", session=cloud.session).serving == first.version
 
 
 def test_a_failed_endpoint_is_deleted_and_made_anew(cloud: Cloud, asked: DeployRequest) -> None:
@@ -177,6 +177,6 @@ def test_delete_removes_scaling_endpoint_configurations_and_models(
     assert len(removed.models) == 2
     assert cloud.changes().count("DeleteEndpointConfig") == cloud.changes().count("DeleteModel") == 2
     assert cloud.changes().index("DeregisterScalableTarget") < cloud.changes().index("DeleteEndpoint")
-    facts = status("scones", session=cloud.session)
-    assert (facts["status"], facts["versions"], facts["models"], facts["scaling"]) == (None, [], [], None)
-    assert status("scones-dev", session=cloud.session)["serving"] == kept.version
+    facts = endpoint_status("scones", session=cloud.session)
+    assert (facts.status, facts.versions, facts.models, facts.scaling) == (None, (), (), None)
+    assert endpoint_status("scones-dev", session=cloud.session).serving == kept.version

@@ -19,10 +19,10 @@ from model_build.__main__ import main
 from model_build.artifact.package import package_model
 from model_build.endpoint import delete as delete_command
 from model_build.endpoint import deploy as deploy_command
-from model_build.endpoint import status as status_command
 from model_build.endpoint.deploy import DeployRequest, DeployResult
 from model_build.endpoint.inventory import Inventory
-from model_build.endpoint.waiter import Progress, quiet
+from model_build.endpoint.progress import Progress, quiet
+from model_build.endpoint.status import EndpointStatus, endpoint_status
 from model_build.errors import DeploymentError, RefusedError
 from tests.support.cloud_standin import BUCKET, ROLE, cloud_standin
 from tests.support.tiny_model import picture, write_model
@@ -35,15 +35,15 @@ def session() -> boto3.Session:
 
 
 def deploy(request: DeployRequest, progress: Progress = quiet) -> DeployResult:
-    return deploy_command.deploy(request, session=session(), progress=progress)
+    return deploy_command.deploy(request, session=session(), progress=progress, timeout_seconds=60)
 
 
 def delete(endpoint_name: str) -> Inventory:
     return delete_command.delete(endpoint_name, session=session())
 
 
-def status(endpoint_name: str) -> dict[str, Any]:
-    return status_command.status(endpoint_name, session=session())
+def status(endpoint_name: str) -> EndpointStatus:
+    return endpoint_status(endpoint_name, session=session())
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,6 @@ def request_a(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Deploy
         endpoint_name=name,
         role_arn=ROLE,
         bucket=BUCKET,
-        timeout_seconds=60,
     )
     yield asked
     delete(name)
@@ -189,7 +188,7 @@ def test_a_broken_version_never_takes_traffic(request_a: DeployRequest, tmp_path
     assert "rolled back" in message
     assert "ping health check" in message
     assert "onnxruntime" in message, "the end of the container's log says what went wrong"
-    assert status(request_a.endpoint_name)["serving"] == first.version
+    assert status(request_a.endpoint_name).serving == first.version
 
 
 def test_an_endpoint_that_never_came_up_is_replaced_by_the_next_deployment(
@@ -198,7 +197,7 @@ def test_an_endpoint_that_never_came_up_is_replaced_by_the_next_deployment(
     with pytest.raises(DeploymentError, match="nothing serves") as failed:
         deploy(replace(request_a, model=broken_archive(tmp_path)))
     assert failed.value.serving_config is None
-    assert status(request_a.endpoint_name)["status"] == "Failed"
+    assert status(request_a.endpoint_name).status == "Failed"
 
     result = deploy(request_a)
 
@@ -217,14 +216,14 @@ def test_an_update_to_serverless_is_refused_and_changes_nothing(request_a: Deplo
 
 def test_serverless_becomes_an_instance_in_place(request_a: DeployRequest) -> None:
     deploy(replace(request_a, serverless_memory_mb=2048))
-    assert status(request_a.endpoint_name)["serverless_memory_mb"] == 2048
-    assert status(request_a.endpoint_name)["usd_an_hour"] == 0
+    assert status(request_a.endpoint_name).serverless_memory_mb == 2048
+    assert status(request_a.endpoint_name).usd_an_hour == 0
 
     deploy(replace(request_a, instance_type="ml.c5.large"))
 
     facts = status(request_a.endpoint_name)
-    assert (facts["instance_type"], facts["instances"]) == ("ml.c5.large", 1)
-    assert facts["usd_an_hour"] == pytest.approx(0.102)
+    assert (facts.instance_type, facts.instances) == ("ml.c5.large", 1)
+    assert facts.usd_an_hour == pytest.approx(0.102)
 
 
 def scalable(name: str) -> dict[str, Any] | None:
@@ -238,14 +237,14 @@ def scalable(name: str) -> dict[str, Any] | None:
 def test_scaling_comes_changes_and_goes_with_the_deployments(request_a: DeployRequest) -> None:
     name = request_a.endpoint_name
     deploy(replace(request_a, max_instances=3))
-    assert status(name)["scaling"] == [1, 3]
+    assert status(name).scaling == (1, 3)
 
     deploy(replace(request_a, max_instances=5, instance_type="ml.c5.large"))
-    assert status(name)["scaling"] == [1, 5]
+    assert status(name).scaling == (1, 5)
 
     deploy(replace(request_a, instance_type="ml.c5.large"))
     assert scalable(name) is None
-    assert status(name)["scaling"] is None
+    assert status(name).scaling is None
 
 
 def test_scaling_is_put_back_when_the_new_version_fails(request_a: DeployRequest, tmp_path: Path) -> None:
@@ -255,7 +254,7 @@ def test_scaling_is_put_back_when_the_new_version_fails(request_a: DeployRequest
     with pytest.raises(DeploymentError):
         deploy(replace(request_a, model=broken_archive(tmp_path), instance_type="ml.c5.large"))
 
-    assert status(name)["scaling"] == [1, 3]
+    assert status(name).scaling == (1, 3)
     client = session().client("application-autoscaling")
     resource = f"endpoint/{name}/variant/AllTraffic"
     policies = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=resource)
@@ -275,10 +274,10 @@ def test_delete_removes_all_of_one_endpoint_and_nothing_of_its_namesake(
 
     assert len(removed.configs) == len(removed.models) == 2
     facts = status(name)
-    assert (facts["status"], facts["versions"], facts["models"], facts["usd_an_hour"]) == (None, [], [], 0.0)
+    assert (facts.status, facts.versions, facts.models, facts.usd_an_hour) == (None, (), (), 0.0)
     assert scalable(name) is None
     assert delete(name).empty
-    assert status(namesake.endpoint_name)["serving"] == kept.version
+    assert status(namesake.endpoint_name).serving == kept.version
     delete(namesake.endpoint_name)
 
 
@@ -368,7 +367,7 @@ def test_commands_deploy_show_and_delete(
     assert main(["delete", "--endpoint-name", name, "--yes", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["models"] == [deployed["version"]]
     assert main(["status", "--endpoint-name", name]) == 0
-    assert f"no endpoint {name}" in capsys.readouterr().out
+    assert f"endpoint {name} does not exist" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2), ("", 2)])
@@ -388,5 +387,5 @@ def test_delete_asks_a_person_first(
 
     assert main(["delete", "--endpoint-name", request_a.endpoint_name]) == code
 
-    assert "1 model(s)" in capsys.readouterr().err
-    assert (status(request_a.endpoint_name)["status"] is None) is (code == 0)
+    assert "1 endpoint configuration, 1 model " in capsys.readouterr().err
+    assert (status(request_a.endpoint_name).status is None) is (code == 0)

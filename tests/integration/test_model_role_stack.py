@@ -50,10 +50,9 @@ def test_role_and_bucket_of_the_template_are_what_a_deployment_takes(
             role_arn=outputs["RoleArn"],
             bucket=outputs["BucketName"],
             capture=True,
-            timeout_seconds=60,
         )
 
-        deploy(request)
+        deploy(request, timeout_seconds=60)
 
         photo = io.BytesIO()
         Image.fromarray(picture("red")).save(photo, "JPEG")

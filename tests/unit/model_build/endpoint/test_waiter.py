@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from commandline.polling import Rhythm
 from model_build.endpoint.waiter import confirm_version, wait_until_settled
 from model_build.errors import CloudError, DeploymentError
 
+AT_ONCE = Rhythm(sleep=lambda _: None)
 NEW, OLD = "scones-20261123-101500-042", "scones-20261120-080000-000"
 
 
@@ -59,7 +61,7 @@ def test_waits_while_the_endpoint_changes_and_shows_each_status() -> None:
         "scones",
         timeout_seconds=60,
         progress=lambda status, _: seen.append(status),
-        sleep=lambda _: None,
+        rhythm=AT_ONCE,
     )
 
     assert endpoint == described("InService")
@@ -70,7 +72,7 @@ def test_asks_often_at_first_and_never_less_than_every_quarter_of_a_minute() -> 
     session: Any = FakeSession(*[described("Creating")] * 90, described("InService"))
     pauses: list[float] = []
 
-    wait_until_settled(session, "scones", timeout_seconds=3600, sleep=pauses.append)
+    wait_until_settled(session, "scones", timeout_seconds=3600, rhythm=Rhythm(sleep=pauses.append))
 
     assert pauses[0] < 1
     assert pauses == sorted(pauses)
@@ -81,13 +83,13 @@ def test_gives_up_after_the_time_allowed_and_says_how_to_look() -> None:
     session: Any = FakeSession(described("Creating"))
 
     with pytest.raises(CloudError, match=r"still Creating.*status --endpoint-name scones"):
-        wait_until_settled(session, "scones", timeout_seconds=5, sleep=lambda _: None)
+        wait_until_settled(session, "scones", timeout_seconds=5, rhythm=AT_ONCE)
 
 
 def test_an_endpoint_that_is_gone_has_settled() -> None:
     session: Any = FakeSession(described("Deleting"), None)
 
-    assert wait_until_settled(session, "scones", timeout_seconds=60, sleep=lambda _: None) is None
+    assert wait_until_settled(session, "scones", timeout_seconds=60, rhythm=AT_ONCE) is None
 
 
 def test_another_refusal_of_aws_is_not_taken_for_a_missing_endpoint() -> None:
@@ -98,7 +100,7 @@ def test_another_refusal_of_aws_is_not_taken_for_a_missing_endpoint() -> None:
 
     session: Any = Denied()
     with pytest.raises(ClientError, match="AccessDenied"):
-        wait_until_settled(session, "scones", timeout_seconds=60, sleep=lambda _: None)
+        wait_until_settled(session, "scones", timeout_seconds=60, rhythm=AT_ONCE)
 
 
 def test_in_service_on_the_new_configuration_is_success() -> None:

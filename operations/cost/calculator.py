@@ -1,0 +1,201 @@
+"""Compute what a month of classifying photos costs on AWS, by hosting of the model and type of the workflow.
+
+Prices stand in `prices.json` here and in `model_build/endpoint/`, with date and source; what a photo uses
+stands in `Usage` below. Both are assumptions that anyone can check and change. The free tier is not counted.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from model_build.endpoint.prices import HOURS_A_MONTH, instance_prices
+from model_build.errors import RefusedError
+
+PRICES: Final = Path(__file__).with_name("prices.json")
+SECONDS_A_MONTH: Final = HOURS_A_MONTH * 3600
+MB_A_GB: Final = 1024
+KB_A_GB: Final = 1024 * 1024
+EXPRESS_CHUNK_GB: Final = 64 / MB_A_GB  # Express workflows are billed in steps of 64 MB
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Assumed usage per photo, on the way to ACCEPTED, which nearly all photos take.
+
+    Attributes:
+        photo_mb: size of an uploaded photo; a phone's JPEG.
+        kept_months: how long photos are kept.
+        transitions: states that a Standard workflow enters, its start included.
+        workflow_seconds: how long the workflow runs.
+        lambda_gb_seconds: memory times billed duration of the three functions together.
+        lambda_requests: function calls.
+        inference_seconds: what a serverless endpoint bills for a photo.
+        endpoint_kb: data in and out of the endpoint, in KiB.
+        events: events on EventBridge: the upload's, and the outcome's.
+        review_share: share of the photos that a person must look at; each is three queue requests.
+        log_kb: what the functions and the workflow log, in KiB.
+        traced_share: share of the photos that X-Ray traces.
+        peak_factor: requests in the busiest minutes relative to the month's average.
+        invocations_per_instance: requests a minute that one instance is meant to answer.
+        keys, alarms, dashboards: how many of each the template has, billed by the month.
+    """
+
+    photo_mb: float = 3.0
+    kept_months: float = 1.0
+    transitions: int = 12
+    workflow_seconds: float = 1.5
+    lambda_gb_seconds: float = 0.45
+    lambda_requests: int = 3
+    inference_seconds: float = 0.1
+    endpoint_kb: float = 40.0
+    events: int = 2
+    review_share: float = 0.15
+    log_kb: float = 4.0
+    traced_share: float = 0.05
+    peak_factor: float = 4.0
+    invocations_per_instance: int = 1000
+    keys: int = 1
+    alarms: int = 6
+    dashboards: int = 1
+
+
+@dataclass(frozen=True)
+class Instances:
+    """A real-time endpoint.
+
+    Attributes:
+        instance_type: as many of this type as the busiest minutes need.
+    """
+
+    instance_type: str
+
+
+@dataclass(frozen=True)
+class Serverless:
+    """A serverless endpoint.
+
+    Attributes:
+        memory_mb: its memory.
+    """
+
+    memory_mb: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A month's cost in US dollars, by what it pays for.
+
+    Attributes:
+        photos: photos a month.
+        endpoint: `serverless <MB>` or `<count> x <instance type>`.
+        workflow: `STANDARD` or `EXPRESS`.
+        endpoint_usd: SageMaker.
+        workflow_usd: Step Functions.
+        photos_usd: S3, for receiving, reading and keeping the photos.
+        rest_usd: Lambda, EventBridge, DynamoDB, SQS, logs, traces, and what is billed without photos too.
+    """
+
+    photos: int
+    endpoint: str
+    workflow: str
+    endpoint_usd: float
+    workflow_usd: float
+    photos_usd: float
+    rest_usd: float
+
+    @property
+    def total_usd(self) -> float:
+        """The sum."""
+        return self.endpoint_usd + self.workflow_usd + self.photos_usd + self.rest_usd
+
+
+@cache
+def prices() -> dict[str, Any]:
+    """Return the price table of everything but the endpoint's instances."""
+    table: dict[str, Any] = json.loads(PRICES.read_text(encoding="utf-8"))
+    return table
+
+
+def month(photos: int, *, hosting: Instances | Serverless, express: bool, usage: Usage | None = None) -> Cost:
+    """Compute the cost of one month.
+
+    Args:
+        photos: photos a month.
+        hosting: what the model runs on.
+        express: Express instead of Standard workflow.
+        usage: assumed usage per photo.
+
+    Raises:
+        RefusedError: the price of the instance type is not known.
+    """
+    usage = usage or Usage()
+    table = prices()
+    endpoint, endpoint_usd = _endpoint(photos, hosting, usage)
+    return Cost(
+        photos=photos,
+        endpoint=endpoint,
+        workflow="EXPRESS" if express else "STANDARD",
+        endpoint_usd=endpoint_usd + photos * usage.endpoint_kb / KB_A_GB * table["sagemaker_data_gb"],
+        workflow_usd=photos * _workflow(table, usage, express=express),
+        photos_usd=photos * _storage(table, usage),
+        rest_usd=photos * _rest(table, usage) + _fixed(table, usage),
+    )
+
+
+def instances_needed(photos: int, usage: Usage) -> int:
+    """Return how many instances the busiest minutes need; at least one: endpoints can't be stopped."""
+    peak_a_minute = photos / SECONDS_A_MONTH * 60 * usage.peak_factor
+    return max(1, math.ceil(peak_a_minute / usage.invocations_per_instance))
+
+
+def _endpoint(photos: int, hosting: Instances | Serverless, usage: Usage) -> tuple[str, float]:
+    """Return what the endpoint is, and what its computing costs."""
+    if isinstance(hosting, Serverless):
+        gb_seconds = photos * usage.inference_seconds * hosting.memory_mb / MB_A_GB
+        return f"serverless {hosting.memory_mb} MB", gb_seconds * prices()["sagemaker_serverless_gb_second"]
+    known = instance_prices().instance_hour
+    if hosting.instance_type not in known:
+        raise RefusedError(
+            f"no price is known for {hosting.instance_type}: add it to model_build/endpoint/prices.json, or "
+            f"give one of {', '.join(known)}"
+        )
+    count = instances_needed(photos, usage)
+    return f"{count} x {hosting.instance_type}", count * HOURS_A_MONTH * known[hosting.instance_type]
+
+
+def _workflow(table: dict[str, Any], usage: Usage, *, express: bool) -> float:
+    if express:
+        gb_seconds = usage.workflow_seconds * EXPRESS_CHUNK_GB
+        return float(
+            table["step_functions_express_request"] + gb_seconds * table["step_functions_express_gb_second"]
+        )
+    return float(usage.transitions * table["step_functions_standard_transition"])
+
+
+def _storage(table: dict[str, Any], usage: Usage) -> float:
+    kept = usage.photo_mb / MB_A_GB * usage.kept_months
+    return float(table["s3_put"] + table["s3_get"] + kept * table["s3_gb_month"])
+
+
+def _rest(table: dict[str, Any], usage: Usage) -> float:
+    return float(
+        usage.lambda_requests * table["lambda_request"]
+        + usage.lambda_gb_seconds * table["lambda_gb_second"]
+        + usage.events * table["eventbridge_event"]
+        + table["dynamodb_write"]
+        + usage.review_share * 3 * table["sqs_request"]
+        + usage.log_kb / KB_A_GB * table["logs_gb"]
+        + usage.traced_share * table["xray_trace"]
+    )
+
+
+def _fixed(table: dict[str, Any], usage: Usage) -> float:
+    """Return what a month costs without a single photo, the endpoint apart."""
+    return float(
+        usage.keys * table["kms_key_month"]
+        + usage.alarms * table["alarm_month"]
+        + usage.dashboards * table["dashboard_month"]
+    )
