@@ -9,6 +9,12 @@ import click
 from commandline.program import LazyCommand, LazyGroup, run
 
 COMMANDS: Final = {
+    "doctor": LazyCommand(
+        "operations.commands.doctor:command", "Check that an account is ready for the application."
+    ),
+    "smoke": LazyCommand(
+        "operations.commands.smoke:command", "Prove a deployed stack with photos of its own."
+    ),
     "send": LazyCommand(
         "operations.commands.send:command", "Send photos to a stack and show the outcome of each."
     ),

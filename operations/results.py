@@ -76,6 +76,16 @@ class ResultsTable:
         answer = self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True)
         return Record.from_item(answer["Item"]) if "Item" in answer else None
 
+    def delete(self, uri: str, version: str) -> None:
+        """Delete the record of one version of one photo, if there is one.
+
+        Args:
+            uri: `s3://bucket/key`.
+            version: version of the object.
+        """
+        key = {"object_uri": {"S": uri}, "object_version": {"S": version}}
+        self._client.delete_item(TableName=self._name, Key=key)
+
     def find(
         self, *, outcome: str | None = None, label: str | None = None, since: datetime | None = None
     ) -> Iterator[Record]:

@@ -1,0 +1,161 @@
+"""What a check of an account or a deployment answers, how it asks AWS, and how it is shown."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import IO, Any, Final
+
+import boto3
+import click
+from botocore import xform_name
+from botocore.exceptions import BotoCoreError, ClientError
+
+from commandline.terminal import has_colour, plural
+
+ACCESS_DENIED: Final = frozenset(
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
+)
+NOT_OFFERED: Final = frozenset(
+    {
+        "InvalidAction",
+        "UnknownOperationException",
+        "UnsupportedOperation",
+        "NotImplemented",
+        "404",
+        "405",
+        "501",
+    }
+)
+
+
+class Status(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WRONG = "wrong"
+    UNKNOWN = "unknown"  # it could not be asked
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report.
+
+    Attributes:
+        name: what was checked.
+        status: how it ended.
+        detail: what was found, or why it could not be asked.
+        advice: what to do; empty if there is nothing to do.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    advice: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the check as `doctor --json` prints it."""
+        return asdict(self)
+
+
+def ok(name: str, detail: str) -> Check:
+    """Return a check that found nothing wrong."""
+    return Check(name, Status.OK, detail)
+
+
+def wrong(name: str, detail: str, advice: str) -> Check:
+    """Return a check that found something to mend."""
+    return Check(name, Status.WRONG, detail, advice)
+
+
+def unknown(name: str, detail: str, advice: str = "") -> Check:
+    """Return a check that could not be made."""
+    return Check(name, Status.UNKNOWN, detail, advice)
+
+
+class UnansweredError(Exception):
+    """AWS did not answer a question; the text says why, and which permission is missing."""
+
+
+def ask(session: boto3.Session, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+    """Make one read-only call.
+
+    Args:
+        session: region and credentials.
+        service: as boto3 names it, such as `stepfunctions`.
+        operation: as the API names it, such as `ValidateStateMachineDefinition`.
+        **parameters: of the operation.
+
+    Returns:
+        AWS's answer.
+
+    Raises:
+        UnansweredError: the call is not permitted or not offered, or AWS could not be reached.
+        ClientError: AWS answered with an error that says something about what was asked.
+    """
+    client: Any = session.client(service)  # type: ignore[call-overload]  # the name is not a literal
+    try:
+        return dict(getattr(client, xform_name(operation))(**parameters))
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in ACCESS_DENIED:
+            permission = f"{client.meta.service_model.signing_name}:{operation}"
+            raise UnansweredError(f"the permission {permission} is missing") from error
+        if code in NOT_OFFERED:
+            raise UnansweredError(f"this endpoint does not offer {operation} ({code})") from error
+        raise
+    except (BotoCoreError, ValueError) as error:  # ValueError: an emulator's answer is not AWS's
+        raise UnansweredError(f"{type(error).__name__}: {error}") from error
+
+
+def run_checks(checks: Iterable[tuple[str, Callable[[], Iterable[Check]]]]) -> Iterator[Check]:
+    """Make the checks one after the other; one that cannot be asked does not end the others.
+
+    Args:
+        checks: a name and a function for each.
+
+    Yields:
+        What each found.
+    """
+    for name, check in checks:
+        try:
+            yield from check()
+        except UnansweredError as error:
+            yield unknown(name, str(error))
+        except ClientError as error:
+            told = error.response.get("Error", {})
+            yield unknown(name, f"{told.get('Code')}: {told.get('Message')}")
+
+
+def report(checks: Iterable[Check], *, as_json: bool) -> int:
+    """Print checks as they are made, and how many ended how.
+
+    Args:
+        checks: what was found; consumed as it is shown.
+        as_json: one JSON object a line instead of lines for people.
+
+    Returns:
+        The exit code: 1 if anything is wrong, else 0.
+    """
+    counts = dict.fromkeys(Status, 0)
+    for check in checks:
+        counts[check.status] += 1
+        print(json.dumps(check.as_json()) if as_json else _line(check, sys.stdout), flush=True)
+    if as_json:
+        print(json.dumps({"summary": {status.value: count for status, count in counts.items()}}))
+    else:
+        counted = ", ".join(f"{count} {status}" for status, count in counts.items())
+        print(f"\n{plural(sum(counts.values()), 'check')}: {counted}")
+    return 1 if counts[Status.WRONG] else 0
+
+
+_COLOURS: Final = {Status.OK: "green", Status.WRONG: "red", Status.UNKNOWN: "yellow"}
+
+
+def _line(check: Check, stream: IO[str]) -> str:
+    word = f"{check.status:<8}"
+    if has_colour(stream):
+        word = click.style(word, fg=_COLOURS[check.status])
+    line = f"{word} {check.name}: {check.detail}"
+    return f"{line}\n{'':<8} -> {check.advice}" if check.advice else line
