@@ -102,7 +102,7 @@ def ask(session: boto3.Session, service: str, operation: str, **parameters: Any)
         if code in ACCESS_DENIED:
             permission = f"{client.meta.service_model.signing_name}:{operation}"
             raise UnansweredError(f"the permission {permission} is missing") from error
-        if code in NOT_OFFERED:
+        if code in NOT_OFFERED or not error.response.get("Error", {}).get("Message"):  # an emulator's
             raise UnansweredError(f"this endpoint does not offer {operation} ({code})") from error
         raise
     except (BotoCoreError, ValueError) as error:  # ValueError: an emulator's answer is not AWS's
