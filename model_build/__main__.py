@@ -15,14 +15,14 @@ COMMANDS: Final = {
         "Write an archive as PNG files with the lists that SageMaker's built-in algorithm reads.",
     ),
     "train": LazyCommand(
-        "model_build.commands.legacy:train", "Train a model on this machine (needs PyTorch)."
+        "model_build.commands.train:command", "Train a model on this machine (needs PyTorch)."
     ),
     "train-cloud": LazyCommand(
-        "model_build.commands.legacy:train_cloud",
+        "model_build.commands.train_cloud:command",
         "Train a model in a SageMaker training job (needs the SageMaker SDK).",
     ),
     "cross-validate": LazyCommand(
-        "model_build.commands.legacy:cross_validate",
+        "model_build.commands.cross_validate:command",
         "Measure a recipe without using the test images (needs PyTorch).",
     ),
     "evaluate": LazyCommand(

@@ -1,91 +1,134 @@
-"""Starts a script-mode training job with the SageMaker Python SDK's ModelTrainer (v3).
+"""Train in a SageMaker training job: upload, run, wait, download the result and measure it.
 
-Apart from sagemaker_training.py because everything here needs the SDK.
+The job runs the same training as `model_build train`, on AWS's PyTorch image and on images in S3. Its result
+is measured here on the archives' test images, which the job never sees.
 """
 
-from __future__ import annotations
-
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Final
+from urllib.parse import urlparse
 
-from sagemaker.core.helper.session_helper import Session
-from sagemaker.core.training.configs import (
-    Compute,
-    InputData,
-    OutputDataConfig,
-    SourceCode,
-    StoppingCondition,
-)
-from sagemaker.train import ModelTrainer
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
-from model_build.artifact.container_images import training_image
+from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
+from model_build.cloud_training.request import TrainRequest
+from model_build.cloud_training.upload import upload_by_class
+from model_build.data.cifar import Archive, load_archive
+from model_build.endpoint.aws import region_of
+from model_build.endpoint.logs import log_tail
+from model_build.endpoint.progress import waiting_bar
+from model_build.endpoint.versions import version_name
+from model_build.errors import CloudError, RefusedError
+from model_build.evaluation.report import evaluate
 
-if TYPE_CHECKING:
-    import boto3
-
-    from model_build.cloud_training.request import TrainRequest
-
-__all__ = ["start"]
-
-SOURCE_DIR = Path(__file__).resolve().parents[1]
-REQUIREMENTS = "training_requirements.txt"
-JOB_NAME = "scones-training"
-CHANNEL = "train"
-# Where SageMaker puts the channel's files.
-CHANNEL_FOLDER = f"/opt/ml/input/data/{CHANNEL}"
+JOB_NAME: Final = "scones-training"
+USUAL_SECONDS: Final = 900.0
+LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
+ENDED: Final = frozenset({"Completed", "Failed", "Stopped"})
+OVERHEAD_SECONDS: Final = 3600.0  # for what is not training: starting the instance, upload and download
 
 
-def start(request: TrainRequest, data_url: str, *, session: boto3.Session) -> str:
-    """Uploads the code and starts the job.
+@dataclass(frozen=True)
+class TrainResult:
+    """The result of a training job.
+
+    Attributes:
+        job_name: the job.
+        model_data_url: the trained model in S3; `deploy --model` takes it as it is.
+        billed_seconds: what SageMaker bills; None if it does not say.
+        metrics: the model's figures on the archives' test images, as `evaluate --json` prints them.
+    """
+
+    job_name: str
+    model_data_url: str
+    billed_seconds: int | None
+    metrics: dict[str, Any]
+
+
+def train(request: TrainRequest, *, session: boto3.Session | None = None) -> TrainResult:
+    """Upload the data, run the job, wait for it, download and measure the result.
 
     Args:
         request: what to train and how.
-        data_url: the `s3://` prefix of the images, a folder per class.
-        session: whose account and region.
-
-    Returns:
-        The job's name.
+        session: whose account and region; None for the standard environment and configuration.
 
     Raises:
+        RefusedError: the request cannot work.
+        CloudError: AWS refused a call, or the job failed (with the reason and the log).
+        ModuleNotFoundError: the SageMaker Python SDK is not installed.
+    """
+    session = session or boto3.Session()
+    region_of(session)
+    archives = [load_archive(path) for path in request.data]
+    _check_classes(request, archives)
+    from model_build.cloud_training import model_trainer  # noqa: PLC0415 - needs the SDK, which is slow
+
+    try:
+        prefix = f"training/data/{version_name(JOB_NAME)}"
+        data_url = upload_by_class(archives, request.bucket, prefix, session)
+        job_name = model_trainer.start(request, JOB_NAME, data_url, session=session)
+        job = wait_for_job(session, job_name, request.max_runtime_seconds)
+    except (ClientError, BotoCoreError) as error:
+        raise CloudError(f"training on SageMaker failed: {error}") from error
+    model_data_url = job["ModelArtifacts"]["S3ModelArtifacts"]
+    model = _download(session, model_data_url, request.output / "model.tar.gz")
+    return TrainResult(
+        job_name=job_name,
+        model_data_url=model_data_url,
+        billed_seconds=job.get("BillableTimeInSeconds"),
+        metrics=evaluate(model, request.data).figures,
+    )
+
+
+def _check_classes(request: TrainRequest, archives: list[Archive]) -> None:
+    known = {name for archive in archives for name in archive.present}
+    if missing := [label for label in request.classes if label not in known]:
+        raise RefusedError(f"--classes {', '.join(missing)}: the data has {', '.join(sorted(known))}")
+
+
+def wait_for_job(
+    session: boto3.Session, job_name: str, max_runtime_seconds: float, rhythm: Rhythm = DEFAULT_RHYTHM
+) -> dict[str, Any]:
+    """Wait until a job has completed; return its description.
+
+    Args:
+        session: whose account and region.
+        job_name: the job.
+        max_runtime_seconds: SageMaker stops the job after this much training.
+        rhythm: how often to ask.
+
+    Raises:
+        CloudError: the job failed, was stopped, or did not end in time.
         botocore.exceptions.ClientError: AWS refused a call.
     """
-    trainer = ModelTrainer(
-        training_image=training_image(request.image, str(session.region_name)),
-        role=request.role_arn,
-        base_job_name=JOB_NAME,
-        input_s3_key_prefix="training/input",
-        # The SDK tells AWS about each call unless it is asked not to.
-        sagemaker_session=Session(
-            boto_session=session,
-            default_bucket=request.bucket,
-            sagemaker_config={
-                "SchemaVersion": "1.0",
-                "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
-            },
-        ),
-        source_code=SourceCode(
-            source_dir=str(SOURCE_DIR),
-            entry_script="train.py",
-            requirements=REQUIREMENTS,
-            ignore_patterns=["__pycache__", "default_model", "*.md", "role.yaml"],
-        ),
-        compute=Compute(
-            instance_type=request.instance_type, instance_count=1, enable_managed_spot_training=request.spot
-        ),
-        stopping_condition=StoppingCondition(
-            max_runtime_in_seconds=request.max_runtime_seconds,
-            # With spare capacity the job may have to wait for it: as long again as it may run.
-            **({"max_wait_time_in_seconds": 2 * request.max_runtime_seconds} if request.spot else {}),
-        ),
-        output_data_config=OutputDataConfig(s3_output_path=f"s3://{request.bucket}/training"),
-        hyperparameters={
-            "classes": request.classes,
-            # The SDK adds channels of its own, for code: without this train.py would look for images in them.
-            "data": CHANNEL_FOLDER,
-            **request.hyperparameters,
-        },
+    sagemaker = session.client("sagemaker")
+    with waiting_bar(job_name, USUAL_SECONDS) as show:
+        try:
+            job = poll(
+                lambda: dict(sagemaker.describe_training_job(TrainingJobName=job_name)),
+                until=lambda answer: answer["TrainingJobStatus"] in ENDED,
+                timeout_seconds=2 * max_runtime_seconds + OVERHEAD_SECONDS,
+                rhythm=rhythm,
+                waiting=lambda answer, seconds: show(str(answer["SecondaryStatus"]), seconds),
+            )
+        except PollingTimeoutError as error:
+            raise CloudError(f"training job {job_name} has not ended after {error.seconds:.0f} s") from error
+    if job["TrainingJobStatus"] == "Completed":
+        return job
+    reason = job.get("FailureReason") or job.get("SecondaryStatus", "SageMaker gave no reason")
+    raise CloudError(
+        f"training job {job_name} is {job['TrainingJobStatus']}: {reason}\n"
+        f"{log_tail(session, LOG_GROUP, job_name)}"
     )
-    trainer.train(
-        input_data_config=[InputData(channel_name=CHANNEL, data_source=data_url)], wait=False, logs=False
-    )
-    return str(trainer._latest_training_job.training_job_name)  # noqa: SLF001 - the SDK's documented way
+
+
+def _download(session: boto3.Session, url: str, target: Path) -> Path:
+    parts = urlparse(url)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        session.client("s3").download_file(parts.netloc, parts.path.lstrip("/"), str(target))
+    except (ClientError, BotoCoreError) as error:
+        raise CloudError(f"the job completed, but its model {url} cannot be downloaded: {error}") from error
+    return target

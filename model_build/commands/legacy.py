@@ -7,9 +7,6 @@ from typing import Any
 import click
 
 MODULES = {
-    "train": "train",
-    "train_cloud": "cloud_training.request",
-    "cross_validate": "training.cross_validation",
     "evaluate": "evaluation.report",
     "predict": "commands.predict",
     "card": "evaluation.model_card",

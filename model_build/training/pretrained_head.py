@@ -1,43 +1,42 @@
-"""What the pretrained network knew before it learned anything of ours: a second opinion on every image.
+"""The pretrained head: the ImageNet classifier as a second prediction, mapped to our labels.
 
-Fine-tuning on a thousand thumbnails makes a network right about thumbnails and forgetful about the rest of
-the world: to it, a fire truck must be one of the few things it was shown. The network it started from tells
-a thousand kinds of things apart on photos. How those relate to our labels is read off the training images,
-with no name of anything known to the program: image by image the pretrained network says how likely each of
-its classes is, and the `relation` says how often what it calls that turned out to be which of our labels, or
-none of them. Both opinions are multiplied, this one raised to the power `prior_weight`, when an image is
-classified (`serving/inference.py`).
+A network fine-tuned on a thousand thumbnails forgets most of what ImageNet taught: it takes a fire truck for
+one of the few classes that it was trained on. The original network still tells a thousand classes apart on
+photos. How they relate to our labels is estimated from the training images, without any class name: the
+pretrained network predicts its classes for each image, and `relation` holds how often an image of each class
+turned out to have each label, or none. At inference both predictions are multiplied, this one raised to the
+power `prior_weight` (`serving/inference.py`).
 
 The relation starts as the empirical conditional distribution of LEEP (https://arxiv.org/abs/2002.12462);
-steps of expectation-maximisation then give each image to the classes that explain its label best.
+steps of expectation-maximisation then assign each image to the classes that explain its label best.
 """
 
 from typing import Final
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from model_build.training.augmentation import enlarge
+from commandline.terminal import progress
+from model_build.training.augmentation import resize
 from model_build.training.dataset import TrainingSet
 from model_build.training.network import CLASSES, Network, normalise, pretrained_weights
 
-STEPS: Final = 30  # of expectation-maximisation; the relation no longer moves after about twenty
-UNKNOWN: Final = 1.0  # images of nothing of ours that each class is taken to have had besides those it had
-LEAST: Final = 1e-6  # of a probability: one opinion alone must not make anything impossible
-OTHERS: Final = 2.5  # weight of all images of other kinds together, where those of the labels weigh 1
-WEIGHT_OF_ALL: Final = 1000.0  # images that the labels together count as, however many there are
+STEPS: Final = 30  # of expectation-maximisation; the relation converges after about twenty
+PSEUDO_COUNT: Final = 1.0  # of negatives that each class starts with
+MIN_PROBABILITY: Final = 1e-6  # so that this head alone cannot rule out a label
+NEGATIVES_WEIGHT: Final = 2.5  # total weight of all negatives; that of all labelled images is 1
+TOTAL_WEIGHT: Final = 1000.0  # of the labelled images, however many there are
 IMAGES_PER_OUTPUT: Final = 250
-MOST_IMAGES: Final = 5000
+MAX_IMAGES: Final = 5000
 BATCH: Final = 50
 
 
-class Prior(nn.Module):
+class PretrainedHead(nn.Module):
     """The pretrained network behind the frozen part, and the relation of its classes to the labels.
 
     Args:
-        frozen: how many of the 18 parts come before it, as in the `Network` that it belongs to.
-        relation: P(label or none | class), float [CLASSES, labels + 1]; the last column is 'none of them'.
+        frozen: number of parts before it, as in the `Network` that it belongs to.
+        relation: P(label or none | class), float [CLASSES, labels + 1]; the last column is "none".
     """
 
     def __init__(self, frozen: int, relation: Tensor) -> None:
@@ -54,99 +53,102 @@ class Prior(nn.Module):
         self.requires_grad_(requires_grad=False)
 
     def classes(self, features: Tensor) -> Tensor:
-        """Feature maps of the frozen part to probabilities of the pretrained classes [N, CLASSES]."""
-        shares: Tensor = self.head(self.tail(features).mean((2, 3))).softmax(1)
-        return shares
+        """Map feature maps of the frozen part to probabilities of the ImageNet classes [N, CLASSES]."""
+        probabilities: Tensor = self.head(self.tail(features).mean((2, 3))).softmax(1)
+        return probabilities
 
     def forward(self, features: Tensor) -> Tensor:
-        """Feature maps of the frozen part to log probabilities [N, labels + 1], the last of 'none'."""
-        return (self.classes(features) @ self.relation).clamp_min(LEAST).log()
+        """Map feature maps of the frozen part to log probabilities [N, labels + 1], "none" last."""
+        return (self.classes(features) @ self.relation).clamp_min(MIN_PROBABILITY).log()
 
 
-class WithPrior(nn.Module):
-    """What is served: both opinions on an image, from one pass through the frozen part.
+class ServedNetwork(nn.Module):
+    """What is exported: the trained network and the pretrained head behind one frozen part.
+
+    The names of its attributes are names of weights in the ONNX file.
 
     Attributes:
-        coarse: names of weights that need little precision: a thousand outputs that are added up again.
+        coarse: names of weights that need little precision: a thousand outputs that are summed again.
     """
 
     coarse: Final = ("prior.head.weight",)
 
-    def __init__(self, network: Network, prior: Prior) -> None:
+    def __init__(self, network: Network, head: PretrainedHead) -> None:
         super().__init__()
-        self.network, self.prior = network, prior
+        self.network, self.prior = network, head
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised images [N, 3, H, W] to logits [N, outputs] and log probabilities [N, labels + 1]."""
+        """Map normalised images [N, 3, H, W] to logits [N, outputs] and log probabilities [N, labels + 1]."""
         features = self.network.front(images)
-        return self.network.finish(features), self.prior(features)
+        return self.network.classify(features), self.prior(features)
 
     def origins(self) -> dict[str, str]:
-        """Names of the weights that learned, each with the name of the pretrained weight it started as."""
+        """Return the names of the fine-tuned weights, each with the name of its pretrained weight."""
         names = [name for name, _ in self.network.tail.named_parameters()]
         return {f"network.tail.{name}": f"prior.tail.{name}" for name in names}
 
 
 @torch.no_grad()
-def fit_prior(data: TrainingSet, network: Network, side: int) -> Prior:
-    """Look at training images with the pretrained network and find the relation to the labels.
+def fit_pretrained_head(data: TrainingSet, network: Network, side: int) -> PretrainedHead:
+    """Estimate the relation of ImageNet's classes to the labels from training images.
 
     Args:
-        data: the training set; of each output some hundred images are looked at, as JPEG left them.
+        data: the training set; a sample of each output is used, after JPEG compression.
         network: whose frozen part comes first.
         side: height and width of the network's input.
     """
     labels = len(data.labels)
-    prior = Prior(len(network.front), torch.zeros(CLASSES, labels + 1))
+    head = PretrainedHead(len(network.front), torch.zeros(CLASSES, labels + 1))
     chosen = _sample(data.targets)
-    shares = [
-        prior.classes(network.front(normalise(enlarge(batch / 255, side))))
-        for batch in tqdm(data.compressed[chosen].split(BATCH), desc="prior", unit="batch")
+    batches = data.compressed[chosen].split(BATCH)
+    probabilities = [
+        head.classes(network.front(normalise(resize(batch / 255, side))))
+        for batch in progress(batches, total=len(batches), title="pretrained head", unit="batch")
     ]
     groups = data.targets[chosen].clamp_max(labels)
-    relation = fit_relation(torch.cat(shares), groups, _weights(data.targets[chosen], labels))
-    prior.relation.copy_(relation)
-    prior.eval()
-    return prior
+    relation = fit_relation(torch.cat(probabilities), groups, _weights(data.targets[chosen], labels))
+    head.relation.copy_(relation)
+    head.eval()
+    return head
 
 
 def _sample(targets: Tensor) -> Tensor:
-    """Indices of equally many images of each output; the same ones every time."""
-    chance = torch.Generator().manual_seed(0)
-    kinds = targets.unique()
-    count = min(IMAGES_PER_OUTPUT, MOST_IMAGES // len(kinds))
+    """Return the indices of equally many images of each output, the same ones every time."""
+    random = torch.Generator().manual_seed(0)
+    outputs = targets.unique()
+    count = min(IMAGES_PER_OUTPUT, MAX_IMAGES // len(outputs))
     chosen = []
-    for kind in kinds:
-        where = torch.nonzero(targets == kind).flatten()
-        chosen.append(where[torch.randperm(len(where), generator=chance)[:count]])
+    for output in outputs:
+        where = torch.nonzero(targets == output).flatten()
+        chosen.append(where[torch.randperm(len(where), generator=random)[:count]])
     return torch.cat(chosen)
 
 
 def _weights(targets: Tensor, labels: int) -> Tensor:
-    """What each image counts: every label the same in total, and every other kind."""
+    """Return the weight of each image: equal totals for all labels, and for all classes of negatives."""
     counts = torch.bincount(targets)
-    others = max(int((counts[labels:] > 0).sum()), 1)
-    totals = torch.where(torch.arange(len(counts)) < labels, 1 / labels, OTHERS / others)
-    return (WEIGHT_OF_ALL * totals / counts)[targets]
+    negatives = max(int((counts[labels:] > 0).sum()), 1)
+    totals = torch.where(torch.arange(len(counts)) < labels, 1 / labels, NEGATIVES_WEIGHT / negatives)
+    return (TOTAL_WEIGHT * totals / counts)[targets]
 
 
-def fit_relation(shares: Tensor, groups: Tensor, weights: Tensor) -> Tensor:
-    """Find P(group | class) under which the groups of these images are most likely.
+def fit_relation(probabilities: Tensor, groups: Tensor, weights: Tensor) -> Tensor:
+    """Find the P(group | class) that maximises the likelihood of the images' groups.
 
     Args:
-        shares: probabilities of classes by image, float [N, classes].
-        groups: int64 [N]; the highest is 'none of the labels'.
-        weights: how much each image counts, float [N].
+        probabilities: of the classes, float [N, classes].
+        groups: int64 [N]; the highest is "none of the labels".
+        weights: of the images, float [N].
 
     Returns:
-        Float [classes, groups]; rows sum to 1. A class that no image showed belongs to the last group.
+        Float [classes, groups] whose rows sum to 1. A class without images belongs to the last group.
     """
-    truth = nn.functional.one_hot(groups).to(shares.dtype)
-    relation = torch.full((shares.shape[1], truth.shape[1]), 1 / truth.shape[1])
+    truth = nn.functional.one_hot(groups).to(probabilities.dtype)
+    relation = torch.full((probabilities.shape[1], truth.shape[1]), 1 / truth.shape[1])
     for _ in range(STEPS):
-        explained = shares * (truth @ relation.T)
-        explained /= explained.sum(1, keepdim=True)
-        counts = (explained * weights[:, None]).T @ truth
-        counts[:, -1] += UNKNOWN
+        responsibilities = probabilities * (truth @ relation.T)
+        responsibilities /= responsibilities.sum(1, keepdim=True)
+        counts = (responsibilities * weights[:, None]).T @ truth
+        counts[:, -1] += PSEUDO_COUNT
         relation = counts / counts.sum(1, keepdim=True)
     return relation

@@ -1,9 +1,9 @@
-"""Makes an ONNX file five times smaller: weights stored as small integers, computed with as 32-bit floats.
+"""Quantize the weights of an ONNX file to int8, a fifth of the size; inference still computes in float32.
 
-Every large weight becomes `Mul(Cast(int8), scale)` with one scale per output channel. A weight that another
-one started from is stored as the difference to it: fine-tuning changes weights so little that a few levels
-are enough, and few levels compress well in the archive. The runtime folds all this into plain weights when it
-loads the model, so answers take as long as before.
+Every large weight becomes `Mul(Cast(int8), scale)` with one scale per output channel. A fine-tuned weight is
+stored as its difference to the pretrained one: fine-tuning changes weights so little that a few levels are
+enough, and few levels compress well in the archive. The runtime folds all of this into plain weights when it
+loads the model, so inference takes as long as before.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,32 +18,32 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 Floats = npt.NDArray[np.float32]
 Stored = tuple[list[TensorProto], list[NodeProto], Floats]
 
-SMALLEST: Final = 8_000  # weights with fewer numbers stay exact: they save little and matter most
-# How many steps from 0 to a channel's largest weight. Measured on photos: more of them change no answer.
+MIN_SIZE: Final = 8_000  # smaller weights stay exact: they save little and matter most
+# Quantization levels from 0 to the largest weight of a channel. On photos, more levels change no answer.
 LEVELS: Final = 127
 LEVELS_OF_ORIGINS: Final = 63
 LEVELS_OF_DIFFERENCES: Final = 5
 LEVELS_OF_COARSE: Final = 7
 
 
-def compact(path: Path, started_from: Mapping[str, str] | None = None, coarse: Collection[str] = ()) -> None:
-    """Rewrite an ONNX file in place.
+def quantize(path: Path, fine_tuned: Mapping[str, str] | None = None, coarse: Collection[str] = ()) -> None:
+    """Quantize the weights of an ONNX file in place.
 
     Args:
         path: a model with float32 weights.
-        started_from: names of weights in the file that are close to others, and the names of those.
+        fine_tuned: names of fine-tuned weights, each with the name of the pretrained weight in the same file.
         coarse: names of weights that need little precision.
     """
     model = onnx.load(path)
     weights = {weight.name: weight for weight in model.graph.initializer}
-    # The exporter writes equal weights once: what learned nothing is missing, or what it started from.
+    # The exporter writes equal weights once, so one of a pair is missing where fine-tuning changed nothing.
     origins = {
-        name: origin for name, origin in (started_from or {}).items() if {name, origin} <= weights.keys()
+        name: origin for name, origin in (fine_tuned or {}).items() if {name, origin} <= weights.keys()
     }
     kept, nodes, restored = [], [], dict[str, Floats]()
-    for name in sorted(weights, key=lambda name: name in origins):  # origins before what is stored by them
+    for name in sorted(weights, key=lambda name: name in origins):  # origins first
         values = numpy_helper.to_array(weights[name])
-        if values.dtype != np.float32 or values.ndim < 2 or values.size < SMALLEST:  # noqa: PLR2004 - biases
+        if values.dtype != np.float32 or values.ndim < 2 or values.size < MIN_SIZE:  # noqa: PLR2004 - biases
             kept.append(weights[name])
         elif name in origins:
             origin = origins[name]
@@ -66,7 +66,7 @@ def compact(path: Path, started_from: Mapping[str, str] | None = None, coarse: C
 
 
 def _store(name: str, values: Floats, levels: int) -> Stored:
-    """What stands for one weight: what is stored, the nodes that compute the weight, and what they get."""
+    """Return the tensors that store a weight, the nodes that restore it, and the restored values."""
     scale = np.abs(values).reshape(len(values), -1).max(axis=1) / levels
     scale = np.maximum(scale, 1e-12).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
     small = np.rint(values / scale).astype(np.int8)

@@ -24,7 +24,6 @@ class Context:
         self.headers = headers
         self.status = 200
         self.content_type = ""
-        self.answer_headers: dict[str, str] = {}
 
     def get_request_properties(self) -> dict[str, str]:
         """The request's headers."""
@@ -33,10 +32,6 @@ class Context:
     def set_response_content_type(self, _index: int, content_type: str) -> None:
         """Takes the answer's content type."""
         self.content_type = content_type
-
-    def set_response_header(self, _index: int, name: str, value: str) -> None:
-        """Take a header of the answer."""
-        self.answer_headers[name] = value
 
     def set_response_status(self, code: int, phrase: str) -> None:
         """Takes the answer's status."""
@@ -49,7 +44,6 @@ def transformer(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tr
     """The toolkit, in the environment that a deployment gives the container."""
     for name, value in SERVING_IMAGES["torchserve"].environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("MODEL_VERSION", "scones-1")
     monkeypatch.syspath_prepend(str(model_dir / "code"))
     yield Transformer()
     for name in ("torchserve_program", "inference"):
@@ -84,9 +78,6 @@ def test_answers_images_of_every_content_type(
         context, answer = ask(transformer, model_dir, encoded(colour, kind), content_type)
 
         assert (context.status, context.content_type) == (200, "application/json")
-        assert context.answer_headers == {
-            "X-Amzn-SageMaker-Custom-Attributes": "labels=red,blue;model_version=scones-1"
-        }
         probabilities = json.loads(answer)
         assert sum(probabilities) == pytest.approx(1)
         assert probabilities[label] > 0.99

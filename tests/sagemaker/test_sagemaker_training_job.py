@@ -1,4 +1,4 @@
-"""`model_build train --sagemaker`: the SDK's ModelTrainer really runs, against moto in place of AWS."""
+"""`model_build train-cloud`: the SDK's ModelTrainer really runs, against moto in place of AWS."""
 
 import io
 import json
@@ -15,9 +15,11 @@ from PIL import Image
 
 from model_build.__main__ import main
 from model_build.artifact.package import package_model
-from model_build.cloud_training import job as training_job
-from model_build.cloud_training.request import TrainRequest, TrainResult, train
+from model_build.cloud_training import model_trainer
+from model_build.cloud_training.job import TrainResult, train
+from model_build.cloud_training.request import TrainRequest
 from model_build.errors import CloudError, RefusedError
+from model_build.training.recipe import Recipe
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_model
 
 BUCKET = "scones-models"
@@ -53,21 +55,26 @@ def archives(tmp_path: Path) -> list[Path]:
 def _container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What moto's training jobs lack: a container, which leaves a model where the job says."""
     archive = package_model(write_model(tmp_path / "model", ["red", "blue"]), tmp_path / "trained.tar.gz")
-    start = training_job.start
+    start = model_trainer.start
 
-    def start_and_train(request: TrainRequest, data_url: str, *, session: boto3.Session) -> str:
-        job_name = start(request, data_url, session=session)
+    def start_and_train(request: TrainRequest, name: str, data_url: str, *, session: boto3.Session) -> str:
+        job_name = start(request, name, data_url, session=session)
         job = session.client("sagemaker").describe_training_job(TrainingJobName=job_name)
         key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{BUCKET}/")
         session.client("s3").upload_file(str(archive), BUCKET, key)
         return job_name
 
-    monkeypatch.setattr(training_job, "start", start_and_train)
+    monkeypatch.setattr(model_trainer, "start", start_and_train)
 
 
 def request_of(archives: list[Path], tmp_path: Path, **more: Any) -> TrainRequest:
     return TrainRequest(
-        data=archives, role_arn=ROLE, bucket=BUCKET, classes="red,blue", output=tmp_path / "output", **more
+        data=archives,
+        role_arn=ROLE,
+        bucket=BUCKET,
+        classes=("red", "blue"),
+        output=tmp_path / "output",
+        **more,
     )
 
 
@@ -76,17 +83,17 @@ def job_of(session: boto3.Session, result: TrainResult) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("_container")
-def test_job_runs_train_py_on_the_images_by_class(
+def test_job_trains_on_the_images_by_class(
     session: boto3.Session, archives: list[Path], tmp_path: Path
 ) -> None:
-    result = train(request_of(archives, tmp_path, hyperparameters={"epochs": "80"}), session=session)
+    result = train(request_of(archives, tmp_path, recipe=Recipe(epochs=80)), session=session)
 
     job = job_of(session, result)
     image = job["AlgorithmSpecification"]["TrainingImage"]
     assert image == "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker"
     assert job["RoleArn"] == ROLE
     assert job["OutputDataConfig"]["S3OutputPath"] == f"s3://{BUCKET}/training"
-    # The SDK adds channels for code; without `data` train.py would look for images in them.
+    # The SDK adds channels for code; without `data`, training would look for images in them.
     assert job["HyperParameters"] == {
         "classes": "red,blue",
         "data": "/opt/ml/input/data/train",
@@ -96,7 +103,14 @@ def test_job_runs_train_py_on_the_images_by_class(
     assert set(channels) == {"train", "code", "sm_drivers"}
     assert channels["code"].startswith(f"s3://{BUCKET}/training/"), "the role may read nothing else"
     code = names_below(session, channels["code"])
-    assert {"train.py", "training_requirements.txt", "serving/inference.py", "evaluate.py"} <= code
+    assert {
+        "model_build/train.py",
+        "model_build/training_requirements.txt",
+        "model_build/serving/inference.py",
+        "model_build/serving/ray/config.yaml",
+        "commandline/program.py",
+    } <= code
+    assert {name.split("/")[0] for name in code} == {"model_build", "commandline"}
     assert not any("default_model" in name or "__pycache__" in name for name in code)
 
 
@@ -178,15 +192,15 @@ def test_command_prints_the_model_and_its_metrics(
 def test_failed_job_shows_the_reason_and_the_log(
     session: boto3.Session, archives: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = training_job.start
+    start = model_trainer.start
 
-    def start_and_fail(request: TrainRequest, data_url: str, *, session: boto3.Session) -> str:
-        job_name = start(request, data_url, session=session)
+    def start_and_fail(request: TrainRequest, name: str, data_url: str, *, session: boto3.Session) -> str:
+        job_name = start(request, name, data_url, session=session)
         write_log(session, f"{job_name}/algo-1-1", "train: no images of tricycle")
         fail_job(job_name, "AlgorithmError: ExitCode 2")
         return job_name
 
-    monkeypatch.setattr(training_job, "start", start_and_fail)
+    monkeypatch.setattr(model_trainer, "start", start_and_fail)
 
     with pytest.raises(CloudError, match="AlgorithmError: ExitCode 2") as failed:
         train(request_of(archives, tmp_path), session=session)
@@ -220,7 +234,7 @@ def test_classes_that_the_data_lacks_are_refused_before_anything_is_uploaded(
     session: boto3.Session, archives: list[Path], tmp_path: Path
 ) -> None:
     request = TrainRequest(
-        data=archives, role_arn=ROLE, bucket=BUCKET, classes="red,tricycle", output=tmp_path
+        data=archives, role_arn=ROLE, bucket=BUCKET, classes=("red", "tricycle"), output=tmp_path
     )
 
     with pytest.raises(RefusedError, match="tricycle"):

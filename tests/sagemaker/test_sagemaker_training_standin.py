@@ -1,4 +1,4 @@
-"""`model_build train --sagemaker` on the local cloud: the SDK's own scripts run our train.py."""
+"""`model_build train-cloud` on the local cloud: the SDK's own scripts run our training."""
 
 import json
 import os
@@ -9,9 +9,13 @@ import boto3
 import pytest
 
 from localcloud import lifecycle
-from model_build.cloud_training.request import TrainRequest, train
+from model_build.artifact.container_images import SERVING_IMAGES
+from model_build.artifact.prepare import prepare_archive
+from model_build.cloud_training.job import train
+from model_build.cloud_training.request import TrainRequest
 from model_build.endpoint.deploy import DeployRequest, deploy
 from model_build.errors import CloudError
+from model_build.training.recipe import Recipe
 from tests.support.local_cloud import LocalCloud, bare_cloud
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
 
@@ -38,14 +42,14 @@ def archives(tmp_path: Path) -> list[Path]:
     ]
 
 
-def request(archives: list[Path], output: Path, **hyperparameters: str) -> TrainRequest:
+def request(archives: list[Path], output: Path, recipe: Recipe) -> TrainRequest:
     return TrainRequest(
         data=archives,
         role_arn=ROLE,
         bucket=BUCKET,
-        classes="red,blue",
+        classes=("red", "blue"),
         output=output,
-        hyperparameters=hyperparameters,
+        recipe=recipe,
     )
 
 
@@ -53,10 +57,13 @@ def request(archives: list[Path], output: Path, **hyperparameters: str) -> Train
 def test_a_job_trains_a_model_that_deploys_as_it_is(
     cloud: LocalCloud, archives: list[Path], tmp_path: Path
 ) -> None:
-    result = train(request(archives, tmp_path / "output", epochs="4"))
+    result = train(request(archives, tmp_path / "output", Recipe(epochs=4)))
 
     assert result.metrics["images"] == 2 * 4
     assert result.metrics["accuracy"] >= 0.75
+    archive = tmp_path / "output" / "model.tar.gz"
+    for image in SERVING_IMAGES.values():
+        assert prepare_archive(archive, image, tmp_path / "scratch", boto3.Session()) == archive
     deploy(
         DeployRequest(model=result.model_data_url, endpoint_name="trained", role_arn=ROLE, bucket=BUCKET),
         session=boto3.Session(),
@@ -74,7 +81,7 @@ def test_a_job_that_fails_shows_what_the_script_said(
 ) -> None:
     assert cloud.running.pids
 
-    with pytest.raises(CloudError, match="is Failed: AlgorithmError") as failed:
-        train(request(archives, tmp_path / "output", epochs="many"))
+    with pytest.raises(CloudError, match="is Failed: AlgorithmError: --batch 4096") as failed:
+        train(request(archives, tmp_path / "output", Recipe(batch=4096)))
 
-    assert "invalid int value: 'many'" in str(failed.value)
+    assert str(failed.value).count("fewer training images than one batch") == 2, "the reason and the log"

@@ -1,8 +1,7 @@
-"""The training contract: AWS's own toolkit runs train.py from hyperparameters.json."""
+"""The training contract: AWS's own toolkit runs the training from hyperparameters.json."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from model_build.artifact.package import package_model
-from model_build.cloud_training.request import files_by_class
+from model_build.cloud_training.upload import copy_source, files_by_class
 from model_build.data.cifar import Archive, load_archive
 from model_build.evaluation.report import evaluate
 from tests.support.real_data import real_data
 
-ROOT = Path(__file__).resolve().parents[2]
 IMAGES_A_CLASS = 150
 
 
@@ -36,13 +34,12 @@ class Container:
         for name in ("input/config", "model", "output"):
             (self.base / name).mkdir(parents=True, exist_ok=True)
         code = self.base / "submitted"
-        shutil.copytree(
-            ROOT / "model_build", code, ignore=shutil.ignore_patterns("__pycache__", "default_model")
-        )
+        code.mkdir()
+        copy_source(code)
         self._configure("inputdataconfig", {"train": {"TrainingInputMode": "File"}})
         hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}
         self._configure("resourceconfig", hosts)
-        script = {"sagemaker_program": "train.py", "sagemaker_submit_directory": str(code)}
+        script = {"sagemaker_program": "model_build/train.py", "sagemaker_submit_directory": str(code)}
         self._configure("hyperparameters", script | hyperparameters)
 
     def train(self) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,104 @@
+"""The command `train-cloud`."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commandline.options import PATH, json_option
+from model_build.cloud_training.job import train
+from model_build.cloud_training.request import DEFAULT_INSTANCE_TYPE, MAX_RUNTIME, TrainRequest
+from model_build.data.download import training_archives
+from model_build.errors import UsageError
+from model_build.training.options import UNDERSCORES, classes_option, data_option, recipe_options
+from model_build.training.recipe import Recipe, parse_recipe
+
+
+@click.command(context_settings=UNDERSCORES)
+@data_option("CIFAR archives.  [default: CIFAR-100, downloaded if missing, and CIFAR-10 if present]")
+@classes_option
+@click.option(
+    "--role-arn", required=True, metavar="ARN", help="Role of the job; model_build/role.yaml creates one."
+)
+@click.option("--bucket", required=True, metavar="NAME", help="Bucket for data, code and the trained model.")
+@click.option(
+    "--instance-type",
+    default=DEFAULT_INSTANCE_TYPE,
+    metavar="TYPE",
+    help="Instance type that the job runs on.",
+)
+@click.option("--spot", is_flag=True, help="Use spare capacity, at about a third of the price.")
+@click.option(
+    "--max-runtime",
+    type=int,
+    default=TrainRequest.max_runtime_seconds,
+    metavar="SECONDS",
+    help=f"Stop the job after this time.  [{MAX_RUNTIME}]",
+)
+@click.option("--image", metavar="URI", help="Training image.  [default: AWS's current PyTorch image]")
+@click.option(
+    "--output",
+    type=PATH,
+    default=TrainRequest.output,
+    metavar="DIR",
+    help="Folder to download the model into.",
+)
+@click.option(
+    "--hyperparameter",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="One of the options below as a hyperparameter, such as epochs=80; may be repeated.",
+)
+@recipe_options
+@json_option
+def command(
+    *,
+    data: tuple[Path, ...],
+    max_runtime: int,
+    given: tuple[str, ...],
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    r"""Train a model in a SageMaker training job.
+
+    Uploads the training images by class, runs the job on AWS's PyTorch image, downloads the model and
+    measures it on the test images, which the job never sees. Needs the SageMaker SDK (.venv/sagemaker), and a
+    role and a bucket as model_build/role.yaml creates them. AWS charges for the job.
+
+    \b
+    Example:
+      python -m model_build train-cloud --role-arn arn:aws:iam::123456789012:role/scones-model \
+        --bucket scones-models --spot
+    """
+    recipe, settings = _split(settings)
+    if given:
+        recipe = parse_recipe({**recipe.changes(), **_pairs(given)})
+    request = TrainRequest(
+        data=data or training_archives(), max_runtime_seconds=max_runtime, recipe=recipe, **settings
+    )
+    result = train(request)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(result)))
+        return
+    print(f"training job {result.job_name} completed")
+    print(f"model     {result.model_data_url}")
+    print(f"accuracy  {result.metrics['accuracy']:.4f} on {result.metrics['images']} test images")
+    print(f"deploy    python -m model_build deploy --model {result.model_data_url} …")
+
+
+def _split(settings: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
+    """Split the options into the recipe and the rest."""
+    names = {one.name for one in dataclasses.fields(Recipe)}
+    recipe = Recipe(**{name: value for name, value in settings.items() if name in names})
+    return recipe, {name: value for name, value in settings.items() if name not in names}
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+    """Return the `NAME=VALUE` options by name."""
+    for item in given:
+        if "=" not in item:
+            raise UsageError(f"--hyperparameter {item}: give NAME=VALUE")
+    return {name.strip(): value for name, value in (item.split("=", 1) for item in given)}

@@ -1,0 +1,221 @@
+"""Fine-tune the network on a training set."""
+
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from commandline.terminal import progress_bar, say
+from model_build.errors import UsageError
+from model_build.training.augmentation import augment
+from model_build.training.dataset import TrainingSet
+from model_build.training.network import Network, normalise, pretrained_weights
+from model_build.training.recipe import TIME_BUDGET, Recipe
+
+EMA_EVERY: Final = 2  # steps; every step is no better and costs more
+EMA_RAMP: Final = 20  # steps; the decay rises from 0 to the recipe's, so that early weights are forgotten
+MIN_RATE: Final = 0.01  # of the peak, in the first step
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """Means over one epoch's augmented images."""
+
+    loss: float
+    accuracy: float
+
+
+@dataclass
+class Schedule:
+    """How far the training has come, by steps or by time, whichever is further.
+
+    Attributes:
+        total_steps: steps of the whole training.
+        warmup: fraction of the training in which the learning rate rises.
+        time_budget: seconds after which training must end; None for no limit.
+        steps: steps done.
+        started: when training began, seconds of the monotonic clock.
+    """
+
+    total_steps: int
+    warmup: float
+    time_budget: float | None = None
+    steps: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def progress(self) -> float:
+        """The fraction of the training that is done."""
+        elapsed = (time.monotonic() - self.started) / self.time_budget if self.time_budget else 0.0
+        return min(1.0, max(self.steps / self.total_steps, elapsed))
+
+    def rate(self, progress: float) -> float:
+        """Return the learning rate as a fraction of its peak: linear warm-up, then cosine decay to zero."""
+        if progress < self.warmup:
+            return max(progress / self.warmup, MIN_RATE)
+        return 0.5 * (
+            1 + float(torch.cos(torch.tensor((progress - self.warmup) / (1 - self.warmup) * torch.pi)))
+        )
+
+
+def fit(
+    data: TrainingSet, recipe: Recipe, *, title: str = "training", time_budget: float | None = None
+) -> tuple[Network, list[EpochResult]]:
+    """Train one network; equal data and recipe give equal networks on the same kind of processor.
+
+    Args:
+        data: the training set.
+        recipe: hyperparameters.
+        title: of the progress bar.
+        time_budget: seconds after which training ends; the schedule is shortened to fit.
+
+    Returns:
+        The network with averaged weights, in evaluation mode, and the result of each epoch.
+
+    Raises:
+        UsageError: the time budget is out of bounds, or there are fewer images than a batch has.
+    """
+    if time_budget is not None:
+        TIME_BUDGET.require("time-budget", time_budget)
+    # Threads split sums, and floats added in another order give another sum.
+    torch.set_num_threads(recipe.threads)
+    torch.manual_seed(recipe.seed)
+    trainer = _Trainer(data, recipe, time_budget)
+    results = list[EpochResult]()
+    with progress_bar(total=recipe.epochs, title=title, unit="epoch") as bar:
+        while trainer.schedule.progress < 1:
+            result = trainer.epoch()
+            results.append(result)
+            bar.set_postfix(loss=f"{result.loss:.3f}", accuracy=f"{result.accuracy:.3f}")
+            bar.update()
+            if bar.disable:  # in a log, such as a training job's
+                counted = f"{title}: epoch {len(results)} of {recipe.epochs}"
+                say(f"{counted}, loss {result.loss:.3f}, accuracy {result.accuracy:.3f}")
+    blend(trainer.averaged, recipe.pretrained)
+    return trainer.averaged, results
+
+
+class _Trainer:
+    """The state of one training.
+
+    Args:
+        data: the training set.
+        recipe: hyperparameters.
+        time_budget: seconds, or None.
+    """
+
+    def __init__(self, data: TrainingSet, recipe: Recipe, time_budget: float | None) -> None:
+        self.data, self.recipe = data, recipe
+        self.random = torch.Generator().manual_seed(recipe.seed)
+        network = Network(len(data.outputs), recipe.frozen, recipe.dropout)
+        network.load_pretrained(pretrained_weights())
+        self.network = network.to(memory_format=torch.channels_last)
+        self.averaged = copy.deepcopy(self.network).eval()
+        self.optimiser = _optimiser(self.network, recipe)
+        epoch_steps = len(sample_epoch(data, recipe, torch.Generator())) // recipe.batch
+        if not epoch_steps:
+            raise UsageError(
+                f"--batch {recipe.batch}: fewer training images than one batch; use a smaller one"
+            )
+        self.schedule = Schedule(epoch_steps * recipe.epochs, recipe.warmup, time_budget)
+
+    def epoch(self) -> EpochResult:
+        """Train for one epoch, or until the time budget is spent."""
+        sums = torch.zeros(3)  # loss, correct answers, images
+        for images, targets in _batches(self.data, self.recipe, self.random):
+            progress = self.schedule.progress
+            for group in self.optimiser.param_groups:
+                group["lr"] = group["peak"] * self.schedule.rate(progress)
+            sums += self._step(images, targets)
+            if progress >= 1:
+                break
+        return EpochResult(float(sums[0] / sums[2]), float(sums[1] / sums[2]))
+
+    def _step(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Make one step of the optimiser; return the sum of the losses, correct answers and images."""
+        recipe = self.recipe
+        logits = self.network.classify(self.network.extract(normalise(images), bfloat16=recipe.bfloat16))
+        loss = functional.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.schedule.steps += 1
+        steps = self.schedule.steps
+        if steps % EMA_EVERY == 0:
+            _average(self.averaged, self.network, min(recipe.averaging, steps / (steps + EMA_RAMP)))
+        correct = (logits.argmax(1) == targets).sum()
+        return torch.stack([loss.detach() * len(targets), correct, torch.tensor(len(targets))])
+
+
+@torch.no_grad()
+def blend(network: Network, share: float) -> None:
+    """Interpolate the fine-tuned weights with the pretrained ones.
+
+    On images like those of the training an interpolated network is nearly as accurate, on others more so
+    (WiSE-FT, https://arxiv.org/abs/2109.01903).
+
+    Args:
+        network: the trained network.
+        share: of the pretrained weights in the result.
+    """
+    start = Network(network.head.out_features, len(network.front))
+    start.load_pretrained(pretrained_weights())
+    for trained, pretrained in zip(network.tail.parameters(), start.tail.parameters(), strict=True):
+        trained.lerp_(pretrained, share)
+
+
+def sample_epoch(data: TrainingSet, recipe: Recipe, random: torch.Generator) -> Tensor:
+    """Return one epoch's images: all labelled ones, and a new sample of negatives, drawings and textures.
+
+    Returns:
+        Indices, int64 [M], shuffled.
+    """
+    known = data.targets < len(data.labels)
+    clutter = data.targets == data.clutter_output
+    labelled = torch.nonzero(known & data.real).flatten()
+    chosen = [labelled]
+    for where, share in (
+        (~known & data.real, recipe.others),
+        (~data.real & ~clutter, recipe.drawn),
+        (clutter, recipe.clutter),
+    ):
+        pool = torch.nonzero(where).flatten()
+        picked = torch.randperm(len(pool), generator=random)[: round(share * len(labelled))]
+        chosen.append(pool[picked])
+    epoch = torch.cat(chosen)
+    return epoch[torch.randperm(len(epoch), generator=random)]
+
+
+def _optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return AdamW with a lower learning rate for the pretrained parts than for the new output layer."""
+    tail = {"params": list(network.tail.parameters()), "peak": recipe.learning_rate, "weight_decay": 0.0}
+    head = {"params": list(network.head.parameters()), "peak": recipe.head_rate}
+    return torch.optim.AdamW([tail, head], weight_decay=recipe.weight_decay)
+
+
+def _batches(data: TrainingSet, recipe: Recipe, random: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield one epoch of augmented images [N, 3, H, W] in 0..1 and their targets [N]."""
+    order = sample_epoch(data, recipe, random)
+    negatives = torch.nonzero(data.targets >= len(data.labels)).flatten()
+    for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
+        index = order[start : start + recipe.batch]
+        compressed = torch.rand(len(index), generator=random) < recipe.compressed
+        images = torch.where(compressed[:, None, None, None], data.compressed[index], data.images[index])
+        others = images
+        if len(negatives):
+            others = data.images[negatives[torch.randint(len(negatives), (len(index),), generator=random)]]
+        images = augment(images / 255, others / 255, recipe.side, recipe.augmentation, random)
+        yield images, data.targets[index]
+
+
+@torch.no_grad()
+def _average(averaged: Network, network: Network, decay: float) -> None:
+    """Update the exponential moving average (EMA) of the trained weights."""
+    for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
+        if value.requires_grad:
+            mean.lerp_(value, 1 - decay)

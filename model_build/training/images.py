@@ -1,0 +1,162 @@
+"""Read training images by class: from CIFAR archives, from folders, and from labelled photos."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from model_build.data.cifar import Archive, load_archive
+from model_build.errors import UsageError
+from model_build.serving.inference import BadRequest, decode
+
+Pixels = npt.NDArray[np.uint8]
+
+IMAGE_SUFFIXES: Final = {".png", ".jpg", ".jpeg"}
+NEGATIVES_FOLDER: Final = "other"
+DETAIL: Final = 64  # height and width in pixels of what augmentation starts from; CIFAR has half of that
+
+
+class DataError(UsageError):
+    """The training data cannot be used; the message says what is missing and what to do."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images of one class from one source.
+
+    Attributes:
+        pixels: uint8 [N, side, side, 3].
+        compressed: whether they were JPEG files.
+    """
+
+    pixels: Pixels
+    compressed: bool
+
+
+@dataclass(frozen=True)
+class Images:
+    """Training images by class.
+
+    Attributes:
+        by_class: class name to groups; classes of equal names in several sources are one class.
+        sources: file or folder name to SHA-256, for the manifest.
+    """
+
+    by_class: dict[str, list[Group]] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, pixels: Pixels, *, compressed: bool) -> None:
+        """Add images of a class, if there are any."""
+        if len(pixels):
+            self.by_class.setdefault(name, []).append(Group(pixels, compressed))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of images of each class, by name in alphabetical order."""
+        return {
+            name: sum(len(group.pixels) for group in groups) for name, groups in sorted(self.by_class.items())
+        }
+
+
+def read_images(sources: Sequence[Path]) -> Images:
+    """Read training images: CIFAR archives, folders of such archives, folders with a folder per class.
+
+    Args:
+        sources: archives (`*.tar.gz`) or folders; only training splits are used.
+
+    Raises:
+        DataError: a source has no images.
+        ArchiveError: an archive cannot be read.
+    """
+    images = Images()
+    for source in sources:
+        archives = archives_in([source])
+        for path in archives:
+            _add_archive(images, load_archive(path))
+        if not archives:
+            _add_folder(images, source)
+    return images
+
+
+def archives_in(sources: Sequence[Path]) -> list[Path]:
+    """Return the archives among the sources and in the folders among them."""
+    return [
+        archive
+        for source in sources
+        for archive in (sorted(source.glob("*.tar.gz")) if source.is_dir() else [source])
+    ]
+
+
+def add_photos(images: Images, folder: Path, labels: Sequence[str]) -> None:
+    """Add the labelled photos `folder/<label>/*`, and `folder/other/*` as negatives.
+
+    Args:
+        images: what they are added to.
+        folder: with a folder per class.
+        labels: the classes to tell apart.
+
+    Raises:
+        DataError: a folder has another name, a file is not a readable image, or there are no photos.
+    """
+    known = [*labels, NEGATIVES_FOLDER]
+    unknown = [path.name for path in _folders(folder) if path.name not in known]
+    if unknown:
+        raise DataError(f"--photos {folder}: rename {', '.join(unknown)} to one of {', '.join(known)}")
+    files = {kind.name: _files(kind) for kind in _folders(folder)}
+    if not any(files.values()):
+        raise DataError(f"--photos {folder}: no photos in folders named {', '.join(known)}")
+    _add_files(images, folder, files)
+
+
+def _add_archive(images: Images, archive: Archive) -> None:
+    images.sources[archive.path.name] = archive.sha256
+    for index, name in enumerate(archive.classes):
+        images.add(name, archive.train.of(index), compressed=archive.decoded_jpeg)
+
+
+def _add_folder(images: Images, folder: Path) -> None:
+    files = {
+        kind.name: [path for path in _files(kind) if path.suffix.lower() in IMAGE_SUFFIXES]
+        for kind in _folders(folder)
+    }
+    if not any(files.values()):
+        raise DataError(f"{folder}: no *.tar.gz archive and no folder per class with PNG or JPEG files in it")
+    _add_files(images, folder, files)
+
+
+def _add_files(images: Images, folder: Path, files: Mapping[str, Sequence[Path]]) -> None:
+    """Add image files by class, and the digest of them all."""
+    digest = hashlib.sha256()
+    for name, paths in files.items():
+        for path in paths:
+            digest.update(path.read_bytes())
+        if paths:
+            compressed = any(path.suffix.lower() != ".png" for path in paths)
+            images.add(name, np.stack([_thumbnail(path) for path in paths]), compressed=compressed)
+    images.sources[folder.name] = digest.hexdigest()
+
+
+def _folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+
+
+def _thumbnail(path: Path) -> Pixels:
+    """Return the central square of an image file, uint8 [DETAIL, DETAIL, 3]."""
+    try:
+        image = decode(path.read_bytes())
+    except BadRequest as error:
+        raise DataError(f"{path}: {error}") from error
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    square = image.crop((left, top, left + side, top + side))
+    return np.asarray(square.resize((DETAIL, DETAIL), Image.Resampling.BOX))

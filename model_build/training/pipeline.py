@@ -1,0 +1,95 @@
+"""From data to a finished model folder: read, train, export, measure, draw."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from model_build.artifact.manifest import Manifest
+from model_build.evaluation import charts
+from model_build.evaluation.report import Evaluation, evaluate
+from model_build.training.dataset import assemble
+from model_build.training.export import write_model
+from model_build.training.fit import EpochResult, fit
+from model_build.training.images import Images, add_photos, archives_in, read_images
+from model_build.training.pretrained_head import ServedNetwork, fit_pretrained_head
+from model_build.training.recipe import Recipe
+
+METRICS: Final = (
+    "images", "accuracy", "coverage", "selective_accuracy", "ece", "other_images", "other_accepted",
+    "other_auroc", "jpeg_accuracy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What to train on.
+
+    Attributes:
+        paths: archives, folders of archives, or folders with a folder per class.
+        labels: the classes to tell apart, in label order.
+        photos: folder of labelled photos to train on too.
+    """
+
+    paths: Sequence[Path]
+    labels: Sequence[str]
+    photos: Path | None = None
+
+    def read(self) -> Images:
+        """Read all images.
+
+        Raises:
+            ModelBuildError: a source cannot be read or has no images.
+        """
+        images = read_images(self.paths)
+        if self.photos:
+            add_photos(images, self.photos, self.labels)
+        return images
+
+
+def train(sources: Sources, recipe: Recipe, output: Path, time_budget: float | None = None) -> Manifest:
+    """Train a model and write it into a folder, with its figures on the archives' test images.
+
+    Args:
+        sources: what to train on.
+        recipe: hyperparameters.
+        output: the model folder, created if missing.
+        time_budget: seconds after which training ends; None for no limit.
+
+    Returns:
+        The manifest; without metrics if no source is an archive, since only archives have test images.
+
+    Raises:
+        ModelBuildError: the data cannot be used, or the pretrained weights are missing.
+    """
+    images = sources.read()
+    data = assemble(images, sources.labels)
+    network, epochs = fit(data, recipe, time_budget=time_budget)
+    served = ServedNetwork(network, fit_pretrained_head(data, network, recipe.side))
+    manifest = write_model(output, served, images, data, recipe)
+    draw_epochs(epochs, output)
+    archives = archives_in(sources.paths)
+    if archives:
+        evaluation = evaluate(output, archives)
+        metrics = {name: evaluation.figures[name] for name in METRICS}
+        manifest = dataclasses.replace(manifest, metrics=metrics)
+        manifest.write(output)
+        draw_confusion(evaluation, output)
+    return manifest
+
+
+def draw_epochs(epochs: Sequence[EpochResult], folder: Path) -> None:
+    """Write the training curves `training_loss.png` and `training_accuracy.png`."""
+    axis = charts.Axis("epoch", 0, max(len(epochs), 1))
+    for name, top in (("loss", max(epoch.loss for epoch in epochs)), ("accuracy", 1.0)):
+        points = [(number + 1, getattr(epoch, name)) for number, epoch in enumerate(epochs)]
+        title = f"{name} on augmented training images, all outputs"
+        chart = charts.line_chart(title, axis, charts.Axis(name, 0, top), [charts.Series(name, points)])
+        chart.save(folder / f"training_{name}.png", optimize=True)
+
+
+def draw_confusion(evaluation: Evaluation, folder: Path) -> None:
+    """Write the confusion matrix `confusion.png`."""
+    chart = charts.confusion_chart("test images", evaluation.figures["confusion"], evaluation.labels)
+    chart.save(folder / "confusion.png", optimize=True)

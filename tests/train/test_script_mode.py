@@ -1,0 +1,105 @@
+"""Training as a SageMaker training job runs it: environment in, model folder or failure file out."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import boto3
+import pytest
+
+from model_build.artifact.container_images import SERVING_IMAGES
+from model_build.artifact.package import code_files
+from model_build.artifact.prepare import prepare_archive
+from model_build.cloud_training.upload import copy_source
+from tests.support.tiny_model import cifar100_files, write_archive
+
+LABELS = ["red", "green", "blue"]
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of a training container, and the source that a job uploads."""
+    folder = tmp_path_factory.mktemp("ml")
+    for name in ("code", "channel", "output"):
+        (folder / name).mkdir()
+    copy_source(folder / "code")
+    write_archive(folder / "channel" / "c100.tar.gz", cifar100_files([*LABELS, "black"], 20, 5))
+    return folder
+
+
+def run(job: Path, hyperparameters: dict[str, object], *options: str) -> subprocess.CompletedProcess[str]:
+    variables = {
+        "SM_MODEL_DIR": str(job / "model"),
+        "SM_OUTPUT_DIR": str(job / "output"),
+        "SM_CHANNEL_TRAINING": str(job / "channel"),
+        "SM_HPS": json.dumps(hyperparameters),
+        "OMP_NUM_THREADS": "1",
+    }
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(
+        [sys.executable, "-m", "model_build.train", *options],
+        cwd=job / "code",
+        env={**kept, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def model(job: Path) -> Path:
+    """What a job leaves that got its hyperparameters in the environment."""
+    hyperparameters = {"classes": ",".join(LABELS), "epochs": 1, "learning_rate": 0.001, "bfloat16": False}
+    done = run(job, hyperparameters)
+    assert done.returncode == 0, done.stderr
+    return job / "model"
+
+
+def test_hyperparameters_come_from_the_environment(model: Path) -> None:
+    manifest = json.loads((model / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["labels"] == LABELS
+    assert manifest["recipe"]["epochs"] == 1
+    assert (manifest["recipe"]["learning_rate"], manifest["recipe"]["bfloat16"]) == (0.001, False)
+
+
+@pytest.mark.parametrize("image", list(SERVING_IMAGES))
+def test_the_archive_of_a_job_deploys_without_being_repackaged(
+    model: Path, tmp_path: Path, image: str
+) -> None:
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as packed:  # as SageMaker does
+        for file in sorted(model.iterdir()):
+            packed.add(file, file.name)
+    (tmp_path / "scratch").mkdir()
+    session = boto3.Session(region_name="us-east-1")
+    assert prepare_archive(archive, SERVING_IMAGES[image], tmp_path / "scratch", session) == archive
+    for name, file in code_files().items():
+        assert (model / name).read_bytes() == file.read_bytes(), name
+
+
+def test_options_take_precedence_and_may_have_underscores(job: Path) -> None:
+    options = ["--classes", "red,tricycle", "--learning_rate", "0.001"]
+    done = run(job, {"classes": "red,blue"}, *options)
+    assert done.returncode == 2
+    assert "no training images of tricycle" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "code", "reason"),
+    [
+        ({"epochs": "many"}, 2, "'many' is not a valid integer"),
+        ({"epochs": 0}, 2, "--epochs 0: must be a number from 1"),
+        ({"speed": 3}, 2, "No such option"),
+        ({"classes": "red,tricycle"}, 2, "no training images of tricycle"),
+    ],
+)
+def test_a_failure_is_written_where_sagemaker_reads_it(
+    job: Path, hyperparameters: dict[str, object], code: int, reason: str
+) -> None:
+    done = run(job, hyperparameters)
+    assert done.returncode == code
+    assert reason in done.stderr
+    assert reason in (job / "output" / "failure").read_text(encoding="utf-8")

@@ -1,0 +1,84 @@
+"""The options of `train`, `cross-validate` and `train-cloud`, checked before any work begins."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model_build.__main__ import main
+from tests.support.tiny_model import cifar100_files, write_archive
+
+ROOT = Path(__file__).resolve().parents[4]
+CLOUD = ["--role-arn", "arn:aws:iam::123456789012:role/scones-model", "--bucket", "scones-models"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    return str(write_archive(tmp_path / "a.tar.gz", cifar100_files(["red", "blue"], train=1, test=1)))
+
+
+@pytest.mark.parametrize("command", ["train", "cross-validate", "train-cloud"])
+def test_help_needs_neither_pytorch_nor_the_sdk(command: str) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['sagemaker'] = sys.modules['onnx'] = None;"
+        f"from model_build.__main__ import main; sys.exit(main(['{command}', '--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for text in ("--learning-rate", "[above 0, at most 1]", "--averaging", "Example:"):
+        assert text in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", ["train", "cross-validate", "train-cloud"])
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--epochs", "0"), "--epochs 0: must be a number from 1"),
+        (("--dropout", "nan"), "--dropout nan: must be a number"),
+        (("--learning_rate", "0"), "--learning-rate 0.0: must be a number above 0"),
+        (("--classes", "red,red"), "not a list of different names"),
+        (("--data", "missing.tar.gz"), "missing.tar.gz"),
+        (("--bfloat16", "perhaps"), "not a valid boolean"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(
+    command: str, option: tuple[str, str], message: str, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [*(CLOUD if command == "train-cloud" else []), "--data", data, *option]
+    assert main([command, *given]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--time-budget", "0"], "--time-budget 0.0: must be a number above 0"),
+        (["train", "--time-budget", "nan"], "--time-budget nan"),
+        (["cross-validate", "--folds", "1"], "--folds 1: must be a number from 2"),
+        (["cross-validate", "--only", "0"], "--only 0: must be from 1 to --folds 5"),
+        (["cross-validate", "--only", "6"], "--only 6: must be from 1 to --folds 5"),
+        (["train-cloud", *CLOUD, "--max-runtime", "0"], "--max-runtime 0: must be a number from 60"),
+        (["train-cloud", *CLOUD, "--hyperparameter", "epochs"], "--hyperparameter epochs: give NAME=VALUE"),
+        (["train-cloud", *CLOUD, "--hyperparameter", "epochs=0"], "--epochs 0: must be a number"),
+        (["train-cloud", *CLOUD, "--hyperparameter", "speed=1"], "unknown hyperparameter speed"),
+        (["train-cloud", "--bucket", "b"], "Missing option '--role-arn'"),
+        (["train-cloud", "--role-arn", "r"], "Missing option '--bucket'"),
+    ],
+)
+def test_options_of_one_command_are_checked_too(
+    arguments: list[str], message: str, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--data", data]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_the_sdk_the_command_names_the_environment_that_has_it(
+    data: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setitem(sys.modules, "sagemaker", None)
+    monkeypatch.setitem(sys.modules, "sagemaker.core", None)
+    monkeypatch.delitem(sys.modules, "model_build.cloud_training.model_trainer", raising=False)
+    assert main(["train-cloud", *CLOUD, "--data", data, "--classes", "red,blue"]) == 1
+    assert ".venv/sagemaker" in capsys.readouterr().err

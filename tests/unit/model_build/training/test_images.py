@@ -1,0 +1,76 @@
+"""Reading training images: folders by class, and labelled photos."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model_build.training.images import DETAIL, DataError, Images, add_photos, archives_in, read_images
+from tests.support.tiny_model import cifar100_files, write_archive, write_photo
+
+LABELS = ("red", "blue")
+
+
+def test_a_folder_with_a_folder_per_class(tmp_path: Path) -> None:
+    write_photo(tmp_path / "data" / "red" / "1.png", "red")
+    write_photo(tmp_path / "data" / "blue" / "1.jpg", "blue")
+    (tmp_path / "data" / "red" / "notes.txt").write_text("not an image")
+    (tmp_path / "data" / "empty").mkdir()
+    images = read_images([tmp_path / "data"])
+    assert images.counts() == {"blue": 1, "red": 1}
+    assert images.by_class["red"][0].pixels.shape == (1, DETAIL, DETAIL, 3)
+    assert [images.by_class[name][0].compressed for name in LABELS] == [False, True]
+    assert list(images.sources) == ["data"]
+
+
+def test_archives_are_found_in_folders(tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "c.tar.gz", cifar100_files(["red", "blue"], 3, 1))
+    assert archives_in([tmp_path]) == archives_in([archive]) == [archive]
+    assert read_images([tmp_path]).counts() == {"blue": 3, "red": 3}
+
+
+def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no folder per class"):
+        read_images([tmp_path])
+
+
+def test_photos_are_upright_central_squares(tmp_path: Path) -> None:
+    wide = np.zeros((40, 80, 3), np.uint8)
+    wide[:, 20:60] = (220, 30, 30)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotated by 90 degrees
+    (tmp_path / "red").mkdir()
+    Image.fromarray(wide).save(tmp_path / "red" / "rotated.jpg", quality=95, exif=exif)
+    images = Images()
+    add_photos(images, tmp_path, LABELS)
+    (photo,) = images.by_class["red"][0].pixels
+    assert abs(photo.reshape(-1, 3).astype(int) - (220, 30, 30)).max() < 40
+
+
+def test_photos_join_the_classes_and_other_is_a_class_of_negatives(tmp_path: Path) -> None:
+    for folder in ("red", "other"):
+        write_photo(tmp_path / folder / "1.png", "red")
+    (tmp_path / "red" / ".DS_Store").write_bytes(b"")
+    images = Images()
+    images.add("red", np.zeros((3, 32, 32, 3), np.uint8), compressed=False)
+    add_photos(images, tmp_path, LABELS)
+    assert images.counts() == {"other": 1, "red": 4}
+    assert len(images.sources) == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "no photos in folders named red, blue, other"),
+        ({"red/.hidden": b"x"}, "no photos in folders"),
+        ({"rde/1.png": b"x"}, "rename rde to one of red, blue, other"),
+        ({"red/1.png": b"not an image"}, r"1\.png: the body is not a readable image"),
+    ],
+)
+def test_what_is_wrong_with_photos_is_named(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        add_photos(Images(), tmp_path, LABELS)
