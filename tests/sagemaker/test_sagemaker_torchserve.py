@@ -15,45 +15,65 @@ from model_build.artifact.container_images import SERVING_IMAGES
 from tests.support.tiny_model import picture
 
 
-class Context:
-    """What the model server hands to the toolkit with a request, and takes back from it."""
+class Request:
+    """A request in the model server, and the response's status and headers."""
 
-    def __init__(self, model_dir: Path, headers: dict[str, str]) -> None:
-        self.system_properties = {"model_dir": str(model_dir)}
-        self.request_processor = [self]
+    def __init__(self, headers: dict[str, str]) -> None:
         self.headers = headers
         self.status = 200
-        self.content_type = ""
+        self.answer_headers: dict[str, str] = {}
 
     def get_request_properties(self) -> dict[str, str]:
-        """The request's headers."""
+        """Return the request's headers."""
         return self.headers
 
-    def set_response_content_type(self, _index: int, content_type: str) -> None:
-        """Takes the answer's content type."""
-        self.content_type = content_type
+
+class Context:
+    """What the model server passes to the toolkit: one object, whose request it replaces with every call."""
+
+    def __init__(self, model_dir: Path) -> None:
+        self.system_properties = {"model_dir": str(model_dir)}
+        self.request_processor: list[Request] = []
+
+    def set_response_content_type(self, index: int, content_type: str) -> None:
+        """Take the response's content type."""
+        self.request_processor[index].answer_headers["Content-Type"] = content_type
+
+    def set_response_header(self, index: int, name: str, value: str) -> None:
+        """Take a header of the response."""
+        self.request_processor[index].answer_headers[name] = value
 
     def set_response_status(self, code: int, phrase: str) -> None:
-        """Takes the answer's status."""
+        """Take the response's status."""
         assert phrase
-        self.status = code
+        self.request_processor[0].status = code
+
+
+class Server:
+    """The toolkit, and the context that TorchServe keeps for it."""
+
+    def __init__(self, model_dir: Path) -> None:
+        self.transformer = Transformer()
+        self.context = Context(model_dir)
+
+    def ask(self, body: bytes, content_type: str) -> tuple[Request, Any]:
+        """Answer one request."""
+        request = Request({"Content-Type": content_type, "Accept": "application/json"})
+        self.context.request_processor = [request]
+        (answer,) = self.transformer.transform([{"body": bytearray(body)}], self.context)
+        return request, answer
 
 
 @pytest.fixture
-def transformer(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Transformer]:
+def server(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """The toolkit, in the environment that a deployment gives the container."""
     for name, value in SERVING_IMAGES["torchserve"].environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MODEL_VERSION", "scones-1")
     monkeypatch.syspath_prepend(str(model_dir / "code"))
-    yield Transformer()
+    yield Server(model_dir)
     for name in ("torchserve_program", "inference"):
         sys.modules.pop(name, None)
-
-
-def ask(transformer: Transformer, model_dir: Path, body: bytes, content_type: str) -> tuple[Context, Any]:
-    context = Context(model_dir, {"Content-Type": content_type, "Accept": "application/json"})
-    (answer,) = transformer.transform([{"body": bytearray(body)}], context)
-    return context, answer
 
 
 def encoded(colour: str, kind: str) -> bytes:
@@ -71,13 +91,15 @@ def encoded(colour: str, kind: str) -> bytes:
         ("JPEG", "application/x-image"),
     ],
 )
-def test_answers_images_of_every_content_type(
-    transformer: Transformer, model_dir: Path, kind: str, content_type: str
-) -> None:
+def test_answers_images_of_every_content_type(server: Server, kind: str, content_type: str) -> None:
     for colour, label in (("red", 0), ("blue", 1)):
-        context, answer = ask(transformer, model_dir, encoded(colour, kind), content_type)
+        request, answer = server.ask(encoded(colour, kind), content_type)
 
-        assert (context.status, context.content_type) == (200, "application/json")
+        assert request.status == 200
+        assert request.answer_headers == {
+            "Content-Type": "application/json",
+            "X-Amzn-SageMaker-Custom-Attributes": "labels=red,blue;model_version=scones-1",
+        }
         probabilities = json.loads(answer)
         assert sum(probabilities) == pytest.approx(1)
         assert probabilities[label] > 0.99
@@ -88,17 +110,17 @@ def test_answers_images_of_every_content_type(
     [(b"this is no image", "image/png", 400), (b"", "image/png", 400), (b"GIF89a", "text/csv2", 415)],
 )
 def test_a_bad_image_is_the_callers_fault(
-    transformer: Transformer, model_dir: Path, body: bytes, content_type: str, status: int
+    server: Server, body: bytes, content_type: str, status: int
 ) -> None:
-    context, answer = ask(transformer, model_dir, body, content_type)
+    request, answer = server.ask(body, content_type)
 
-    assert context.status == status
+    assert request.status == status
     assert "image" in answer
 
 
-def test_a_broken_model_is_ours(transformer: Transformer, model_dir: Path) -> None:
+def test_a_broken_model_is_ours(server: Server, model_dir: Path) -> None:
     (model_dir / "model.onnx").write_bytes(b"this is no network")
 
-    context, _ = ask(transformer, model_dir, encoded("red", "PNG"), "image/png")
+    request, _ = server.ask(encoded("red", "PNG"), "image/png")
 
-    assert context.status == 500
+    assert request.status == 500
