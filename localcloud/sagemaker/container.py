@@ -34,11 +34,12 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the container said: HTTP status, content type, body."""
+    """What the container said: HTTP status, content type, body, and what it says of itself."""
 
     status: int
     content_type: str
     body: bytes
+    custom_attributes: str = ""
 
 
 class Container:
@@ -103,7 +104,12 @@ class Container:
         with contextlib.closing(connection):
             connection.request("POST", "/invocations", body=body, headers=headers)
             response = connection.getresponse()
-            return Answer(response.status, response.headers.get("Content-Type", ""), response.read())
+            return Answer(
+                response.status,
+                response.headers.get("Content-Type", ""),
+                response.read(),
+                response.headers.get("X-Amzn-SageMaker-Custom-Attributes", ""),
+            )
 
     @contextlib.contextmanager
     def lease(self) -> Iterator["Container"]:

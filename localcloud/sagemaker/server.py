@@ -98,6 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
             "Content-Type": invoked.answer.content_type,
             "x-Amzn-Invoked-Production-Variant": invoked.variant,
         }
+        if invoked.answer.custom_attributes:
+            headers["X-Amzn-SageMaker-Custom-Attributes"] = invoked.answer.custom_attributes
         self._answer(200, headers, invoked.answer.body)
 
     def _answer_error(self, error: ApiError) -> None:

@@ -5,7 +5,8 @@ the model sees the packages that a serving container has (numpy, Pillow, onnxrun
 
 It is to inference.py what SageMaker's containers are: the model is loaded before the first answer to /ping,
 /invocations runs input_fn, predict_fn and output_fn, an exception with a `status_code` becomes that HTTP
-status and any other a 500. It ends when its stdin closes, so it cannot outlive the process that started it.
+status and any other a 500. What `custom_attributes(model)` returns, if the code has it, is sent with every
+answer. It ends when its stdin closes, so it cannot outlive the process that started it.
 """
 
 import importlib
@@ -49,6 +50,8 @@ class _Server(ThreadingHTTPServer):
         self.socket = listener
         self.handlers = handlers
         self.model = model
+        describe = getattr(handlers, "custom_attributes", None)
+        self.custom_attributes: str = describe(model) if callable(describe) else ""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -87,6 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
+        if self.server.custom_attributes:
+            self.send_header("X-Amzn-SageMaker-Custom-Attributes", self.server.custom_attributes)
         self.end_headers()
         self.wfile.write(body)
 

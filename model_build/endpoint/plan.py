@@ -1,13 +1,15 @@
 """The calls of a deployment, computed before any is made: `deploy` makes them, `--dry-run` prints them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from model_build.artifact.container_images import serving_image
 from model_build.endpoint.aws import ApiCall
 from model_build.endpoint.requests import DEFAULT_INSTANCE_TYPE, DeployRequest
 from model_build.endpoint.scaling import VARIANT, scaling_calls
 from model_build.endpoint.versions import archive_key
+
+VERSION_VARIABLE: Final = "MODEL_VERSION"  # serving/inference.py sends it with every answer
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def plan_deployment(request: DeployRequest, *, version: str, region: str) -> Dep
         "PrimaryContainer": {
             "Image": image_uri,
             "ModelDataUrl": f"s3://{archive['Bucket']}/{archive['Key']}",
-            "Environment": image.environment,
+            "Environment": {**image.environment, VERSION_VARIABLE: version},
         },
     }
     return DeploymentPlan(

@@ -7,6 +7,9 @@ becomes the network's input, at which sizes a photo is looked at, and how output
 Contract (the same as SageMaker's built-in image classification): the body is an encoded image, the answer a
 JSON list of probabilities in label order that sums to 1. Handler functions:
 https://github.com/aws/sagemaker-inference-toolkit#implement-a-handler-service
+
+The servers also send `custom_attributes` with every answer, in the header `CUSTOM_ATTRIBUTES_HEADER`, which
+InvokeEndpoint returns as `CustomAttributes`: a caller compares the labels with those that it expects.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
@@ -32,6 +37,9 @@ WORKING_SIDE = 256  # pixels; more detail than any view can show
 MULTIPLE = 16  # sides of a view: the network halves them five times
 LONGEST = 2.5  # times as long as wide
 MANIFEST_FORMAT = 1
+CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
+CUSTOM_ATTRIBUTES_LIMIT = 1024  # characters, InvokeEndpoint's own limit
+VERSION_VARIABLE = "MODEL_VERSION"  # of the container's environment; `model_build deploy` sets it
 
 
 class BadRequest(ValueError):  # noqa: N818 - the contract's name; it is an answer, not a fault of ours
@@ -142,6 +150,24 @@ def output_fn(prediction: list[float], accept: str | None = None, context: objec
         A JSON list of numbers.
     """
     return json.dumps(prediction)
+
+
+def custom_attributes(model: Model) -> str:
+    """Return what identifies the model to a caller: `labels=bicycle,motorcycle;model_version=scones-2026…`.
+
+    Labels and version are percent-encoded, so that commas, semicolons and non-ASCII characters in them are
+    unambiguous. A field that is not known, or would exceed what InvokeEndpoint transports, is absent. Other
+    code (SageMaker's built-in algorithm) and Ray Serve, whose adapter drops headers, send nothing.
+
+    Args:
+        model: what `model_fn` returned.
+    """
+    version = quote(os.environ.get(VERSION_VARIABLE, ""), safe="")
+    labels = ",".join(quote(label, safe="") for label in model.labels)
+    fields = [f"model_version={version}"] if version else []
+    if len(labels) + len("labels=;") + sum(map(len, fields)) <= CUSTOM_ATTRIBUTES_LIMIT:
+        fields.insert(0, f"labels={labels}")
+    return ";".join(fields)
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import inference  # type: ignore[import-not-found]  # lies beside this file in the archive
-from inference import model_fn, output_fn, predict_fn
+from inference import predict_fn
 
 try:
     from sagemaker_inference.errors import BaseInferenceToolkitError  # type: ignore[import-not-found]
@@ -27,6 +27,24 @@ __all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
 
 # A model of somebody else's code need not know the class.
 _BAD_REQUEST: type[Exception] | tuple[()] = getattr(inference, "BadRequest", ())
+custom_attributes = getattr(inference, "custom_attributes", None)
+_loaded: dict[str, str] = {}  # headers of every answer; known once the model is loaded
+
+
+def model_fn(model_dir: str, context: object | None = None) -> Any:  # noqa: ARG001
+    """Load the model, and remember what its answers say of it."""
+    model = inference.model_fn(model_dir)
+    if custom_attributes is not None:
+        _loaded[inference.CUSTOM_ATTRIBUTES_HEADER] = custom_attributes(model)
+    return model
+
+
+def output_fn(prediction: Any, accept: str | None = None, context: Any = None) -> Any:
+    """Encode the answer and set its headers."""
+    for name, value in _loaded.items():
+        if hasattr(context, "set_response_header"):
+            context.set_response_header(0, name, value)
+    return inference.output_fn(prediction, accept)
 
 
 def input_fn(body: bytes, content_type: str | None = None, context: object | None = None) -> Any:  # noqa: ARG001

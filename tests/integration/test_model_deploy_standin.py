@@ -156,6 +156,19 @@ def test_new_endpoint_serves_the_model_in_the_archive(request_a: DeployRequest) 
     assert [f"s3://{BUCKET}/{item['Key']}" for item in stored] == [result.model_data_url]
 
 
+@pytest.mark.parametrize("image", ["ray", "torchserve"])
+def test_answers_name_the_labels_and_the_version(request_a: DeployRequest, image: str) -> None:
+    result = deploy(replace(request_a, image=image))
+
+    answer = (
+        session()
+        .client("sagemaker-runtime")
+        .invoke_endpoint(EndpointName=request_a.endpoint_name, Body=RED, ContentType="image/png")
+    )
+
+    assert answer["CustomAttributes"] == f"labels=red,blue;model_version={result.version}"
+
+
 def test_no_photo_fails_while_a_new_version_takes_over(request_a: DeployRequest, tmp_path: Path) -> None:
     deploy(request_a)
     swapped = replace(request_a, model=write_model(tmp_path / "b", ["blue", "red"]))

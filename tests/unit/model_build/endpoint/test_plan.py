@@ -15,6 +15,7 @@ from model_build.endpoint.plan import plan_deployment
 from model_build.endpoint.requests import DeployRequest
 from model_build.endpoint.versions import is_version_of, version_name
 from model_build.errors import RefusedError
+from model_build.serving.inference import VERSION_VARIABLE
 
 ROLE = "arn:aws:iam::123456789012:role/scones-model"
 REQUEST = DeployRequest(model="build/model", endpoint_name="scones", role_arn=ROLE, bucket="scones-models")
@@ -150,7 +151,8 @@ def test_dry_run_names_the_chosen_image(capsys: pytest.CaptureFixture[str], imag
 
     uri, chosen = serving_image(image, "eu-west-1")
     assert container["Image"] == uri
-    assert container["Environment"] == chosen.environment
+    version = container["ModelDataUrl"].split("/")[-2]
+    assert container["Environment"] == {**chosen.environment, VERSION_VARIABLE: version}
     if image == "torchserve":
         assert container["Environment"]["SAGEMAKER_PROGRAM"] == "torchserve_program.py"
 

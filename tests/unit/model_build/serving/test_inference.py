@@ -3,8 +3,10 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -204,3 +206,55 @@ def test_temperature_and_softness_make_answers_less_or_more_sure(tmp_path: Path)
 
     assert sure(4, 1) < sure(1, 1) < sure(1, 0.5)
     assert sure(2, 0.5) == pytest.approx(sure(1, 1))
+
+
+# ------------------------------------------------------------------ what the answers say of the model
+
+
+def attributes(text: str) -> dict[str, list[str]]:
+    """Decode custom attributes as a caller does."""
+    fields = dict(field.split("=", 1) for field in text.split(";") if field)
+    return {name: [unquote(value) for value in values.split(",")] for name, values in fields.items()}
+
+
+def named(model: inference.Model, labels: list[str]) -> inference.Model:
+    return replace(model, manifest={**model.manifest, "labels": labels})
+
+
+def test_custom_attributes_are_labels_and_version(
+    model: inference.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_VERSION", "scones-20261125-101500-042")
+
+    assert inference.custom_attributes(model) == "labels=red,blue;model_version=scones-20261125-101500-042"
+
+
+def test_a_version_that_is_not_known_is_absent(
+    model: inference.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MODEL_VERSION", raising=False)
+
+    assert inference.custom_attributes(model) == "labels=red,blue"
+
+
+@pytest.mark.parametrize("labels", [["a,b", "c;d=e"], ["100 %", "straße", "\n"], ["x" * 400, "y" * 400]])
+def test_any_label_survives_the_header(
+    model: inference.Model, labels: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_VERSION", "v;1,2")
+
+    text = inference.custom_attributes(named(model, labels))
+
+    assert text.isascii()
+    assert text.isprintable()
+    assert attributes(text) == {"labels": labels, "model_version": ["v;1,2"]}
+
+
+def test_more_labels_than_a_header_holds_are_absent(
+    model: inference.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_VERSION", "v")
+    longest = 1024 - len("labels=;model_version=v")
+
+    assert len(inference.custom_attributes(named(model, ["x" * longest]))) == 1024
+    assert inference.custom_attributes(named(model, ["x" * (longest + 1)])) == "model_version=v"
