@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 @pytest.fixture(autouse=True)
 def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> None:
-    """A unit test that opens a socket is no unit test: it fails here, not on somebody's train journey."""
+    """Fail a unit test that opens a socket, instead of letting it depend on a network."""
     if (ROOT / "tests" / "unit") in request.path.parents:
         pytest_socket.disable_socket(allow_unix_socket=True)
     else:

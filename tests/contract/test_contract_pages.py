@@ -19,10 +19,9 @@ PROGRAMS = [
 PROGRAM = re.compile(r"python -m (" + "|".join(PROGRAMS) + r")(?: ([a-z][a-z-]*))?((?: [^|;&#\n]*)?)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 NOT_OURS = {
-    "--config-env", "--endpoint-url", "--parameter-overrides", "--skip-pull-image", "--spot",
+    "--config-env", "--endpoint-url", "--parameter-overrides", "--skip-pull-image",
 }  # fmt: skip
 """Options of sam and aws that pages mention by themselves."""
-NEED_TORCH = {"train", "train-cloud", "cross-validate"}  # even for --help
 
 
 @functools.cache
@@ -46,7 +45,7 @@ def all_options() -> set[str]:
     found = set()
     for program in PROGRAMS:
         listed = help_of(program, None).partition("ommands:")[2]
-        for command in set(re.findall(r"^  +([a-z][a-z-]+)  ", listed, re.MULTILINE)) - NEED_TORCH:
+        for command in set(re.findall(r"^  +([a-z][a-z-]+)  ", listed, re.MULTILINE)):
             found |= set(OPTION.findall(help_of(program, command)))
     return found
 
@@ -77,8 +76,6 @@ def test_every_link_leads_to_a_file_or_heading(page: Path) -> None:
 def test_every_command_and_option_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for program, command, options in commands_of(text):
-        if command in NEED_TORCH:
-            continue
         known = set(OPTION.findall(help_of(program, command)))
         assert set(options) <= known, f"{page.name}: {program} {command} has no {set(options) - known}"
 

@@ -123,7 +123,7 @@ def test_timeouts_nest() -> None:
 
 
 def sdk_seconds(folder: str) -> float:
-    """The longest that the function's one SDK call can take, retries included."""
+    """Return the longest time in seconds that the function's one SDK call can take, retries included."""
     app = load_function(folder).app
     config = getattr(app, "S3_CONFIG", None) or getattr(app, "RUNTIME_CONFIG", None)
     if config is None:
@@ -156,7 +156,7 @@ SERIALIZED = {
 
 
 def failure(name: str, message: str = "why") -> TaskError:
-    """An error as Lambda reports it to a workflow."""
+    """Return an error as Lambda reports it to a workflow."""
     return TaskError(name, json.dumps({"errorMessage": message, "errorType": name, "stackTrace": ["…"]}))
 
 
@@ -194,7 +194,7 @@ def invoke(handler: Callable[[Any, Any], Any], payload: Any) -> Any:
 
 
 def recorded(ending: Ending) -> dict[str, Any]:
-    """The facts written to the results table, without DynamoDB's types."""
+    """Return the record written to the results table, without DynamoDB's types."""
     (call,) = (ending.calls[name] for name in ("RecordOutcome", "RecordFailure") if name in ending.calls)
     assert call["TableName"] == "results"
     plain: dict[str, Any] = {}

@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def table(pytestconfig: pytest.Config) -> list[Row]:
-    """What is printed at the end."""
+    """Return the rows that are printed at the end."""
     return pytestconfig.stash[TABLE]
 
 
@@ -81,7 +81,7 @@ def docker() -> None:
 
 @pytest.fixture(scope="session")
 def cloud(docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:  # noqa: ARG001
-    """The application and the sample photos on a local cloud that containers reach."""
+    """Deploy the application and the sample photos to a local cloud that containers reach."""
     folder = tmp_path_factory.mktemp("localcloud")
     address = address_for_containers()
     with contextlib.ExitStack() as usual_ports:  # stay free for the page's commands
@@ -115,7 +115,7 @@ def _localcloud(*arguments: str) -> None:
 
 @pytest.fixture(scope="session")
 def sam_local(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> SamLocal:
-    """The functions, built by `sam build`."""
+    """Build the functions with `sam build`."""
     folder = tmp_path_factory.mktemp("sam")
     environment_file = folder / "env.json"
     write_environment_file(environment_file, cloud.running)
@@ -126,7 +126,7 @@ def sam_local(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Sa
 
 @pytest.fixture(scope="session")
 def start_lambda(sam_local: SamLocal) -> Iterator[Any]:
-    """A boto3 client of `sam local start-lambda`."""
+    """Return a boto3 client of `sam local start-lambda`."""
     with sam_local.start_lambda() as client:
         yield client
 
@@ -135,7 +135,7 @@ def start_lambda(sam_local: SamLocal) -> Iterator[Any]:
 def emulator(
     cloud: LocalCloud, sam_local: SamLocal, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Invoke]]:
-    """The same built code on AWS's runtime emulator, without Docker, on the same local cloud."""
+    """Run the same built code on AWS's runtime emulator, without Docker, on the same local cloud."""
     logs = tmp_path_factory.mktemp("emulator")
     variables = cloud.running.environment()
     with contextlib.ExitStack() as stack:

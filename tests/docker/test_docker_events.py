@@ -59,7 +59,7 @@ def test_an_error_has_its_class_name_everywhere(
 
 @pytest.fixture(scope="module")
 def error_in_workflow(cloud: LocalCloud) -> Callable[[str], str]:
-    """Gives the error that an event's function raises in the deployed workflow.
+    """Return the error that an event's function raises in the deployed workflow.
 
     The workflow is entered at that function: after its first state, as when the states before had answered
     with the event.
@@ -87,7 +87,7 @@ def error_in_workflow(cloud: LocalCloud) -> Callable[[str], str]:
 
 
 def comparable(answer: dict[str, Any], code: Path | None = None) -> dict[str, Any]:
-    """An answer without what differs from one invocation to the next.
+    """Return an answer without what differs from one invocation to the next.
 
     Args:
         answer: As Lambda gave it.
@@ -101,7 +101,7 @@ def comparable(answer: dict[str, Any], code: Path | None = None) -> dict[str, An
 
 
 def in_words(answer: dict[str, Any]) -> str:
-    """An answer, short enough for a table."""
+    """Shorten an answer for a table."""
     if "errorType" in answer:
         return str(answer["errorType"])
     if "label" in answer:

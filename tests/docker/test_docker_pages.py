@@ -31,7 +31,7 @@ def blocks() -> list[str]:
 
 @pytest.fixture
 def checkout(docker: None, tmp_path: Path) -> Iterator[Path]:  # noqa: ARG001
-    """A copy of the project, so that a build and a local cloud of the user's own stay as they are."""
+    """Copy the project, so that a build and a local cloud of the user's own stay as they are."""
     for port, service in PORTS.items():
         host = "127.0.0.1" if service.startswith("sam") else address_for_containers()
         try:
@@ -80,7 +80,7 @@ def run(checkout: Path, block: str) -> str:
 
 
 def objects(text: str) -> Iterator[dict[str, Any]]:
-    """The answers in a text: JSON objects, one after the other, whatever stands between them."""
+    """Yield the JSON objects in a text, whatever stands between them."""
     decoder, position = json.JSONDecoder(), 0
     while (position := text.find('{"', position)) >= 0:
         answer, position = decoder.raw_decode(text, position)
@@ -115,7 +115,7 @@ def running(checkout: Path, block: str) -> Iterator[None]:
 
 
 def prepared(checkout: Path, block: str) -> str:
-    """A block for a new shell, which has to do what the shell before it did."""
+    """Return a block for a new shell, with what the shell before it had set."""
     if (address := address_for_containers()) != ADDRESS:  # Docker Desktop, or another network than the usual
         block = block.replace(ADDRESS, address)
     env_file = checkout / "build" / "localcloud" / "env.sh"

@@ -31,7 +31,7 @@ def localcloud(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that is sure of red (bicycle) and of green (motorcycle), and of nothing between."""
+    """Write a model that is sure of red (bicycle) and of green (motorcycle), and of nothing between."""
     return write_model(tmp_path_factory.mktemp("model"), ["red", "green"])
 
 
@@ -48,7 +48,7 @@ def state(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Pat
 
 @pytest.fixture(scope="session")
 def cloud(state: Path) -> LocalCloud:
-    """That local cloud."""
+    """Return that local cloud."""
     running = StateFolder(state).load()
     assert running is not None
     return LocalCloud(running, state)

@@ -25,7 +25,7 @@ def output_fn(prediction, accept): return prediction
 
 
 def red() -> bytes:
-    """A photo that the shipped test model accepts."""
+    """Return a photo that the shipped test model accepts."""
     file = io.BytesIO()
     Image.new("RGB", (64, 64), COLOURS["red"]).save(file, "JPEG")
     return file.getvalue()
@@ -86,7 +86,7 @@ def alerts(cloud: LocalCloud) -> Listener:
 
 
 def alert_about(alerts: Listener, key: str) -> dict[str, Any]:
-    """The one alert about a photo."""
+    """Return the one alert about a photo."""
     told = [json.loads(message["Message"]) for message in alerts.messages()]
     (alert,) = [facts for facts in told if facts["object_uri"].endswith(f"/{key}")]
     return dict(alert)
@@ -170,7 +170,7 @@ def test_the_shipped_code_runs_from_the_archive_alone(state: Path) -> None:
 
 
 def _captured(cloud: LocalCloud) -> list[dict[str, Any]]:
-    """What the endpoint saw and said, each as SageMaker writes it."""
+    """Return the captured requests and responses, each as SageMaker writes it."""
     s3 = cloud.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=MODEL_BUCKET)
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]

@@ -21,7 +21,7 @@ DOCS = ROOT / "docs"
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with a photo in it."""
+    """Copy the project, and put a photo into it."""
     folder = copy_checkout(tmp_path_factory.mktemp("pages") / "scones")
     samples = tmp_path_factory.mktemp("samples")
     write_samples(samples)
@@ -31,7 +31,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def account(tmp_path: Path) -> Iterator[LocalCloud]:
-    """An empty cloud in the place of an AWS account."""
+    """Start an empty cloud in the place of an AWS account."""
     with bare_cloud(tmp_path / "account") as cloud:
         yield cloud
 

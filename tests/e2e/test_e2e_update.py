@@ -32,24 +32,24 @@ class Drivers:
         self.keys: list[str] = []
 
     def __enter__(self) -> Self:
-        """Returns once the first photo is on its way."""
+        """Return once the first photo is on its way."""
         self._thread.start()
         self.wait_for_more(1)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stops sending."""
+        """Stop sending."""
         self._stop.set()
         self._thread.join()
 
     def wait_for_more(self, photos: int) -> None:
-        """Returns when so many more photos were sent."""
+        """Return when so many more photos were sent."""
         with self._progress:
             wanted = len(self.keys) + photos
             assert self._progress.wait_for(lambda: len(self.keys) >= wanted, timeout=60)
 
     def labels(self) -> list[str]:
-        """What became of each photo, in the order in which they were sent: its label, or its outcome."""
+        """Return each photo's label, or its outcome if it has none, in the order in which they were sent."""
         found = []
         for key in self.keys:
             self._cloud.executions(key)

@@ -16,7 +16,7 @@ STEP_LIMIT = 100_000
 
 
 def photo(colour: tuple[int, int, int], side: int = 300, kind: str = "JPEG") -> bytes:
-    """An encoded picture of one colour."""
+    """Return an encoded picture of one colour."""
     file = io.BytesIO()
     Image.new("RGB", (side, side), colour).save(file, kind)
     return file.getvalue()
@@ -28,7 +28,7 @@ BETWEEN = photo((125, 115, 30))
 
 
 def only_outcome(cloud: LocalCloud, published: Listener, key: str) -> dict[str, Any]:
-    """The one outcome of a photo, after checking that record, event and execution are one and the same."""
+    """Return the one outcome of a photo, after checking that record, event and execution agree."""
     (execution,) = cloud.executions(key)
     (record,) = cloud.records(key)
     (event,) = [

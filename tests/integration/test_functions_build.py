@@ -80,7 +80,7 @@ def test_without_any_pip_the_build_says_what_it_lacks(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real `sam build`, for this machine's Python and processor."""
+    """Run the real `sam build` for this machine's Python and processor."""
     folder = tmp_path_factory.mktemp("sam")
     overrides = f"PythonRuntime={HERE} Architecture={PROCESSOR}"
     command = [str(Path(sys.executable).with_name("sam")), "build", "--build-dir", str(folder / "build")]

@@ -54,7 +54,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 
 
 def archive(files: dict[str, str]) -> bytes:
-    """A tar.gz of text files."""
+    """Return a tar.gz of text files."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for name, text in files.items():
@@ -65,7 +65,7 @@ def archive(files: dict[str, str]) -> bytes:
 
 
 def code(probability: float = 0.75, load: str = "pass") -> bytes:
-    """An archive with an inference.py that answers one probability."""
+    """Return an archive with an inference.py that answers one probability."""
     return archive({"code/inference.py": CODE.format(probability=probability, load=load)})
 
 
@@ -93,7 +93,7 @@ def settled(cloud: LocalCloud, endpoint: str) -> dict[str, Any]:
 
 
 def deploy(cloud: LocalCloud, name: str, packed: bytes, **settings: Any) -> dict[str, Any]:
-    """A new endpoint named like its configuration."""
+    """Create an endpoint named like its configuration."""
     make_config(cloud, name, packed, **settings)
     cloud.client("sagemaker").create_endpoint(EndpointName=name, EndpointConfigName=name)
     return settled(cloud, name)
@@ -109,7 +109,7 @@ def ask(cloud: LocalCloud, endpoint: str, body: bytes = b"photo", kind: str = "i
 
 
 def refusal(call: Any, **arguments: Any) -> Any:
-    """The error that a call ends with."""
+    """Return the error that a call ends with."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     return caught.value.response

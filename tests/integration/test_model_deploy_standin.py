@@ -92,7 +92,7 @@ def invoke(endpoint_name: str, body: bytes = RED, content_type: str = "image/png
 
 
 def broken_archive(folder: Path) -> Path:
-    """An archive as `package` makes it, with a network that is none."""
+    """Return an archive as `package` makes it, with bytes that are not a network."""
     model = write_model(folder / "broken", ["red", "blue"])
     (model / "model.onnx").write_bytes(b"this is no network")
     return package_model(model, folder / "broken.tar.gz")
@@ -118,13 +118,13 @@ class Stream:
         self._thread = threading.Thread(target=self._send)
 
     def __enter__(self) -> Self:
-        """Returns once the first photo is answered."""
+        """Return once the first photo is answered."""
         self._thread.start()
         assert self.started.wait(30)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Waits for the last answer."""
+        """Wait for the last answer."""
         self._stop.set()
         self._thread.join(30)
 

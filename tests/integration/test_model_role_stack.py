@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def deploy_role(cloud: LocalCloud) -> dict[str, str]:
-    """Runs the README's command; returns the stack's outputs."""
+    """Run the README's command and return the stack's outputs."""
     command = ["sam", "deploy", "--template-file", "model_build/role.yaml", "--stack-name", "scones-model"]
     done = subprocess.run(
         [Path(sys.executable).with_name("sam"), *command[1:], "--capabilities", "CAPABILITY_IAM"],

@@ -11,7 +11,7 @@ from tests.support.tiny_model import write_model
 
 @pytest.fixture
 def model_dir(tmp_path: Path) -> Path:
-    """What a container finds under /opt/ml/model: red is the first label, blue the second."""
+    """Write what a container finds under /opt/ml/model: red is the first label, blue the second."""
     archive = package_model(write_model(tmp_path / "made", ["red", "blue"]), tmp_path / "model.tar.gz")
     folder = tmp_path / "opt-ml-model"
     with tarfile.open(archive) as packed:

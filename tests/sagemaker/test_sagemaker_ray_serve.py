@@ -57,7 +57,7 @@ class RayServe:
             )
 
     def wait_until_healthy(self, seconds: float = START_SECONDS) -> bool:
-        """What SageMaker does before it sends traffic: asks until it gets a 200, or gives up."""
+        """Do what SageMaker does before it sends traffic: ask until it gets a 200, or give up."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._process.poll() is None:
             with contextlib.suppress(OSError), urllib.request.urlopen(self.url + "/-/healthz", timeout=5):
@@ -66,7 +66,7 @@ class RayServe:
         return False
 
     def wait_for_log(self, text: str) -> bool:
-        """Waits until Ray has written something; whether it did."""
+        """Wait until Ray has written something, and return whether it did."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if text in self.log_file.read_text(errors="replace"):
@@ -85,7 +85,7 @@ class RayServe:
                 return error.code, json.loads(error.read())
 
     def stop(self) -> None:
-        """Ends Ray and all that it started."""
+        """End Ray and all that it started."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGINT)
         try:

@@ -66,7 +66,7 @@ class Server:
 
 @pytest.fixture
 def server(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """The toolkit, in the environment that a deployment gives the container."""
+    """Return the toolkit, in the environment that a deployment gives the container."""
     for name, value in SERVING_IMAGES["torchserve"].environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("MODEL_VERSION", "scones-1")

@@ -53,7 +53,7 @@ def archives(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def _container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What moto's training jobs lack: a container, which leaves a model where the job says."""
+    """Add what moto's training jobs lack: a container, which leaves a model where the job says."""
     archive = package_model(write_model(tmp_path / "model", ["red", "blue"]), tmp_path / "trained.tar.gz")
     start = model_trainer.start
 

@@ -43,7 +43,7 @@ class Container:
         self._configure("hyperparameters", script | hyperparameters)
 
     def train(self) -> subprocess.CompletedProcess[str]:
-        """Runs the container's entry point."""
+        """Run the container's entry point."""
         programs = Path(sys.executable).parent
         return subprocess.run(
             [programs / "train"],

@@ -21,7 +21,7 @@ LABELS = ["red", "green", "blue"]
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders of a training container, and the source that a job uploads."""
+    """Make the folders of a training container, and the source that a job uploads."""
     folder = tmp_path_factory.mktemp("ml")
     for name in ("code", "channel", "output"):
         (folder / name).mkdir()
@@ -51,7 +51,7 @@ def run(job: Path, hyperparameters: dict[str, object], *options: str) -> subproc
 
 @pytest.fixture(scope="module")
 def model(job: Path) -> Path:
-    """What a job leaves that got its hyperparameters in the environment."""
+    """Return what a job leaves that got its hyperparameters in the environment."""
     hyperparameters = {"classes": ",".join(LABELS), "epochs": 1, "learning_rate": 0.001, "bfloat16": False}
     done = run(job, hyperparameters)
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ from commandline.polling import PollingTimeoutError, Rhythm, poll
 
 
 def answers(*given: str) -> Callable[[], str]:
-    """A question with these answers, the last one repeated."""
+    """Return a question with these answers, the last one repeated."""
     left = list(given)
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 

@@ -52,7 +52,7 @@ ERRORS: dict[str, BaseException] = {
     },
 )
 def program() -> None:
-    """A program."""
+    """Greet."""
 
 
 def call(*arguments: str) -> int:

@@ -31,7 +31,7 @@ class FakeS3:
         return self
 
     def download_file(self, bucket: str, key: str, target: str) -> None:
-        """Copies the file, if the right one is asked for."""
+        """Copy the file, if the right one is asked for."""
         if self.file is None or (bucket, key) != ("models", "job/model.tar.gz"):
             raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadObject")
         Path(target).write_bytes(self.file.read_bytes())

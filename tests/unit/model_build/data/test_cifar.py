@@ -45,7 +45,7 @@ def test_an_archive_may_hold_a_part_of_its_classes(tmp_path: Path) -> None:
 
 
 def _with(name: str, **changes: object) -> dict[str, object]:
-    """A good archive with one value of one member replaced."""
+    """Return a good archive with one value of one member replaced."""
     files = cifar100_files(CLASSES, 2, 1)
     member = files[f"cifar-100-python/{name}"]
     assert isinstance(member, dict)

@@ -10,7 +10,7 @@ from model_build.errors import ArchiveError
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder that is searched."""
+    """Return the only folder that is searched."""
     monkeypatch.setattr(download, "data_folders", lambda: [tmp_path])
     return tmp_path
 

@@ -26,7 +26,7 @@ class FakeSession:
         return self
 
     def describe_endpoint(self, EndpointName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
-        """The next description; the last one stays."""
+        """Return the next description; the last one stays."""
         now = self.descriptions.pop(0) if len(self.descriptions) > 1 else self.descriptions[0]
         if now is None:
             message = f'Could not find endpoint "arn:aws:sagemaker:::endpoint/{EndpointName}".'
@@ -44,7 +44,7 @@ class FakeSession:
         return {"logStreams": [{"logStreamName": "AllTraffic/i-0"}]}
 
     def get_log_events(self, **_: Any) -> dict[str, Any]:
-        """The log's lines."""
+        """Return the log's lines."""
         return {"events": [{"message": line} for line in self.log or []]}
 
 
