@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import click
 
+from commandline import interrupts
 from commandline.aws_errors import explain_aws
 from commandline.errors import FAILED, INTERRUPTED, CommandError
 
@@ -116,7 +117,8 @@ def run(program: click.Command, name: str, arguments: Sequence[str] | None = Non
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # file names can contain anything
     try:
-        result = program.main(given, prog_name=name, standalone_mode=False)
+        with interrupts.raised():
+            result = program.main(given, prog_name=name, standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()

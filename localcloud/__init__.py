@@ -1,1 +1,1 @@
-"""The application of template.yaml on one machine: an AWS emulator and a SageMaker stand-in as one."""
+"""The whole application on one machine: ministack, a SageMaker emulator, and the commands that run them."""

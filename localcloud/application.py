@@ -1,162 +1,170 @@
 """Puts the application on a local cloud with the commands that put it on AWS: `sam` and `model_build`.
 
 What differs from AWS is said in parameters only: the bucket's name, and the Python and processor of this
-machine, which run the functions here.
+machine, which run the functions here. `ClassLabels` are the labels of the model.
 """
 
-import hashlib
 import json
+import re
 import shlex
 import sys
+import tempfile
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import boto3
 
-from localcloud.host import build_target, host_architecture, host_runtime
-from localcloud.state import Running, StateFolder, isolated_environment
+from commandline.errors import UsageError
+from localcloud.access import LocalSession
+from localcloud.build import ROOT, build, built_template, sam
+from localcloud.environment import isolated_environment
+from localcloud.host import host_architecture, host_runtime
+from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps, timed
+from model_build.artifact.extract import extract, list_files
+from model_build.artifact.manifest import FILE_NAME, Manifest
+from model_build.artifact.package import DEFAULT_MODEL
 
-ROOT = Path(__file__).resolve().parents[1]
-DEFAULT_MODEL = ROOT / "model_build" / "default_model"
-ENDPOINT_NAME = "scones-vehicle-classifier"
-STACK_NAME = "scones"
-MODEL_BUCKET = "scones-models"
-_ROLE_ARN = "arn:aws:iam::000000000000:role/local-sagemaker"
-_BUILD_INPUTS = ("template.yaml", "samconfig.toml", "functions", "statemachine", "localcloud/application.py")
+ENDPOINT_NAME: Final = "scones-vehicle-classifier"
+STACK_NAME: Final = "scones"
+MODEL_BUCKET: Final = "scones-models"
+LABEL: Final = "[a-z0-9][a-z0-9_-]*"
+CLASS_LABELS: Final = f"{LABEL}(,{LABEL})+"
+"""What the template's parameter ClassLabels accepts."""
+
+_ROLE_ARN: Final = "arn:aws:iam::000000000000:role/local-sagemaker"
+
+__all__ = ["DEFAULT_MODEL", "ROOT", "Application", "labels_of", "parameters"]
 
 
-def parameters() -> dict[str, str]:
-    """The template's parameters here: those of samconfig.toml's [local], and what this machine is."""
-    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+def labels_of(model: Path) -> tuple[str, ...] | None:
+    """Return the class labels in a model's manifest.
+
+    Args:
+        model: model folder or model.tar.gz.
+
+    Returns:
+        The labels in the order of the answers; None if the model has no manifest, which only a model with
+        code of its own can do without.
+
+    Raises:
+        ModelBuildError: the archive or the manifest is damaged.
+        UsageError: the labels cannot be a stack's ClassLabels.
+    """
+    if model.is_dir():
+        labels = Manifest.read(model).labels if (model / FILE_NAME).exists() else None
+    elif FILE_NAME in list_files(model):
+        with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+            extract(model, Path(scratch))
+            labels = Manifest.read(Path(scratch), str(model)).labels
+    else:
+        labels = None
+    if labels and (len(labels) == 1 or not all(re.fullmatch(LABEL, label) for label in labels)):
+        raise UsageError(
+            f"the labels of {model} ({', '.join(labels)}) cannot be the stack's ClassLabels: it takes two or "
+            "more labels of lower-case letters, digits, _ and -"
+        )
+    return labels
+
+
+def parameters(labels: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the template's parameters on this machine.
+
+    Args:
+        labels: the model's; None leaves ClassLabels as they are.
+
+    Returns:
+        Those of samconfig.toml's [local], what describes this machine, and the labels.
+    """
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
     chosen = shlex.split(config["local"]["deploy"]["parameters"]["parameter_overrides"])
     return dict(pair.split("=", 1) for pair in chosen) | {
         "EndpointName": ENDPOINT_NAME,
         "PythonRuntime": host_runtime(),
         "Architecture": host_architecture(),
+        **({"ClassLabels": ",".join(labels)} if labels else {}),
     }
-
-
-def build_digest(root: Path = ROOT) -> str:
-    """A digest of everything that decides what `sam build` makes."""
-    digest = hashlib.sha256(f"{version('aws-sam-cli')} {host_runtime()} {host_architecture()}".encode())
-    for name in _BUILD_INPUTS:
-        top = root / name
-        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
-            if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(f"\0{path.relative_to(root)}\0".encode())
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 class Application:
     """The application on one local cloud.
 
     Args:
-        folder: The state folder; what was built is kept there.
-        steps: Runs the commands.
+        folder: the state folder.
+        steps: runs the commands.
+        model: model folder or model.tar.gz.
     """
 
-    def __init__(self, folder: StateFolder, steps: Steps) -> None:
+    def __init__(self, folder: StateFolder, steps: Steps, model: Path) -> None:
         self._folder = folder
         self._steps = steps
-        self._build = folder.path / "sam-build"
-        self._digest_file = folder.path / "sam-build.digest"
+        self._model = model
+        self._parameters = parameters(labels_of(model))
 
     def build(self) -> None:
         """Run `sam build`, unless its inputs are those of the last time.
 
         Raises:
-            StepError: It failed.
+            StepError: it failed.
         """
-        digest = build_digest()
-        if self._digest_file.exists() and self._digest_file.read_text() == digest:
-            return
-        self._digest_file.unlink(missing_ok=True)
-        environment = isolated_environment(None) | {
-            **build_target(),
-            "PYTHON": sys.executable,
-        }
-        with timed("functions built"):
-            self._steps.run(
-                "sam-build",
-                [*_sam("build"), "--build-dir", str(self._build), *_overrides()],
-                environment,
-                ROOT,
-            )
-        self._digest_file.write_text(digest)
+        build(self._folder, self._steps)
 
-    def deploy(self, running: Running, model: Path) -> None:
-        """Deploy the stack and, beside it, the model; note both in `running`.
+    def deploy(self, running: Running) -> Running:
+        """Deploy the stack and, beside it, the model.
 
         Args:
-            running: The local cloud.
-            model: Model folder or model.tar.gz.
+            running: the local cloud.
+
+        Returns:
+            The local cloud with stack and endpoint.
 
         Raises:
-            StepError: One of them failed.
+            StepError: one of them failed.
         """
-        with ThreadPoolExecutor(2) as pool:
-            tasks = [pool.submit(self.deploy_stack, running), pool.submit(self.deploy_model, running, model)]
-            try:
-                for task in tasks:
-                    task.result()
-            except BaseException:
-                self._steps.stop()
-                raise
-        running.stack = describe_stack()
-        running.endpoint = ENDPOINT_NAME
+        session = LocalSession(running)
+        session.client("s3").create_bucket(Bucket=MODEL_BUCKET)
+        environment = isolated_environment(running)
+        self._steps.together(lambda: self._deploy_stack(environment), lambda: self._deploy_model(environment))
+        return replace(running, stack=_describe_stack(session, self._parameters), endpoint=ENDPOINT_NAME)
 
-    def deploy_stack(self, running: Running) -> None:
+    def _deploy_stack(self, environment: Mapping[str, str]) -> None:
         """Run `sam deploy`."""
+        overrides = [f"{name}={json.dumps(value)}" for name, value in self._parameters.items()]
         with timed("stack deployed"):
             self._steps.run(
                 "sam-deploy",
                 [
-                    *_sam("deploy"),
-                    *("--template-file", str(self._build / "template.yaml")),
-                    *("--stack-name", STACK_NAME),
-                    *_overrides(),
+                    *sam("deploy"),
+                    *("--template-file", str(built_template(self._folder)), "--stack-name", STACK_NAME),
+                    *("--parameter-overrides", *overrides),
                 ],
-                isolated_environment(running),
+                environment,
                 ROOT,
             )
 
-    def deploy_model(self, running: Running, model: Path) -> None:
+    def _deploy_model(self, environment: Mapping[str, str]) -> None:
         """Run `model_build deploy`, with data capture as on AWS."""
         with timed("model deployed"):
-            boto3.client("s3").create_bucket(Bucket=MODEL_BUCKET)
             self._steps.run(
                 "model-deploy",
                 [
-                    *(sys.executable, "-m", "model_build", "deploy", "--model", str(model)),
+                    *(sys.executable, "-m", "model_build", "deploy", "--model", str(self._model)),
                     *("--endpoint-name", ENDPOINT_NAME, "--role-arn", _ROLE_ARN),
                     *("--bucket", MODEL_BUCKET, "--capture"),
                 ],
-                isolated_environment(running),
+                environment,
                 ROOT,
             )
 
 
-def describe_stack() -> dict[str, Any]:
-    """Name, outputs and parameters of the deployed stack."""
-    stack = boto3.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+def _describe_stack(session: boto3.Session, chosen: Mapping[str, str]) -> dict[str, Any]:
+    """Return name, outputs and parameters of the deployed stack."""
+    stack = session.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return {
         "name": STACK_NAME,
         "outputs": {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])},
-        "parameters": parameters(),
+        "parameters": dict(chosen),
     }
-
-
-def _sam(command: str) -> list[str]:
-    # Named, because `sam` looks for it beside the template, and the built template is elsewhere.
-    config = str(ROOT / "samconfig.toml")
-    program = str(Path(sys.executable).with_name("sam"))
-    return [program, command, "--config-file", config, "--config-env", "local"]
-
-
-def _overrides() -> list[str]:
-    return ["--parameter-overrides", *(f"{name}={json.dumps(value)}" for name, value in parameters().items())]

@@ -1,21 +1,21 @@
-"""What this machine is, in Lambda's words: the functions run on it, so they are built for it."""
+"""This machine in Lambda's terms: the functions run on it, so they are built for it."""
 
 import platform
 import sys
 
 
 def host_runtime() -> str:
-    """The Lambda runtime that runs what this Python runs."""
+    """Return the Lambda runtime of this Python's version."""
     return f"python3.{sys.version_info.minor}"
 
 
 def host_architecture() -> str:
-    """The Lambda architecture of this machine's processor."""
+    """Return the Lambda architecture of this machine's processor."""
     return "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
 
 
 def build_target() -> dict[str, str]:
-    """The variables that tell `sam build`'s makefiles what to build for.
+    """Return the variables that tell `sam build`'s makefiles what to build for.
 
     Lambda's wheels are for Linux. Elsewhere the functions, which this machine's Python runs, need its own.
     """

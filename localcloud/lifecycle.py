@@ -5,18 +5,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Final
 
-from localcloud.state import Running, StateFolder, isolated_environment
+from commandline.errors import CommandError
+from commandline.polling import PollingTimeoutError, Rhythm, poll
+from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError, tail, timed
 from localcloud.supervisor import ALREADY_RUNNING
 
-_START_TIMEOUT_S = 200
-_STOP_TIMEOUT_S = 20
+_START_TIMEOUT_S: Final = 200
+_STOP_TIMEOUT_S: Final = 20
+_OFTEN: Final = Rhythm(shortest_pause=0.1, longest_pause=0.1)
 
 
-class AlreadyRunningError(Exception):
+class AlreadyRunningError(CommandError):
     """Another local cloud uses the state folder."""
 
 
@@ -24,20 +27,21 @@ def start(folder: StateFolder, bind: str, *, owned: bool) -> tuple[Running, subp
     """Start a supervisor and wait until its local cloud answers.
 
     Args:
-        folder: The state folder.
-        bind: Address to listen on.
-        owned: Whether the local cloud must end with this process, however this process ends.
+        folder: the state folder.
+        bind: address to listen on.
+        owned: whether the local cloud must end with this process, however this process ends.
 
     Returns:
         What runs, and the supervisor's process.
 
     Raises:
-        AlreadyRunningError: The state folder is in use.
-        StepError: It did not come up.
+        AlreadyRunningError: the state folder is in use.
+        StepError: the local cloud did not come up.
     """
+    if folder.supervisor():
+        raise AlreadyRunningError(f"a local cloud runs already with the state folder {folder.path}")
     folder.logs.mkdir(parents=True, exist_ok=True)
-    log = folder.logs / "supervisor.log"
-    with log.open("wb") as output:
+    with (folder.logs / "supervisor.log").open("wb") as output:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "localcloud.supervisor"),
@@ -58,27 +62,33 @@ def start(folder: StateFolder, bind: str, *, owned: bool) -> tuple[Running, subp
 
 
 def _wait_until_up(folder: StateFolder, process: subprocess.Popen[bytes]) -> Running:
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while time.monotonic() < deadline:
+    def running() -> Running | None:
         if process.poll() == ALREADY_RUNNING:
             raise AlreadyRunningError(f"a local cloud runs already with the state folder {folder.path}")
         if process.poll() is not None:
-            break
-        running = folder.load()
-        if running and running.pids.get("supervisor") == process.pid:
-            return running
-        time.sleep(0.1)
-    raise StepError(f"the local cloud did not start\n{_service_logs(folder)}")
+            raise StepError(f"the local cloud did not start\n{_service_logs(folder)}")
+        found = folder.load()
+        return found if found and found.pids.get("supervisor") == process.pid else None
+
+    try:
+        found = poll(running, until=bool, timeout_seconds=_START_TIMEOUT_S, rhythm=_OFTEN)
+    except PollingTimeoutError as error:
+        raise StepError(
+            f"the local cloud did not start within {_START_TIMEOUT_S} s\n{_service_logs(folder)}"
+        ) from error
+    if found is None:
+        raise AssertionError("poll returns what `until` accepts")
+    return found
 
 
 def require_alive(folder: StateFolder) -> None:
-    """Tell when the local cloud ended under a command that failed: then that is the news.
+    """Check that the local cloud still runs when a command on it has failed.
 
     Raises:
-        StepError: It ended by itself.
+        StepError: the local cloud ended, which explains the failure.
     """
     if folder.supervisor() is None:
-        raise StepError(f"the local cloud ended by itself\n{_service_logs(folder)}")
+        raise StepError(f"the local cloud ended or was stopped\n{_service_logs(folder)}")
 
 
 def _service_logs(folder: StateFolder) -> str:
@@ -104,7 +114,7 @@ def stop(folder: StateFolder) -> bool:
         Whether one was running.
 
     Raises:
-        StepError: It would not stop.
+        StepError: it does not stop.
     """
     supervisor = folder.supervisor()
     if supervisor is None:
@@ -112,37 +122,23 @@ def stop(folder: StateFolder) -> bool:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(supervisor, signal.SIGTERM)
-    if not _wait_until_free(folder):
+    if not _becomes_free(folder):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(supervisor, signal.SIGKILL)
-        if not _wait_until_free(folder):
+        if not _becomes_free(folder):
             raise StepError(f"the local cloud (process {supervisor}) does not stop")
     folder.clear()
     return True
 
 
-def _wait_until_free(folder: StateFolder) -> bool:
-    deadline = time.monotonic() + _STOP_TIMEOUT_S
-    while time.monotonic() < deadline:
-        if folder.supervisor() is None:
-            return True
-        time.sleep(0.1)
-    return False
-
-
-def interruptible() -> None:
-    """Turn SIGTERM and SIGHUP into what Ctrl-C is, so that everything is cleaned up alike."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
-
-
-def use(running: Running) -> None:
-    """Point this process's own AWS clients at a local cloud."""
-    environment = isolated_environment(running)
-    os.environ.update(environment)  # never empty in between: another thread may start a program
-    for name in set(os.environ) - set(environment):
-        del os.environ[name]
+def _becomes_free(folder: StateFolder) -> bool:
+    try:
+        poll(
+            folder.supervisor,
+            until=lambda pid: pid is None,
+            timeout_seconds=_STOP_TIMEOUT_S,
+            rhythm=_OFTEN,
+        )
+    except PollingTimeoutError:
+        return False
+    return True

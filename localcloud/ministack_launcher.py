@@ -1,4 +1,4 @@
-"""Runs ministack with two repairs, both of what the workflow depends on.
+"""Run ministack with two repairs; the workflow depends on both.
 
 An exception in a Lambda reaches the workflow under its class name. ministack's Python worker drops the class,
 so that every error arrives as `Runtime.HandlerError` and no Catch by name can match; it also ends the worker,
@@ -9,7 +9,8 @@ to turn that reply into Lambda's error.
 S3's events carry the object's version. ministack knows it and leaves it out of what it sends to EventBridge;
 results are recorded by version.
 
-Should a version of ministack no longer fit, this refuses to start rather than run differently from AWS.
+If the installed ministack does not fit the repairs, this refuses to start: it would behave differently from
+AWS.
 """
 
 import inspect
@@ -38,10 +39,10 @@ def repair_script(script: str) -> str:
     """Change ministack's Python worker so that it replies with an exception's class name.
 
     Args:
-        script: The worker's source.
+        script: the worker's source.
 
     Raises:
-        IncompatibleMinistackError: The place to change is not there exactly once.
+        IncompatibleMinistackError: the place to change does not occur exactly once.
     """
     if script.count(_DROPS_THE_NAME) != 1:
         raise IncompatibleMinistackError(
@@ -62,7 +63,7 @@ def as_lambda_error(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_version(event: dict[str, Any], version_id: str) -> dict[str, Any]:
-    """An event of S3 with the object's version, as AWS has it in a bucket with versions."""
+    """Return an event of S3 with the object's version, as AWS sends it for a bucket with versions."""
     detail = json.loads(event["Detail"])
     detail["object"]["version-id"] = version_id
     return {**event, "Detail": json.dumps(detail)}
@@ -72,7 +73,7 @@ def repair() -> None:
     """Apply the repairs to the imported ministack.
 
     Raises:
-        IncompatibleMinistackError: It does not fit.
+        IncompatibleMinistackError: it does not fit.
     """
     # Imported here: it takes a second, and the tests of the pure parts need none of it.
     from ministack.core import lambda_runtime  # type: ignore[import-untyped]  # noqa: PLC0415

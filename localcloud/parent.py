@@ -1,4 +1,4 @@
-"""A child process that does not outlive its parent, on every system that has pipes."""
+"""A child process that does not outlive its parent, by way of a pipe between the two."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ _GRACE_S = 10
 
 
 def end_with_parent() -> None:
-    """Ask this process to end when its stdin closes, and insist after a while.
+    """Ask this process to end when its stdin closes, and kill it after a while.
 
     Whoever started it holds the other end of the pipe and never writes: the pipe closes when that process
     ends, however it ends, SIGKILL included.
@@ -18,7 +18,7 @@ def end_with_parent() -> None:
 
 
 def wait_for_eof() -> None:
-    """Return when stdin closes; reads the descriptor itself, whose file object another thread may close."""
+    """Return when stdin closes; read the descriptor itself: another thread may close the file object."""
     while os.read(0, 4096):
         pass
 

@@ -1,36 +1,36 @@
-"""Commands of other programs as steps: their output goes to a log, and its end is shown when one fails."""
+"""Other programs as steps, side by side: their output goes to a log, whose end a failure shows."""
 
 import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Self
+from typing import Any, Final, Self, TypeVar
 
-_TAIL_LINES = 30
-_STOP_TIMEOUT_S = 5
+from commandline.errors import CommandError
+from commandline.terminal import say
+
+Result = TypeVar("Result")
+
+_TAIL_LINES: Final = 30
+_STOP_TIMEOUT_S: Final = 5
 
 
-class StepError(Exception):
+class StepError(CommandError):
     """A step failed; the message tells which, and shows the end of its log."""
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> str:
-    """The last lines of a log file, indented; empty when there is none."""
+    """Return the last lines of a log file, indented; empty if there is none."""
     try:
         text = log.read_text(errors="replace")
     except FileNotFoundError:
         return ""
     return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
-
-
-def say(text: str) -> None:
-    """Tell the person at the terminal what happens; standard output stays for results."""
-    print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -42,10 +42,10 @@ def timed(title: str) -> Iterator[None]:
 
 
 class Steps:
-    """Runs commands and, when left early, ends those that still run, children included.
+    """Runs work side by side and, when it is left early, ends the commands that still run.
 
     Args:
-        logs: Folder for their logs.
+        logs: folder for the logs of commands.
     """
 
     def __init__(self, logs: Path) -> None:
@@ -53,26 +53,42 @@ class Steps:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopped = False
+        self._pool = ThreadPoolExecutor(thread_name_prefix="step")
 
     def __enter__(self) -> Self:
-        """Nothing to prepare."""
+        """Prepare nothing."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End what still runs."""
+        """End the commands that still run, and wait for the work that ran them."""
         self.stop()
+        self._pool.shutdown(cancel_futures=True)
 
-    def run(self, name: str, command: Sequence[str], environment: dict[str, str], folder: Path) -> None:
+    def submit(self, work: Callable[..., Result], *arguments: Any) -> "Future[Result]":
+        """Begin work beside this thread."""
+        return self._pool.submit(work, *arguments)
+
+    def together(self, *work: Callable[[], Any]) -> None:
+        """Do all of it side by side; the first failure ends the rest and is raised."""
+        futures = [self.submit(one) for one in work]
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        failed = [future for future in done if future.exception()]
+        if failed:
+            self.stop()
+        for future in failed:
+            future.result()
+
+    def run(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         """Run one command to its end.
 
         Args:
-            name: Name of the step and of its log file.
-            command: Program and arguments.
-            environment: All of its environment.
-            folder: Where it runs.
+            name: name of the step and of its log file.
+            command: program and arguments.
+            environment: all of its environment.
+            folder: where it runs.
 
         Raises:
-            StepError: It failed, or was stopped.
+            StepError: the command failed, or was stopped.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{name}.log"
@@ -100,7 +116,7 @@ class Steps:
                 _signal_group(process, signal.SIGKILL)
 
     def _start(
-        self, command: Sequence[str], environment: dict[str, str], folder: Path, output: int
+        self, command: Sequence[str], environment: Mapping[str, str], folder: Path, output: int
     ) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._stopped:

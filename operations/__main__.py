@@ -1,5 +1,10 @@
 """`python -m operations COMMAND`: work with a deployed stack, on AWS or here."""
 
+from commandline.interrupts import end_silently
+
+if __name__ == "__main__":
+    end_silently()
+
 import sys
 from collections.abc import Sequence
 from typing import Final

@@ -1,1 +1,1 @@
-"""A SageMaker stand-in: the real API in front, one Python process per deployed model version behind."""
+"""A SageMaker emulator: AWS's API in front, one Python process for each deployed model version behind it."""

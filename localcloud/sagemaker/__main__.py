@@ -1,4 +1,4 @@
-"""Runs the SageMaker stand-in on a port of its own, until its stdin closes."""
+"""Run the SageMaker emulator on a port of its own, until its stdin closes."""
 
 import argparse
 import logging
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from localcloud.parent import end_with_parent
-from localcloud.sagemaker.server import StandIn
+from localcloud.sagemaker.server import SageMakerEmulator
 from localcloud.sagemaker.validation import service_model
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     end_with_parent()
     service_model("sagemaker")  # half a second now instead of in the first request
-    with StandIn((arguments.bind, arguments.port), arguments.folder, arguments.instance) as server:
+    with SageMakerEmulator((arguments.bind, arguments.port), arguments.folder, arguments.instance) as server:
         logging.getLogger(__name__).info("listening on %s port %s", *server.server_address[:2])
         server.serve_forever()
 

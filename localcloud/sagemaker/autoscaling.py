@@ -1,6 +1,6 @@
-"""Application Auto Scaling, as far as an endpoint's variant needs it: targets and policies, remembered.
+"""Application Auto Scaling, as far as an endpoint's variant needs it: targets and policies are stored.
 
-Nothing is scaled: one process serves, whatever the numbers say.
+Nothing is scaled: one process serves, whatever the capacities are.
 """
 
 import time
@@ -32,7 +32,7 @@ class AutoScaling:
     """The service's operations on `sagemaker` variants.
 
     Args:
-        endpoint_exists: Tells whether an endpoint of a name is there.
+        endpoint_exists: returns whether there is an endpoint of that name.
     """
 
     def __init__(self, endpoint_exists: Callable[[str], bool]) -> None:
@@ -44,11 +44,11 @@ class AutoScaling:
         """Run one operation.
 
         Args:
-            operation: Name as in the X-Amz-Target header.
-            params: The request, already checked against the service model.
+            operation: name as in the X-Amz-Target header.
+            params: the request, already checked against the service model.
 
         Raises:
-            ApiError: The operation is not one of these, or refuses.
+            ApiError: the operation is not one of these, or refuses.
         """
         known: dict[str, Callable[[Json], Json]] = {
             "RegisterScalableTarget": self._register,
@@ -59,9 +59,9 @@ class AutoScaling:
             "DeleteScalingPolicy": self._delete_policy,
         }
         if operation not in known:
-            raise ApiError("UnknownOperationException", f"{operation} is not part of this stand-in")
+            raise ApiError("UnknownOperationException", f"{operation} is not supported by this emulator")
         if params.get("ServiceNamespace") != "sagemaker":
-            raise invalid("The stand-in scales the sagemaker namespace only.")
+            raise invalid("This emulator supports the sagemaker namespace only.")
         return known[operation](params)
 
     def _register(self, params: Json) -> Json:

@@ -1,4 +1,4 @@
-"""boto3 clients of the stand-in, made once: clients are safe to share between threads, sessions are not."""
+"""boto3 clients of the emulator, created once: threads may share a client, but not a session."""
 
 import threading
 from functools import cache
@@ -15,6 +15,6 @@ def _make(service: str) -> Any:
 
 
 def client(service: str) -> Any:
-    """The shared client of a service, at the address that the AWS_ENDPOINT_URL* variables name."""
+    """Return the shared client of a service, at the address that the AWS_ENDPOINT_URL* variables name."""
     with _lock:
         return _make(service)

@@ -1,4 +1,4 @@
-"""Data capture: what the endpoint saw and said, in SageMaker's JSON-lines layout on S3.
+"""Data capture: requests and answers of an endpoint, in SageMaker's JSON-lines layout on S3.
 
 Files are named `<destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/<mm-ss-mmm>-<uuid>.jsonl` and hold one
 object a line; see
@@ -52,12 +52,12 @@ def _side(mode: str, content_type: str, data: bytes, header: dict[str, list[str]
 
 
 def record(exchange: Exchange, config: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """One line of a capture file.
+    """Return one line of a capture file.
 
     Args:
-        exchange: What went over the wire.
-        config: The endpoint config's DataCaptureConfig.
-        now: When the answer left.
+        exchange: what went over the wire.
+        config: the endpoint config's DataCaptureConfig.
+        now: when the answer left.
     """
     modes = {option["CaptureMode"] for option in config["CaptureOptions"]}
     header = config.get("CaptureContentTypeHeader", {})
@@ -81,9 +81,9 @@ class Capture:
     """Collects exchanges of one endpoint variant and writes them to S3 in the background.
 
     Args:
-        config: DataCaptureConfig of the endpoint config.
-        endpoint: Name of the endpoint.
-        variant: Name of the production variant.
+        config: dataCaptureConfig of the endpoint config.
+        endpoint: name of the endpoint.
+        variant: name of the production variant.
     """
 
     def __init__(self, config: dict[str, Any], endpoint: str, variant: str) -> None:
@@ -96,8 +96,8 @@ class Capture:
         self._thread.start()
 
     def add(self, exchange: Exchange) -> None:
-        """Keep one exchange, or let it go by: the sampling percentage decides."""
-        if random.uniform(0, 100) >= self._config["InitialSamplingPercentage"]:  # noqa: S311  # sampling, not secrecy
+        """Record one exchange, or skip it: the sampling percentage decides."""
+        if random.uniform(0, 100) >= self._config["InitialSamplingPercentage"]:  # noqa: S311  # sampling needs no cryptography
             return
         now = datetime.now(UTC)
         line = json.dumps(record(exchange, self._config, now))
@@ -106,7 +106,7 @@ class Capture:
             self._changed.notify()
 
     def close(self) -> None:
-        """Write what is left and stop."""
+        """Write what is pending and stop."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -118,7 +118,7 @@ class Capture:
                 self._changed.wait_for(lambda: self._pending or self._closed)
                 closing = self._closed
             if not closing:
-                time.sleep(_FLUSH_AFTER_S)  # gathers a burst into one file, as SageMaker does
+                time.sleep(_FLUSH_AFTER_S)  # collects a burst in one file, as SageMaker does
             with self._changed:
                 batch, self._pending = self._pending, []
             if batch:

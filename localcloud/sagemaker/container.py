@@ -2,25 +2,25 @@
 
 import contextlib
 import http.client
-import logging
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import threading
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.polling import PollingTimeoutError, Rhythm, poll
 from localcloud.sagemaker.aws import client
+from model_build.artifact.extract import ExtractionError, extract
 
-_log = logging.getLogger(__name__)
 _WORKER = Path(__file__).with_name("worker.py")
 _PING_TIMEOUT_S = 60
 _DRAIN_TIMEOUT_S = 60
@@ -28,13 +28,13 @@ INVOCATION_TIMEOUT_S = 60
 """SageMaker's own limit for one answer of a container."""
 
 
-class StartError(Exception):
-    """The version cannot serve; the text is what DescribeEndpoint shows as FailureReason."""
+class ContainerError(Exception):
+    """The version cannot serve; the message is what DescribeEndpoint shows as FailureReason."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the container said: HTTP status, content type, body, and what it says of itself."""
+    """The container's answer: HTTP status, content type, body, and the custom attributes of its headers."""
 
     status: int
     content_type: str
@@ -42,62 +42,70 @@ class Answer:
     custom_attributes: str = ""
 
 
+@dataclass(frozen=True)
+class ContainerSpec:
+    """What a container runs, and where.
+
+    Attributes:
+        model_url: `s3://bucket/key` of the archive.
+        environment: the model's own environment variables.
+        variant: name of the production variant, for messages.
+        folder: where to extract the archive; removed when the container stops.
+        log_file: where the process writes; kept.
+        startup_timeout_s: how long loading the model may take.
+    """
+
+    model_url: str
+    environment: Mapping[str, str]
+    variant: str
+    folder: Path
+    log_file: Path
+    startup_timeout_s: float = _PING_TIMEOUT_S
+
+
 class Container:
     """A process that runs the inference.py of one model.tar.gz.
 
     Args:
-        model_url: `s3://bucket/key` of the archive.
-        environment: The model's own environment variables.
-        variant: Name of the production variant, for messages.
-        folder: Where to unpack it; removed when it stops.
-        log_file: Where the process writes; kept.
-        startup_timeout_s: How long the model may load.
+        spec: what it runs, and where.
     """
 
-    def __init__(  # noqa: PLR0913  # one value per fact of a deployment
-        self,
-        *,
-        model_url: str,
-        environment: dict[str, str],
-        variant: str,
-        folder: Path,
-        log_file: Path,
-        startup_timeout_s: float | None = None,
-    ) -> None:
-        self.log_file = log_file
-        self._model_url = model_url
-        self._environment = environment
-        self._variant = variant
-        self._folder = folder
-        self._startup_timeout_s = startup_timeout_s or _PING_TIMEOUT_S
+    def __init__(self, spec: ContainerSpec) -> None:
+        self._spec = spec
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._in_flight = 0
         self._idle = threading.Condition()
 
     def start(self) -> None:
-        """Fetch, unpack and start the model; return when it answers the health check.
+        """Download, extract and start the model; return when it answers the health check.
 
         Raises:
-            StartError: In SageMaker's words.
+            ContainerError: it cannot serve. The message is SageMaker's; the container's log has the cause.
         """
         try:
             self._unpack(self._download())
             self._spawn()
             self._wait_until_healthy()
-        except Exception:
+        except ContainerError as error:
+            if error.__cause__:
+                self._log(f"{type(error.__cause__).__name__}: {error.__cause__}")
             self.stop()
             raise
+        except Exception as error:
+            self._log(traceback.format_exc())
+            self.stop()
+            raise ContainerError("Unable to provision requested ML compute capacity.") from error
 
     def invoke(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Send one request to the model.
 
         Args:
-            body: The payload.
+            body: the payload.
             headers: `Content-Type` and `Accept`, as the client sent them.
 
         Raises:
-            OSError: The process died or did not answer in time.
+            OSError: the process died or did not answer in time.
             http.client.HTTPException: The process died while it answered.
         """
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=INVOCATION_TIMEOUT_S)
@@ -113,7 +121,7 @@ class Container:
 
     @contextlib.contextmanager
     def lease(self) -> Iterator["Container"]:
-        """Hold the process while a request is in flight: `drain` waits for it."""
+        """Keep the process alive while a request is in flight: `drain` waits for it."""
         with self._idle:
             self._in_flight += 1
         try:
@@ -124,13 +132,13 @@ class Container:
                 self._idle.notify_all()
 
     def drain(self) -> None:
-        """Stop once the requests in flight have their answers."""
+        """Stop when the requests in flight have their answers."""
         with self._idle:
             self._idle.wait_for(lambda: self._in_flight == 0, timeout=_DRAIN_TIMEOUT_S)
         self.stop()
 
     def stop(self) -> None:
-        """End the process now and remove what was unpacked."""
+        """End the process now and remove what was extracted."""
         if self._process is not None:
             if self._process.stdin:
                 with contextlib.suppress(OSError):
@@ -141,80 +149,90 @@ class Container:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._spec.folder, ignore_errors=True)
 
     def _download(self) -> Path:
-        bucket, _, key = self._model_url.removeprefix("s3://").partition("/")
-        self._folder.mkdir(parents=True)
-        archive = self._folder / "model.tar.gz"
+        bucket, _, key = self._spec.model_url.removeprefix("s3://").partition("/")
+        self._spec.folder.mkdir(parents=True)
+        archive = self._spec.folder / "model.tar.gz"
         try:
             client("s3").download_file(bucket, key, str(archive))
         except (ClientError, BotoCoreError) as error:
-            _log.warning("%s: %s", self._model_url, error)
-            raise StartError(
-                f'Failed to download model data for container "primary" from URL: "{self._model_url}". '
+            raise ContainerError(
+                f'Failed to download model data for container "primary" from URL: "{self._spec.model_url}". '
                 "Please ensure that there is an object located at the URL and that the role passed to "
                 "CreateModel has permissions to download the model."
             ) from error
         return archive
 
     def _unpack(self, archive: Path) -> None:
-        model = self._folder / "model"
-        model.mkdir()
+        model = self._spec.folder / "model"
         try:
-            with tarfile.open(archive, "r:gz") as tar:
-                tar.extractall(model, filter="data")
-        except (tarfile.TarError, OSError, EOFError) as error:
-            _log.warning("%s: %s", self._model_url, error)
-            raise StartError(
+            extract(archive, model)
+        except ExtractionError as error:
+            raise ContainerError(
                 'Failed to extract model data archive for container "primary" from URL '
-                f'"{self._model_url}". Please ensure that the object located at the URL is a valid tar.gz '
-                "archive."
+                f'"{self._spec.model_url}". Please ensure that the object located at the URL is a valid '
+                "tar.gz archive."
             ) from error
 
     def _spawn(self) -> None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._port = listener.getsockname()[1]
-        with contextlib.closing(listener), self.log_file.open("ab") as log:
+        with contextlib.closing(listener), self._spec.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER), str(self._folder / "model"), str(listener.fileno())],
+                [sys.executable, str(_WORKER), str(self._spec.folder / "model"), str(listener.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 pass_fds=[listener.fileno()],
-                cwd=self._folder / "model",
+                cwd=self._spec.folder / "model",
                 env=self._process_environment(),
             )
 
     def _process_environment(self) -> dict[str, str]:
-        # A container knows nothing of the host; one thread a process, since several share the cores.
+        # A container sees nothing of the host; one thread for each process, since several share the cores.
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
-        return {**kept, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **self._environment}
+        usual = {"OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
+        return {**kept, **usual, **self._spec.environment}
 
     def _wait_until_healthy(self) -> None:
-        deadline = time.monotonic() + self._startup_timeout_s
-        while (left := deadline - time.monotonic()) > 0 and self._process and self._process.poll() is None:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                # One patient request: answered when the model is loaded, or reset when the process ends.
-                connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=left)
-                with contextlib.closing(connection):
-                    connection.request("GET", "/ping")
-                    if connection.getresponse().status == http.HTTPStatus.OK:
-                        return
-            time.sleep(0.05)
-        raise StartError(
-            f"The primary container for production variant {self._variant} did not pass the ping health "
+        def healthy() -> bool:
+            if self._process is None or self._process.poll() is not None:
+                raise failed
+            return self._answers_ping()
+
+        failed = ContainerError(
+            f"The primary container for production variant {self._spec.variant} did not pass the ping health "
             "check. Please check CloudWatch logs for this endpoint."
         )
+        rhythm = Rhythm(shortest_pause=0.05, longest_pause=0.5)
+        try:
+            poll(healthy, until=bool, timeout_seconds=self._spec.startup_timeout_s, rhythm=rhythm)
+        except PollingTimeoutError:
+            raise failed from None
+
+    def _answers_ping(self) -> bool:
+        # The socket listens before the model is loaded: this waits for the answer, or for the process to end.
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._spec.startup_timeout_s)
+        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/ping")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        return False
+
+    def _log(self, text: str) -> None:
+        """Write to the container's log, where whoever looks for the reason of a failure finds it."""
+        with self._spec.log_file.open("a", encoding="utf-8") as log:
+            log.write(text + "\n")
 
 
 class LogShipper:
     """Copies what a container wrote to CloudWatch Logs, where SageMaker's users look for it.
 
     Args:
-        group: Name of the log group, such as /aws/sagemaker/Endpoints/<name>.
-        stream: Name of the log stream.
-        log_file: The file to copy from.
+        group: name of the log group, such as /aws/sagemaker/Endpoints/<name>.
+        stream: name of the log stream.
+        log_file: the file to copy from.
     """
 
     def __init__(self, group: str, stream: str, log_file: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from localcloud.sagemaker.resources import Collection, Resource
 from localcloud.sagemaker.training import TrainingJob
 
 Json = dict[str, Any]
+Operation = Callable[[Json], Json]
 
 _REGISTRY_IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/.+")
 _SERVERLESS_MEMORY_STEP_MB = 1024
@@ -23,11 +25,11 @@ _SERVERLESS_MEMORY_STEP_MB = 1024
 class ControlPlane:
     """SageMaker's control plane, as far as training jobs and endpoints need it.
 
-    Each public method is an operation of the API, named and shaped as there:
+    The methods that take `params` are operations of the API, with its requests and answers:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html.
 
     Args:
-        folder: Where endpoints unpack their versions and keep their logs.
+        folder: where endpoints unpack their versions and keep their logs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,6 +40,28 @@ class ControlPlane:
         self._endpoints: Collection[Endpoint] = Collection("endpoint", "endpoint")
         self._jobs: Collection[TrainingJob] = Collection("training-job", "training job")
         self._tags: dict[str, dict[str, str]] = {}
+        self.operations: dict[str, Operation] = {
+            "CreateModel": self.create_model,
+            "DescribeModel": self.describe_model,
+            "DeleteModel": self.delete_model,
+            "ListModels": self.list_models,
+            "CreateEndpointConfig": self.create_endpoint_config,
+            "DescribeEndpointConfig": self.describe_endpoint_config,
+            "DeleteEndpointConfig": self.delete_endpoint_config,
+            "ListEndpointConfigs": self.list_endpoint_configs,
+            "CreateEndpoint": self.create_endpoint,
+            "UpdateEndpoint": self.update_endpoint,
+            "DescribeEndpoint": self.describe_endpoint,
+            "DeleteEndpoint": self.delete_endpoint,
+            "ListEndpoints": self.list_endpoints,
+            "CreateTrainingJob": self.create_training_job,
+            "DescribeTrainingJob": self.describe_training_job,
+            "StopTrainingJob": self.stop_training_job,
+            "ListTrainingJobs": self.list_training_jobs,
+            "AddTags": self.add_tags,
+            "ListTags": self.list_tags,
+            "DeleteTags": self.delete_tags,
+        }
         for left_over in ("versions", "training", "logs"):
             shutil.rmtree(folder / left_over, ignore_errors=True)
         (folder / "logs").mkdir(parents=True)
@@ -46,20 +70,19 @@ class ControlPlane:
         """Run one operation.
 
         Args:
-            operation: Name as in the X-Amz-Target header.
-            params: The request, already checked against the service model.
+            operation: name as in the X-Amz-Target header.
+            params: the request, already checked against the service model.
 
         Raises:
-            ApiError: The operation is not one of these, or refuses.
+            ApiError: the operation is not one of these, or refuses.
         """
-        if operation not in OPERATIONS:
-            raise ApiError("UnknownOperationException", f"{operation} is not part of this SageMaker stand-in")
+        if operation not in self.operations:
+            raise ApiError("UnknownOperationException", f"{operation} is not supported by this emulator")
         with self._lock:
-            answer: Json = getattr(self, OPERATIONS[operation])(params)
-            return answer
+            return self.operations[operation](params)
 
     def endpoint(self, name: str) -> Endpoint | None:
-        """The endpoint of that name, for the runtime."""
+        """Return the endpoint of that name, for the runtime; None if there is none."""
         return next((endpoint for endpoint in self._endpoints if endpoint.name == name), None)
 
     def close(self) -> None:
@@ -73,7 +96,7 @@ class ControlPlane:
     # Models
 
     def create_model(self, params: Json) -> Json:
-        """CreateModel; the archive must be there, as on SageMaker."""
+        """Answer CreateModel; the archive must exist, as on SageMaker."""
         arn = self._models.refuse_existing(params["ModelName"])
         container = _primary_container(params)
         if not _REGISTRY_IMAGE.fullmatch(container.get("Image", "")):
@@ -87,19 +110,19 @@ class ControlPlane:
         return {"ModelArn": arn}
 
     def describe_model(self, params: Json) -> Json:
-        """DescribeModel."""
+        """Answer DescribeModel."""
         model = self._models.find(params["ModelName"])
         shown = {key: value for key, value in model.request.items() if key != "Tags"}
         made = {"ModelArn": model.arn, "CreationTime": model.created}
         return {"EnableNetworkIsolation": False} | shown | made
 
     def delete_model(self, params: Json) -> Json:
-        """DeleteModel; endpoints that run it go on, as on SageMaker."""
+        """Answer DeleteModel; endpoints that run it go on, as on SageMaker."""
         self._forget(self._models, params["ModelName"])
         return {}
 
     def list_models(self, params: Json) -> Json:
-        """ListModels."""
+        """Answer ListModels."""
         found, more = self._models.page(params)
         return more | {
             "Models": [{"ModelName": m.name, "ModelArn": m.arn, "CreationTime": m.created} for m in found]
@@ -108,7 +131,7 @@ class ControlPlane:
     # Endpoint configurations
 
     def create_endpoint_config(self, params: Json) -> Json:
-        """CreateEndpointConfig for one production variant, on an instance or serverless."""
+        """Answer CreateEndpointConfig for one production variant, on an instance or serverless."""
         arn = self._configs.refuse_existing(params["EndpointConfigName"])
         _check_variant(params)
         model = self._models.find(params["ProductionVariants"][0].get("ModelName", ""))
@@ -118,18 +141,18 @@ class ControlPlane:
         return {"EndpointConfigArn": arn}
 
     def describe_endpoint_config(self, params: Json) -> Json:
-        """DescribeEndpointConfig."""
+        """Answer DescribeEndpointConfig."""
         config = self._configs.find(params["EndpointConfigName"])
         shown = {key: value for key, value in config.request.items() if key != "Tags"}
         return shown | {"EndpointConfigArn": config.arn, "CreationTime": config.created}
 
     def delete_endpoint_config(self, params: Json) -> Json:
-        """DeleteEndpointConfig."""
+        """Answer DeleteEndpointConfig."""
         self._forget(self._configs, params["EndpointConfigName"])
         return {}
 
     def list_endpoint_configs(self, params: Json) -> Json:
-        """ListEndpointConfigs."""
+        """Answer ListEndpointConfigs."""
         found, more = self._configs.page(params)
         return more | {
             "EndpointConfigs": [
@@ -141,7 +164,7 @@ class ControlPlane:
     # Endpoints
 
     def create_endpoint(self, params: Json) -> Json:
-        """CreateEndpoint; it comes up in the background."""
+        """Answer CreateEndpoint; it comes up in the background."""
         name = params["EndpointName"]
         arn = self._endpoints.refuse_existing(name)
         config = self._configs.find(params["EndpointConfigName"])
@@ -150,30 +173,30 @@ class ControlPlane:
         return {"EndpointArn": arn}
 
     def update_endpoint(self, params: Json) -> Json:
-        """UpdateEndpoint; the old version serves until the new one is healthy."""
+        """Answer UpdateEndpoint; the old version serves until the new one is healthy."""
         endpoint = self._endpoints.find(params["EndpointName"])
         endpoint.update(self._configs.find(params["EndpointConfigName"]))
         return {"EndpointArn": endpoint.arn}
 
     def describe_endpoint(self, params: Json) -> Json:
-        """DescribeEndpoint."""
+        """Answer DescribeEndpoint."""
         return self._endpoints.find(params["EndpointName"]).describe()
 
     def delete_endpoint(self, params: Json) -> Json:
-        """DeleteEndpoint; it is Deleting until the requests in flight are answered."""
+        """Answer DeleteEndpoint; it is Deleting until the requests in flight are answered."""
         endpoint = self._endpoints.find(params["EndpointName"])
         stopping = endpoint.delete()
         threading.Thread(target=self._forget_when_stopped, args=(endpoint, stopping), daemon=True).start()
         return {}
 
     def list_endpoints(self, params: Json) -> Json:
-        """ListEndpoints."""
+        """Answer ListEndpoints."""
         return _listed(self._endpoints, params, "Endpoints", "Endpoint")
 
     # Training jobs
 
     def create_training_job(self, params: Json) -> Json:
-        """CreateTrainingJob; it runs in the background."""
+        """Answer CreateTrainingJob; it runs in the background."""
         name = params["TrainingJobName"]
         arn = self._jobs.refuse_existing(name)
         self._jobs.add(TrainingJob(name, arn, params, self._folder))
@@ -181,32 +204,32 @@ class ControlPlane:
         return {"TrainingJobArn": arn}
 
     def describe_training_job(self, params: Json) -> Json:
-        """DescribeTrainingJob."""
+        """Answer DescribeTrainingJob."""
         return self._jobs.find(params["TrainingJobName"]).describe()
 
     def stop_training_job(self, params: Json) -> Json:
-        """StopTrainingJob."""
+        """Answer StopTrainingJob."""
         self._jobs.find(params["TrainingJobName"]).stop()
         return {}
 
     def list_training_jobs(self, params: Json) -> Json:
-        """ListTrainingJobs."""
+        """Answer ListTrainingJobs."""
         return _listed(self._jobs, params, "TrainingJobSummaries", "TrainingJob")
 
     # Tags
 
     def add_tags(self, params: Json) -> Json:
-        """AddTags."""
+        """Answer AddTags."""
         tags = self._tags_of(params["ResourceArn"])
         tags |= {tag["Key"]: tag["Value"] for tag in params["Tags"]}
         return {"Tags": _as_list(tags)}
 
     def list_tags(self, params: Json) -> Json:
-        """ListTags, in one page: SageMaker allows no more than 50."""
+        """Answer ListTags, in one page: SageMaker allows no more than 50."""
         return {"Tags": _as_list(self._tags_of(params["ResourceArn"]))}
 
     def delete_tags(self, params: Json) -> Json:
-        """DeleteTags."""
+        """Answer DeleteTags."""
         tags = self._tags_of(params["ResourceArn"])
         for key in params["TagKeys"]:
             tags.pop(key, None)
@@ -230,18 +253,10 @@ class ControlPlane:
             self._forget(self._endpoints, endpoint.name)
 
 
-OPERATIONS = {
-    "".join(part.capitalize() for part in name.split("_")): name
-    for name in vars(ControlPlane)
-    if name.split("_")[0] in {"create", "describe", "update", "delete", "list", "add", "stop"}
-}
-"""Operation name to method name: the methods above are the list of what there is."""
-
-
 def _listed(
     collection: Collection[Endpoint] | Collection[TrainingJob], params: Json, member: str, prefix: str
 ) -> Json:
-    """A page of what has a status, as the List operations answer it: `prefix` begins its members' names."""
+    """Return a page of resources with a status; `prefix` begins the names of the answer's members."""
     status = params.get("StatusEquals")
     found, more = collection.page(params, lambda one: status in {None, one.status})
     return more | {
@@ -265,7 +280,7 @@ def _primary_container(params: Json) -> Json:
     if len(params.get("Containers", [])) == 1:
         only: Json = params["Containers"][0]
         return only
-    raise invalid("The SageMaker stand-in serves models of one container: give PrimaryContainer.")
+    raise invalid("This emulator serves models of one container: give PrimaryContainer.")
 
 
 def _require_model_data(container: Json) -> None:
@@ -284,9 +299,7 @@ def _require_model_data(container: Json) -> None:
 def _check_variant(params: Json) -> None:
     variants = params["ProductionVariants"]
     if len(variants) != 1 or params.get("ShadowProductionVariants") or params.get("AsyncInferenceConfig"):
-        raise invalid(
-            "The SageMaker stand-in serves one production variant, without shadows, not asynchronously."
-        )
+        raise invalid("This emulator serves one production variant, without shadow variants, synchronously.")
     variant = variants[0]
     serverless = variant.get("ServerlessConfig")
     if bool(serverless) == ("InstanceType" in variant):

@@ -1,4 +1,4 @@
-"""Endpoints: which version serves, which one is coming up, and what happens when it does not.
+"""Endpoints: which version serves, which one is coming up, and what happens if it does not.
 
 An update starts the new version beside the old one, which serves until the new one passes its health check;
 if it never does, the old one goes on serving. That is SageMaker's blue/green deployment with all traffic at
@@ -12,12 +12,12 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from localcloud.sagemaker.capture import Capture
-from localcloud.sagemaker.container import Container, LogShipper, StartError
+from localcloud.sagemaker.container import Container, ContainerError, ContainerSpec, LogShipper
 from localcloud.sagemaker.errors import invalid
 from localcloud.sagemaker.resources import Resource
 
@@ -69,11 +69,11 @@ class Endpoint(Resource):
     """One endpoint.
 
     Args:
-        name: Its name.
-        arn: Its ARN.
-        request: The CreateEndpoint request.
-        config: The configuration to start with.
-        folder: Where versions are unpacked and their logs kept.
+        name: its name.
+        arn: its ARN.
+        request: the CreateEndpoint request.
+        config: the configuration to start with.
+        folder: where versions are unpacked and their logs kept.
     """
 
     def __init__(self, name: str, arn: str, request: dict[str, Any], config: Config, folder: Path) -> None:
@@ -89,7 +89,7 @@ class Endpoint(Resource):
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[Version | None]:
-        """The version that answers now, kept alive until the caller has its answer; None when none does."""
+        """Yield the version that answers now, kept alive until the block ends; None if none does."""
         with self._lock:
             version = self._version
             lease = version.container.lease() if version else contextlib.nullcontext()
@@ -103,7 +103,7 @@ class Endpoint(Resource):
         """Move to another configuration.
 
         Raises:
-            ApiError: The endpoint is changing already, has failed, or can't become what the config asks.
+            ApiError: the endpoint is changing already, has failed, or cannot change to this configuration.
         """
         with self._lock:
             self._refuse_while_changing()
@@ -124,7 +124,7 @@ class Endpoint(Resource):
         """Stop serving; the thread returned ends when the endpoint is gone.
 
         Raises:
-            ApiError: The endpoint is being created or updated.
+            ApiError: the endpoint is being created or updated.
         """
         with self._lock:
             self._refuse_while_changing()
@@ -132,7 +132,7 @@ class Endpoint(Resource):
         return self._in_background(self._retire)
 
     def close(self) -> None:
-        """Stop at once, whatever the status: the whole stand-in is going."""
+        """Stop at once, whatever the status: the whole emulator stops."""
         with self._lock:
             version, self._version = self._version, None
         if version:
@@ -141,7 +141,7 @@ class Endpoint(Resource):
                 version.capture.close()
 
     def describe(self) -> dict[str, Any]:
-        """The answer of DescribeEndpoint."""
+        """Return the answer of DescribeEndpoint."""
         with self._lock:
             answer: dict[str, Any] = {
                 "EndpointName": self.name,
@@ -161,7 +161,7 @@ class Endpoint(Resource):
     def _create(self) -> None:
         try:
             version = self._start(self.config)
-        except StartError as error:
+        except ContainerError as error:
             with self._lock:
                 self.failure_reason = str(error)
                 self._change_to("Failed")
@@ -173,7 +173,7 @@ class Endpoint(Resource):
     def _update(self, config: Config) -> None:
         try:
             version = self._start(config)
-        except StartError as error:
+        except ContainerError as error:
             with self._lock:
                 self.failure_reason = str(error)
                 self._change_to("RollingBack")
@@ -196,28 +196,26 @@ class Endpoint(Resource):
     def _start(self, config: Config) -> Version:
         number = uuid.uuid4().hex[:8]
         label = f"{re.sub('[^A-Za-z0-9-]', '-', self.name)}-{number}"
-        container = Container(
+        log_file = self._folder / "logs" / f"endpoint-{label}.log"
+        variant = config.variant
+        spec = ContainerSpec(
             model_url=config.model["ModelDataUrl"],
             environment=config.model.get("Environment", {}),
-            variant=config.variant["VariantName"],
+            variant=variant["VariantName"],
             folder=self._folder / "versions" / label,
-            log_file=self._folder / "logs" / f"endpoint-{label}.log",
-            startup_timeout_s=config.variant.get("ContainerStartupHealthCheckTimeoutInSeconds"),
+            log_file=log_file,
         )
+        if "ContainerStartupHealthCheckTimeoutInSeconds" in variant:
+            patience = variant["ContainerStartupHealthCheckTimeoutInSeconds"]
+            spec = replace(spec, startup_timeout_s=patience)
+        container = Container(spec)
         group = f"/aws/sagemaker/Endpoints/{self.name}"
-        logs = LogShipper(group, f"{config.variant['VariantName']}/i-{number}", container.log_file)
+        logs = LogShipper(group, f"{variant['VariantName']}/i-{number}", log_file)
         try:
             container.start()
-        except StartError:
-            raise
-        except Exception as error:
-            _log.exception("endpoint %s", self.name)
-            raise StartError("Unable to provision requested ML compute capacity.") from error
         finally:
             logs.ship()
-        capture = (
-            Capture(config.capture, self.name, config.variant["VariantName"]) if config.capture else None
-        )
+        capture = Capture(config.capture, self.name, variant["VariantName"]) if config.capture else None
         return Version(config, container, logs, capture)
 
     def _refuse_while_changing(self) -> None:

@@ -1,4 +1,4 @@
-"""Errors that the stand-in answers over HTTP, shaped as AWS shapes them."""
+"""Errors that the emulator answers over HTTP, in the form of AWS's."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 
 @dataclass
 class ApiError(Exception):
-    """An answer that is an error.
+    """An error that is the answer to a request.
 
     Attributes:
         code: AWS's error code, what boto3 shows in brackets; empty when AWS sends none.
-        message: The text for a person, in AWS's own words where they are known.
+        message: the text for a person, in AWS's own words where they are known.
         status: HTTP status.
-        extra: Further members of the error's shape.
+        extra: further members of the error's shape.
     """
 
     code: str
@@ -21,11 +21,11 @@ class ApiError(Exception):
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Code and message, as boto3 would print them."""
+        """Return code and message, as boto3 would print them."""
         return f"{self.code}: {self.message}"
 
     def body(self) -> dict[str, Any]:
-        """The JSON body, with the message under both spellings that AWS's protocols use."""
+        """Return the JSON body, with the message under both spellings that AWS's protocols use."""
         body: dict[str, Any] = {"message": self.message, "Message": self.message, **self.extra}
         if self.code:
             body["__type"] = self.code
@@ -33,5 +33,5 @@ class ApiError(Exception):
 
 
 def invalid(message: str) -> ApiError:
-    """The error that SageMaker's control plane gives for nearly everything."""
+    """Return the error with which SageMaker's control plane answers nearly every invalid request."""
     return ApiError("ValidationException", message)

@@ -1,4 +1,4 @@
-"""What the control plane keeps: records with a name, an ARN and a creation time, found and listed alike."""
+"""What the control plane stores: records with a name, an ARN and a creation time, found and listed alike."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from localcloud.sagemaker.errors import invalid
 
 ACCOUNT = "000000000000"
-"""The account that the emulator beside this stand-in uses."""
+"""The account id that ministack uses."""
 
 REGION = "us-east-1"
 
@@ -16,7 +16,7 @@ _DEFAULT_PAGE = 10
 
 
 def arn_of(kind: str, name: str) -> str:
-    """ARN of a SageMaker resource; names are in lower case there."""
+    """Return the ARN of a SageMaker resource; names are in lower case there."""
     return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name.lower()}"
 
 
@@ -25,10 +25,10 @@ class Resource:
     """One record.
 
     Attributes:
-        name: As the request spelled it.
-        arn: Its ARN.
-        request: The request that created it.
-        created: Seconds since 1970.
+        name: as the request spelled it.
+        arn: its ARN.
+        request: the request that created it.
+        created: seconds since 1970.
     """
 
     name: str
@@ -41,11 +41,11 @@ R = TypeVar("R", bound=Resource)
 
 
 class Collection(Generic[R]):
-    """All resources of one kind, with SageMaker's refusals.
+    """All resources of one kind, with SageMaker's error messages.
 
     Args:
-        kind: The word in ARNs: `model`, `endpoint-config`, `endpoint`.
-        title: The words in messages: `model`, `endpoint configuration`, `endpoint`.
+        kind: the word in ARNs: `model`, `endpoint-config`, `endpoint`.
+        title: the words in messages: `model`, `endpoint configuration`, `endpoint`.
     """
 
     def __init__(self, kind: str, title: str) -> None:
@@ -57,7 +57,7 @@ class Collection(Generic[R]):
         """Return the ARN for a new resource.
 
         Raises:
-            ApiError: The name is taken.
+            ApiError: the name is taken.
         """
         arn = arn_of(self.kind, name)
         if name in self._items:
@@ -65,25 +65,25 @@ class Collection(Generic[R]):
         return arn
 
     def add(self, resource: R) -> None:
-        """Keep a new resource."""
+        """Add a new resource."""
         self._items[resource.name] = resource
 
     def find(self, name: str) -> R:
-        """The resource of that name.
+        """Return the resource of that name.
 
         Raises:
-            ApiError: There is none.
+            ApiError: there is none.
         """
         if name not in self._items:
             raise invalid(f'Could not find {self.title} "{arn_of(self.kind, name)}".')
         return self._items[name]
 
     def discard(self, name: str) -> None:
-        """Forget a resource, if it is there."""
+        """Remove a resource, if it is there."""
         self._items.pop(name, None)
 
     def __iter__(self) -> Any:
-        """All of them, oldest first."""
+        """Iterate over all of them, oldest first."""
         return iter(list(self._items.values()))
 
     def page(
@@ -91,11 +91,11 @@ class Collection(Generic[R]):
         params: dict[str, Any],
         matches: Callable[[R], bool] = lambda _: True,
     ) -> tuple[list[R], dict[str, str]]:
-        """One page of a List operation.
+        """Return one page of a List operation.
 
         Args:
-            params: The request: NameContains, SortBy, SortOrder, MaxResults, NextToken.
-            matches: A further filter.
+            params: the request: NameContains, SortBy, SortOrder, MaxResults, NextToken.
+            matches: a further filter.
 
         Returns:
             The resources and, when there are more, {"NextToken": …}.

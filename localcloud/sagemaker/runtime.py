@@ -1,4 +1,4 @@
-"""InvokeEndpoint: the way of one request through an endpoint, and what SageMaker says when it fails.
+"""InvokeEndpoint: one request through an endpoint, and SageMaker's errors.
 
 Errors: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
 """
@@ -29,7 +29,7 @@ _TIMED_OUT = (
 
 @dataclass(frozen=True)
 class Invoked:
-    """A good answer and the variant that gave it."""
+    """A successful answer and the variant that gave it."""
 
     answer: Answer
     variant: str
@@ -39,13 +39,13 @@ def invoke(plane: ControlPlane, name: str, headers: Message, body: bytes) -> Inv
     """Answer one InvokeEndpoint request.
 
     Args:
-        plane: Where the endpoints are.
-        name: Endpoint name.
-        headers: The HTTP request's headers.
-        body: The payload.
+        plane: has the endpoints.
+        name: endpoint name.
+        headers: the HTTP request's headers.
+        body: the payload.
 
     Raises:
-        ApiError: ValidationError for an endpoint that is not there, 413 for a body that is too large,
+        ApiError: validationError for an endpoint that is not there, 413 for a body that is too large,
             ModelError when the container failed.
     """
     endpoint = plane.endpoint(name)

@@ -1,4 +1,4 @@
-"""The HTTP front: tells control plane, runtime and auto scaling apart and speaks AWS's JSON protocols."""
+"""The HTTP server: dispatches to control plane, runtime and auto scaling in AWS's JSON protocols."""
 
 import json
 import logging
@@ -21,13 +21,13 @@ _MAX_REQUEST = 64 * 1024 * 1024
 HEALTH_PATH = "/health"
 
 
-class StandIn(ThreadingHTTPServer):
+class SageMakerEmulator(ThreadingHTTPServer):
     """The server.
 
     Args:
-        address: Address and port to listen on; port 0 takes a free one.
-        folder: Where endpoints unpack their versions and keep their logs.
-        instance: A name that the answer to the health check repeats.
+        address: address and port to listen on; port 0 takes a free one.
+        folder: where endpoints unpack their versions and keep their logs.
+        instance: a name that the answer to the health check repeats.
     """
 
     daemon_threads = True
@@ -48,7 +48,7 @@ class StandIn(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: StandIn
+    server: SageMakerEmulator
 
     def do_GET(self) -> None:
         """Answer the launcher's health check."""
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode())
         except ApiError as error:
             self._answer_error(error)
-        except Exception as error:  # noqa: BLE001  # a client must get an answer
+        except Exception as error:  # noqa: BLE001  # every request must get an answer
             _log.exception("%s %s", self.path, self.headers.get("X-Amz-Target", ""))
             self._answer_error(ApiError("InternalFailure", f"{type(error).__name__}: {error}", status=500))
 
@@ -83,12 +83,14 @@ class _Handler(BaseHTTPRequestHandler):
             "AnyScaleFrontendService": ("application-autoscaling", self.server.auto_scaling),
         }
         if prefix not in services:
-            raise ApiError("UnknownOperationException", f"nothing here answers {target or self.path}")
+            raise ApiError(
+                "UnknownOperationException", f"this emulator does not support {target or self.path}"
+            )
         service, backend = services[prefix]
         try:
             params = json.loads(body or b"{}")
         except ValueError as error:
-            raise ApiError("SerializationException", f"the request is no JSON: {error}") from error
+            raise ApiError("SerializationException", f"the request is not JSON: {error}") from error
         check_request(service, operation, params)
         return backend.call(operation, params)
 

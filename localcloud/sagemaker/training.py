@@ -1,9 +1,9 @@
-"""Training jobs: what SageMaker's training container would run, run as a process of this machine.
+"""Training jobs: the command of SageMaker's training container, run as a process of this machine.
 
 A job is its container's entry point with its channels, configuration and hyperparameters in files, and with
 /opt/ml as its folder (https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html). A
 process has no /opt/ml of its own, so wherever the job's command, its hyperparameters or the SDK's scripts say
-/opt/ml, they get the job's folder instead; images are not pulled, this machine's Python stands for them.
+/opt/ml, they get the job's folder instead. Images are not pulled; this machine's Python takes their place.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.polling import PollingTimeoutError, Rhythm, poll
 from localcloud.sagemaker.aws import client
 from localcloud.sagemaker.container import LogShipper
 from localcloud.sagemaker.errors import invalid
@@ -33,22 +34,23 @@ LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _CONTAINER_FOLDER = "/opt/ml"
 _DRIVERS = "sm_drivers"
 _LOOK_EVERY_S = 0.2
+_LONGEST_RUN_S = 86_400  # what SageMaker assumes
 _FAILURE_CHARACTERS = 1024  # what DescribeTrainingJob shows at most of the failure file
 _TRAINING_VENV = Path(__file__).resolve().parents[2] / ".venv" / "train" / "bin" / "python"
 
 
-class _Stopped(Exception):  # noqa: N818  # no error: somebody asked for it, or the time is up
-    """The job ends without a model; the text is its SecondaryStatus."""
+class _Stopped(Exception):  # noqa: N818  # not an error: it was asked to stop, or its time is up
+    """The job ends without a model; the message is its SecondaryStatus."""
 
 
 class TrainingJob(Resource):
     """One job, from its creation on.
 
     Args:
-        name: Its name.
-        arn: Its ARN.
-        request: The CreateTrainingJob request.
-        folder: Where jobs keep their files; this one's are removed when it ends, its log stays.
+        name: its name.
+        arn: its ARN.
+        request: the CreateTrainingJob request.
+        folder: where jobs keep their files; this one's are removed when it ends, its log stays.
     """
 
     def __init__(self, name: str, arn: str, request: Json, folder: Path) -> None:
@@ -65,7 +67,7 @@ class TrainingJob(Resource):
         self._thread.start()
 
     def describe(self) -> Json:
-        """What DescribeTrainingJob answers."""
+        """Return the answer of DescribeTrainingJob."""
         shown = {key: value for key, value in self.request.items() if key != "Tags"}
         return shown | {
             "TrainingJobArn": self.arn,
@@ -79,10 +81,10 @@ class TrainingJob(Resource):
         }
 
     def stop(self) -> None:
-        """Begin to end it, as StopTrainingJob does.
+        """Begin to stop it, as StopTrainingJob does.
 
         Raises:
-            ApiError: It has ended.
+            ApiError: it has ended.
         """
         if self.status != "InProgress":
             raise invalid(f"The request was rejected because the training job is in status {self.status}.")
@@ -105,7 +107,7 @@ class TrainingJob(Resource):
             self._upload_model()
         except _Stopped as stopped:
             self._end("Stopped", str(stopped))
-        except Exception as error:  # noqa: BLE001  # a job fails, the stand-in goes on
+        except Exception as error:  # noqa: BLE001  # only the job fails, not the emulator
             self._facts["FailureReason"] = str(error)[:_FAILURE_CHARACTERS]
             self._end("Failed", "Failed")
         else:
@@ -183,9 +185,13 @@ class TrainingJob(Resource):
         if not found:
             raise ValueError(f"ClientError: Data download failed: no objects found below {url}")
         if channel["ChannelName"] == _DRIVERS:
-            for file in target.rglob("*"):
-                if file.is_file() and file.suffix in {".sh", ".py", ".json"}:
-                    file.write_text(self._here(file.read_text()))
+            self._adapt(target)
+
+    def _adapt(self, scripts: Path) -> None:
+        """Let the SDK's own scripts read and write the job's folder."""
+        for file in scripts.rglob("*"):
+            if file.is_file() and file.suffix in {".sh", ".py", ".json"}:
+                file.write_text(self._here(file.read_text()))
 
     def _here(self, text: str) -> str:
         return text.replace(_CONTAINER_FOLDER, str(self._folder))
@@ -197,7 +203,7 @@ class TrainingJob(Resource):
         command = [*algorithm.get("ContainerEntrypoint", []), *algorithm.get("ContainerArguments", [])]
         if not command:
             raise ValueError(
-                "ClientError: this stand-in pulls no images: the job needs a ContainerEntrypoint, "
+                "ClientError: this emulator pulls no images: the job needs a ContainerEntrypoint, "
                 "as the SageMaker Python SDK's ModelTrainer gives it"
             )
         with self._log_file.open("ab") as log:
@@ -222,20 +228,24 @@ class TrainingJob(Resource):
             raise ValueError(f"AlgorithmError: {self._failure()}, exit code: {process.returncode}")
 
     def _wait(self, process: subprocess.Popen[bytes], shipper: LogShipper) -> None:
-        deadline = time.monotonic() + self.request["StoppingCondition"].get("MaxRuntimeInSeconds", 86400)
-        while process.poll() is None:
+        def status() -> int | None:
             self._check_stop()
-            if time.monotonic() > deadline:
-                raise _Stopped("MaxRuntimeExceeded")
             shipper.ship()
-            time.sleep(_LOOK_EVERY_S)
+            return process.poll()
+
+        longest = self.request["StoppingCondition"].get("MaxRuntimeInSeconds", _LONGEST_RUN_S)
+        rhythm = Rhythm(shortest_pause=_LOOK_EVERY_S, longest_pause=_LOOK_EVERY_S)
+        try:
+            poll(status, until=lambda code: code is not None, timeout_seconds=longest, rhythm=rhythm)
+        except PollingTimeoutError:
+            raise _Stopped("MaxRuntimeExceeded") from None
 
     def _check_stop(self) -> None:
         if self._stop_requested.is_set():
             raise _Stopped("Stopped")
 
     def _environment(self) -> dict[str, str]:
-        # A container knows nothing of the host, but for the Python that stands for its image.
+        # A container sees nothing of the host, except for the Python that runs instead of its image.
         kept = {name: os.environ[name] for name in ("HOME", "TMPDIR", "LANG") if name in os.environ}
         path = f"{_python().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         told = {"TRAINING_JOB_NAME": self.name, "AWS_REGION": "us-east-1", "PYTHONUNBUFFERED": "1"}
@@ -263,7 +273,7 @@ class TrainingJob(Resource):
 
 
 def _python() -> Path:
-    """The Python that stands for the training image: this one, or the one that `make train` uses."""
+    """Return the Python that runs instead of the training image: this one, or that of `make train`."""
     if importlib.util.find_spec("torch") is None and _TRAINING_VENV.exists():
         return _TRAINING_VENV
     return Path(sys.executable)

@@ -1,8 +1,7 @@
-"""Checks requests against botocore's own description of a service.
+"""Check requests against botocore's own description of a service.
 
-The client side of boto3 checks names and types; required members, patterns, lengths, ranges and enums are
-the service's to refuse, and a request that only a lenient stand-in takes would fail on the day of the real
-deployment.
+The client side of boto3 checks names and types only; required members, patterns, lengths, ranges and enums
+are checked by the service. A request that only a lenient emulator accepts would fail in the real deployment.
 """
 
 import re
@@ -41,20 +40,20 @@ _DIALECT = (
 
 @cache
 def service_model(service: str) -> ServiceModel:
-    """Botocore's model of a service such as `sagemaker`; loading it takes half a second, once."""
+    """Return botocore's model of a service such as `sagemaker`; loading it takes half a second, once."""
     return botocore.session.get_session().get_service_model(service)
 
 
 def check_request(service: str, operation: str, params: dict[str, Any]) -> None:
-    """Refuse what the service would refuse.
+    """Refuse a request that the service would refuse.
 
     Args:
-        service: A botocore service name.
-        operation: One of its operations.
-        params: The request, decoded from JSON.
+        service: a botocore service name.
+        operation: one of its operations.
+        params: the request, decoded from JSON.
 
     Raises:
-        ApiError: ValidationException in AWS's wording, all findings in one message.
+        ApiError: validationException in AWS's wording, all findings in one message.
     """
     shape = service_model(service).operation_model(operation).input_shape
     if shape is None:

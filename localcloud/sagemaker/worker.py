@@ -1,9 +1,9 @@
-"""One model version at work: loads code/inference.py from an unpacked model.tar.gz and answers over HTTP.
+"""One model version: loads code/inference.py from an extracted model.tar.gz and answers over HTTP.
 
-Run as `python worker.py MODEL_DIR LISTENING_FD`, by file name, so that nothing of the stand-in is imported:
+Run as `python worker.py MODEL_DIR LISTENING_FD`, by file name, so that nothing of the emulator is imported:
 the model sees the packages that a serving container has (numpy, Pillow, onnxruntime) and its own code.
 
-It is to inference.py what SageMaker's containers are: the model is loaded before the first answer to /ping,
+It treats inference.py as SageMaker's containers do: the model is loaded before the first answer to /ping,
 /invocations runs input_fn, predict_fn and output_fn, an exception with a `status_code` becomes that HTTP
 status and any other a 500. What `custom_attributes(model)` returns, if the code has it, is sent with every
 answer. It ends when its stdin closes, so it cannot outlive the process that started it.
@@ -28,8 +28,8 @@ def load_handlers(model_dir: Path) -> ModuleType:
     """Import the model's own code.
 
     Raises:
-        ModuleNotFoundError: The archive has no code/inference.py.
-        AttributeError: It lacks one of the four handler functions.
+        ModuleNotFoundError: the archive has no code/inference.py.
+        AttributeError: it lacks one of the four handler functions.
     """
     program = os.environ.get("SAGEMAKER_PROGRAM", "inference.py")
     sys.path.insert(0, str(model_dir / "code"))
@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         try:
             status, content_type, answer = 200, *self._infer(body)
-        except Exception as error:  # noqa: BLE001  # whatever the model's code raises is this request's answer
+        except Exception as error:  # noqa: BLE001  # whatever the model's code raises is the answer to this request
             traceback.print_exc()
             status = getattr(error, "status_code", 500)
             content_type = "application/json"
@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log what went wrong only: a line per photo would bury it."""
+        """Log only what failed: a line for each photo would hide it."""
         if code != 200:  # noqa: PLR2004
             super().log_request(code, size)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.environment import aws_variables
 from localcloud.state import StateFolder
 from localcloud.supervisor import AWS_PORT, SAGEMAKER_PORT
 from model_build.data.samples import write_samples
@@ -137,7 +138,7 @@ def emulator(
 ) -> Iterator[dict[str, Invoke]]:
     """Run the same built code on AWS's runtime emulator, without Docker, on the same local cloud."""
     logs = tmp_path_factory.mktemp("emulator")
-    variables = cloud.running.environment()
+    variables = aws_variables(cloud.running)
     with contextlib.ExitStack() as stack:
         yield {
             folder: stack.enter_context(

@@ -31,8 +31,8 @@ def localcloud(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a model that is sure of red (bicycle) and of green (motorcycle), and of nothing between."""
-    return write_model(tmp_path_factory.mktemp("model"), ["red", "green"])
+    """Return a model that calls red things bicycles and green ones motorcycles, and is unsure in between."""
+    return write_model(tmp_path_factory.mktemp("model"), ["red", "green"], names=["bicycle", "motorcycle"])
 
 
 @pytest.fixture(scope="session")

@@ -163,7 +163,7 @@ def test_what_the_endpoint_saw_is_captured(cloud: LocalCloud) -> None:
 
 
 def test_the_shipped_code_runs_from_the_archive_alone(state: Path) -> None:
-    """The stand-in unpacked the archive and runs the code in it, not the repository's."""
+    """The emulator extracted the archive and runs the code in it, not the repository's."""
     versions = list((state / "sagemaker" / "versions").iterdir())
     assert len(versions) == 1, "an old version was left behind"
     assert (versions[0] / "model" / "code" / "inference.py").is_file()

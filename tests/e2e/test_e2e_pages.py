@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.environment import aws_variables
 from localcloud.host import build_target
 from model_build.data.samples import write_samples
 from tests.support.local_cloud import LocalCloud, bare_cloud
@@ -38,7 +39,7 @@ def account(tmp_path: Path) -> Iterator[LocalCloud]:
 
 def in_account(cloud: LocalCloud) -> dict[str, str]:
     """Return the environment of somebody who works with that account, and builds for what runs there."""
-    return environment() | cloud.running.environment() | build_target() | {"SAM_CLI_TELEMETRY": "0"}
+    return environment() | aws_variables(cloud.running) | build_target() | {"SAM_CLI_TELEMETRY": "0"}
 
 
 def outputs(cloud: LocalCloud) -> dict[str, str]:

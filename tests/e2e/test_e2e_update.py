@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from localcloud.application import ENDPOINT_NAME, MODEL_BUCKET
+from localcloud.environment import aws_variables
 from model_build.artifact.package import package_model
 from model_build.endpoint.deploy import DeployRequest, DeployResult, deploy
 from model_build.errors import DeploymentError
@@ -80,15 +81,15 @@ def put_behind_the_endpoint(model: Path) -> DeployResult:
 def _usual_model_afterwards(
     cloud: LocalCloud, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    for name, value in cloud.running.environment().items():
+    for name, value in aws_variables(cloud.running).items():
         monkeypatch.setenv(name, value)
     yield
     put_behind_the_endpoint(model)
 
 
 def test_no_photo_fails_while_a_new_model_takes_over(cloud: LocalCloud, tmp_path: Path) -> None:
-    # The usual model calls red the first class, a bicycle; the new one calls it the second.
-    new = write_model(tmp_path / "new", ["green", "red"])
+    # The usual model calls red things bicycles; the new one calls them motorcycles.
+    new = write_model(tmp_path / "new", ["green", "red"], names=["bicycle", "motorcycle"])
 
     with Drivers(cloud, "takeover") as drivers:
         cloud.executions(drivers.keys[0])  # by now the first photo has its outcome, from the usual model
@@ -103,7 +104,7 @@ def test_no_photo_fails_while_a_new_model_takes_over(cloud: LocalCloud, tmp_path
 
 
 def test_a_broken_model_never_gets_a_photo(cloud: LocalCloud, tmp_path: Path) -> None:
-    folder = write_model(tmp_path / "broken", ["green", "red"])
+    folder = write_model(tmp_path / "broken", ["green", "red"], names=["bicycle", "motorcycle"])
     (folder / "model.onnx").write_bytes(b"this is no network")
     broken = package_model(folder, tmp_path / "broken.tar.gz")
 

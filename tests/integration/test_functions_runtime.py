@@ -15,9 +15,9 @@ import pytest
 
 from model_build.data.samples import write_samples
 from model_build.endpoint.deploy import DeployRequest, deploy
-from tests.support.cloud_standin import BUCKET as MODEL_BUCKET
-from tests.support.cloud_standin import ROLE, cloud_standin
 from tests.support.lambda_runtime import Invoke, lambda_runtime
+from tests.support.sagemaker_emulator import BUCKET as MODEL_BUCKET
+from tests.support.sagemaker_emulator import ROLE, sagemaker_emulator
 from tests.support.sam_app import FOLDERS, ROOT, definition, event, expected, parameter_default
 from tests.support.sample_answers import differences
 from tests.support.workflow_interpreter import Execution, TaskError
@@ -30,7 +30,7 @@ EVENTS = [name for folder in FOLDERS for name in expected(f"{folder}/")]
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """S3 with the sample photos, and the endpoint with the shipped model."""
     folder = tmp_path_factory.mktemp("cloud")
-    with cloud_standin(folder / "endpoints") as variables, pytest.MonkeyPatch.context() as patch:
+    with sagemaker_emulator(folder / "endpoints") as variables, pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
         s3 = boto3.client("s3")

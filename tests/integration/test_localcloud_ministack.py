@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from localcloud.application import ROOT
+from localcloud.build import ROOT
+from localcloud.service import Health, Service, StartError, free_port
 from localcloud.state import Running, StateFolder
-from localcloud.supervisor import Service, StartError, free_port
 from tests.support.local_cloud import Listener, LocalCloud, bare_cloud, wait_until
 
 ROLE = "arn:aws:iam::000000000000:role/test"
@@ -150,10 +150,10 @@ def test_somebody_elses_service_on_the_port_is_not_taken_for_ours(cloud: LocalCl
     """Two local clouds that start at the same moment may find the same port free."""
     with subprocess.Popen(["sleep", "60"]) as ours:
         url = f"{cloud.running.aws_url}/_ministack/health"
-        Service("ministack", ours, url, cloud.running.instance).wait_until_healthy()
+        Service("ministack", ours, Health(url, cloud.running.instance)).wait_until_healthy()
         threading.Timer(0.5, ours.kill).start()
         with pytest.raises(StartError, match="ended with status"):
-            Service("ministack", ours, url, "another-instance").wait_until_healthy()
+            Service("ministack", ours, Health(url, "another-instance")).wait_until_healthy()
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
@@ -183,7 +183,7 @@ def test_nothing_outlives_a_process_that_is_killed(tmp_path: Path, victim: str) 
         running = StateFolder(tmp_path).load()
         assert running is not None
 
-        os.kill((running.pids | {"owner": owner.pid})[victim], signal.SIGKILL)
+        os.kill({**running.pids, "owner": owner.pid}[victim], signal.SIGKILL)
 
         wait_until(lambda: not any(_alive(pid) for pid in running.pids.values()), seconds=30)
         owner.kill()
@@ -195,7 +195,8 @@ def test_what_a_crash_left_behind_is_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / "tmp" / "half-written").mkdir(parents=True)
     (tmp_path / "sagemaker" / "versions" / "old").mkdir(parents=True)
     (tmp_path / "lock").write_text("999999")
-    folder.save(Running("gone", "127.0.0.1", "http://127.0.0.1:1", "http://127.0.0.1:1", {"supervisor": 1}))
+    url = "http://127.0.0.1:1"
+    folder.save(Running("127.0.0.1", url, url, instance="gone", pids={"supervisor": 1}))
     assert folder.load() is None
     with bare_cloud(tmp_path) as again:
         assert again.client("s3").list_buckets()["Buckets"] == []

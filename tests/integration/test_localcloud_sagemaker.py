@@ -1,4 +1,4 @@
-"""The SageMaker stand-in over boto3, with models that are code alone."""
+"""The SageMaker emulator over boto3, with models that are code alone."""
 
 import base64
 import io

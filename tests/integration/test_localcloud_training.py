@@ -1,4 +1,4 @@
-"""Training jobs of the SageMaker stand-in over boto3, with containers that are a shell script each."""
+"""Training jobs of the SageMaker emulator over boto3, with containers that are a shell script each."""
 
 import io
 import json

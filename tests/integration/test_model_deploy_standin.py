@@ -24,7 +24,7 @@ from model_build.endpoint.inventory import Inventory
 from model_build.endpoint.progress import Progress, quiet
 from model_build.endpoint.status import EndpointStatus, endpoint_status
 from model_build.errors import DeploymentError, RefusedError
-from tests.support.cloud_standin import BUCKET, ROLE, cloud_standin
+from tests.support.sagemaker_emulator import BUCKET, ROLE, sagemaker_emulator
 from tests.support.tiny_model import picture, write_model
 
 
@@ -48,7 +48,7 @@ def status(endpoint_name: str) -> EndpointStatus:
 
 @pytest.fixture(scope="module")
 def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with cloud_standin(tmp_path_factory.mktemp("standin")) as found:
+    with sagemaker_emulator(tmp_path_factory.mktemp("standin")) as found:
         yield found
 
 

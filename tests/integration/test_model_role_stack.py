@@ -12,6 +12,7 @@ import boto3
 import pytest
 from PIL import Image
 
+from localcloud.environment import aws_variables
 from model_build.endpoint.delete import delete
 from model_build.endpoint.deploy import DeployRequest, deploy
 from tests.support.local_cloud import LocalCloud, bare_cloud
@@ -26,7 +27,7 @@ def deploy_role(cloud: LocalCloud) -> dict[str, str]:
     done = subprocess.run(
         [Path(sys.executable).with_name("sam"), *command[1:], "--capabilities", "CAPABILITY_IAM"],
         cwd=ROOT,
-        env={**os.environ, **cloud.running.environment(), "SAM_CLI_TELEMETRY": "0"},
+        env={**os.environ, **aws_variables(cloud.running), "SAM_CLI_TELEMETRY": "0"},
         capture_output=True,
         text=True,
         check=False,
@@ -41,7 +42,7 @@ def test_role_and_bucket_of_the_template_are_what_a_deployment_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with bare_cloud(tmp_path / "cloud") as cloud:
-        for name, value in cloud.running.environment().items():
+        for name, value in aws_variables(cloud.running).items():
             monkeypatch.setenv(name, value)
         outputs = deploy_role(cloud)
         request = DeployRequest(

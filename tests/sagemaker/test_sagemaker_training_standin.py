@@ -1,14 +1,12 @@
 """`model_build train-cloud` on the local cloud: the SDK's own scripts run our training."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 
-from localcloud import lifecycle
 from model_build.artifact.container_images import SERVING_IMAGES
 from model_build.artifact.prepare import prepare_archive
 from model_build.cloud_training.job import train
@@ -16,7 +14,7 @@ from model_build.cloud_training.request import TrainRequest
 from model_build.endpoint.deploy import DeployRequest, deploy
 from model_build.errors import CloudError
 from model_build.training.recipe import Recipe
-from tests.support.local_cloud import LocalCloud, bare_cloud
+from tests.support.local_cloud import LocalCloud, bare_cloud, environment_of
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
 
 BUCKET = "scones-models"
@@ -25,13 +23,9 @@ ROLE = "arn:aws:iam::000000000000:role/scones-model"
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[LocalCloud]:
-    before = dict(os.environ)
-    with bare_cloud(tmp_path / "cloud") as cloud:
-        lifecycle.use(cloud.running)
+    with bare_cloud(tmp_path / "cloud") as cloud, environment_of(cloud.running):
         cloud.client("s3").create_bucket(Bucket=BUCKET)
         yield cloud
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture

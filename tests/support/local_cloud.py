@@ -1,21 +1,23 @@
 """A running local cloud for tests: boto3 clients, and queries about photos."""
 
 import json
+import os
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-import boto3
-
+from commandline.polling import Rhythm, poll
 from localcloud import lifecycle
+from localcloud.access import LocalSession
+from localcloud.environment import Addresses, isolated_environment
 from localcloud.state import Running, StateFolder
 
 WAIT_S = 120
-_SESSION = boto3.Session("test", "test", region_name="us-east-1")
+RHYTHM = Rhythm(shortest_pause=0.3, longest_pause=1)
 
 
 class LocalCloud:
@@ -29,14 +31,13 @@ class LocalCloud:
     def __init__(self, running: Running, folder: Path) -> None:
         self.running = running
         self.folder = folder
+        self._session = LocalSession(running)
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of a service of this local cloud."""
         if service not in self._clients:
-            ours = ("sagemaker", "sagemaker-runtime", "application-autoscaling")
-            url = self.running.sagemaker_url if service in ours else self.running.aws_url
-            self._clients[service] = _SESSION.client(service, endpoint_url=url)  # type: ignore[call-overload]
+            self._clients[service] = self._session.client(service)
         return self._clients[service]
 
     @property
@@ -54,16 +55,15 @@ class LocalCloud:
         """Wait until an object key has executions and all have ended; return them."""
         workflow = self.client("stepfunctions")
         arn = self.outputs["ClassifyImageStateMachineArn"]
-        deadline = time.monotonic() + WAIT_S
-        while time.monotonic() < deadline:
+
+        def ended() -> list[dict[str, Any]]:
             pages = workflow.get_paginator("list_executions").paginate(stateMachineArn=arn)
             arns = [execution["executionArn"] for page in pages for execution in page["executions"]]
             described = [workflow.describe_execution(executionArn=arn) for arn in arns]
             mine = [execution for execution in described if _key(json.loads(execution["input"])) == key]
-            if mine and all(execution["status"] != "RUNNING" for execution in mine):
-                return mine
-            time.sleep(0.3)
-        raise AssertionError(f"no execution for {key} ended within {WAIT_S} s")
+            return mine if all(execution["status"] != "RUNNING" for execution in mine) else []
+
+        return poll(ended, until=bool, timeout_seconds=WAIT_S, rhythm=RHYTHM)
 
     def records(self, key: str) -> list[dict[str, Any]]:
         """Return all records of the results table for one object key, as plain values."""
@@ -140,10 +140,14 @@ class Listener:
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
     """Return once a condition is true; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"the condition was not met within {seconds} s"
-        time.sleep(0.3)
+    poll(condition, until=bool, timeout_seconds=seconds, rhythm=RHYTHM)
+
+
+@contextmanager
+def environment_of(addresses: Addresses) -> Iterator[None]:
+    """Let the AWS clients that code under test makes for itself talk to a local cloud."""
+    with mock.patch.dict(os.environ, isolated_environment(addresses), clear=True):
+        yield
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
-from localcloud.state import isolated_environment
+from localcloud.environment import isolated_environment
 from tests.support.sam_app import ROOT
 
 PAGES: Final = (

@@ -16,8 +16,9 @@ from typing import Any, cast
 import boto3
 from botocore.config import Config
 
+from localcloud.environment import isolated_environment
 from localcloud.host import host_architecture, host_runtime
-from localcloud.state import Running, isolated_environment
+from localcloud.state import Running
 from tests.support.sam_app import CLOUD, EVENTS, LOGICAL_IDS, ROOT
 
 IMAGE = f"public.ecr.aws/lambda/python:{host_runtime().removeprefix('python')}-{host_architecture()}"

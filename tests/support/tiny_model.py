@@ -27,10 +27,15 @@ SHARPNESS = 40.0  # larger: the probability falls faster with the distance betwe
 
 
 def write_model(
-    folder: Path, labels: Sequence[str], others: Sequence[str] = (), prior: Sequence[float] = ()
+    folder: Path,
+    labels: Sequence[str],
+    others: Sequence[str] = (),
+    prior: Sequence[float] = (),
+    names: Sequence[str] = (),
 ) -> Path:
     """Write a model folder whose network classifies the nearest of the colours `labels + others`.
 
+    The classes are called like their colours, or by `names`, which stand for `labels`.
     With `prior` (one log probability per label, and one for neither) the network has a second output with
     these constants.
     """
@@ -42,8 +47,8 @@ def write_model(
     (folder / "model.onnx").write_bytes(_onnx(weights, bias, np.array(prior, "<f4")))
     manifest = {
         "format": 1,
-        "labels": list(labels),
-        "outputs": [*labels, *others],
+        "labels": list(names or labels),
+        "outputs": [*(names or labels), *others],
         "input_size": [32, 32],
         "normalisation": {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]},
         "temperature": 1.0,

@@ -1,13 +1,11 @@
-"""A model of five classes trained here, deployed, and asked by the workflow: only `ClassLabels` is set."""
+"""A model of five classes trained here, deployed, and asked by the workflow: it brings its `ClassLabels`."""
 
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from localcloud import application, lifecycle
+from localcloud import application
 from localcloud.state import StateFolder
 from localcloud.steps import Steps
 from model_build.__main__ import main
@@ -17,32 +15,21 @@ from tests.support.tiny_model import cifar100_files, write_archive, write_photo
 LABELS = ["yellow", "red", "green", "white", "blue"]
 
 
-@pytest.fixture
-def _environment_afterwards() -> Iterator[None]:
-    """`lifecycle.use` points this process at the local cloud."""
-    before = dict(os.environ)
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
-@pytest.mark.usefixtures("_environment_afterwards")
 def test_five_classes_from_training_to_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a model of five classes, and the application told their names in the model's order
+    # Given a model of five classes, and the application deployed with it
     data = write_archive(tmp_path / "c100.tar.gz", cifar100_files([*LABELS, "black"], 20, 5))
     model = tmp_path / "model"
     options = ["--data", str(data), "--classes", ",".join(LABELS), "--epochs", "8", "--output", str(model)]
     assert main(["train", *options]) == 0
-    labels = ",".join(json.loads((model / "manifest.json").read_text())["labels"])
-    usual = application.parameters()
-    chosen = {**usual, "ClassLabels": labels, "ConfidenceThreshold": "0.3"}
-    monkeypatch.setattr(application, "parameters", lambda: chosen)
+    usual = application.parameters
+    monkeypatch.setattr(
+        application, "parameters", lambda labels: {**usual(labels), "ConfidenceThreshold": "0.3"}
+    )
     folder = StateFolder(tmp_path / "cloud")
     with bare_cloud(folder.path) as cloud, Steps(folder.logs) as steps:
-        lifecycle.use(cloud.running)
-        deployed = application.Application(folder, steps)
+        deployed = application.Application(folder, steps, model)
         deployed.build()
-        deployed.deploy(cloud.running, model)
+        cloud.running = deployed.deploy(cloud.running)
         # When a photo of each class arrives
         for label in LABELS:
             photo = write_photo(tmp_path / f"{label}.png", label)

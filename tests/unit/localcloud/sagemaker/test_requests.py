@@ -1,18 +1,24 @@
-"""The stand-in's pure parts: what requests are refused, and what data capture writes."""
+"""The emulator's pure parts: what requests are refused, and what data capture writes."""
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from localcloud.sagemaker.capture import Exchange, record
-from localcloud.sagemaker.control_plane import OPERATIONS
+from localcloud.sagemaker.control_plane import ControlPlane
 from localcloud.sagemaker.errors import ApiError
 from localcloud.sagemaker.validation import check_request, compile_pattern, service_model
 
 NOON = datetime(2026, 11, 23, 12, 0, 5, tzinfo=UTC)
 BOTH = [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}]
+
+
+@pytest.fixture
+def operations(tmp_path: Path) -> set[str]:
+    return set(ControlPlane(tmp_path).operations)
 
 
 def refusal(operation: str, params: dict[str, Any]) -> str:
@@ -67,19 +73,19 @@ def test_a_wrong_type_is_no_validation_matter(wrong: dict[str, Any]) -> None:
     assert caught.value.code == "SerializationException"
 
 
-def test_every_pattern_of_every_operation_can_be_checked() -> None:
-    """Service models are written for Java's patterns; one that Python can't read would be an answer 500."""
+def test_every_pattern_of_every_operation_can_be_checked(operations: set[str]) -> None:
+    """Service models are written for Java's patterns; one that Python cannot read would answer 500."""
     scaling = service_model("application-autoscaling").operation_names
-    asked = [("sagemaker", name) for name in OPERATIONS] + [("application-autoscaling", n) for n in scaling]
+    asked = [("sagemaker", name) for name in operations] + [("application-autoscaling", n) for n in scaling]
     patterns = {pattern for service, name in asked for pattern in _patterns(service, name)}
     assert len(patterns) > 20
     for pattern in patterns:
         compile_pattern(pattern)
 
 
-def test_the_operations_are_ones_that_sagemaker_has() -> None:
-    assert {"CreateModel", "UpdateEndpoint", "ListEndpointConfigs", "AddTags"} <= set(OPERATIONS)
-    assert set(OPERATIONS) <= set(service_model("sagemaker").operation_names)
+def test_the_operations_are_ones_that_sagemaker_has(operations: set[str]) -> None:
+    assert {"CreateModel", "UpdateEndpoint", "ListEndpointConfigs", "AddTags"} <= operations
+    assert operations <= set(service_model("sagemaker").operation_names)
 
 
 def test_a_captured_image_is_base64_and_its_answer_json() -> None:

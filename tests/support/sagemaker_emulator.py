@@ -1,6 +1,6 @@
-"""The SageMaker stand-in with S3 and CloudWatch Logs, for tests that deploy models.
+"""The SageMaker emulator with S3 and CloudWatch Logs, for tests that deploy models.
 
-S3 and Logs are moto's server in this process; the stand-in is a process of its own, as in the local cloud.
+S3 and Logs are moto's server in this process; the emulator is a process of its own, as in the local cloud.
 """
 
 import contextlib
@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 
 import boto3
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+from commandline.polling import Rhythm, poll
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -25,7 +26,7 @@ SERVICES = ("SAGEMAKER", "SAGEMAKER_RUNTIME", "APPLICATION_AUTO_SCALING")
 
 
 @contextlib.contextmanager
-def cloud_standin(folder: Path) -> Iterator[dict[str, str]]:
+def sagemaker_emulator(folder: Path) -> Iterator[dict[str, str]]:
     """Start both, with a bucket for models; yield the environment variables that point to them."""
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
@@ -38,7 +39,7 @@ def cloud_standin(folder: Path) -> Iterator[dict[str, str]]:
         "AWS_DEFAULT_REGION": REGION,
     } | {f"AWS_ENDPOINT_URL_{service}": f"http://127.0.0.1:{port}" for service in SERVICES}
     command = [sys.executable, "-m", "localcloud.sagemaker", "--port", str(port), "--folder", str(folder)]
-    log_file = folder / "standin.log"
+    log_file = folder / "emulator.log"
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with log_file.open("wb") as log:
@@ -77,10 +78,11 @@ def _free_port() -> int:
 
 
 def _wait_until_up(url: str, process: subprocess.Popen[bytes], log_file: Path) -> None:
-    for _ in range(300):
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):
-            return
+    def answers() -> bool:
         if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise RuntimeError(f"the stand-in did not come up:\n{log_file.read_text(errors='replace')}")
+            raise RuntimeError(f"the emulator did not come up:\n{log_file.read_text(errors='replace')}")
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1):
+            return True
+        return False
+
+    poll(answers, until=bool, timeout_seconds=30, rhythm=Rhythm(shortest_pause=0.1))

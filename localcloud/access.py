@@ -1,0 +1,44 @@
+"""boto3 sessions that lead to a local cloud, whatever the user's own AWS configuration says."""
+
+import os
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+
+from localcloud.environment import REGION, SAGEMAKER_SERVICES, Addresses
+
+
+class LocalSession(boto3.Session):
+    """A session whose clients talk to a local cloud.
+
+    Neither environment variables nor configuration files have a say in it: nothing of a user's account can be
+    reached by mistake.
+
+    Args:
+        addresses: the local cloud.
+    """
+
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+        super().__init__("test", "test", region_name=REGION, botocore_session=_bare_session())
+
+    def client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return a client of a service of the local cloud; it goes through no proxy."""
+        ours = service_name in SAGEMAKER_SERVICES
+        url = self._addresses.sagemaker_url if ours else self._addresses.aws_url
+        options = {"endpoint_url": url, "config": Config(proxies={})} | kwargs
+        make: Any = super().client
+        return make(service_name, *args, **options)
+
+
+def _bare_session() -> botocore.session.Session:
+    variables = {
+        name: (None, None, default, conversion)
+        for name, (_, _, default, conversion) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
+    }
+    for name in ("config_file", "credentials_file"):
+        variables[name] = (None, None, os.devnull, None)
+    return botocore.session.Session(session_vars=variables)

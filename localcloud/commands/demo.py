@@ -1,0 +1,88 @@
+"""`localcloud demo`."""
+
+from pathlib import Path
+
+import click
+
+from commandline.errors import FAILED, UsageError
+from commandline.options import FILE, FOLDER, POSITIVE, Seconds, json_option
+from commandline.terminal import say
+from localcloud import lifecycle
+from localcloud.access import LocalSession
+from localcloud.application import Application
+from localcloud.launch import deploy, start_and_build
+from localcloud.options import DEMO_STATE, bind_option, model_option, state_option
+from localcloud.samples import sample_photos
+from localcloud.state import StateFolder
+from localcloud.steps import Steps, timed
+from operations.photos.send import send_photos
+from operations.photos.sources import Photo, find_photos
+from operations.stack import Stack
+
+
+@click.command("demo")
+@click.option(
+    "--photos", type=FOLDER, metavar="DIR", help="Your photos, subfolders included, not the samples."
+)
+@click.option(
+    "--data",
+    type=FILE,
+    metavar="ARCHIVE",
+    help="CIFAR archive of which some test images join the samples.  [default: CIFAR-100 where found]",
+)
+@click.option("--limit", type=POSITIVE, metavar="N", help="At most so many photos.")
+@model_option
+@bind_option
+@click.option("--timeout", type=Seconds(), default=180, help="How long one photo may take.")
+@json_option
+@state_option(DEMO_STATE)
+def command(  # noqa: PLR0913 - one parameter for each option
+    *,
+    photos: Path | None,
+    data: Path | None,
+    limit: int | None,
+    model: Path,
+    bind: str,
+    timeout: float,
+    as_json: bool,
+    state: Path,
+) -> int:
+    r"""Start the application, classify photos, show the outcome of each, and stop it.
+
+    Without --photos it draws samples. With --json each photo is one line, and the last line is the summary.
+    Exit code 0 if every photo reached an outcome and none is FAILED.
+
+    \b
+    Example:
+      python -m localcloud demo --photos ~/photos
+    """
+    folder = StateFolder(state)
+    own = _photos_of_the_user(photos) if photos else None
+    if folder.supervisor():
+        raise UsageError(
+            f"a local cloud runs already with the state folder {folder.path}: send photos to it with "
+            "`python -m localcloud send FILE...`, or stop it first (make down)"
+        )
+    with folder.reserved(), Steps(folder.logs) as steps:
+        application = Application(folder, steps, model.resolve())
+        samples = None if own else steps.submit(_samples, folder, data)
+        running, process = start_and_build(folder, steps, application, bind, owned=True)
+        try:
+            chosen = (own or (samples.result() if samples else []))[:limit]
+            running = deploy(folder, application, running)
+            stack = Stack(running.stack["name"], running.stack["outputs"], LocalSession(running))
+            return 0 if send_photos(stack, chosen, timeout_s=timeout, as_json=as_json) else FAILED
+        finally:
+            lifecycle.stop_process(process)
+
+
+def _photos_of_the_user(folder: Path) -> list[Photo]:
+    found = find_photos([folder])
+    for skipped in found.skipped:
+        say(skipped)
+    return found.photos
+
+
+def _samples(folder: StateFolder, data: Path | None) -> list[Photo]:
+    with timed("sample photos drawn"):
+        return sample_photos(folder.path / "samples", data)

@@ -1,0 +1,52 @@
+"""`localcloud up`."""
+
+from pathlib import Path
+
+import click
+
+from commandline.errors import UsageError
+from commandline.terminal import say
+from localcloud.application import Application
+from localcloud.launch import LOOPBACK, deploy, start_and_build, stopped_on_error
+from localcloud.next_steps import print_next_steps
+from localcloud.options import bind_option, model_option, state_option
+from localcloud.state import Running, StateFolder
+from localcloud.steps import Steps
+
+
+@click.command("up")
+@model_option
+@bind_option
+@state_option()
+def command(*, model: Path, bind: str, state: Path) -> None:
+    r"""Start the application and leave it running.
+
+    Starts the local cloud, builds and deploys the stack with `sam`, and deploys the model. If the local cloud
+    runs already, builds and deploys to it again.
+
+    \b
+    Example:
+      python -m localcloud up
+    """
+    folder = StateFolder(state)
+    with folder.reserved(), Steps(folder.logs) as steps:
+        application = Application(folder, steps, model.resolve())
+        running = folder.load()
+        if running:
+            running = _deploy_again(folder, application, running, bind)
+        else:
+            running, process = start_and_build(folder, steps, application, bind, owned=False)
+            with stopped_on_error(process):
+                running = deploy(folder, application, running)
+    print_next_steps(folder, running)
+
+
+def _deploy_again(folder: StateFolder, application: Application, running: Running, bind: str) -> Running:
+    if bind not in {LOOPBACK, running.bind}:
+        raise UsageError(
+            f"a local cloud runs already, and listens on {running.bind}: stop it first (make down) to have "
+            f"one on {bind}"
+        )
+    say(f"a local cloud runs already ({folder.path}); deploying to it again")
+    application.build()
+    return deploy(folder, application, running)

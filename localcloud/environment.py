@@ -1,0 +1,85 @@
+"""The environment variables that lead to a local cloud, for child processes and for a user's shell."""
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from localcloud.host import build_target
+
+REGION: Final = "us-east-1"
+SAGEMAKER_SERVICES: Final = ("sagemaker", "sagemaker-runtime", "application-autoscaling")
+"""Services of the SageMaker emulator; ministack has all others."""
+
+
+_QUIET: Final = {"SAM_CLI_TELEMETRY": "0", "ORT_DISABLE_TELEMETRY": "1"}
+"""No usage reports: onnxruntime writes its own into the home folder otherwise."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a local cloud listens.
+
+    Attributes:
+        bind: address that it listens on.
+        aws_url: endpoint URL of ministack.
+        sagemaker_url: endpoint URL of the SageMaker emulator.
+    """
+
+    bind: str
+    aws_url: str
+    sagemaker_url: str
+
+
+def aws_variables(addresses: Addresses) -> dict[str, str]:
+    """Return the standard variables that make AWS's tools and SDKs talk to a local cloud."""
+    return {
+        "AWS_ENDPOINT_URL": addresses.aws_url,
+        "AWS_ENDPOINT_URL_SAGEMAKER": addresses.sagemaker_url,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": addresses.sagemaker_url,
+        "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING": addresses.sagemaker_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+    }
+
+
+def isolated_environment(addresses: Addresses | None) -> dict[str, str]:
+    """Return the environment for programs that see the local cloud and nothing of the user's AWS account.
+
+    Args:
+        addresses: the local cloud; None before it runs.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "BOTO_"))
+    }
+    no_proxy = ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1", "localhost"]))
+    if addresses:
+        no_proxy += f",{addresses.bind}"
+    return {
+        **kept,
+        **(aws_variables(addresses) if addresses else {}),
+        **_QUIET,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def env_script(addresses: Addresses) -> str:
+    """Return shell lines that point AWS's tools at a local cloud, and put `sam` on the PATH.
+
+    `sam build` then builds for this machine, which is what runs the functions.
+    """
+    lines = ["# . this file: aws, sam and every AWS SDK in this shell then talk to the local cloud."]
+    variables = aws_variables(addresses) | build_target() | _QUIET
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    lines += ["unset AWS_PROFILE AWS_SESSION_TOKEN"]
+    lines += [f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"']
+    return "\n".join(lines) + "\n"

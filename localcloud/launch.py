@@ -1,0 +1,67 @@
+"""Brings the application up: the local cloud started and the functions built side by side, then deployed."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from commandline.errors import CommandError
+from commandline.terminal import say
+from localcloud import lifecycle
+from localcloud.application import Application
+from localcloud.state import Running, StateFolder
+from localcloud.steps import StepError, Steps
+
+LOOPBACK: Final = "127.0.0.1"
+
+
+def start_and_build(
+    folder: StateFolder, steps: Steps, application: Application, bind: str, *, owned: bool
+) -> tuple[Running, subprocess.Popen[bytes]]:
+    """Start a local cloud and build the functions meanwhile.
+
+    Args:
+        folder: the state folder.
+        steps: runs commands.
+        application: what is built.
+        bind: address to listen on.
+        owned: whether the local cloud must end with this process.
+
+    Returns:
+        What runs, and the supervisor's process, for the caller to stop.
+
+    Raises:
+        CommandError: one of the two failed; nothing runs then.
+    """
+    folder.put_old_logs_aside()
+    built = steps.submit(application.build)
+    running, process = lifecycle.start(folder, bind, owned=owned)
+    with stopped_on_error(process):
+        built.result()
+    return running, process
+
+
+@contextmanager
+def stopped_on_error(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Stop a local cloud if what is done with it fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        lifecycle.stop_process(process)
+        raise
+
+
+def deploy(folder: StateFolder, application: Application, running: Running) -> Running:
+    """Deploy the application and write down what was deployed.
+
+    Raises:
+        StepError: it failed; the message says so if the local cloud itself has ended.
+    """
+    try:
+        deployed = application.deploy(running)
+    except CommandError as error:
+        say(str(error))
+        lifecycle.require_alive(folder)
+        raise StepError("deploying failed, see above") from error
+    folder.save(deployed)
+    return deployed

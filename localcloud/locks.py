@@ -1,0 +1,63 @@
+"""Locks that their holder cannot forget: the operating system releases them, however a process ends."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO, Final
+
+from commandline.polling import PollingTimeoutError, Rhythm, poll
+
+_PATIENCE_S: Final = 1.0
+
+
+def take(path: Path) -> IO[str] | None:
+    """Take a lock and write this process's id into its file.
+
+    Args:
+        path: the lock file; its folder is created.
+
+    Returns:
+        The open lock file, to be kept open for as long as the lock is to be held; None if another process
+        holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # Whoever asks for the holder takes the lock for an instant.
+        file = poll(
+            lambda: _try(path),
+            until=lambda taken: taken is not None,
+            timeout_seconds=_PATIENCE_S,
+            rhythm=Rhythm(shortest_pause=0.05, longest_pause=0.05),
+        )
+    except PollingTimeoutError:
+        return None
+    if file is not None:
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+    return file
+
+
+def holder(path: Path) -> int | None:
+    """Return the id of the process that holds a lock, or None; creates nothing.
+
+    Args:
+        path: the lock file.
+    """
+    if not path.exists():
+        return None
+    file = _try(path)
+    if file is None:
+        return int(path.read_text() or 0) or None
+    file.close()
+    return None
+
+
+def _try(path: Path) -> IO[str] | None:
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file

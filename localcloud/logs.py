@@ -1,0 +1,65 @@
+"""The logs of a local cloud: files of its processes, and what the functions wrote to CloudWatch Logs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from localcloud.access import LocalSession
+from localcloud.state import Running, StateFolder
+
+_PAGE: Final = 10_000
+
+
+@dataclass(frozen=True)
+class Log:
+    """One log.
+
+    Attributes:
+        name: what a user calls it.
+        where: its file or log group.
+        read: returns its last lines, at most so many, the newest last.
+    """
+
+    name: str
+    where: str
+    read: Callable[[int], Sequence[str]]
+
+
+def find_logs(folder: StateFolder, running: Running | None) -> list[Log]:
+    """Return the logs of this run or, if nothing runs, those of the last one.
+
+    Args:
+        folder: the state folder.
+        running: what runs, or None; only then the functions' logs are there.
+    """
+    files = {path.stem: path for path in sorted(folder.logs.glob("*.log"))}
+    files |= {path.stem: path for path in sorted((folder.path / "sagemaker" / "logs").glob("*.log"))}
+    found = [Log(name, str(path), _reader(path)) for name, path in files.items()]
+    return found + (_function_logs(running) if running and running.stack else [])
+
+
+def _reader(path: Path) -> Callable[[int], Sequence[str]]:
+    return lambda count: path.read_text(errors="replace").splitlines()[-count:]
+
+
+def _function_logs(running: Running) -> list[Log]:
+    client = LocalSession(running).client("logs")
+    prefix = f"/scones/{running.stack['name']}/"
+    groups = client.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
+    return [
+        Log(group.removeprefix(prefix), group, _group_reader(client, group))
+        for group in (group["logGroupName"] for group in groups)
+    ]
+
+
+def _group_reader(client: Any, group: str) -> Callable[[int], Sequence[str]]:
+    def read(count: int) -> Sequence[str]:
+        events = client.filter_log_events(logGroupName=group, limit=_PAGE)["events"]
+        return [
+            f"{datetime.fromtimestamp(event['timestamp'] / 1000, UTC):%H:%M:%S} {event['message'].rstrip()}"
+            for event in sorted(events, key=lambda event: event["timestamp"])[-count:]
+        ]
+
+    return read

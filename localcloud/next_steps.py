@@ -1,0 +1,36 @@
+"""What a user can do with a local cloud that is up."""
+
+import os
+import shlex
+import sys
+
+from localcloud.options import USUAL_STATE
+from localcloud.state import Running, StateFolder
+
+
+def print_next_steps(folder: StateFolder, running: Running) -> None:
+    """Print where a local cloud listens, what is deployed on it, and commands to try.
+
+    Args:
+        folder: its state folder.
+        running: the local cloud.
+    """
+    outputs = running.stack.get("outputs", {})
+    print(f"The local cloud is up: AWS at {running.aws_url}, SageMaker at {running.sagemaker_url}")
+    for name, value in sorted(outputs.items()):
+        print(f"  {name:<28} {value}")
+    if not outputs:
+        print("  nothing is deployed on it; deploy with: make up")
+        return
+    usual = folder.path == USUAL_STATE.resolve()
+    python = os.path.relpath(sys.executable)
+    state = "" if usual else f"--state {shlex.quote(os.path.relpath(folder.path))} "
+    stop = "make down" if usual else f"{python} -m localcloud down {state}"
+    print(
+        f"\nTry:\n"
+        f"  . {os.path.relpath(folder.env_file)}\n"
+        f"  aws s3 cp photo.jpg s3://{outputs['PhotoBucketName']}/incoming/photo.jpg\n"
+        f"  aws dynamodb scan --table-name {outputs['ResultsTableName']}\n"
+        f"  {python} -m localcloud send {state}photo.jpg\n"
+        f"\nLogs: {os.path.relpath(folder.logs)}. Stop it with: {stop}"
+    )

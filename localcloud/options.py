@@ -1,0 +1,44 @@
+"""Options that the commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import click
+
+from commandline.options import EXISTING, PATH, Command
+from localcloud.build import ROOT
+from model_build.artifact.package import DEFAULT_MODEL
+
+USUAL_STATE: Final = ROOT / "build" / "localcloud"
+DEMO_STATE: Final = ROOT / "build" / "demo"
+
+
+def state_option(default: Path = USUAL_STATE) -> Callable[[Command], Command]:
+    """Return a decorator that adds --state."""
+    return click.option(
+        "--state",
+        type=PATH,
+        envvar="SCONES_STATE",
+        show_envvar=True,
+        default=default,
+        show_default=f"{default.relative_to(ROOT)} in the checkout",
+        metavar="DIR",
+        help="Folder of this local cloud's state and logs.",
+    )
+
+
+model_option = click.option(
+    "--model",
+    type=EXISTING,
+    default=DEFAULT_MODEL,
+    show_default="the shipped one",
+    metavar="PATH",
+    help="Model folder or model.tar.gz behind the endpoint; its labels become the stack's ClassLabels.",
+)
+bind_option = click.option(
+    "--bind",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    help="Address to listen on; any other lets other machines in.",
+)

@@ -1,0 +1,54 @@
+"""Sessions that lead to a local cloud, whatever the user's AWS configuration says."""
+
+from pathlib import Path
+
+import pytest
+
+from localcloud.access import LocalSession
+from localcloud.environment import Addresses
+
+ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567")
+
+
+@pytest.fixture
+def _account_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "[profile production]\nregion = eu-west-1\naws_access_key_id = real\naws_secret_access_key = real\n"
+    )
+    variables = {
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_PROFILE": "production",
+        "AWS_ACCESS_KEY_ID": "real",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ENDPOINT_URL": "https://example.org",
+        "AWS_ENDPOINT_URL_S3": "https://s3.example.org",
+        "AWS_USE_FIPS_ENDPOINT": "true",
+        "HTTP_PROXY": "http://proxy.example.org:3128",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("_account_of_the_user")
+@pytest.mark.parametrize(
+    ("service", "url"),
+    [
+        ("s3", ADDRESSES.aws_url),
+        ("stepfunctions", ADDRESSES.aws_url),
+        ("sagemaker", ADDRESSES.sagemaker_url),
+        ("sagemaker-runtime", ADDRESSES.sagemaker_url),
+        ("application-autoscaling", ADDRESSES.sagemaker_url),
+    ],
+)
+def test_a_client_sees_the_local_cloud_and_nothing_of_the_users_account(service: str, url: str) -> None:
+    session = LocalSession(ADDRESSES)
+
+    client = session.client(service)
+
+    assert client.meta.endpoint_url == url
+    assert client.meta.region_name == "us-east-1"
+    assert client.meta.config.proxies == {}
+    credentials = session.get_credentials()
+    assert credentials is not None
+    assert credentials.access_key == "test"
