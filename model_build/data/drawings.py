@@ -136,11 +136,13 @@ def _bicycle(pen: Pen, random: Random) -> None:
     pedal = (crank[0] + 0.05, crank[1] + 0.05)
     pen.line([crank, pedal, (pedal[0] + 0.03, pedal[1])], tyre, 0.012)
     if _chance(random, 0.3):
-        basket = [(head[0] + 0.02, head[1] - 0.08), (head[0] + 0.16, head[1] - 0.08)]
-        pen.polygon(
-            [*basket, (head[0] + 0.14, head[1] + 0.03), (head[0] + 0.04, head[1] + 0.03)],
-            _colour(random, 90, 170),
-        )
+        _basket(pen, head, _colour(random, 90, 170))
+
+
+def _basket(pen: Pen, head: Point, colour: Colour) -> None:
+    """Draw a basket in front of a bicycle's head tube."""
+    rim = [(head[0] + 0.02, head[1] - 0.08), (head[0] + 0.16, head[1] - 0.08)]
+    pen.polygon([*rim, (head[0] + 0.14, head[1] + 0.03), (head[0] + 0.04, head[1] + 0.03)], colour)
 
 
 def _motorcycle(pen: Pen, random: Random) -> None:
@@ -156,6 +158,30 @@ def _motorcycle(pen: Pen, random: Random) -> None:
     head = (random.uniform(0.63, 0.67), random.uniform(0.4, 0.44))
     pen.line([front, head], metal, random.uniform(0.026, 0.04))
     pen.line([rear, (0.42, 0.68), (0.6, 0.64)], _shade(paint, 0.5), 0.04)
+    _engine(pen, random, metal)
+    tank_top = random.uniform(0.39, 0.43)
+    pen.polygon(
+        [(0.41, 0.5), (0.46, tank_top), (0.58, tank_top - 0.01), (0.65, 0.46), (0.62, 0.55), (0.43, 0.55)],
+        paint,
+    )
+    _seat(pen, random, paint, tyre)
+    pen.line([head, (head[0] - 0.03, head[1] - 0.07), (head[0] - 0.09, head[1] - 0.06)], tyre, 0.02)
+    pen.disc((head[0] + 0.035, head[1] + 0.02), 0.04, _colour(random, 200, 255))
+    if _chance(random, 0.5):
+        _fairing(pen, head, _shade(paint, 1.1))
+    pen.line(
+        [
+            (front[0] - radius, front[1] - 0.1),
+            (front[0], front[1] - radius - 0.04),
+            (front[0] + radius, front[1] - 0.08),
+        ],
+        paint,
+        0.024,
+    )
+
+
+def _engine(pen: Pen, random: Random, metal: Colour) -> None:
+    """Draw the engine block with its fins, and the exhaust."""
     pen.polygon(
         [(0.36, 0.55), (0.6, 0.53), (0.63, 0.68), (0.54, 0.75), (0.38, 0.74)],
         _shade(metal, random.uniform(0.35, 0.7)),
@@ -166,37 +192,28 @@ def _motorcycle(pen: Pen, random: Random) -> None:
     pen.line(
         [(0.55, 0.7), (0.42, 0.76), (0.14, random.uniform(0.72, 0.76))], metal, random.uniform(0.028, 0.045)
     )
-    tank_top = random.uniform(0.39, 0.43)
-    pen.polygon(
-        [(0.41, 0.5), (0.46, tank_top), (0.58, tank_top - 0.01), (0.65, 0.46), (0.62, 0.55), (0.43, 0.55)],
-        paint,
-    )
+
+
+def _seat(pen: Pen, random: Random, paint: Colour, tyre: Colour) -> None:
+    """Draw a motorcycle's seat and tail."""
     seat_end = random.uniform(0.12, 0.18)
     pen.polygon(
         [(0.44, 0.49), (0.44, 0.55), (0.24, 0.55), (seat_end, 0.48), (seat_end + 0.02, 0.44), (0.32, 0.48)],
         tyre,
     )
     pen.polygon([(0.24, 0.55), (seat_end, 0.49), (seat_end - 0.04, 0.53), (0.14, 0.58)], paint)
-    pen.line([head, (head[0] - 0.03, head[1] - 0.07), (head[0] - 0.09, head[1] - 0.06)], tyre, 0.02)
-    pen.disc((head[0] + 0.035, head[1] + 0.02), 0.04, _colour(random, 200, 255))
-    if _chance(random, 0.5):
-        fairing = [
-            (head[0] - 0.04, head[1] - 0.04),
-            (head[0] + 0.09, head[1] + 0.03),
-            (head[0] + 0.06, 0.58),
-            (0.56, 0.66),
-            (0.55, 0.52),
-        ]
-        pen.polygon(fairing, _shade(paint, 1.1))
-    pen.line(
-        [
-            (front[0] - radius, front[1] - 0.1),
-            (front[0], front[1] - radius - 0.04),
-            (front[0] + radius, front[1] - 0.08),
-        ],
-        paint,
-        0.024,
-    )
+
+
+def _fairing(pen: Pen, head: Point, colour: Colour) -> None:
+    """Draw the fairing between the fork and the engine."""
+    outline = [
+        (head[0] - 0.04, head[1] - 0.04),
+        (head[0] + 0.09, head[1] + 0.03),
+        (head[0] + 0.06, 0.58),
+        (0.56, 0.66),
+        (0.55, 0.52),
+    ]
+    pen.polygon(outline, colour)
 
 
 def _cat(pen: Pen, random: Random) -> None:

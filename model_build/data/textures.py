@@ -12,7 +12,7 @@ Picture = npt.NDArray[np.float32]
 SCALE = 4  # blobs are drawn this many times larger and then reduced, which antialiases their edges
 
 
-def make_clutter(count: int, side: int, seed: int) -> npt.NDArray[np.uint8]:
+def make_textures(count: int, side: int, seed: int) -> npt.NDArray[np.uint8]:
     """Generate images without an object.
 
     Args:

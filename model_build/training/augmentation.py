@@ -13,12 +13,14 @@ from torch.nn import functional
 from model_build.training.recipe import Augmentation
 
 
-def augment(images: Tensor, others: Tensor, side: int, how: Augmentation, random: torch.Generator) -> Tensor:
+def augment(
+    images: Tensor, backgrounds: Tensor, side: int, how: Augmentation, random: torch.Generator
+) -> Tensor:
     """Augment every image of a batch and resize it to the network's input.
 
     Args:
         images: float in 0..1, shape [N, 3, H, W].
-        others: negatives of the same shape, used as backgrounds and occluders.
+        backgrounds: images of the same shape, used as backgrounds and occluders.
         side: height and width of the result in pixels.
         how: strength of each operation.
         random: source of all randomness.
@@ -27,8 +29,8 @@ def augment(images: Tensor, others: Tensor, side: int, how: Augmentation, random
         Float in 0..1, shape [N, 3, side, side].
     """
     images = change_light(images, how, random)
-    images = erase(images, others, how, random)
-    images = transform(images, others, side, how, random)
+    images = erase(images, backgrounds, how, random)
+    images = transform(images, backgrounds, side, how, random)
     return change_focus(images, how, random).clamp_(0, 1)
 
 
@@ -62,7 +64,7 @@ def change_light(images: Tensor, how: Augmentation, random: torch.Generator) -> 
     return images.clamp_min(1e-4) ** _per_image(gamma)
 
 
-def erase(images: Tensor, others: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
+def erase(images: Tensor, backgrounds: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:
     """Cover a random square of every image with grey or with a piece of another image (random erasing)."""
     count, _, height, width = images.shape
     half = how.cutout * height / 2
@@ -72,11 +74,11 @@ def erase(images: Tensor, others: Tensor, how: Augmentation, random: torch.Gener
     columns = torch.arange(width)[None, None, None, :] + 0.5
     covered = ((rows - top).abs() < half) & ((columns - left).abs() < half)
     occluded = _per_image(_choose(count, how.occlude_share, random))
-    return torch.where(covered, torch.where(occluded, others, 0.5), images)
+    return torch.where(covered, torch.where(occluded, backgrounds, 0.5), images)
 
 
 def transform(
-    images: Tensor, others: Tensor, side: int, how: Augmentation, random: torch.Generator
+    images: Tensor, backgrounds: Tensor, side: int, how: Augmentation, random: torch.Generator
 ) -> Tensor:
     """Flip and translate images, apply an affine transform to some, and resize them to `side`.
 
@@ -102,7 +104,7 @@ def transform(
     small = zoom < 0.9  # noqa: PLR2004 - otherwise too little of the background shows
     paste = affine & small & _choose(count, how.paste_share, random)
     beyond = (grid[paste].abs().amax(3) > 1)[:, None]
-    placed[paste] = torch.where(beyond, resize(others[paste], side), placed[paste])
+    placed[paste] = torch.where(beyond, resize(backgrounds[paste], side), placed[paste])
     return placed
 
 

@@ -64,14 +64,14 @@ class HeldOut:
         compressed: of the same images after JPEG compression, to be compared with the negatives, some of
             which were JPEG files.
         truth: int [N], the labels.
-        others: of negatives of classes seen in training, after JPEG compression.
+        negatives: of negatives of classes seen in training, after JPEG compression.
         unseen: of negatives of classes left out of training, after JPEG compression.
     """
 
     known: Outputs
     compressed: Outputs
     truth: metrics.Ints
-    others: Outputs
+    negatives: Outputs
     unseen: Outputs
 
 
@@ -90,10 +90,10 @@ def cross_validate(data: TrainingSet, recipe: Recipe, count: int, only: int | No
     _check(data, count)
     real, synthetic = torch.nonzero(data.real).flatten(), torch.nonzero(~data.real).flatten()
     parts = [real[part] for part in folds(data.targets[real], count)]
-    negatives = [target for target in data.targets[real].unique().tolist() if target >= len(data.labels)]
+    classes = [target for target in data.targets[real].unique().tolist() if target >= len(data.labels)]
     measured = []
     for number, part in enumerate(parts[:only]):
-        unseen = torch.isin(data.targets, torch.tensor(negatives[number::count], dtype=torch.int64))
+        unseen = torch.isin(data.targets, torch.tensor(classes[number::count], dtype=torch.int64))
         rest = torch.cat([*(other for index, other in enumerate(parts) if index != number), synthetic])
         shown = data.part(rest[~unseen[rest]])
         network, _ = fit(shown, recipe, title=f"fold {number + 1} of {count}")
@@ -103,7 +103,7 @@ def cross_validate(data: TrainingSet, recipe: Recipe, count: int, only: int | No
         _concatenate([one.known for one in measured]),
         _concatenate([one.compressed for one in measured]),
         np.concatenate([one.truth for one in measured]),
-        _concatenate([one.others for one in measured]),
+        _concatenate([one.negatives for one in measured]),
         _concatenate([one.unseen for one in measured]),
     )
 
@@ -196,9 +196,9 @@ def figures(measured: HeldOut, number: int, recipe: Recipe) -> dict[str, Any]:
     chosen = VIEWS[number]
     weight = chosen.prior_weight or 0.0
     temperature = recipe.temperature * (chosen.softness or 1.0)
-    known, compressed, others, unseen = (
+    known, compressed, negatives, unseen = (
         outputs.probabilities(number, temperature, weight)
-        for outputs in (measured.known, measured.compressed, measured.others, measured.unseen)
+        for outputs in (measured.known, measured.compressed, measured.negatives, measured.unseen)
     )
     threshold = recipe.threshold
     confidences = metrics.confidences(compressed)
@@ -212,9 +212,9 @@ def figures(measured: HeldOut, number: int, recipe: Recipe) -> dict[str, Any]:
         "selective_accuracy": metrics.selective_accuracy(known, measured.truth, threshold),
         "ece": metrics.expected_calibration_error(known, measured.truth),
         "jpeg_accuracy": metrics.accuracy(compressed, measured.truth),
-        "other_images": len(others),
-        "other_accepted": metrics.accepted_share(others, threshold),
-        "other_auroc": metrics.auroc(confidences, metrics.confidences(others)),
+        "other_images": len(negatives),
+        "other_accepted": metrics.accepted_share(negatives, threshold),
+        "other_auroc": metrics.auroc(confidences, metrics.confidences(negatives)),
         "unseen_images": len(unseen),
         "unseen_accepted": metrics.accepted_share(unseen, threshold),
         "unseen_auroc": metrics.auroc(confidences, metrics.confidences(unseen)),

@@ -17,14 +17,14 @@ from torch.nn import functional
 
 from model_build.data.drawings import FIRST_TEST_SEED, KINDS, draw
 from model_build.data.jpeg import jpeg_round_trip
-from model_build.data.textures import make_clutter
+from model_build.data.textures import make_textures
 from model_build.training.images import DETAIL, DataError, Group, Images, Pixels
 
 # Names of outputs in manifest.json.
 DRAWN_OUTPUT: Final = "drawing of something else"
-CLUTTER_OUTPUT: Final = "nothing in particular"
+TEXTURE_OUTPUT: Final = "nothing in particular"
 DRAWINGS_PER_KIND: Final = 300
-CLUTTER_PICTURES: Final = 1500
+TEXTURES: Final = 1500
 CHUNK: Final = 1000  # images resized at a time
 MIN_LABELS: Final = 2
 
@@ -50,9 +50,9 @@ class TrainingSet:
     real: Tensor
 
     @property
-    def clutter_output(self) -> int:
+    def texture_output(self) -> int:
         """The index of the output for textures; -1 if there are none."""
-        return self.outputs.index(CLUTTER_OUTPUT) if CLUTTER_OUTPUT in self.outputs else -1
+        return self.outputs.index(TEXTURE_OUTPUT) if TEXTURE_OUTPUT in self.outputs else -1
 
     def part(self, chosen: Tensor) -> "TrainingSet":
         """Return the images at these indices."""
@@ -71,7 +71,7 @@ def assemble(
     labels: Sequence[str],
     *,
     drawings: int = DRAWINGS_PER_KIND,
-    clutter: int = CLUTTER_PICTURES,
+    textures: int = TEXTURES,
 ) -> TrainingSet:
     """Build the training set.
 
@@ -79,7 +79,7 @@ def assemble(
         images: what was read.
         labels: the classes to tell apart, in the order of the answers.
         drawings: number of drawings of each kind in `data.drawings`.
-        clutter: number of textures.
+        textures: number of images without an object, see `data.textures`.
 
     Raises:
         DataError: fewer than two labels, or a label without images.
@@ -90,7 +90,7 @@ def assemble(
         *labels,
         *negatives,
         *([DRAWN_OUTPUT] if drawings else []),
-        *([CLUTTER_OUTPUT] if clutter else []),
+        *([TEXTURE_OUTPUT] if textures else []),
     ]
     parts = [
         (outputs.index(name), group, True)
@@ -100,8 +100,8 @@ def assemble(
     for kind in KINDS if drawings else ():
         output = outputs.index(kind if kind in labels else DRAWN_OUTPUT)
         parts.append((output, Group(_drawings(kind, drawings), compressed=False), False))
-    if clutter:
-        made = Group(make_clutter(clutter, DETAIL, seed=0), compressed=False)
+    if textures:
+        made = Group(make_textures(textures, DETAIL, seed=0), compressed=False)
         parts.append((len(outputs) - 1, made, False))
     return TrainingSet(
         labels=list(labels),

@@ -176,13 +176,13 @@ def sample_epoch(data: TrainingSet, recipe: Recipe, random: torch.Generator) -> 
         Indices, int64 [M], shuffled.
     """
     known = data.targets < len(data.labels)
-    clutter = data.targets == data.clutter_output
+    textures = data.targets == data.texture_output
     labelled = torch.nonzero(known & data.real).flatten()
     chosen = [labelled]
     for where, share in (
         (~known & data.real, recipe.others),
-        (~data.real & ~clutter, recipe.drawn),
-        (clutter, recipe.clutter),
+        (~data.real & ~textures, recipe.drawn),
+        (textures, recipe.clutter),
     ):
         pool = torch.nonzero(where).flatten()
         picked = torch.randperm(len(pool), generator=random)[: round(share * len(labelled))]
@@ -206,10 +206,11 @@ def _batches(data: TrainingSet, recipe: Recipe, random: torch.Generator) -> Iter
         index = order[start : start + recipe.batch]
         compressed = torch.rand(len(index), generator=random) < recipe.compressed
         images = torch.where(compressed[:, None, None, None], data.compressed[index], data.images[index])
-        others = images
+        backgrounds = images
         if len(negatives):
-            others = data.images[negatives[torch.randint(len(negatives), (len(index),), generator=random)]]
-        images = augment(images / 255, others / 255, recipe.side, recipe.augmentation, random)
+            chosen = negatives[torch.randint(len(negatives), (len(index),), generator=random)]
+            backgrounds = data.images[chosen]
+        images = augment(images / 255, backgrounds / 255, recipe.side, recipe.augmentation, random)
         yield images, data.targets[index]
 
 

@@ -87,6 +87,28 @@ def test_options_take_precedence_and_may_have_underscores(job: Path) -> None:
     assert "no training images of tricycle" in done.stderr
 
 
+def test_a_job_needs_only_what_its_requirements_install(job: Path) -> None:
+    """AWS's image has PyTorch and numpy; other packages of ours may be missing there."""
+    absent = (
+        "boto3",
+        "botocore",
+        "click_option_group",
+        "jinja2",
+        "moto",
+        "sagemaker",
+        "starlette",
+        "tenacity",
+    )
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+        "import model_build.train, model_build.training.pipeline"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=job / "code", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("hyperparameters", "code", "reason"),
     [

@@ -145,6 +145,9 @@ def test_containers_install_versions_that_were_tested() -> None:
     assert {"numpy", "onnxruntime", "pillow"} <= set(serving)
     for name, versions in (*serving.items(), *training.items()):
         assert versions <= tested[name], name
+    local = pins("requirements/train.txt")
+    for name, versions in training.items():
+        assert versions <= local[name], f"{name}: the local cloud runs training jobs in .venv/train"
     for name in ("onnxruntime", "pillow"):
         assert serving[name] <= pins("requirements/run.txt")[name], "the local cloud serves with the same"
         assert serving[name] == training[name]
