@@ -8,9 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-# The SDK refuses roles without rights on the account's networks, which a job outside a VPC never uses.
-os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
-
 import boto3
 from sagemaker.core.helper.session_helper import Session
 from sagemaker.core.training.configs import (
@@ -47,6 +44,9 @@ def start(request: TrainRequest, job_name: str, data_url: str, *, session: boto3
     Raises:
         botocore.exceptions.ClientError: AWS refused a call.
     """
+    # The SDK refuses roles without rights on the account's networks, which a job outside a VPC never uses.
+    # Only this variable turns that off.
+    os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
     with tempfile.TemporaryDirectory(prefix="training-source-") as folder:
         source = copy_source(Path(folder))
         trainer = _trainer(request, job_name, source, session)

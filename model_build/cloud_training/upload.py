@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import boto3
+from botocore.config import Config
 from PIL import Image
 
 from commandline.terminal import progress
@@ -35,7 +36,7 @@ def upload_by_class(archives: Sequence[Archive], bucket: str, prefix: str, sessi
     Raises:
         botocore.exceptions.ClientError: AWS refused a call.
     """
-    s3 = session.client("s3")
+    s3 = session.client("s3", config=Config(max_pool_connections=UPLOADS_AT_A_TIME))
 
     def upload(item: tuple[str, bytes]) -> None:
         s3.put_object(Bucket=bucket, Key=f"{prefix}/{item[0]}", Body=item[1])
