@@ -17,7 +17,6 @@ def host_architecture() -> str:
 def build_target() -> dict[str, str]:
     """Return the variables that tell `sam build`'s makefiles what to build for.
 
-    Lambda's wheels are for Linux. Elsewhere the functions, which this machine's Python runs, need its own.
+    This machine's Python runs the functions, so they get the wheels that fit it rather than Lambda's.
     """
-    target = {"PYTHON_RUNTIME": host_runtime(), "ARCHITECTURE": host_architecture()}
-    return target if sys.platform == "linux" else target | {"WHEELS": "host"}
+    return {"PYTHON_RUNTIME": host_runtime(), "ARCHITECTURE": host_architecture(), "WHEELS": "host"}

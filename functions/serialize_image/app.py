@@ -18,6 +18,7 @@ build_target.check()  # before Pillow is imported, whose own error would not say
 
 import boto3  # noqa: E402
 import imaging  # noqa: E402
+import names  # noqa: E402
 from botocore.config import Config  # noqa: E402
 from settings import Settings  # noqa: E402
 from storage import ObjectReference, StoredObject, read_object  # noqa: E402
@@ -54,6 +55,7 @@ def lambda_handler(event: dict[str, Any], _context: object) -> SerializedPhoto:
         StorageUnavailable: S3 did not respond, or failed.
     """
     reference = ObjectReference.from_event(event)
+    names.check(reference.key)
     stored = read_object(S3, reference, SETTINGS.max_object_bytes)
     image = imaging.shrink(stored.body, longest_side=SETTINGS.longest_side, max_pixels=SETTINGS.max_pixels)
     logger.info(

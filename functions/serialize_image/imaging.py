@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
 from typing import Final
 
-from errors import ImageTooLarge, UnsupportedImage
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+import colour
+from decode import decode
+from errors import ImageTooLarge
+from PIL import ExifTags, Image, ImageOps
 
-FORMATS: Final = ("JPEG", "PNG", "GIF", "WEBP")
 # 48 KiB are 64 KiB in base64, far below the 256 KiB that Step Functions allows in a state.
 MAX_ENCODED_BYTES: Final = 48 * 1024
 JPEG_QUALITIES: Final = (95, 90, 80, 65, 50, 30)
-WHITE: Final = (255, 255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,73 +27,27 @@ class EncodedImage:
 
 
 def shrink(photo: bytes, *, longest_side: int, max_pixels: int) -> EncodedImage:
-    """Decode a photo and re-encode it: upright, RGB on white, bounded in size, without metadata.
+    """Decode a photo and re-encode it: upright, sRGB on white, bounded in size, without metadata.
 
     Animations are reduced to their first frame. No image is enlarged.
 
     Args:
-        photo: the bytes of a JPEG, PNG, GIF or WebP.
+        photo: the bytes of a JPEG, PNG, GIF, WebP, AVIF, HEIC, BMP or TIFF.
         longest_side: no side of the result is longer, in pixels.
-        max_pixels: images with more pixels (width times height) are not decoded.
+        max_pixels: images with more pixels (width times height) are not decoded; JPEGs may have four times as
+            many, because they are decoded at a fraction of their size.
 
     Raises:
         UnsupportedImage: the bytes are empty, damaged, or of an unsupported format.
-        ImageTooLarge: the header claims more than `max_pixels`.
+        ImageTooLarge: the header claims too many pixels.
     """
-    if not photo:
-        raise UnsupportedImage("the file is empty")
-    image = _open(photo, max_pixels)
-    try:
-        small = _normalise(image, longest_side)
-    except MemoryError:
-        raise  # not the fault of the photo
-    except Exception as exc:
-        # Damaged files make Pillow raise OSError, SyntaxError, struct.error, IndexError and others.
-        raise UnsupportedImage(f"the {image.format} image cannot be decoded: {exc}") from exc
-    return _encode(small)
-
-
-def _open(photo: bytes, max_pixels: int) -> Image.Image:
-    """Read only the header, and refuse images with too many pixels before they are decoded."""
-    try:
-        with warnings.catch_warnings():
-            # max_pixels, checked below, is the limit that applies.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(photo), formats=FORMATS)
-    except Image.DecompressionBombError as exc:
-        raise ImageTooLarge(f"the image has far more pixels than the limit of {max_pixels:,}: {exc}") from exc
-    except UnidentifiedImageError as exc:
-        raise UnsupportedImage(
-            f"the file is not an image in one of the formats {', '.join(FORMATS)}"
-        ) from exc
-    except Exception as exc:
-        raise UnsupportedImage(f"the file's image header cannot be read: {exc}") from exc
-    if image.width * image.height > max_pixels:
-        raise ImageTooLarge(
-            f"the image has {image.width:,} x {image.height:,} pixels, more than the limit of {max_pixels:,}"
-        )
-    return image
-
-
-def _normalise(image: Image.Image, longest_side: int) -> Image.Image:
-    # The JPEG decoder can skip detail that shrinking discards: seven times faster for 12 megapixels.
-    # Twice the final size leaves the resampling filter enough pixels.
-    image.draft("RGB", (2 * longest_side, 2 * longest_side))
-    image.load()
-    orientation = _orientation(image)
-    if image.mode.startswith("I"):
-        # 16 bits a pixel: scaled, because a plain conversion clips everything above 255 to white.
-        image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-    elif image.mode not in {"L", "CMYK"}:
-        image = image.convert("RGB")
+    decoded = decode(photo, target_side=longest_side, max_pixels=max_pixels)
+    image = decoded.image
     image.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
-    image = _upright(image, orientation)
-    if image.mode == "RGBA":
-        background = Image.new("RGBA", image.size, WHITE)
-        image = Image.alpha_composite(background, image)
-    return image.convert("RGB")
+    image = _upright(image, decoded.orientation)
+    if decoded.icc:
+        image = colour.to_srgb(image, decoded.icc)
+    return _encode(colour.on_white(image) if image.mode == "RGBA" else image.convert("RGB"))
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -107,16 +60,6 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     image.info = {}
     image.getexif()[ExifTags.Base.Orientation] = orientation
     return ImageOps.exif_transpose(image)
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation (1 to 8, 1 if unknown); a photo with damaged metadata is accepted."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - damaged metadata makes Pillow raise nearly anything
-        return 1
 
 
 def _encode(image: Image.Image) -> EncodedImage:
