@@ -176,7 +176,7 @@ def test_the_makefile_and_the_template_have_the_same_default_target() -> None:
     (runtimes,) = re.findall(r"^RUNTIMES := (.+)$", makefile, re.MULTILINE)
     assert runtimes.split() == PARAMETERS["PythonRuntime"]["AllowedValues"]
     for architecture in PARAMETERS["Architecture"]["AllowedValues"]:
-        assert f"PLATFORM_{architecture} :=" in makefile
+        assert f"MACHINE_{architecture} :=" in makefile
 
 
 def test_only_serialize_image_has_requirements() -> None:
