@@ -26,11 +26,11 @@ COMMANDS: Final = {
         "Measure a recipe without using the test images (needs PyTorch).",
     ),
     "evaluate": LazyCommand(
-        "model_build.commands.legacy:evaluate",
+        "model_build.commands.evaluate:command",
         "Measure accuracy, coverage, calibration and out-of-distribution rejection.",
     ),
-    "predict": LazyCommand("model_build.commands.legacy:predict", "Classify image files."),
-    "card": LazyCommand("model_build.commands.legacy:card", "Write the model card from a fresh evaluation."),
+    "predict": LazyCommand("model_build.commands.predict:command", "Classify image files."),
+    "card": LazyCommand("model_build.commands.card:command", "Write the model card from a fresh evaluation."),
     "samples": LazyCommand(
         "model_build.commands.samples:command", "Draw the sample photos of the demo and of events/."
     ),

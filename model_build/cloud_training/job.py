@@ -78,7 +78,7 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
         job_name=job_name,
         model_data_url=model_data_url,
         billed_seconds=job.get("BillableTimeInSeconds"),
-        metrics=evaluate(model, request.data).figures,
+        metrics=evaluate(model, request.data).report.to_json(),
     )
 
 

@@ -13,9 +13,9 @@ from model_build.artifact.package import DEFAULT_MODEL, package_model
     "--model",
     type=FOLDER,
     default=DEFAULT_MODEL,
-    show_default="the shipped model",
+    show_default=False,
     metavar="DIR",
-    help="Folder with model.onnx and manifest.json.",
+    help="Folder with model.onnx and manifest.json.  [default: the shipped model]",
 )
 @click.option("--output", type=PATH, default="model.tar.gz", metavar="FILE", help="Archive to write.")
 def command(model: Path, output: Path) -> None:

@@ -1,78 +1,115 @@
-"""Classify image files through the very code that serves the model."""
+"""The command `predict`."""
 
-import argparse
 import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import click
+
+from commandline.options import EXISTING, FILE, PROBABILITY, json_option
+from commandline.terminal import say
 from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError, open_model
 from model_build.artifact.package import DEFAULT_MODEL
-from model_build.evaluation.report import probability
+
+HEAD: Final = ("file", "prediction")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `predict`."""
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="image files")
-    parser.add_argument(
-        "--model", type=Path, default=DEFAULT_MODEL, metavar="PATH", help="model folder or model.tar.gz"
-    )
-    parser.add_argument(
-        "--threshold",
-        type=probability,
-        metavar="T",
-        help="confidence below which the table marks an answer as uncertain; the model's own by default",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+@dataclass(frozen=True)
+class Prediction:
+    """The classification of one file.
+
+    Attributes:
+        file: the file's name, as given.
+        label: the most probable class; None if the file is not a readable image, like the next two.
+        confidence: its probability.
+        probabilities: of all classes, in label order.
+        error: why the file could not be classified, if so.
+    """
+
+    file: str
+    label: str | None = None
+    confidence: float | None = None
+    probabilities: list[float] | None = None
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object that `--json` prints; `error` only if there is one."""
+        return {key: value for key, value in asdict(self).items() if key != "error" or value is not None}
 
 
-def run(args: argparse.Namespace) -> int:
-    """The command `predict`; exit status 1 if a file could not be classified."""
-    with open_model(args.model) as model:
-        threshold = model.manifest.default_threshold if args.threshold is None else args.threshold
-        width = max(len(str(file)) for file in args.files)
-        failed = False
-        for answer in predict(model, args.files):
-            failed |= "error" in answer
-            if "error" in answer:
-                print(f"{answer['file']}: {answer['error']}", file=sys.stderr)
-            if args.json:
-                print(json.dumps(answer))
-            elif "error" not in answer:
-                mark = "" if answer["confidence"] >= threshold else "  uncertain"
-                print(f"{answer['file']:<{width}}  {answer['label']:<16}  {answer['confidence']:.3f}{mark}")
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
+@click.option(
+    "--model",
+    type=EXISTING,
+    default=DEFAULT_MODEL,
+    show_default=False,
+    metavar="PATH",
+    help="Model folder or model.tar.gz.  [default: the shipped model]",
+)
+@click.option(
+    "--threshold",
+    type=PROBABILITY,
+    metavar="T",
+    help="Confidence below which the table marks a prediction.  [default: the model's own]",
+)
+@json_option
+def command(files: tuple[Path, ...], model: Path, threshold: float | None, *, as_json: bool) -> int:
+    r"""Classify image files with the code that serves the model.
+
+    Prints a line per file: the predicted label and the probability of each class. With --json, one object
+    per line, its probabilities in the order of the model's labels. Exits with 1 if a file is not a readable
+    image.
+
+    The confidence differs from the one that the workflow records for the same photo: the workflow's
+    SerializeImage first reduces the photo to 256 pixels and re-encodes it, this command reads the original.
+    On 197 photos with the shipped model the difference was 0.001 in the median, 0.05 for one photo in
+    twenty, 0.23 at most; three of them were on the other side of the threshold.
+
+    \b
+    Example:
+      python -m model_build predict --model build/model photo.jpg another.png
+    """
+    failed = False
+    with open_model(model) as loaded:
+        accepted = loaded.manifest.default_threshold if threshold is None else threshold
+        width = max(len(HEAD[0]), *(len(str(file)) for file in files))
+        if not as_json:
+            click.echo(_row(*HEAD, loaded.labels, loaded.labels, width))
+        for file in files:
+            prediction = _predict(loaded, file)
+            if prediction.error is not None:
+                failed = True
+                say(f"{file}: {prediction.error}")
+            if as_json:
+                click.echo(json.dumps(prediction.to_json()))
+            elif prediction.error is None:
+                click.echo(_line(prediction, loaded.labels, width, accepted))
     return 1 if failed else 0
 
 
-def predict(model: LoadedModel, files: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Classify files one by one.
+def _predict(model: LoadedModel, file: Path) -> Prediction:
+    try:
+        probabilities = model.classify(file.read_bytes())
+    except OSError as error:
+        return Prediction(str(file), error=error.strerror or str(error))
+    except UnreadableImageError as error:
+        return Prediction(str(file), error=str(error))
+    best = int(probabilities.argmax())
+    return Prediction(str(file), model.labels[best], float(probabilities[best]), probabilities.tolist())
 
-    Args:
-        model: the model.
-        files: paths of image files.
 
-    Yields:
-        `file`, `label`, `confidence` and `probabilities` (in label order) of each; where a file
-        cannot be read or is no image, these are None but for `file`, and `error` says why.
-    """
-    for file in files:
-        try:
-            shares = model.classify(file.read_bytes())
-        except (OSError, UnreadableImageError) as exc:
-            reason = exc.strerror or str(exc) if isinstance(exc, OSError) else str(exc)
-            yield {
-                "file": str(file),
-                "label": None,
-                "confidence": None,
-                "probabilities": None,
-                "error": reason,
-            }
-            continue
-        best = int(shares.argmax())
-        yield {
-            "file": str(file),
-            "label": model.labels[best],
-            "confidence": float(shares[best]),
-            "probabilities": [float(share) for share in shares],
-        }
+def _line(prediction: Prediction, labels: Sequence[str], width: int, threshold: float) -> str:
+    cells = [f"{probability:.3f}" for probability in prediction.probabilities or ()]
+    below = (prediction.confidence or 0.0) < threshold
+    mark = f"  below the threshold {threshold:g}" if below else ""
+    return _row(prediction.file, prediction.label or "", cells, labels, width) + mark
+
+
+def _row(file: str, prediction: str, cells: Sequence[str], labels: Sequence[str], width: int) -> str:
+    """Return a row of the table, with one column per label."""
+    widest = max(len(HEAD[1]), *map(len, labels))
+    columns = "".join(f"  {cell:>{max(5, len(label))}}" for cell, label in zip(cells, labels, strict=True))
+    return f"{file:{width}}  {prediction:{widest}}{columns}"

@@ -1,209 +1,173 @@
-"""Small charts of training and evaluation, drawn with Pillow, which serving needs anyway.
+"""Charts of an evaluation and of a training run, drawn with matplotlib.
 
-Everything is drawn at twice its size and reduced at the end, for smooth lines.
+The same data gives the same PNG bytes under one version of matplotlib: the style does not depend on the
+user's configuration, and the files contain neither time nor version. Figures are drawn without pyplot, so
+there is no global state and no display is needed.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
 
+import matplotlib.style
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from model_build.evaluation import metrics
-from model_build.evaluation.predictions import Answers
+from model_build.evaluation.predictions import Predictions
 
-Point = tuple[float, float]
-
-FINE: Final = 2  # drawn pixels per pixel of the result, each way
-WIDTH, HEIGHT = 560 * FINE, 400 * FINE
-LEFT, RIGHT, TOP, BOTTOM = 66 * FINE, 20 * FINE, 40 * FINE, 54 * FINE
-BLACK: Final = (30, 30, 30)
-GREY: Final = (215, 215, 215)
-COLOURS: Final = ((31, 95, 191), (217, 95, 2), (27, 158, 119), (117, 112, 179), (231, 41, 138))
-GRID_LINES: Final = 5
-
-
-@dataclass(frozen=True)
-class Series:
-    """A named line of a chart.
-
-    Attributes:
-        name: as the legend calls it; "" leaves it out of the legend.
-        points: x and y of each, in the chart's units.
-        dots: whether the points themselves are marked.
-    """
-
-    name: str
-    points: Sequence[Point]
-    dots: bool = False
+SIZE: Final = (5.6, 4.0)  # inches
+DPI: Final = 110
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#555555"
+STYLE: Final[dict[str, Any]] = {
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 10,
+    "grid.color": "#DDDDDD",
+    "legend.frameon": False,
+}
+LARGEST_MARKER: Final = 250.0  # points squared, of a bin with all images
+SMALLEST_MARKER: Final = 15.0
 
 
-@dataclass(frozen=True)
-class Axis:
-    """What an axis shows.
-
-    Attributes:
-        name: text beside it.
-        low: the value at its start.
-        high: the value at its end, above `low`.
-    """
-
-    name: str
-    low: float
-    high: float
-
-    def place(self, value: float) -> float:
-        """Where a value lies, as a share of the axis' length; values beyond an end lie at that end."""
-        return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)
-
-
-def line_chart(
-    title: str, x: Axis, y: Axis, series: Sequence[Series], legend: Point = (0.98, 0.12)
-) -> Image.Image:
-    """Lines over common axes.
+def evaluation_charts(
+    predictions: Predictions, labels: Sequence[str], threshold: float, images: str
+) -> dict[str, Figure]:
+    """Return the charts of an evaluation.
 
     Args:
-        title: stands above.
-        x: the horizontal axis.
-        y: the vertical axis.
-        series: the lines, in the order of the legend.
-        legend: where its lines stand, as shares of the axes; right-aligned in the right half, left-aligned
-            in the left.
+        predictions: with one labelled image at least.
+        labels: the class names, K.
+        threshold: the one in use, marked on the risk-coverage curve.
+        images: what the titles call the images, such as `photos`.
 
     Returns:
-        An RGB image, 560 by 400 pixels.
+        `confusion`, `reliability` and `risk_coverage`.
     """
-    image = Image.new("RGB", (WIDTH, HEIGHT), "white")
-    draw = ImageDraw.Draw(image)
-    _text(draw, (WIDTH / 2, TOP / 2), title, anchor="mm", size=15)
-    _grid(draw, x, y)
-    for number, one in enumerate(series):
-        colour = COLOURS[number % len(COLOURS)]
-        places = [_place(x, y, point) for point in one.points]
-        if len(places) > 1:
-            draw.line(places, fill=colour, width=2 * FINE, joint="curve")
-        for px, py in places if one.dots or len(places) == 1 else ():
-            radius = 3.5 * FINE
-            draw.ellipse((px - radius, py - radius, px + radius, py + radius), fill=colour)
-    _legend(draw, [one.name for one in series], legend)
-    return image.resize((WIDTH // FINE, HEIGHT // FINE), Image.Resampling.BOX)
-
-
-def confusion_chart(title: str, rows: Sequence[Sequence[int]], labels: Sequence[str]) -> Image.Image:
-    """Counts by true class (rows) and answer (columns), darker for a larger share of the row.
-
-    Args:
-        title: stands above.
-        rows: counts [K][K].
-        labels: the K class names.
-
-    Returns:
-        An RGB image that grows with K.
-    """
-    cell, margin = 90 * FINE, 120 * FINE
-    size = margin + cell * len(labels) + 20 * FINE
-    image = Image.new("RGB", (size, size), "white")
-    draw = ImageDraw.Draw(image)
-    _text(draw, (size / 2, 20 * FINE), title, anchor="mm", size=15)
-    _text(draw, (margin + cell * len(labels) / 2, margin - 58 * FINE), "answer", anchor="mm")
-    for row, name in enumerate(labels):
-        middle = margin + cell * (row + 0.5)
-        _text(draw, (middle, margin - 22 * FINE), name, anchor="mm", size=12)
-        _text(draw, (margin - 8 * FINE, middle), name, anchor="rm", size=12)
-        for column, count in enumerate(rows[row]):
-            share = count / max(sum(rows[row]), 1)
-            corner = (margin + cell * column, margin + cell * row)
-            fill = tuple(round(255 + (part - 255) * share) for part in COLOURS[0])
-            draw.rectangle((*corner, corner[0] + cell, corner[1] + cell), fill=fill, outline="white")
-            colour = (255, 255, 255) if share > 1 / 2 else BLACK
-            middle_of_cell = (corner[0] + cell / 2, corner[1] + cell / 2)
-            _text(draw, middle_of_cell, str(count), anchor="mm", size=17, colour=colour)
-    return image.resize((size // FINE, size // FINE), Image.Resampling.BOX)
-
-
-def draw_answers(answers: Answers, labels: Sequence[str], threshold: float) -> dict[str, Image.Image]:
-    """The drawings of an evaluation.
-
-    Args:
-        answers: what the model said, with one labelled image at least.
-        labels: the class names.
-        threshold: the one in use, marked in the trade-off.
-
-    Returns:
-        `confusion`, `reliability` and `trade_off`.
-    """
-    probabilities, truth = answers.probabilities, answers.labels
-    chance = 1 / len(labels)
-    bins = metrics.reliability(probabilities, truth)
-    choices = metrics.trade_off(probabilities, truth)
-    in_use = [
-        (metrics.accepted_share(probabilities, threshold) or 0.0, accuracy)
-        for accuracy in [metrics.selective_accuracy(probabilities, truth, threshold)]
-        if accuracy is not None
-    ]
-    curve = [Series("right of the accepted", [(one.coverage, one.selective_accuracy) for one in choices])]
-    if len(answers.others):
-        others = metrics.confidences(answers.others)
-        let_through = [(one.coverage, float(np.mean(others >= one.threshold))) for one in choices]
-        curve.append(Series("other images accepted", let_through))
-    curve.append(Series(f"right at threshold {threshold:g}", in_use, dots=True))
+    counts = metrics.confusion_matrix(predictions.probabilities, predictions.labels)
     return {
-        "confusion": confusion_chart(
-            "right and wrong answers", metrics.confusion(probabilities, truth), labels
-        ),
-        "reliability": line_chart(
-            "confidence against accuracy",
-            Axis("confidence", chance, 1),
-            Axis("right", 0, 1),
-            [
-                Series("measured", [(one.confidence, one.accuracy) for one in bins], dots=True),
-                Series("ideal", [(chance, chance), (1, 1)]),
-            ],
-        ),
-        "trade_off": line_chart("accepted against right", Axis("accepted", 0, 1), Axis("share", 0, 1), curve),
+        "confusion": confusion_matrix(counts, labels, images),
+        "reliability": reliability_diagram(predictions, images),
+        "risk_coverage": risk_coverage_curve(predictions, threshold, images),
     }
 
 
-def _place(x: Axis, y: Axis, point: Point) -> Point:
-    """Where a point lies in the drawing."""
-    return (
-        LEFT + x.place(point[0]) * (WIDTH - LEFT - RIGHT),
-        HEIGHT - BOTTOM - y.place(point[1]) * (HEIGHT - TOP - BOTTOM),
-    )
+def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], images: str) -> Figure:
+    """Draw a confusion matrix: counts, shaded by their share of the true class.
+
+    Args:
+        counts: [K][K], rows are true classes, columns predicted ones.
+        labels: the K class names.
+        images: what the title calls the images.
+    """
+    with _figure(f"Confusion matrix, {images}") as (figure, axes):
+        rows = np.array(counts)
+        shares = rows / np.maximum(rows.sum(axis=1, keepdims=True), 1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set_xticks(range(len(labels)), labels)
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set(xlabel="predicted class", ylabel="true class")
+        axes.grid(visible=False)
+        for (row, column), share in np.ndenumerate(shares):
+            colour = "white" if share > 1 / 2 else "black"
+            count = str(rows[row, column])
+            axes.text(column, row, count, ha="center", va="center", color=colour, fontsize=14)
+    return figure
 
 
-def _grid(draw: ImageDraw.ImageDraw, x: Axis, y: Axis) -> None:
-    for step in range(GRID_LINES + 1):
-        along_x = x.low + (x.high - x.low) * step / GRID_LINES
-        along_y = y.low + (y.high - y.low) * step / GRID_LINES
-        draw.line((_place(x, y, (along_x, y.low)), _place(x, y, (along_x, y.high))), fill=GREY, width=FINE)
-        draw.line((_place(x, y, (x.low, along_y)), _place(x, y, (x.high, along_y))), fill=GREY, width=FINE)
-        px, py = _place(x, y, (along_x, along_y))
-        _text(draw, (px, HEIGHT - BOTTOM + 14 * FINE), f"{along_x:.4g}", anchor="mm", size=11)
-        _text(draw, (LEFT - 8 * FINE, py), f"{along_y:.3g}", anchor="rm", size=11)
-    _text(draw, ((WIDTH + LEFT - RIGHT) / 2, HEIGHT - 14 * FINE), x.name, anchor="mm")
-    _text(draw, (8 * FINE, TOP - 14 * FINE), y.name, anchor="lm")
+def reliability_diagram(predictions: Predictions, images: str) -> Figure:
+    """Draw the accuracy of each confidence bin; the area of a marker shows how many images are in the bin.
+
+    Args:
+        predictions: with one labelled image at least.
+        images: what the title calls the images.
+    """
+    probabilities, labels = predictions.probabilities, predictions.labels
+    bins = metrics.calibration_bins(probabilities, labels)
+    error = metrics.expected_calibration_error(probabilities, labels)
+    lowest = 1 / probabilities.shape[1]  # the least confidence there can be
+    with _figure(f"Reliability diagram, {images} (ECE {error:.3f})") as (figure, axes):
+        confidence, accuracy = [one.confidence for one in bins], [one.accuracy for one in bins]
+        areas = [SMALLEST_MARKER + LARGEST_MARKER * one.images / len(labels) for one in bins]
+        axes.plot([lowest, 1], [lowest, 1], "--", color=GREY, label="perfect calibration")
+        name = "confidence bin (area: number of images)"
+        axes.scatter(confidence, accuracy, s=areas, color=BLUE, label=name, clip_on=False, zorder=3)
+        axes.set(xlabel="confidence", ylabel="accuracy", xlim=(lowest, 1), ylim=(0, 1))
+        axes.legend(loc="lower right")
+    return figure
 
 
-def _legend(draw: ImageDraw.ImageDraw, names: Sequence[str], at: Point) -> None:
-    whole = Axis("", 0, 1)
-    x, y = _place(whole, whole, at)
-    for number, name in enumerate(names):
-        if name:
-            place = (x, y + (number - (len(names) - 1) / 2) * 20 * FINE)
-            colour = COLOURS[number % len(COLOURS)]
-            _text(draw, place, name, anchor="rm" if at[0] > 1 / 2 else "lm", colour=colour)
+def risk_coverage_curve(predictions: Predictions, threshold: float, images: str) -> Figure:
+    """Draw selective risk and, if there are negatives, the false acceptance rate against coverage.
+
+    Args:
+        predictions: with one labelled image at least.
+        threshold: the one in use; its operating point is marked.
+        images: what the title calls the images.
+    """
+    probabilities, labels = predictions.probabilities, predictions.labels
+    points = metrics.operating_points(probabilities, labels)
+    coverage = [one.coverage for one in points]
+    with _figure(f"Risk-coverage curve, {images}") as (figure, axes):
+        risk = [1 - one.selective_accuracy for one in points]
+        axes.plot(coverage, risk, color=BLUE, label="selective risk (1 - selective accuracy)")
+        if len(predictions.negatives):
+            confidence = metrics.confidences(predictions.negatives)
+            rates = [float(np.mean(confidence >= one.threshold)) for one in points]
+            axes.plot(coverage, rates, color=ORANGE, label="false acceptance rate")
+        accepted = metrics.confidences(probabilities) >= threshold
+        if accepted.any():
+            x, y = accepted.mean(), 1 - metrics.correct(probabilities, labels)[accepted].mean()
+            name = f"operating point (threshold {threshold:g})"
+            axes.plot([x], [y], "o", color=GREEN, label=name, clip_on=False, zorder=3)
+        axes.set(xlabel="coverage", ylabel="rate", xlim=(0, 1), ylim=(0, None))
+        axes.legend(loc="upper left")
+    return figure
 
 
-def _text(  # noqa: PLR0913 - what a text needs
-    draw: ImageDraw.ImageDraw,
-    place: Point,
-    text: str,
-    *,
-    anchor: str,
-    size: int = 13,
-    colour: tuple[int, int, int] = BLACK,
-) -> None:
-    font = ImageFont.load_default(size * FINE)
-    draw.text(place, text, fill=colour, font=font, anchor=anchor)
+def training_curve(name: str, values: Sequence[float]) -> Figure:
+    """Draw a figure of each epoch on the augmented training images.
+
+    Args:
+        name: of the figure, such as `loss`.
+        values: one per epoch, 0 or more.
+    """
+    with _figure(f"Training {name}") as (figure, axes):
+        axes.plot(range(1, len(values) + 1), values, color=BLUE, marker="o", markersize=3)
+        axes.set(xlabel="epoch", ylabel=f"{name} on augmented training images", ylim=(0, None))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def write_png(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, without the version of matplotlib that drew it.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with _style():
+        figure.savefig(path, format="png", metadata={"Software": None}, pil_kwargs={"optimize": True})
+
+
+@contextmanager
+def _figure(title: str) -> Iterator[tuple[Figure, Axes]]:
+    with _style():
+        figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        axes.set_title(title)
+        yield figure, axes
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Use matplotlib's defaults and our changes, whatever the user's configuration says."""
+    with matplotlib.style.context(["default", STYLE]):
+        yield

@@ -1,9 +1,9 @@
-"""What is measured of a classifier that may decline to answer.
+"""Metrics of a selective classifier: one that may abstain.
 
 All functions take NumPy arrays: `probabilities` float [N, K] with rows that sum to 1, `labels` int [N] with
-the right column of each row. An answer is the most probable class, its probability is the answer's
-confidence, and it is accepted when the confidence reaches the threshold. What cannot be said of no images is
-None.
+the true class of each row. The predicted class is the most probable one, its probability is the confidence,
+and the prediction is accepted if the confidence reaches the threshold. A figure that is undefined for lack
+of images is None.
 """
 
 from dataclasses import dataclass
@@ -15,48 +15,53 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 ECE_BINS: Final = 15
 
 
 def confidences(probabilities: Floats) -> Floats:
-    """The confidence of each answer, [N]."""
-    found: Floats = probabilities.max(axis=1)
-    return found
+    """Return the confidence of each prediction, float [N]."""
+    highest: Floats = probabilities.max(axis=1)
+    return highest
 
 
-def right(probabilities: Floats, labels: Ints) -> npt.NDArray[np.bool_]:
-    """Whether each answer is right, [N]."""
-    found: npt.NDArray[np.bool_] = probabilities.argmax(axis=1) == labels
-    return found
-
-
-def share(chosen: npt.NDArray[np.bool_]) -> float | None:
-    """The share of True values."""
-    return float(chosen.mean()) if len(chosen) else None
+def correct(probabilities: Floats, labels: Ints) -> Bools:
+    """Return whether each prediction is correct, bool [N]."""
+    equal: Bools = probabilities.argmax(axis=1) == labels
+    return equal
 
 
 def accuracy(probabilities: Floats, labels: Ints) -> float | None:
-    """The share of right answers, accepted or not."""
-    return share(right(probabilities, labels))
+    """Return the share of correct predictions, accepted or not."""
+    return _share(correct(probabilities, labels))
 
 
-def accepted_share(probabilities: Floats, threshold: float) -> float | None:
-    """The share of accepted answers: coverage on known classes, mistakes on images of none of them."""
-    return share(confidences(probabilities) >= threshold)
+def acceptance_rate(probabilities: Floats, threshold: float) -> float | None:
+    """Return the share of accepted predictions.
+
+    On images of the classes this is the coverage, on out-of-distribution images the false acceptance rate.
+    """
+    return _share(confidences(probabilities) >= threshold)
 
 
 def selective_accuracy(probabilities: Floats, labels: Ints, threshold: float) -> float | None:
-    """The share of right answers among the accepted ones."""
-    return share(right(probabilities, labels)[confidences(probabilities) >= threshold])
+    """Return the share of correct predictions among the accepted ones."""
+    return _share(correct(probabilities, labels)[confidences(probabilities) >= threshold])
+
+
+def _share(chosen: Bools) -> float | None:
+    return float(chosen.mean()) if len(chosen) else None
 
 
 def auroc(positive: Floats, negative: Floats) -> float | None:
-    """The probability that a random positive score is above a random negative one; ties count half.
+    """Return the area under the ROC curve: the probability that a positive score exceeds a negative one.
+
+    Ties count half (the Mann-Whitney statistic).
 
     Args:
-        positive: scores [P], such as the confidences on images of known classes.
-        negative: scores [M], such as the confidences on other images.
+        positive: scores [P], such as the confidences on images of the classes.
+        negative: scores [M], such as the confidences on out-of-distribution images.
     """
     if not len(positive) or not len(negative):
         return None
@@ -67,13 +72,13 @@ def auroc(positive: Floats, negative: Floats) -> float | None:
 
 
 @dataclass(frozen=True)
-class Bin:
-    """Answers of similar confidence.
+class CalibrationBin:
+    """Predictions of similar confidence.
 
     Attributes:
         images: how many there are.
         confidence: their mean confidence.
-        accuracy: the share of right ones.
+        accuracy: the share of correct ones.
     """
 
     images: int
@@ -81,28 +86,28 @@ class Bin:
     accuracy: float
 
 
-def reliability(probabilities: Floats, labels: Ints, bins: int = ECE_BINS) -> list[Bin]:
-    """Confidence against accuracy in equal intervals of confidence, empty ones left out."""
-    confidence, correct = confidences(probabilities), right(probabilities, labels)
+def calibration_bins(probabilities: Floats, labels: Ints, bins: int = ECE_BINS) -> list[CalibrationBin]:
+    """Return accuracy by confidence, in intervals of equal width; empty ones are omitted."""
+    confidence, is_correct = confidences(probabilities), correct(probabilities, labels)
     # Intervals are open below and closed above: a confidence of exactly 1 belongs to the last one.
     where = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     return [
-        Bin(int(chosen.sum()), float(confidence[chosen].mean()), float(correct[chosen].mean()))
+        CalibrationBin(int(chosen.sum()), float(confidence[chosen].mean()), float(is_correct[chosen].mean()))
         for chosen in (where == number for number in range(bins))
         if chosen.any()
     ]
 
 
 def expected_calibration_error(probabilities: Floats, labels: Ints, bins: int = ECE_BINS) -> float | None:
-    """Mean distance of confidence and accuracy over equal intervals (Guo et al. 2017, arXiv:1706.04599)."""
+    """Return the mean gap of confidence and accuracy over the bins (Guo et al. 2017, arXiv:1706.04599)."""
     if not len(labels):
         return None
-    filled = reliability(probabilities, labels, bins)
+    filled = calibration_bins(probabilities, labels, bins)
     return sum(one.images * abs(one.confidence - one.accuracy) for one in filled) / len(labels)
 
 
-def confusion(probabilities: Floats, labels: Ints) -> list[list[int]]:
-    """Counts [K][K]: one row per true class, one column per answer."""
+def confusion_matrix(probabilities: Floats, labels: Ints) -> list[list[int]]:
+    """Return counts [K][K]: rows are true classes, columns predicted ones."""
     classes = probabilities.shape[1]
     counts = np.zeros((classes, classes), dtype=int)
     np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
@@ -111,13 +116,13 @@ def confusion(probabilities: Floats, labels: Ints) -> list[list[int]]:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A threshold and what it gives.
+class OperatingPoint:
+    """A threshold and its consequences.
 
     Attributes:
         threshold: the lowest accepted confidence.
-        coverage: share of accepted answers.
-        selective_accuracy: share of right ones among them.
+        coverage: share of accepted predictions.
+        selective_accuracy: share of correct ones among them.
     """
 
     threshold: float
@@ -125,24 +130,33 @@ class Choice:
     selective_accuracy: float
 
 
-def trade_off(probabilities: Floats, labels: Ints) -> list[Choice]:
-    """What each threshold that makes a difference gives, from the highest (least accepted) to the lowest."""
+def operating_points(probabilities: Floats, labels: Ints) -> list[OperatingPoint]:
+    """Return the distinct operating points, from the highest threshold to the lowest.
+
+    They are the risk-coverage curve (El-Yaniv and Wiener 2010); the selective risk is 1 - selective accuracy.
+    """
     confidence = confidences(probabilities)
     order = np.argsort(-confidence, kind="stable")
-    ranked, hits = confidence[order], right(probabilities, labels)[order].cumsum()
-    # Answers of one confidence are accepted or declined together: only the last of each run is a choice.
+    ranked, hits = confidence[order], correct(probabilities, labels)[order].cumsum()
+    # Predictions of equal confidence are accepted or rejected together: only the last of a run counts.
     ends = [i for i in range(len(ranked)) if i + 1 == len(ranked) or ranked[i + 1] != ranked[i]]
-    return [Choice(float(ranked[i]), (i + 1) / len(ranked), float(hits[i] / (i + 1))) for i in ends]
+    return [OperatingPoint(float(ranked[i]), (i + 1) / len(ranked), float(hits[i] / (i + 1))) for i in ends]
 
 
-def threshold_for(probabilities: Floats, labels: Ints, target: float) -> Choice | None:
-    """The choice that accepts most with at least `target` of the accepted right; None if there is none."""
-    good = [choice for choice in trade_off(probabilities, labels) if choice.selective_accuracy >= target]
-    return max(good, key=lambda choice: choice.coverage, default=None)
+def operating_point_for(probabilities: Floats, labels: Ints, target: float) -> OperatingPoint | None:
+    """Return the point of highest coverage whose selective accuracy reaches a target; None if none does."""
+    good = [one for one in operating_points(probabilities, labels) if one.selective_accuracy >= target]
+    return max(good, key=lambda one: one.coverage, default=None)
 
 
 def wilson_interval(hits: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share that was `hits` of `trials` (Wilson's score interval); trials > 0."""
+    """Return Wilson's score interval of a proportion, 95 % by default.
+
+    Args:
+        hits: number of successes.
+        trials: number of trials, above 0.
+        z: quantile of the standard normal distribution.
+    """
     centre = (hits + z * z / 2) / (trials + z * z)
     half = z / (trials + z * z) * sqrt(hits * (trials - hits) / trials + z * z / 4)
     return max(0.0, centre - half), min(1.0, centre + half)

@@ -1,88 +1,61 @@
-"""Write the model card: a page that says what a model is, what was measured of it and what it is not for.
+"""Write the model card from an evaluation, from the manifest, and from what other runs measured."""
 
-The model is evaluated anew, drawings and figures go into its folder, and the page is made of them and of what
-training wrote into the manifest. `--seeds` takes models that were trained by the same command with other
-seeds; their figures are kept in the model's folder as seeds.json for the next time.
-"""
-
-import argparse
-import contextlib
 import json
-from collections.abc import Iterator
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from typing import Any, Final
 
-from model_build.artifact.package import DEFAULT_MODEL
-from model_build.data.download import CIFAR_10, CIFAR_100, find_archive
-from model_build.errors import ArchiveError, ModelBuildError, UsageError
-from model_build.evaluation.card_page import Sources, page
-from model_build.evaluation.report import Evaluation, evaluate, probability, write
+import jinja2
 
-CARD: Final = "MODEL_CARD.md"
-PHOTOS: Final = "photos"
+from model_build.artifact.manifest import Manifest
+from model_build.errors import ModelBuildError, UsageError
+from model_build.evaluation.figures import Metrics, Report, SetReport, UnseenClasses
+from model_build.evaluation.metrics import wilson_interval
+from model_build.evaluation.report import Evaluation, write
+from model_build.evaluation.table import target_sentence
+
+FILE_NAME: Final = "MODEL_CARD.md"
 SEEDS: Final = "seeds.json"
 CROSS_VALIDATION: Final = "cross_validation.json"
 NOTES: Final = "notes.md"
+TEMPLATE: Final = Path(__file__).with_name("model_card.md.j2")
+
+SEED_METRICS: Final = ("accuracy", "coverage", "selective_accuracy", "ece", "other_accepted")
+# Student's t for a two-sided 95 % interval by degrees of freedom; a handful of seeds is not normal.
+T_95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `card`."""
-    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, metavar="DIR", help="model folder")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        action="extend",
-        metavar="ARCHIVE",
-        help=f"archives to evaluate on; {CIFAR_100} and, if it is there, {CIFAR_10} by default",
-    )
-    parser.add_argument(
-        "--photos", type=Path, metavar="DIR", help=f"photos to evaluate on; data/{PHOTOS} by default, if any"
-    )
-    parser.add_argument(
-        "--seeds",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="DIR",
-        help="models of the same recipe with other seeds",
-    )
-    parser.add_argument(
-        "--target", type=probability, default=0.99, metavar="A", help="tell the threshold for this many right"
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="the card to write; MODEL_CARD.md beside the model folder by default",
-    )
+@dataclass(frozen=True)
+class Sources:
+    """What a card is made of.
 
+    Attributes:
+        manifest: of the model.
+        report: of a fresh evaluation.
+        charts: file names of the charts, relative to the card.
+        seeds: metrics of models with other seeds, each with its `seed`; empty if there are none.
+        cross_validation: the figures of `cross-validate`; empty if there are none.
+        notes: Markdown by the person who trained the model; empty if there is none.
+    """
 
-def run(args: argparse.Namespace) -> int:
-    """The command `card`."""
-    if not args.model.is_dir():
-        raise UsageError(f"--model {args.model}: the card needs a model folder, it keeps its drawings there")
-    data = args.data or [find_archive(CIFAR_100), *_present(CIFAR_10)]
-    photos = args.photos or next(_present(PHOTOS), None)
-    if args.seeds:
-        runs = [_seed_run(folder) for folder in (args.model, *args.seeds)]
-        (args.model / SEEDS).write_text(json.dumps(runs, indent=2) + "\n", encoding="utf-8")
-    evaluation = evaluate(args.model, data, photos, target=args.target)
-    print(write_card(args.model, evaluation, args.output or args.model.resolve().parent / CARD))
-    return 0
-
-
-def _present(name: str) -> Iterator[Path]:
-    with contextlib.suppress(ArchiveError):
-        yield find_archive(name)
+    manifest: Manifest
+    report: Report
+    charts: Sequence[str]
+    seeds: Sequence[Mapping[str, Any]] = ()
+    cross_validation: Mapping[str, Any] | None = None
+    notes: str = ""
 
 
 def write_card(model: Path, evaluation: Evaluation, output: Path) -> Path:
-    """Write figures and drawings into the model's folder and the card beside or above it.
+    """Write figures and charts into the model's folder, and the card beside or above it.
 
     Args:
-        model: model folder; gets evaluation.json and drawings, may have seeds.json, cross_validation.json
-            and notes.md.
+        model: model folder; gets evaluation.json and charts, may have seeds.json, cross_validation.json and
+            notes.md.
         evaluation: a fresh evaluation of it.
         output: the Markdown file.
 
@@ -90,40 +63,203 @@ def write_card(model: Path, evaluation: Evaluation, output: Path) -> Path:
         `output`.
 
     Raises:
-        ModelBuildError: something cannot be read or written.
+        UsageError: the card would be where it cannot link the charts.
+        ModelBuildError: a file cannot be read or written.
     """
-    drawings = [path for path in write(evaluation, model) if path.suffix == ".png"]
-    try:
-        links = [path.resolve().relative_to(output.resolve().parent).as_posix() for path in drawings]
-    except ValueError as exc:
-        raise UsageError(
-            f"--output {output}: put it beside or above {model}: it links drawings there"
-        ) from exc
+    above = output.resolve().parent
+    if not model.resolve().is_relative_to(above):
+        raise UsageError(f"--output {output}: the card links charts in {model}; put it beside or above")
+    charts = [path.resolve() for path in write(evaluation, model) if path.suffix == ".png"]
+    notes = model / NOTES
     sources = Sources(
-        manifest=_read_json(model / "manifest.json"),
-        figures=evaluation.figures,
-        seeds=_read_json(model / SEEDS) if (model / SEEDS).is_file() else [],
-        cross_validation=_read_json(model / CROSS_VALIDATION) if (model / CROSS_VALIDATION).is_file() else {},
-        drawings=links,
-        notes=(model / NOTES).read_text(encoding="utf-8") if (model / NOTES).is_file() else "",
+        manifest=Manifest.read(model),
+        report=evaluation.report,
+        charts=[path.relative_to(above).as_posix() for path in charts],
+        seeds=_read_json(model / SEEDS) or (),
+        cross_validation=_read_json(model / CROSS_VALIDATION),
+        notes=notes.read_text(encoding="utf-8").strip() if notes.is_file() else "",
     )
     try:
-        output.write_text(page(sources), encoding="utf-8")
-    except OSError as exc:
-        raise ModelBuildError(f"{output} cannot be written: {exc}") from exc
+        output.write_text(render(sources), encoding="utf-8")
+    except OSError as error:
+        raise ModelBuildError(f"{output} cannot be written: {error}") from error
     return output
 
 
-def _seed_run(folder: Path) -> dict[str, Any]:
-    manifest = _read_json(folder / "manifest.json")
-    try:
-        return {"seed": manifest["recipe"]["seed"], **manifest["metrics"]}
-    except (KeyError, TypeError) as exc:
-        raise ModelBuildError(f"{folder}/manifest.json has no recipe with a seed, or no metrics") from exc
+def write_seeds(model: Path, others: Sequence[Path]) -> None:
+    """Keep the metrics of models of one recipe in the first one's folder, for its card.
+
+    Args:
+        model: the model folder that gets seeds.json.
+        others: model folders of the same recipe with other seeds.
+
+    Raises:
+        ModelBuildError: a manifest has no seed or no metrics.
+    """
+    runs = []
+    for folder in (model, *others):
+        manifest = Manifest.read(folder)
+        if not manifest.recipe or "seed" not in manifest.recipe or not manifest.metrics:
+            raise ModelBuildError(f"{folder}: manifest.json has no recipe with a seed, or no metrics")
+        runs.append({"seed": manifest.recipe["seed"], **manifest.metrics})
+    (model / SEEDS).write_text(json.dumps(runs, indent=2) + "\n", encoding="utf-8")
 
 
 def _read_json(path: Path) -> Any:
+    """Return the content of a JSON file, None if there is no such file."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as exc:
-        raise ModelBuildError(f"{path} cannot be read: {exc}") from exc
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelBuildError(f"{path} cannot be read: {error}") from error
+
+
+# ------------------------------------------------------------------ the page
+
+
+def render(sources: Sources) -> str:
+    """Return the card as Markdown."""
+    # Markdown is not HTML, and everything on the page is the maintainer's own.
+    environment = jinja2.Environment(
+        autoescape=False,  # noqa: S701
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|")
+    environment.filters["chart_title"] = lambda name: Path(name).stem.replace("_", " ")
+    page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(_context(sources))
+    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
+
+
+def _context(sources: Sources) -> dict[str, Any]:
+    """Return the template's variables: text, and rows of text."""
+    manifest, report = sources.manifest, sources.report
+    data, sets = manifest.training_data, report.sets()
+    images = data.images if data else {}
+    return {
+        "labels": report.labels,
+        "sha256": data.sha256 if data else {},
+        "class_rows": [(name, count, _role(name, manifest)) for name, count in images.items()],
+        "synthetic": [name for name in manifest.trained_classes if name not in images] if images else [],
+        "settings": _settings(manifest),
+        "sets": list(sets),
+        "metric_rows": _metric_rows(report),
+        "compressed": report.archives.metrics.jpeg_accuracy is not None,
+        "negative_rows": [
+            (name, one.images, _cell(one.accepted), "yes" if name in manifest.trained_classes else "no")
+            for name, one in report.other_kinds.items()
+        ],
+        "unseen": _unseen(report.other_unseen),
+        "targets": {
+            title: target_sentence(one.target)
+            for title, one in sets.items()
+            if one.target and one.metrics.images
+        },
+        "seed_head": ["seed", *(_titles(report)[name] for name in _seed_metrics(sources.seeds))],
+        "seed_rows": _seed_rows(sources.seeds),
+        "cross_validation": list(_flat(sources.cross_validation or {}).items()),
+        "charts": sources.charts,
+        "errors": {
+            title: [(error.image, error.answer, _cell(error.confidence)) for error in one.mistakes]
+            for title, one in sets.items()
+            if one.metrics.images
+        },
+        "notes": sources.notes,
+    }
+
+
+def _role(name: str, manifest: Manifest) -> str:
+    return "label" if name in manifest.labels else "negatives"
+
+
+def _settings(manifest: Manifest) -> list[tuple[str, str]]:
+    document = manifest.to_json()
+    settings: dict[str, Any] = {
+        **(manifest.recipe or {}),
+        "temperature": manifest.temperature,
+        "threshold": manifest.default_threshold,
+        **{key: document[key] for key in ("normalisation", "views", "starts_from") if key in document},
+        **manifest.extra,
+    }
+    size = "x".join(map(str, manifest.input_size or ("any",)))
+    return [("input", size), ("PyTorch", manifest.torch or "-"), *_flat(settings).items()]
+
+
+def _titles(report: Report) -> dict[str, str]:
+    return {**Metrics.titles(), "coverage": f"coverage at threshold {report.threshold:g}"}
+
+
+def _metric_rows(report: Report) -> list[list[str]]:
+    sets = report.sets().values()
+    return [[title, *(_metric(one, name) for one in sets)] for name, title in _titles(report).items()]
+
+
+def _metric(one: SetReport, name: str) -> str:
+    """Return a figure, with its 95 % interval if it is an accuracy."""
+    value, images = getattr(one.metrics, name), one.metrics.images
+    if value is None or name not in {"accuracy", "selective_accuracy"}:
+        return _cell(value)
+    trials = images if name == "accuracy" else round((one.metrics.coverage or 0.0) * images)
+    low, high = wilson_interval(round(value * trials), trials)
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _unseen(unseen: UnseenClasses) -> str:
+    if not unseen.kinds:
+        return "Training images of all these classes were negatives in training."
+    return (
+        f"Of the classes that training never saw ({', '.join(unseen.kinds)}; {unseen.images} images) "
+        f"{_cell(unseen.accepted)} were accepted, AUROC {_cell(unseen.auroc)}."
+    )
+
+
+def _seed_rows(seeds: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    if not seeds:
+        return []
+    names = _seed_metrics(seeds)
+    rows = [[str(run["seed"]), *(_cell(run.get(name)) for name in names)] for run in seeds]
+    return [*rows, ["mean", *(_mean([run.get(name) for run in seeds]) for name in names)]]
+
+
+def _seed_metrics(seeds: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [name for name in SEED_METRICS if any(run.get(name) is not None for run in seeds)]
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    """Return the mean and, of two values or more, its 95 % interval by Student's t."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    mean = statistics.fmean(known)
+    if len(known) == 1:
+        return f"{mean:.3f}"
+    t = T_95[min(len(known) - 2, len(T_95) - 1)]
+    return f"{mean:.3f} ± {t * statistics.stdev(known) / sqrt(len(known)):.3f}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return nested settings on one level, `a.b`, as text."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+            flat |= _flat({str(number): one for number, one in enumerate(value, 1)}, f"{prefix}{key}.")
+        else:
+            items = value if isinstance(value, list) else [value]
+            flat[f"{prefix}{key}"] = ", ".join(map(_number, items))
+    return flat
+
+
+def _cell(value: float | None) -> str:
+    """Return a proportion with three digits, a count as it is."""
+    return f"{value:.3f}" if isinstance(value, float) else _number(value)
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,28 +1,30 @@
-"""What a model answers to archives' test images and to folders of photos.
+"""Predictions of a model for the test images of archives and for folders of photos.
 
-Labelled images are the test images of the archives' classes that the model knows, and the photos in
-DIR/<label>/. Everything else in the archives' test splits, and DIR/other/, is "other": what a model must not
-accept. The training images of the archives are not looked at.
+Labelled images are the archives' test images of the model's classes, and the photos in DIR/<label>/. All
+other test images, and DIR/other/, are negatives: out-of-distribution images that a model must reject.
+Training images are not used.
 
-Where one archive's images once were JPEGs and another's were not, compression alone could tell vehicles from
-others. Then like is compared with like: other images that never saw JPEG are compressed first, and the
-labelled images are asked about twice, as they are and compressed.
+Where the images of one archive were decoded from JPEG and those of another were not, compression alone
+could separate the classes from the negatives. Then negatives that were never compressed are compressed
+first, and the labelled images are classified twice: as they are, and compressed for the comparison with
+negatives.
 """
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
+from commandline.terminal import progress
 from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError
 from model_build.data.cifar import Archive
+from model_build.data.download import CIFAR_10, CIFAR_100, find_archive, find_if_present
 from model_build.data.jpeg import jpeg_round_trip
-from model_build.errors import UsageError
+from model_build.errors import ArchiveError, UsageError
 from model_build.evaluation.metrics import Floats, Ints
 
 OTHER: Final = "other"
@@ -31,12 +33,12 @@ JPEG_QUALITY: Final = 75
 
 @dataclass(frozen=True)
 class Picture:
-    """One encoded image to measure.
+    """One encoded image to classify.
 
     Attributes:
         name: what reports call it.
-        body: the bytes that go to the model.
-        label: its class, None for an image of none of the model's classes.
+        body: the bytes that the model receives.
+        label: its class; None for a negative.
     """
 
     name: str
@@ -44,64 +46,81 @@ class Picture:
     label: str | None
 
 
-@dataclass
-class Answers:
-    """What a model said about a set of pictures.
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions for a set of pictures: N labelled ones and M negatives.
 
     Attributes:
-        names: of the labelled pictures, N of them.
+        names: of the labelled pictures, N.
         probabilities: float [N, K] of the labelled pictures.
-        labels: int [N], their right columns.
-        others: float [M, K], of the pictures of none of the classes.
-        other_names: of those, M of them.
-        jpeg_probabilities: float [N, K] of the labelled pictures after compression, where the others were
+        labels: int [N], their true classes.
+        negatives: float [M, K], probabilities of the negatives.
+        negative_names: of the negatives, M.
+        jpeg_probabilities: float [N, K] of the labelled pictures after compression, if the negatives were
             compressed and they were not; else None.
-        unreadable: one message per picture that the model did not take for an image.
+        unreadable: one message per picture that could not be classified.
     """
 
-    names: list[str]
+    names: tuple[str, ...]
     probabilities: Floats
     labels: Ints
-    others: Floats
-    other_names: list[str]
+    negatives: Floats
+    negative_names: tuple[str, ...]
     jpeg_probabilities: Floats | None = None
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def comparable(self) -> Floats:
+        """Probabilities of the labelled pictures with the compression history of the negatives, [N, K]."""
+        return self.probabilities if self.jpeg_probabilities is None else self.jpeg_probabilities
 
 
-def answers_for(model: LoadedModel, pictures: Sequence[Picture], title: str) -> Answers:
-    """Ask the model about every picture.
+def classify(model: LoadedModel, pictures: Sequence[Picture], title: str) -> Predictions:
+    """Classify pictures.
 
     Args:
         model: the model.
-        pictures: labelled and other ones in any order; labels are the model's.
+        pictures: labelled ones and negatives in any order; the labels are the model's.
         title: of the progress bar.
     """
-    known: list[tuple[str, Floats, int]] = []
-    others: list[tuple[str, Floats]] = []
+    labelled: list[tuple[str, Floats, int]] = []
+    negatives: list[tuple[str, Floats]] = []
     unreadable: list[str] = []
-    for picture in tqdm(pictures, desc=title, unit="image", disable=None):
+    for picture in progress(pictures, total=len(pictures), title=title, unit="image"):
         try:
             probabilities = model.classify(picture.body)
-        except UnreadableImageError as exc:
-            unreadable.append(f"{picture.name}: {exc}")
+        except UnreadableImageError as error:
+            unreadable.append(f"{picture.name}: {error}")
             continue
         if picture.label is None:
-            others.append((picture.name, probabilities))
+            negatives.append((picture.name, probabilities))
         else:
-            known.append((picture.name, probabilities, model.labels.index(picture.label)))
+            labelled.append((picture.name, probabilities, model.labels.index(picture.label)))
     width = len(model.labels)
-    return Answers(
-        names=[name for name, _, _ in known],
-        probabilities=np.array([row for _, row, _ in known]).reshape(-1, width),
-        labels=np.array([label for _, _, label in known], dtype=np.int64),
-        others=np.array([row for _, row in others]).reshape(-1, width),
-        other_names=[name for name, _ in others],
-        unreadable=unreadable,
+    return Predictions(
+        names=tuple(name for name, _, _ in labelled),
+        probabilities=np.array([row for _, row, _ in labelled]).reshape(-1, width),
+        labels=np.array([label for _, _, label in labelled], dtype=np.int64),
+        negatives=np.array([row for _, row in negatives]).reshape(-1, width),
+        negative_names=tuple(name for name, _ in negatives),
+        unreadable=tuple(unreadable),
     )
 
 
-def archive_answers(model: LoadedModel, archives: Sequence[Archive]) -> Answers:
-    """Ask the model about the test images of archives.
+def default_archives() -> list[Path]:
+    """Return the archives to evaluate on by default: CIFAR-100 and, if it is present, CIFAR-10.
+
+    Raises:
+        UsageError: CIFAR-100 is in none of the data folders; the message lists them.
+    """
+    try:
+        return [find_archive(CIFAR_100), *find_if_present(CIFAR_10)]
+    except ArchiveError as error:
+        raise UsageError(f"give archives with --data; {error}") from error
+
+
+def classify_archives(model: LoadedModel, archives: Sequence[Archive]) -> Predictions:
+    """Classify the test images of archives.
 
     Raises:
         UsageError: no archive has a class of the model.
@@ -111,33 +130,37 @@ def archive_answers(model: LoadedModel, archives: Sequence[Archive]) -> Answers:
             f"no archive has test images of {', '.join(model.labels)}; they have "
             + ", ".join(name for archive in archives for name in archive.present)
         )
-    alike = any(archive.decoded_jpeg for archive in archives)
+    any_jpeg = any(archive.decoded_jpeg for archive in archives)
     pictures = [
         picture
         for archive in archives
-        for picture in _test_pictures(model.labels, archive, compress_others=alike)
+        for picture in _test_pictures(model.labels, archive, compress_negatives=any_jpeg)
     ]
-    answers = answers_for(model, pictures, "test images")
-    if alike and not all(archive.decoded_jpeg for archive in archives) and len(answers.others):
-        compressed = [
-            picture
-            for archive in archives
-            for picture in _test_pictures(model.labels, archive, compress_known=True)
-            if picture.label is not None
-        ]
-        again = answers_for(model, compressed, "the same as JPEG")
-        answers.jpeg_probabilities = again.probabilities
-    return answers
+    predictions = classify(model, pictures, "test images")
+    if not any_jpeg or all(archive.decoded_jpeg for archive in archives) or not len(predictions.negatives):
+        return predictions
+    compressed = [
+        picture
+        for archive in archives
+        for picture in _test_pictures(model.labels, archive, compress_labelled=True)
+        if picture.label is not None
+    ]
+    again = classify(model, compressed, "test images as JPEG")
+    return replace(predictions, jpeg_probabilities=again.probabilities)
 
 
 def _test_pictures(
-    labels: Sequence[str], archive: Archive, *, compress_known: bool = False, compress_others: bool = False
+    labels: Sequence[str],
+    archive: Archive,
+    *,
+    compress_labelled: bool = False,
+    compress_negatives: bool = False,
 ) -> Iterator[Picture]:
-    """The test images of an archive as PNGs, compressed before where asked and not done already."""
+    """Yield the test images of an archive as PNGs, compressed first if asked and not decoded from JPEG."""
     for index, number in enumerate(archive.test.labels.tolist()):
         name = archive.classes[number]
         image = archive.test.images[index : index + 1]
-        if (compress_known if name in labels else compress_others) and not archive.decoded_jpeg:
+        if (compress_labelled if name in labels else compress_negatives) and not archive.decoded_jpeg:
             image = jpeg_round_trip(image, JPEG_QUALITY)
         buffer = io.BytesIO()
         Image.fromarray(image[0]).save(buffer, "PNG", compress_level=1)
@@ -145,26 +168,41 @@ def _test_pictures(
         yield Picture(f"{name}/{archive.test.filenames[index]}", buffer.getvalue(), label)
 
 
-def photo_pictures(labels: Sequence[str], folder: Path) -> list[Picture]:
-    """The photos in `folder/<label>/` and `folder/other/`, by name.
+def classify_photos(model: LoadedModel, folder: Path) -> Predictions:
+    """Classify the photos in `folder/<label>/` and `folder/other/`.
 
     Raises:
-        UsageError: the folder does not exist, has a folder of another name, or has no photos.
+        UsageError: the folder does not exist, has a subfolder of another name, or contains no photos.
+    """
+    pictures = read_photos(model.labels, folder)
+    return classify(model, pictures, "photos")
+
+
+def read_photos(labels: Sequence[str], folder: Path) -> list[Picture]:
+    """Read the photos in `folder/<label>/` and `folder/other/`, by name; hidden files are ignored.
+
+    Raises:
+        UsageError: the folder does not exist, has a subfolder of another name, or contains no photos, or
+            something in a subfolder is not a file.
     """
     if not folder.is_dir():
-        raise UsageError(f"--photos {folder}: there is no such folder")
+        raise UsageError(f"--photos {folder}: no such folder")
+    expected = f"{', '.join(labels)} or {OTHER}"
     pictures = []
-    for group in sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."):
+    for group in _visible(folder):
+        if not group.is_dir():
+            continue  # a README beside the folders, say
         if group.name not in {*labels, OTHER}:
-            raise UsageError(
-                f"{group}: photos lie in folders named {', '.join(labels)} or {OTHER}; rename this one"
-            )
+            raise UsageError(f"{group}: photos are in folders named {expected}; rename this folder")
         label = group.name if group.name in labels else None
-        pictures += [
-            Picture(f"{group.name}/{path.name}", path.read_bytes(), label)
-            for path in sorted(group.iterdir())
-            if path.is_file() and path.name[0] != "."
-        ]
+        for path in _visible(group):
+            if not path.is_file():
+                raise UsageError(f"{path}: not a file; put the photos directly into {group}")
+            pictures.append(Picture(f"{group.name}/{path.name}", path.read_bytes(), label))
     if not pictures:
-        raise UsageError(f"--photos {folder}: there are no photos in folders {', '.join(labels)} or {OTHER}")
+        raise UsageError(f"--photos {folder}: no photos in folders named {expected}")
     return pictures
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))

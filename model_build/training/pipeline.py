@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from model_build.artifact.manifest import Manifest
 from model_build.evaluation import charts
@@ -15,11 +14,6 @@ from model_build.training.fit import EpochResult, fit
 from model_build.training.images import Images, add_photos, archives_in, read_images
 from model_build.training.pretrained_head import ServedNetwork, fit_pretrained_head
 from model_build.training.recipe import Recipe
-
-METRICS: Final = (
-    "images", "accuracy", "coverage", "selective_accuracy", "ece", "other_images", "other_accepted",
-    "other_auroc", "jpeg_accuracy",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -72,8 +66,9 @@ def train(sources: Sources, recipe: Recipe, output: Path, time_budget: float | N
     archives = archives_in(sources.paths)
     if archives:
         evaluation = evaluate(output, archives)
-        metrics = {name: evaluation.figures[name] for name in METRICS}
-        manifest = dataclasses.replace(manifest, metrics=metrics)
+        manifest = dataclasses.replace(
+            manifest, metrics=dataclasses.asdict(evaluation.report.archives.metrics)
+        )
         manifest.write(output)
         draw_confusion(evaluation, output)
     return manifest
@@ -81,15 +76,13 @@ def train(sources: Sources, recipe: Recipe, output: Path, time_budget: float | N
 
 def draw_epochs(epochs: Sequence[EpochResult], folder: Path) -> None:
     """Write the training curves `training_loss.png` and `training_accuracy.png`."""
-    axis = charts.Axis("epoch", 0, max(len(epochs), 1))
-    for name, top in (("loss", max(epoch.loss for epoch in epochs)), ("accuracy", 1.0)):
-        points = [(number + 1, getattr(epoch, name)) for number, epoch in enumerate(epochs)]
-        title = f"{name} on augmented training images, all outputs"
-        chart = charts.line_chart(title, axis, charts.Axis(name, 0, top), [charts.Series(name, points)])
-        chart.save(folder / f"training_{name}.png", optimize=True)
+    for name in ("loss", "accuracy"):
+        figure = charts.training_curve(name, [getattr(epoch, name) for epoch in epochs])
+        charts.write_png(figure, folder / f"training_{name}.png")
 
 
 def draw_confusion(evaluation: Evaluation, folder: Path) -> None:
     """Write the confusion matrix `confusion.png`."""
-    chart = charts.confusion_chart("test images", evaluation.figures["confusion"], evaluation.labels)
-    chart.save(folder / "confusion.png", optimize=True)
+    report = evaluation.report
+    figure = charts.confusion_matrix(report.archives.confusion, report.labels, "test images")
+    charts.write_png(figure, folder / "confusion.png")

@@ -81,7 +81,7 @@ def test_the_container_trains_on_real_images_a_model_that_evaluate_accepts(
     assert done.returncode == 0, done.stderr
     model = tmp_path / "model"
     assert (model / "code" / "inference.py").is_file(), "the job's archive must be deployable as it is"
-    figures = evaluate(model, [archive.path]).figures
+    figures = evaluate(model, [archive.path]).report.to_json()
     assert figures["images"] == 200
     assert figures["accuracy"] > 0.55, "two short epochs do better than chance"
     assert package_model(model, tmp_path / "deployable.tar.gz").is_file()

@@ -9,31 +9,65 @@ from model_build.__main__ import main
 from tests.support.tiny_model import write_model, write_photo
 
 
-def test_predict_prints_one_object_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = write_model(tmp_path / "model", ["red", "blue"], ["green"])
-    red, missing = write_photo(tmp_path / "red.png", "red"), tmp_path / "missing.png"
-    broken, blue = tmp_path / "broken.png", write_photo(tmp_path / "blue.jpg", "blue")
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "model", ["red", "blue"], ["green"])
+
+
+def test_json_has_one_object_per_file(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    red, blue = write_photo(tmp_path / "red.png", "red"), write_photo(tmp_path / "blue.jpg", "blue")
+    broken = tmp_path / "broken.png"
     broken.write_text("no photo")
-    files = [str(path) for path in (red, missing, broken, blue)]
+    files = [str(path) for path in (red, broken, blue)]
     assert main(["predict", "--model", str(model), *files, "--json"]) == 1
     out, err = capsys.readouterr()
-    answers = [json.loads(line) for line in out.splitlines()]
-    assert [answer["file"] for answer in answers] == files
-    assert [answer["label"] for answer in answers] == ["red", None, None, "blue"]
-    assert set(answers[0]) == {"file", "label", "confidence", "probabilities"}
-    assert answers[0]["confidence"] == max(answers[0]["probabilities"])
-    assert sum(answers[3]["probabilities"]) == pytest.approx(1)
-    assert "No such file" in answers[1]["error"]
-    assert "missing.png" in err
-    assert "broken.png" in err
+    first, second, third = (json.loads(line) for line in out.splitlines())
+    assert [one["file"] for one in (first, second, third)] == files
+    assert set(first) == {"file", "label", "confidence", "probabilities"}
+    assert first["label"] == "red"
+    assert first["confidence"] == first["probabilities"][0] > 0.9
+    assert sum(third["probabilities"]) == pytest.approx(1)
+    assert third["confidence"] == third["probabilities"][1] > 0.9
+    assert second["label"] is second["confidence"] is second["probabilities"] is None
+    assert "not a readable image" in second["error"]
+    assert f"{broken}: the body is not a readable image" in err
 
 
-def test_predict_marks_what_it_is_not_sure_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = write_model(tmp_path / "model", ["red", "blue"], ["green"])
+def test_the_table_has_a_column_per_label(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sure, unsure = write_photo(tmp_path / "a.png", "red"), write_photo(tmp_path / "b.png", "green")
     assert main(["predict", "--model", str(model), str(sure), str(unsure)]) == 0
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.split()[1:] == ["red", "1.000"]
-    assert second.endswith("uncertain")
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split() == ["file", "prediction", "red", "blue"]
+    assert first.split() == [str(sure), "red", "1.000", "0.000"]
+    assert first.index("1.000") + len("1.000") == head.rindex("red") + len("red")
+    assert second.endswith("  below the threshold 0.8")
     assert main(["predict", "--model", str(model), str(unsure), "--threshold", "0.1"]) == 0
-    assert not capsys.readouterr().out.strip().endswith("uncertain")
+    assert "threshold" not in capsys.readouterr().out
+
+
+def test_a_damaged_image_fails_and_the_others_are_classified(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, damaged = write_photo(tmp_path / "whole.png", "red"), tmp_path / "damaged.png"
+    damaged.write_bytes(whole.read_bytes()[:60])
+    assert main(["predict", "--model", str(model), str(damaged), str(whole)]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1].startswith(str(whole))
+    assert err.startswith(f"{damaged}: ")
+
+
+def test_a_missing_file_is_wrong_use(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = write_photo(tmp_path / "a.png", "red")
+    assert main(["predict", "--model", str(model), str(photo), str(tmp_path / "missing.png")]) == 2
+    out, err = capsys.readouterr()
+    assert not out  # nothing was classified
+    assert "missing.png' does not exist" in err
+
+
+def test_no_file_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict"]) == 2
+    assert "Missing argument 'FILE...'" in capsys.readouterr().err

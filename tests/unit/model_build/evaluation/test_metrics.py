@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from model_build.evaluation import metrics
-from model_build.evaluation.metrics import Choice
+from model_build.evaluation.metrics import OperatingPoint
 
-# Answers 0, 0, 1, 0, 1 with confidence 0.9, 0.8, 0.8, 0.6, 0.7; the second and the last are wrong.
+# Predictions 0, 0, 1, 0, 1 with confidence 0.9, 0.8, 0.8, 0.6, 0.7; the second and the last are wrong.
 PROBABILITIES = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
 LABELS = np.array([0, 1, 1, 0, 0])
 NOBODY = np.zeros((0, 2))
@@ -15,18 +15,18 @@ NOTHING = np.zeros(0, dtype=np.int64)
 
 def test_accuracy_and_coverage() -> None:
     assert metrics.accuracy(PROBABILITIES, LABELS) == 3 / 5
-    assert metrics.accepted_share(PROBABILITIES, 0.8) == 3 / 5  # reaching the threshold is enough
+    assert metrics.acceptance_rate(PROBABILITIES, 0.8) == 3 / 5  # reaching the threshold is enough
     assert metrics.selective_accuracy(PROBABILITIES, LABELS, 0.8) == 2 / 3
     assert metrics.selective_accuracy(PROBABILITIES, LABELS, 0.95) is None
 
 
-def test_nothing_is_said_of_no_images() -> None:
+def test_figures_of_no_images_are_undefined() -> None:
     assert metrics.accuracy(NOBODY, NOTHING) is None
-    assert metrics.accepted_share(NOBODY, 0.5) is None
+    assert metrics.acceptance_rate(NOBODY, 0.5) is None
     assert metrics.expected_calibration_error(NOBODY, NOTHING) is None
     assert metrics.auroc(np.array([0.5]), np.zeros(0)) is None
-    assert metrics.trade_off(NOBODY, NOTHING) == []
-    assert metrics.confusion(NOBODY, NOTHING) == [[0, 0], [0, 0]]
+    assert metrics.operating_points(NOBODY, NOTHING) == []
+    assert metrics.confusion_matrix(NOBODY, NOTHING) == [[0, 0], [0, 0]]
 
 
 def test_auroc_counts_ties_half() -> None:
@@ -42,7 +42,7 @@ def test_calibration_error() -> None:
     # Ten bins: 0.9 right (gap 0.1), 0.8 half right (2 answers, gap 0.3), 0.6 right (0.4), 0.7 wrong (0.7).
     ten = metrics.expected_calibration_error(PROBABILITIES, LABELS, bins=10)
     assert ten == pytest.approx((0.1 + 2 * 0.3 + 0.4 + 0.7) / 5)
-    assert sum(one.images for one in metrics.reliability(PROBABILITIES, LABELS, 10)) == 5
+    assert sum(one.images for one in metrics.calibration_bins(PROBABILITIES, LABELS, 10)) == 5
 
 
 def test_a_confidence_of_one_has_a_bin() -> None:
@@ -52,23 +52,23 @@ def test_a_confidence_of_one_has_a_bin() -> None:
 
 
 def test_confusion_has_true_classes_in_rows() -> None:
-    assert metrics.confusion(PROBABILITIES, LABELS) == [[2, 1], [1, 1]]
+    assert metrics.confusion_matrix(PROBABILITIES, LABELS) == [[2, 1], [1, 1]]
 
 
-def test_trade_off_keeps_equal_confidences_together() -> None:
-    choices = metrics.trade_off(PROBABILITIES, LABELS)
-    assert [choice.threshold for choice in choices] == [0.9, 0.8, 0.7, 0.6]
-    assert [choice.coverage for choice in choices] == [1 / 5, 3 / 5, 4 / 5, 1]
-    assert [choice.selective_accuracy for choice in choices] == [1, 2 / 3, 2 / 4, 3 / 5]
+def test_operating_points_keep_equal_confidences_together() -> None:
+    points = metrics.operating_points(PROBABILITIES, LABELS)
+    assert [point.threshold for point in points] == [0.9, 0.8, 0.7, 0.6]
+    assert [point.coverage for point in points] == [1 / 5, 3 / 5, 4 / 5, 1]
+    assert [point.selective_accuracy for point in points] == [1, 2 / 3, 2 / 4, 3 / 5]
 
 
-def test_the_threshold_for_a_target_accepts_as_much_as_it_can() -> None:
-    assert metrics.threshold_for(PROBABILITIES, LABELS, 0.99) == Choice(0.9, 1 / 5, 1)
-    best = metrics.threshold_for(PROBABILITIES, LABELS, 0.55)
+def test_the_operating_point_for_a_target_has_the_highest_coverage() -> None:
+    assert metrics.operating_point_for(PROBABILITIES, LABELS, 0.99) == OperatingPoint(0.9, 1 / 5, 1)
+    best = metrics.operating_point_for(PROBABILITIES, LABELS, 0.55)
     assert best is not None
     assert best.threshold == 0.6  # though 0.7 alone would miss the target
-    assert metrics.threshold_for(PROBABILITIES[[1]], LABELS[[1]], 0.5) is None
-    assert metrics.accepted_share(PROBABILITIES, best.threshold) == best.coverage
+    assert metrics.operating_point_for(PROBABILITIES[[1]], LABELS[[1]], 0.5) is None
+    assert metrics.acceptance_rate(PROBABILITIES, best.threshold) == best.coverage
 
 
 def test_wilson_interval() -> None:

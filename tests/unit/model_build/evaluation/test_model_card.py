@@ -1,123 +1,131 @@
-"""The model card says what was measured, of whatever classes, and is written by one command."""
+"""The page itself: what it contains for sources that are known beforehand."""
 
-import json
-import re
-from pathlib import Path
+from typing import Any
 
-import pytest
+import numpy as np
 
-from model_build.__main__ import main
-from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_model, write_photo
+from model_build.artifact.manifest import Manifest
+from model_build.evaluation.figures import NegativeClass, Report, UnseenClasses, set_report
+from model_build.evaluation.model_card import Sources, render
+from model_build.evaluation.predictions import Predictions
 
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """Write a model as training leaves it, seed and measured figures included."""
-    return _trained(tmp_path / "model", seed=0, accuracy=0.75)
+LABELS = ("red", "blue")
 
 
-def _trained(folder: Path, seed: int, accuracy: float) -> Path:
-    write_model(folder, ["red", "blue"], ["green"])
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest |= {
-        "recipe": {"seed": seed, "augmentation": {"flip": 0.5}},
-        "metrics": {"accuracy": accuracy, "coverage": 0.5},
-        "training_data": {"sha256": {"a.tar.gz": "abc123"}, "images": {"blue": 7, "green": 8, "red": 9}},
+def manifest(**more: Any) -> Manifest:
+    document: dict[str, Any] = {
+        "format": 1,
+        "labels": list(LABELS),
+        "outputs": [*LABELS, "green", "drawn"],
+        "input_size": [96, 128],
+        "normalisation": {"mean": 0.5, "std": [0.25, 0.25, 0.25]},
+        "temperature": 0.7,
+        "views": [{"side": 32, "mirror": False}, {"side": 64, "mirror": True, "margin": 0.1}],
+        "default_threshold": 0.8,
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
+    return Manifest.from_json({**document, **more})
 
 
-@pytest.fixture
-def arguments(tmp_path: Path, model: Path) -> list[str]:
-    data = write_archive(tmp_path / "c100.tar.gz", cifar100_files(["red", "blue"], 1, 4))
-    others = write_archive(tmp_path / "c10.tar.gz", cifar10_files(["green", "white"], 1, 3))
-    photo = write_photo(tmp_path / "photos" / "red" / "wrong.png", "blue")
-    return [
-        "card", "--model", str(model), "--data", str(data), str(others), "--photos", str(photo.parents[1]),
-        "--output", str(tmp_path / "CARD.md"),
-    ]  # fmt: skip
+def report(*, photos: bool = False, negatives: int = 0, target: float | None = None) -> Report:
+    def of(name: str) -> Any:
+        predictions = Predictions(
+            names=(f"red/{name}|1.png", f"blue/{name}.png"),
+            probabilities=np.array([[0.1, 0.9], [0.3, 0.7]]),
+            labels=np.array([0, 1]),
+            negatives=np.full((negatives, 2), 0.5),
+            negative_names=("green/a.png",) * negatives,
+        )
+        return set_report(predictions, LABELS, 0.8, target)
+
+    kinds = {"green": NegativeClass(negatives, 0.25)} if negatives else {}
+    unseen = UnseenClasses((), 0, None, None)
+    return Report(0.8, LABELS, of("test"), kinds, unseen, of("photo") if photos else None)
 
 
-def _rows(card: str) -> dict[str, list[str]]:
-    """Return the card's table rows by their first cell."""
-    rows = [
-        [cell.strip() for cell in line.strip("|").split(" | ")] for line in card.splitlines() if "|" in line
+def rows(page: str) -> dict[str, list[str]]:
+    cells = [line.strip("|").split(" | ") for line in page.splitlines() if line.startswith("|")]
+    return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in cells}
+
+
+def test_the_smallest_card_has_no_empty_section() -> None:
+    page = render(Sources(manifest(), report(), charts=[]))
+    assert page.startswith("# Model card: red, blue\n\n")
+    assert "\n\n\n" not in page
+    assert page.endswith("|\n")
+    headings = [line for line in page.splitlines() if line.startswith("#")]
+    assert headings[1:] == [
+        "## Intended use",
+        "## Out of scope",
+        "## Training data",
+        "## Recipe",
+        "## Evaluation",
+        "## Most confident errors",
     ]
-    return {row[0]: row[1:] for row in rows}
 
 
-def test_the_makers_notes_end_the_card(tmp_path: Path, model: Path, arguments: list[str]) -> None:
-    (model / "notes.md").write_text("## How it came about\n\nBy hand.\n", encoding="utf-8")
-    assert main(arguments) == 0
-    assert (tmp_path / "CARD.md").read_text(encoding="utf-8").endswith("## How it came about\n\nBy hand.\n")
+def test_settings_are_flat_and_complete() -> None:
+    recipe = {"seed": 3, "augmentation": {"flip": 0.123456}}
+    found = rows(render(Sources(manifest(recipe=recipe, torch="2.13", added=[1, 2.5]), report(), charts=[])))
+    assert found["input"] == ["96x128"]
+    assert found["PyTorch"] == ["2.13"]
+    assert found["seed"] == ["3"]
+    assert found["augmentation.flip"] == ["0.1235"]
+    assert found["threshold"] == ["0.8"]
+    assert found["normalisation.std"] == ["0.25, 0.25, 0.25"]
+    assert found["views.2.margin"] == ["0.1"]
+    assert found["added"] == ["1, 2.5"]
 
 
-def test_the_card_tells_what_was_measured(tmp_path: Path, model: Path, arguments: list[str]) -> None:
-    assert main(arguments) == 0
-    card = (tmp_path / "CARD.md").read_text(encoding="utf-8")
-    assert card.startswith("# Model card: red, blue\n")
-    rows = _rows(card)
-    assert rows["labelled images"] == ["8", "1"]
-    assert rows["right of all (95 % interval)"] == ["1.000 (0.676 to 1.000)", "0.000 (0.000 to 0.793)"]
-    assert rows["accepted of those"] == ["0.000", "-"]
-    assert rows["white"] == ["3", "0.000", "no"]  # the test images; the network has no output for them
-    assert "training never saw (white; 3 images)" in card
-    assert "all others were compressed too" in card
-    assert rows["red/wrong.png"] == ["blue", "1.000"]
-    assert "None on the test images." in card
-    assert rows["augmentation.flip"] == ["0.5"]
-    assert rows["views.1.side"] == ["32"]
-    assert "SHA-256 `abc123`" in card
-    assert "Over seeds" not in card
-    figures = json.loads((model / "evaluation.json").read_text())
-    assert figures["images"] == 8
-    links = re.findall(r"!\[.*?\]\((.*?)\)", card)
-    assert len(links) == 6
-    assert all((tmp_path / link).is_file() for link in links)
+def test_training_data() -> None:
+    data = {"sha256": {"a.tar.gz": "abc"}, "images": {"red": 5, "blue": 6, "green": 7}}
+    page = render(Sources(manifest(training_data=data), report(), charts=[]))
+    assert "- `a.tar.gz`: SHA-256 `abc`\n" in page
+    assert rows(page)["red"] == ["5", "label"]
+    assert rows(page)["green"] == ["7", "negatives"]
+    assert "trained on synthetic images: drawn." in page
 
 
-def test_figures_of_other_seeds_stay(tmp_path: Path, arguments: list[str]) -> None:
-    others = [str(_trained(tmp_path / f"seed{n}", n, accuracy)) for n, accuracy in ((1, 0.85), (2, 0.95))]
-    assert main([*arguments, "--seeds", *others]) == 0
-    card = (tmp_path / "CARD.md").read_text(encoding="utf-8")
-    # mean 0.85, standard deviation 0.1: the interval is 4.30 * 0.1 / sqrt(3)
-    assert _rows(card)["mean"] == ["0.850 ± 0.248", "0.500 ± 0.000"]
-    assert main(arguments) == 0
-    assert (tmp_path / "CARD.md").read_text(encoding="utf-8") == card
+def test_metrics_have_intervals_where_they_are_proportions_of_known_size() -> None:
+    found = rows(render(Sources(manifest(), report(photos=True), charts=[])))
+    assert found["metric"] == ["test images", "photos"]
+    assert found["accuracy"] == ["0.500 (0.095 to 0.905)"] * 2
+    assert found["coverage at threshold 0.8"] == ["0.500"] * 2
+    assert found["selective accuracy"] == ["0.000 (0.000 to 0.793)"] * 2
+    assert found["false acceptance rate"] == ["-"] * 2
 
 
-def test_cross_validation_is_told(tmp_path: Path, model: Path, arguments: list[str]) -> None:
-    (model / "cross_validation.json").write_text(json.dumps({"folds": 5, "mean": {"accuracy": 0.912345}}))
-    assert main(arguments) == 0
-    rows = _rows((tmp_path / "CARD.md").read_text(encoding="utf-8"))
-    assert rows["folds"] == ["5"]
-    assert rows["mean.accuracy"] == ["0.9123"]
+def test_errors_by_name_and_escaped() -> None:
+    page = render(Sources(manifest(), report(photos=True), charts=[]))
+    assert "| red/test\\|1.png | blue | 0.900 |" in page
+    assert "| red/photo\\|1.png | blue | 0.900 |" in page
 
 
-def test_without_other_images_nothing_is_said_of_them(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = write_archive(tmp_path / "c100.tar.gz", cifar100_files(["red", "blue"], 1, 4))
-    photos = write_photo(tmp_path / "photos" / "red" / "a.png", "red").parents[1]
-    card = tmp_path / "MODEL_CARD.md"  # beside the model folder, if no place is named
-    options = ["--data", str(data), "--photos", str(photos)]
-    assert main(["card", "--model", str(model), *options]) == 0
-    assert capsys.readouterr().out.strip() == str(card)
-    text = card.read_text(encoding="utf-8")
-    assert "compressed" not in text.split("## What was measured")[1].replace("JPEG compression", "")
-    assert "(model/confusion.png)" in text
+def test_rejection_by_class() -> None:
+    page = render(Sources(manifest(), report(negatives=3), charts=[]))
+    assert rows(page)["green"] == ["3", "0.250", "yes"]
+    assert "Training images of all these classes were negatives in training." in page
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (["--output", "/elsewhere/CARD.md"], "put it beside or above"),
-        (["--model", "nowhere"], "a model folder"),
-    ],
-)
-def test_what_is_wrong_is_named(
-    arguments: list[str], change: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([*arguments, *change]) == 2
-    assert message in capsys.readouterr().err
+def test_operating_points() -> None:
+    assert "### Operating points" not in render(Sources(manifest(), report(), charts=[]))
+    page = render(Sources(manifest(), report(photos=True, target=0.99), charts=[]))
+    assert "- Test images: no threshold reaches a selective accuracy of 0.99." in page
+    assert "- Photos: no threshold reaches" in page
+
+
+def test_seeds_with_their_mean() -> None:
+    seeds = [
+        {"seed": n, "accuracy": a, "coverage": 0.5, "ece": None} for n, a in ((0, 0.75), (1, 0.85), (2, 0.95))
+    ]
+    found = rows(render(Sources(manifest(), report(), charts=[], seeds=seeds)))
+    assert found["1"] == ["0.850", "0.500"]
+    # the standard deviation is 0.1: the interval is 4.30 * 0.1 / sqrt(3)
+    assert found["mean"] == ["0.850 ± 0.248", "0.500 ± 0.000"]
+    alone = rows(render(Sources(manifest(), report(), charts=[], seeds=seeds[:1])))
+    assert alone["mean"][0] == "0.750"
+
+
+def test_charts_and_notes() -> None:
+    page = render(Sources(manifest(), report(), charts=["m/risk_coverage.png"], notes="## Notes\n\nBy hand."))
+    assert "\n\n![risk coverage](m/risk_coverage.png)\n\n" in page
+    assert page.endswith("\n\n## Notes\n\nBy hand.\n")

@@ -1,0 +1,82 @@
+"""The command `evaluate`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from commandline.options import EXISTING, FILE, FOLDER, PATH, PROBABILITY, VariadicOption, json_option
+from commandline.terminal import say
+from model_build.artifact.package import DEFAULT_MODEL
+from model_build.evaluation.predictions import OTHER, default_archives
+from model_build.evaluation.report import evaluate, write
+from model_build.evaluation.table import table
+
+
+@click.command()
+@click.option(
+    "--model",
+    type=EXISTING,
+    default=DEFAULT_MODEL,
+    show_default=False,
+    metavar="PATH",
+    help="Model folder or model.tar.gz.  [default: the shipped model]",
+)
+@click.option(
+    "--data",
+    cls=VariadicOption,
+    type=FILE,
+    metavar="ARCHIVE...",
+    help="CIFAR-10 or CIFAR-100 archives, whose test images are used.  [default: those found in data/, "
+    "unless --photos is given]",
+)
+@click.option(
+    "--photos",
+    type=FOLDER,
+    metavar="DIR",
+    help=f"Photos in DIR/<label>/, and out-of-distribution ones in DIR/{OTHER}/; measured separately.",
+)
+@click.option(
+    "--threshold",
+    type=PROBABILITY,
+    metavar="T",
+    help="Confidence from which a prediction is accepted.  [default: the model's own]",
+)
+@click.option(
+    "--target",
+    type=PROBABILITY,
+    metavar="A",
+    help="Report the threshold of highest coverage whose selective accuracy reaches A, such as 0.99. It is "
+    "chosen on the images it is measured on, hence optimistic.",
+)
+@click.option("--output", type=PATH, metavar="DIR", help="Write evaluation.json and charts into this folder.")
+@json_option
+def command(  # noqa: PLR0913 - one parameter per option
+    *,
+    model: Path,
+    data: tuple[Path, ...],
+    photos: Path | None,
+    threshold: float | None,
+    target: float | None,
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    r"""Measure accuracy, coverage, calibration and out-of-distribution rejection of a model.
+
+    The model is run by the code in its archive, as an endpoint does. Test images of classes that the model
+    does not know are out-of-distribution: accepting one is a false acceptance. Exits with 1 if a photo
+    could not be read.
+
+    \b
+    Example:
+      python -m model_build evaluate --model build/model --photos my-photos --target 0.99
+    """
+    evaluation = evaluate(model, data or ([] if photos else default_archives()), photos, threshold, target)
+    if output:
+        write(evaluation, output)
+    report = evaluation.report
+    click.echo(json.dumps(report.to_json()) if as_json else table(report))
+    unreadable = [message for one in report.sets().values() for message in one.unreadable]
+    for message in unreadable:
+        say(f"not measured: {message}")
+    return 1 if unreadable else 0

@@ -1,0 +1,177 @@
+"""Which images a model is asked about, and in which form."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model_build.artifact.loaded_model import open_model
+from model_build.data.cifar import load_archive
+from model_build.data.jpeg import jpeg_round_trip
+from model_build.errors import UsageError
+from model_build.evaluation import predictions
+from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_model, write_photo
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Knows red and blue, and green as a class of negatives."""
+    return write_model(tmp_path / "model", ["red", "blue"], ["green"])
+
+
+# ------------------------------------------------------------------ compression
+
+
+def _classified(monkeypatch: pytest.MonkeyPatch, model: Path, *data: Path) -> list[tuple[str, bytes]]:
+    """Return class and pixels of every image that the evaluation of these archives classifies."""
+    classified: list[tuple[str, bytes]] = []
+    original = predictions.classify
+
+    def spy(model: Any, pictures: Any, title: str) -> Any:
+        classified.extend((one.name.split("/")[0], _pixels(one.body)) for one in pictures)
+        return original(model, pictures, title)
+
+    monkeypatch.setattr(predictions, "classify", spy)
+    with open_model(model) as loaded:
+        predictions.classify_archives(loaded, [load_archive(path) for path in data])
+    return classified
+
+
+def _pixels(body: bytes) -> bytes:
+    with Image.open(io.BytesIO(body)) as image:
+        return image.tobytes()
+
+
+def test_without_jpegs_every_image_is_classified_as_it_is(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_archive(tmp_path / "c.tar.gz", cifar100_files(["red", "white"], 1, 2))
+    images = load_archive(path).test.images
+    assert [pixels for _, pixels in _classified(monkeypatch, model, path)] == [
+        one.tobytes() for one in images
+    ]
+
+
+def test_beside_decoded_jpegs_compression_separates_nothing(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = write_archive(tmp_path / "c100.tar.gz", cifar100_files(["red", "white"], 1, 1))
+    jpegs = write_archive(tmp_path / "c10.tar.gz", cifar10_files(["black"], 1, 1))
+    red, white = load_archive(plain).test.images
+    black = load_archive(jpegs).test.images[0]
+    compressed = jpeg_round_trip(np.stack([red, white]), 75)
+    assert _classified(monkeypatch, model, plain, jpegs) == [
+        ("red", red.tobytes()),  # as it is, for accuracy and calibration
+        ("white", compressed[1].tobytes()),  # compressed once, like
+        ("black", black.tobytes()),  # this, which was compressed already
+        ("red", compressed[0].tobytes()),  # and this, which the negatives are compared with
+    ]
+
+
+def test_archives_that_are_all_decoded_jpegs_are_classified_once(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_archive(tmp_path / "c10.tar.gz", cifar10_files(["red", "black"], 1, 1))
+    assert [name for name, _ in _classified(monkeypatch, model, path)] == ["red", "black"]
+
+
+# ------------------------------------------------------------------ archives
+
+
+def test_rows_names_and_labels_belong_together(tmp_path: Path, model: Path) -> None:
+    path = write_archive(tmp_path / "c.tar.gz", cifar100_files(["white", "blue", "red"], 1, 2))
+    with open_model(model) as loaded:
+        found = predictions.classify_archives(loaded, [load_archive(path)])
+    assert [name.split("/")[0] for name in found.names] == ["blue", "blue", "red", "red"]
+    assert found.labels.tolist() == [1, 1, 0, 0]
+    assert found.probabilities.argmax(axis=1).tolist() == [1, 1, 0, 0]
+    assert [name.split("/")[0] for name in found.negative_names] == ["white", "white"]
+    assert found.negatives.shape == (2, 2)
+    assert found.comparable is found.probabilities
+
+
+def test_archives_without_the_models_classes(tmp_path: Path, model: Path) -> None:
+    path = write_archive(tmp_path / "c.tar.gz", cifar100_files(["white"], 1, 1))
+    message = "no archive has test images of red, blue; they have white"
+    with open_model(model) as loaded, pytest.raises(UsageError, match=message):
+        predictions.classify_archives(loaded, [load_archive(path)])
+
+
+def test_missing_archives_are_said_with_where_they_were_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_build.data.download.data_folders", lambda: [tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(UsageError, match=rf"--data; cifar-100.* not found in {tmp_path}/a, {tmp_path}/b"):
+        predictions.default_archives()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "cifar-100-python.tar.gz").touch()
+    assert [path.name for path in predictions.default_archives()] == ["cifar-100-python.tar.gz"]
+    (tmp_path / "b" / "cifar-10-python.tar.gz").touch()
+    assert len(predictions.default_archives()) == 2
+
+
+# ------------------------------------------------------------------ photos
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for name, colour in (
+        ("red/2.jpg", "blue"),
+        ("red/1.png", "red"),
+        ("blue/1.webp", "blue"),
+        ("other/1.png", "green"),
+    ):
+        write_photo(tmp_path / "photos" / name, colour)
+    (tmp_path / "photos" / "other" / ".hidden").write_text("no photo")
+    (tmp_path / "photos" / "README.txt").write_text("no photo")
+    return tmp_path / "photos"
+
+
+def test_photos_by_folder(model: Path, photos: Path) -> None:
+    with open_model(model) as loaded:
+        found = predictions.classify_photos(loaded, photos)
+    assert found.names == ("blue/1.webp", "red/1.png", "red/2.jpg")
+    assert found.labels.tolist() == [1, 0, 0]
+    assert found.probabilities.argmax(axis=1).tolist() == [1, 0, 1]
+    assert found.negative_names == ("other/1.png",)
+
+
+def test_a_photo_that_is_not_an_image_is_named(model: Path, photos: Path) -> None:
+    (photos / "red" / "broken.png").write_text("no photo")
+    with open_model(model) as loaded:
+        found = predictions.classify_photos(loaded, photos)
+    assert len(found.names) == 3
+    assert [message.split(":")[0] for message in found.unreadable] == ["red/broken.png"]
+
+
+def test_links_are_followed(photos: Path) -> None:
+    (photos / "red" / "0-link.png").symlink_to(photos / "red" / "1.png")
+    names = [one.name for one in predictions.read_photos(["red", "blue"], photos)]
+    assert "red/0-link.png" in names
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda photos: (photos / "purple").mkdir(),
+            "purple: photos are in folders named red, blue or other",
+        ),
+        (lambda photos: (photos / "red" / "deeper").mkdir(), "deeper: not a file"),
+        (lambda photos: (photos / "red" / "dead.png").symlink_to("/nowhere"), "dead.png: not a file"),
+    ],
+)
+def test_what_would_be_left_out_is_named(photos: Path, make: Any, message: str) -> None:
+    make(photos)
+    with pytest.raises(UsageError, match=message):
+        predictions.read_photos(["red", "blue"], photos)
+
+
+def test_a_folder_without_photos(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no photos in folders named red, blue or other"):
+        predictions.read_photos(["red", "blue"], tmp_path)
+    with pytest.raises(UsageError, match="nowhere: no such folder"):
+        predictions.read_photos(["red", "blue"], tmp_path / "nowhere")

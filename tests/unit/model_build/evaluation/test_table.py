@@ -1,0 +1,99 @@
+"""The report as text: only what was measured, and every wrong photo by its name."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from model_build.evaluation.figures import Report, SetReport, UnseenClasses, set_report
+from model_build.evaluation.predictions import Predictions
+from model_build.evaluation.table import table
+
+LABELS = ("red", "blue")
+
+
+def of(probabilities: list[list[float]], labels: list[int], negatives: list[list[float]]) -> SetReport:
+    predictions = Predictions(
+        names=tuple(f"red/{number}.jpg" for number in range(len(labels))),
+        probabilities=np.array(probabilities).reshape(-1, 2),
+        labels=np.array(labels, dtype=np.int64),
+        negatives=np.array(negatives).reshape(-1, 2),
+        negative_names=tuple(f"other/{number}.jpg" for number in range(len(negatives))),
+    )
+    return set_report(predictions, LABELS, 0.75, target=0.9)
+
+
+NOTHING = of([], [], [])
+PHOTOS = of([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [0, 0, 0], [[0.95, 0.05], [0.5, 0.5]])
+
+
+def report(archives: SetReport, photos: SetReport | None) -> Report:
+    return Report(0.75, LABELS, archives, {}, UnseenClasses((), 0, None, None), photos)
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    return {line[:40].strip(): line[40:].split() for line in text.splitlines()}
+
+
+def test_photos_alone_have_one_column() -> None:
+    text = table(report(NOTHING, PHOTOS))
+    found = rows(text)
+    assert text.splitlines()[0].split() == ["threshold", "0.75", "photos"]
+    assert found["labelled images"] == ["3"]
+    assert found["accuracy"] == ["0.667"]
+    assert found["coverage"] == ["0.667"]
+    assert found["selective accuracy"] == ["0.500"]
+    assert found["false acceptance rate"] == ["0.500"]
+    assert "accuracy after JPEG compression" not in found
+    assert "test images" not in text
+
+
+def test_wrong_photos_are_named() -> None:
+    lines = table(report(NOTHING, PHOTOS)).splitlines()
+    where = lines.index("misclassified photos, the most confident first:")
+    assert lines[where + 1] == "  red/1.jpg: blue (0.800)"
+    where = lines.index("falsely accepted photos:")
+    assert lines[where + 1 :] == ["  other/0.jpg: red (0.950)"]
+
+
+def test_both_sets_have_a_column_each() -> None:
+    archives = of([[0.9, 0.1]], [0], [])
+    archives = replace(archives, metrics=replace(archives.metrics, jpeg_accuracy=1.0))
+    found = rows(table(report(archives, PHOTOS)))
+    assert found["threshold 0.75"] == ["test", "images", "photos"]
+    assert found["labelled images"] == ["1", "3"]
+    assert found["out-of-distribution images"] == ["0", "2"]
+    assert found["false acceptance rate"] == ["-", "0.500"]
+    assert found["accuracy after JPEG compression"] == ["1.000", "-"]
+
+
+def test_without_negatives_nothing_is_said_of_them() -> None:
+    text = table(report(of([[0.9, 0.1]], [0], []), None))
+    assert "out-of-distribution" not in text
+    assert "false" not in text
+    assert "misclassified" not in text
+
+
+def test_the_confusion_matrix() -> None:
+    lines = table(report(NOTHING, PHOTOS)).splitlines()
+    where = lines.index("confusion matrix, photos (rows: true class):")
+    assert [line.split() for line in lines[where + 1 : where + 4]] == [
+        ["red", "blue"],
+        ["red", "2", "1"],
+        ["blue", "0", "0"],
+    ]
+
+
+def test_the_operating_point_for_a_target() -> None:
+    text = table(report(of([[0.9, 0.1], [0.8, 0.2]], [0, 1], []), None))
+    sentence = "threshold 0.9000 reaches a selective accuracy of 1.000 (target 0.9) at a coverage of 0.500"
+    assert f"test images: {sentence}" in text
+    text = table(report(of([[0.9, 0.1]], [1], []), None))
+    assert "test images: no threshold reaches a selective accuracy of 0.9" in text
+
+
+def test_only_negatives() -> None:
+    text = table(report(NOTHING, of([], [], [[0.9, 0.1]])))
+    assert rows(text)["false acceptance rate"] == ["1.000"]
+    assert "labelled images" not in text
+    assert "confusion" not in text
+    assert "target" not in text
