@@ -12,7 +12,7 @@ from tests.support.tiny_model import cifar10_files, cifar100_files, write_archiv
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A model as training leaves it, seed and measured figures included."""
+    """Write a model as training leaves it, seed and measured figures included."""
     return _trained(tmp_path / "model", seed=0, accuracy=0.75)
 
 
@@ -40,7 +40,7 @@ def arguments(tmp_path: Path, model: Path) -> list[str]:
 
 
 def _rows(card: str) -> dict[str, list[str]]:
-    """The card's table rows by their first cell."""
+    """Return the card's table rows by their first cell."""
     rows = [
         [cell.strip() for cell in line.strip("|").split(" | ")] for line in card.splitlines() if "|" in line
     ]
