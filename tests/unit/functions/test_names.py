@@ -22,6 +22,8 @@ def test_what_systems_leave_is_refused(key: str, kind: str) -> None:
         function.names.check(key)
 
 
-@pytest.mark.parametrize("key", ["incoming/a.jpg", "incoming/.hidden.jpg", "incoming/photo", "incoming/a.MOV", "a"])
+@pytest.mark.parametrize(
+    "key", ["incoming/a.jpg", "incoming/.hidden.jpg", "incoming/photo", "incoming/a.MOV", "a"]
+)
 def test_everything_else_is_judged_by_its_content(key: str) -> None:
     function.names.check(key)
