@@ -3,6 +3,8 @@
 On the local cloud as a reader uses it, and with a bare local cloud in the place of somebody's AWS account.
 """
 
+import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +13,12 @@ import pytest
 
 from localcloud.environment import aws_variables
 from localcloud.host import build_target
+from model_build.data.drawings import FIRST_TEST_SEED, draw
 from model_build.data.samples import write_samples
 from tests.support.local_cloud import LocalCloud, bare_cloud
 from tests.support.pages import Shell, copy_checkout, environment, fill_in, section, shell_blocks
 from tests.support.sam_app import ROOT
+from tests.support.tiny_model import cifar100_files, write_archive
 
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
@@ -104,10 +108,66 @@ def test_deployment_page(checkout: Path, account: LocalCloud) -> None:
             shell.type(fill_in(block, outputs(account)))
         outcome = wait_for_record(account)
         assert outcome == ("ACCEPTED", ""), outcome
+        operate(shell, account)
         for block in shell_blocks(removal):
             shell.type(block)
 
     assert not {"scones", "scones-model"} & living_stacks(account)
+
+
+def operate(shell: Shell, cloud: LocalCloud) -> None:
+    """Type the commands of docs/operations.md."""
+    for block in shell_blocks((DOCS / "operations.md").read_text(encoding="utf-8")):
+        command = block.rstrip()
+        if command.startswith("aws sqs"):  # as the page says of version 1 of the AWS CLI
+            command += f" --endpoint-url {cloud.running.aws_url}"
+        shell.type(fill_in(command, outputs(cloud)))
+
+
+@pytest.mark.timeout(900)
+def test_model_page_use_and_measure(checkout: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for label in ("bicycle", "motorcycle"):
+        (photos / label).mkdir(parents=True)
+        for number in range(3):
+            draw(label, FIRST_TEST_SEED + number, (640, 480)).save(photos / label / f"{number}.jpg")
+    files = cifar100_files(["red", "green"], train=4, test=4)
+    files["cifar-100-python/meta"] = {b"fine_label_names": [b"bicycle", b"motorcycle"]}
+    archive = write_archive(tmp_path / "cifar-100-python.tar.gz", files)
+    values = {"folder": str(photos), "archive": str(archive)}
+    text = section(DOCS / "model.md", "## Use and measure it")
+    with Shell(checkout, environment()) as shell:
+        shell.type('export PATH="$PWD/.venv/run/bin:$PATH"')
+        said = [shell.type(fill_in(block, values)) for block in shell_blocks(text)]
+
+    assert "bicycle" in said[0]
+    assert "threshold 0.85" in said[1]
+    assert (checkout / "build" / "cifar" / "train.lst").exists()
+
+
+@pytest.mark.timeout(900)
+def test_every_command_has_help_with_an_example_in_the_environment_of_the_demo(checkout: Path) -> None:
+    python = checkout / ".venv" / "run" / "bin" / "python"
+    for program in ("localcloud", "model_build", "operations"):
+        listed = help_text(python, checkout, program).partition("ommands:")[2]
+        commands = re.findall(r"^  +([a-z][a-z-]+)  ", listed, re.MULTILINE)
+        assert commands
+        for command in commands:
+            assert "Example" in help_text(python, checkout, program, command), f"{program} {command}"
+
+
+def help_text(python: Path, folder: Path, program: str, *command: str) -> str:
+    """Return what `--help` prints; fail if it does not exit with 0."""
+    done = subprocess.run(
+        [python, "-m", program, *command, "--help"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{program} {command}\n{done.stderr}"
+    return done.stdout
 
 
 def living_stacks(cloud: LocalCloud) -> set[str]:
