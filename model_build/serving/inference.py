@@ -250,7 +250,7 @@ def view(image: Image.Image, side: int, margin: float = 0.0) -> Array:
 
 
 def view_for(image: Image.Image, views: list[dict[str, Any]]) -> dict[str, Any]:
-    """The first view that is meant for images of this size.
+    """Return the first view that is meant for images of this size.
 
     Thumbnails have no detail to bring out and are looked at as the network was trained, photos larger.
 
@@ -266,7 +266,7 @@ def view_for(image: Image.Image, views: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def opinions(model: Model, image: Image.Image) -> tuple[Array, Array]:
-    """What the network says of an image, as the manifest tells to look at it.
+    """Return the logits and the weighted log prior of an image, in the view that fits its size.
 
     Args:
         model: a loaded model.

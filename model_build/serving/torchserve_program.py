@@ -48,7 +48,7 @@ def output_fn(prediction: Any, accept: str | None = None, context: Any = None) -
 
 
 def input_fn(body: bytes, content_type: str | None = None, context: object | None = None) -> Any:  # noqa: ARG001
-    """Decodes an image, and lets the caller's mistakes reach the caller under their own status code.
+    """Decode an image, and answer a caller's mistake with its own status code.
 
     Args:
         body: the encoded image.

@@ -26,7 +26,7 @@ class Classifier:
     """One loaded model; a request takes a thread, so that health checks are answered under load."""
 
     def __init__(self) -> None:
-        """Loads the model; a broken one fails here, before it gets any traffic."""
+        """Load the model; a broken one fails here, before it gets any traffic."""
         # Imported here and not above: Ray sends this class to another process, which must find the module.
         sys.path.insert(0, str(MODEL_DIR / "code"))
         self.inference = importlib.import_module("inference")
@@ -43,7 +43,7 @@ class Classifier:
         return await asyncio.to_thread(self.answer, body, content_type, accept)
 
     def answer(self, body: bytes, content_type: str, accept: str) -> Response:
-        """Runs the handlers on one request."""
+        """Run the handlers on one request."""
         try:
             data = self.inference.input_fn(body, content_type)
             prediction = self.inference.predict_fn(data, self.model)
@@ -61,7 +61,7 @@ def _error(message: str, status_code: int) -> Response:
 
 
 def app(_: dict[str, Any]) -> Any:
-    """Builds the application that config.yaml names; Ray calls it once, before anything is served.
+    """Build the application that config.yaml names; Ray calls it once, before anything is served.
 
     The model is loaded here first: Ray reports itself healthy as soon as it knows the application's route,
     whether a copy of the model came up or not. A model that can't be loaded must end before that, or
