@@ -49,7 +49,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
 ) -> int:
     r"""Start the application, classify photos, show the outcome of each, and stop it.
 
-    Without --photos it draws samples. With --json each photo is one line, and the last line is the summary.
+    Without --photos it draws samples. The outcomes are also written to a page to look at, whose address is
+    printed (build/demo/outcomes.html). With --json each photo is one line, and the last line is the summary.
     Exit code 0 if every photo reached an outcome and none is FAILED.
 
     \b
@@ -71,7 +72,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
             chosen = (own or (samples.result() if samples else []))[:limit]
             running = deploy(folder, application, running)
             stack = Stack(running.stack["name"], running.stack["outputs"], LocalSession(running))
-            return 0 if send_photos(stack, chosen, timeout_s=timeout, as_json=as_json) else FAILED
+            page = folder.path / "outcomes.html"
+            done = send_photos(stack, chosen, timeout_s=timeout, as_json=as_json, page=page)
+            return 0 if done else FAILED
         finally:
             lifecycle.stop_process(process)
 

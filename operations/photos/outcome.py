@@ -25,6 +25,8 @@ class Outcome:
         error: name and message of the error; None for an accepted photo.
         seconds: from the start of the upload to the outcome.
         problem: why the outcome cannot be relied on; empty if all sources agree.
+        execution_arn: the execution that recorded it; None if there is none.
+        threshold: the confidence that was needed, 0 to 1; None if it is not known.
     """
 
     file: str
@@ -35,6 +37,8 @@ class Outcome:
     error: str | None
     seconds: float
     problem: str = ""
+    execution_arn: str | None = None
+    threshold: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the members of the line that `send --json` prints."""

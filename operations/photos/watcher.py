@@ -153,4 +153,6 @@ def _as_outcome(
         error=error,
         seconds=seconds,
         problem=problem,
+        execution_arn=facts.get("execution_arn"),
+        threshold=facts.get("threshold"),
     )

@@ -1,0 +1,107 @@
+"""The outcomes of a run of photos as one HTML file: no scripts, nothing loaded from elsewhere."""
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import jinja2
+from PIL import Image, ImageOps
+
+from commandline.terminal import plural
+from operations.outcomes import OUTCOMES
+from operations.photos.outcome import Outcome
+from operations.photos.steps import Step
+
+THUMBNAIL_SIDE: Final = 224
+NO_OUTCOME: Final = "NO_OUTCOME"
+_MEANINGS: Final = {
+    "ACCEPTED": "classified",
+    "LOW_CONFIDENCE": "a person must look",
+    "REJECTED": "not a usable photo",
+    "FAILED": "the machinery did not work",
+    NO_OUTCOME: "no outcome was found",
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """A photo with what became of it, ready to be shown.
+
+    Attributes:
+        outcome: what became of it.
+        kind: its outcome, or `NO_OUTCOME`.
+        image: a data URI of a thumbnail; empty if the file is not an image.
+        steps: its way through the workflow.
+    """
+
+    outcome: Outcome
+    kind: str
+    image: str
+    steps: Sequence[Step]
+
+
+def make_card(outcome: Outcome, path: Path, steps: Sequence[Step]) -> Card:
+    """Return a photo's card.
+
+    Args:
+        outcome: what became of the photo.
+        path: the photo's file.
+        steps: its way through the workflow; empty if it is not known.
+    """
+    kind = outcome.outcome if outcome.outcome in OUTCOMES and not outcome.problem else NO_OUTCOME
+    return Card(outcome, str(kind), thumbnail(path), steps)
+
+
+def thumbnail(path: Path) -> str:
+    """Return a small JPEG of a photo as a data URI; empty if it cannot be shown."""
+    try:
+        with Image.open(path) as opened:
+            opened.draft("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+            image = ImageOps.exif_transpose(opened)
+            image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+            on_white = Image.new("RGBA", image.size, "white")
+            on_white.alpha_composite(image.convert("RGBA"))
+            buffer = io.BytesIO()
+            on_white.convert("RGB").save(buffer, "JPEG", quality=80)
+    except Exception:  # noqa: BLE001 - what is no photo makes Pillow raise nearly anything
+        return ""
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def outcomes_page(cards: Sequence[Card], *, stack_name: str, threshold: float | None, now: datetime) -> str:
+    """Return the page.
+
+    Args:
+        cards: a card for each photo.
+        stack_name: the stack that classified them.
+        threshold: the confidence that was needed, 0 to 1; None if it is not known.
+        now: when the page is made, shown in its time zone.
+    """
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("operations.photos"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    counts = Counter(card.kind for card in cards)
+    kinds = [kind for kind in (*OUTCOMES, NO_OUTCOME) if kind in OUTCOMES or counts[kind]]
+    return templates.get_template("outcomes.html.j2").render(
+        cards=cards,
+        counts=[(kind, counts[kind], _MEANINGS[kind]) for kind in kinds],
+        total=plural(len(cards), "photo"),
+        stack_name=stack_name,
+        threshold=threshold,
+        made=f"{now:%Y-%m-%d %H:%M %Z}".strip(),
+        labels=_labels(cards),
+    )
+
+
+def _labels(cards: Iterable[Card]) -> list[tuple[str, int]]:
+    counts = Counter(card.outcome.label for card in cards if card.kind == "ACCEPTED" and card.outcome.label)
+    return sorted(counts.items())

@@ -1,0 +1,89 @@
+"""A photo's way through the workflow: the states that its execution entered, for how long, and the errors."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from operations.stack import Stack
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_SHOWN: Final = ("TaskStateEntered", "FailStateEntered", "SucceedStateEntered")
+_FAILURES: Final = ("TaskFailed", "TaskTimedOut", "LambdaFunctionFailed", "LambdaFunctionTimedOut")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A state of the workflow that did something or ended it.
+
+    Attributes:
+        name: of the state.
+        seconds: how long the execution was in it; 0 for a state that ends it.
+        attempts: how often its task was tried; 0 for a state without a task.
+        error: the last error of its task; empty if it had none.
+    """
+
+    name: str
+    seconds: float = 0.0
+    attempts: int = 0
+    error: str = ""
+
+
+def steps_of(stack: Stack, execution_arn: str | None) -> list[Step]:
+    """Read the steps of an execution; none for an Express workflow, which keeps no history.
+
+    Args:
+        stack: the deployed stack.
+        execution_arn: the execution.
+    """
+    if not execution_arn or ":express:" in execution_arn:
+        return []
+    try:
+        return steps_in(_history(stack, execution_arn))
+    except (ClientError, BotoCoreError):  # the history adds to the outcome, its absence takes nothing away
+        return []
+
+
+def _history(stack: Stack, execution_arn: str) -> Iterator[Mapping[str, Any]]:
+    client = stack.client("stepfunctions")
+    request = {"executionArn": execution_arn}
+    while True:
+        page = client.get_execution_history(**request)
+        yield from page["events"]
+        if not page.get("nextToken"):
+            return
+        request["nextToken"] = page["nextToken"]
+
+
+def steps_in(events: Iterable[Mapping[str, Any]]) -> list[Step]:
+    """Return the steps in an execution's history.
+
+    Args:
+        events: as GetExecutionHistory returns them, oldest first.
+    """
+    steps: list[Step] = []
+    entered: datetime | None = None
+    for event in events:
+        kind = event["type"]
+        if kind in _SHOWN:
+            entered = event["timestamp"]
+            steps.append(Step(event["stateEnteredEventDetails"]["name"]))
+        elif kind == "TaskScheduled" and steps:
+            steps[-1] = replace(steps[-1], attempts=steps[-1].attempts + 1)
+        elif kind in _FAILURES and steps:
+            steps[-1] = replace(steps[-1], error=_error(event))
+        elif kind == "TaskSucceeded" and steps:
+            steps[-1] = replace(steps[-1], error="")
+        elif kind == "TaskStateExited" and steps and entered:
+            steps[-1] = replace(steps[-1], seconds=(event["timestamp"] - entered).total_seconds())
+    return steps
+
+
+def _error(event: Mapping[str, Any]) -> str:
+    details: Mapping[str, Any] = next(
+        (value for name, value in event.items() if name.endswith("EventDetails")), {}
+    )
+    return str(details.get("error", "States.Timeout"))

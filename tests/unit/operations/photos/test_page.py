@@ -1,0 +1,141 @@
+"""The page of outcomes: what it shows, that hostile names stay text, and that it loads nothing."""
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from operations.photos.outcome import Outcome
+from operations.photos.page import Card, make_card, outcomes_page, thumbnail
+from operations.photos.steps import Step, steps_in
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+ACCEPTED = Outcome("a.jpg", "incoming/a.jpg", "ACCEPTED", "bicycle", 0.9876, None, 1.25, threshold=0.85)
+REJECTED = Outcome(
+    "b.png", "incoming/b.png", "REJECTED", None, None, "UnsupportedImage: the file is a text", 0.5
+)
+LOST = Outcome(
+    "c.jpg", "incoming/c.jpg", None, None, None, None, 180.0, "NoOutcome: after 180 s the event never came"
+)
+
+
+class Page(HTMLParser):
+    """Collects the tags of a page and its visible text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Note text."""
+        self.text += data
+
+
+def page(*outcomes: Outcome, steps: tuple[Step, ...] = (), image: str = "") -> Page:
+    cards = [make_card(one, Path("missing.jpg"), steps) for one in outcomes]
+    cards = [Card(card.outcome, card.kind, image or card.image, card.steps) for card in cards]
+    return Page(outcomes_page(cards, stack_name="scones", threshold=0.85, now=NOW))
+
+
+def test_each_photo_is_shown_with_its_outcome_label_confidence_reason_and_time() -> None:
+    shown = page(ACCEPTED, REJECTED).text
+    for text in (
+        "a.jpg",
+        "bicycle",
+        "0.988",
+        "1.2 s",
+        "b.png",
+        "UnsupportedImage: the file is a text",
+        "2 photos",
+    ):
+        assert text in shown
+
+
+def test_every_outcome_has_a_filter_with_its_count() -> None:
+    shown = page(ACCEPTED, ACCEPTED, REJECTED)
+    labels = [attrs["for"] for tag, attrs in shown.tags if tag == "label"]
+    assert labels == ["show-all", "show-ACCEPTED", "show-LOW_CONFIDENCE", "show-REJECTED", "show-FAILED"]
+    assert "2ACCEPTEDclassified" in shown.text
+
+
+def test_a_photo_without_an_outcome_is_shown_as_such() -> None:
+    shown = page(LOST)
+    assert "show-NO_OUTCOME" in [attrs.get("for") for _, attrs in shown.tags]
+    assert "the event never came" in shown.text
+
+
+def test_hostile_names_are_text() -> None:
+    name = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+    hostile = Outcome(name, "incoming/x", "REJECTED", None, None, name, 0.1)
+    shown = page(hostile)
+    assert {tag for tag, _ in shown.tags}.isdisjoint({"script", "img"})
+    assert shown.text.count(name) == 2
+
+
+def test_the_page_loads_nothing_and_runs_nothing() -> None:
+    shown = page(ACCEPTED, image="data:image/jpeg;base64,AAAA")
+    links = [value for _, attrs in shown.tags for name, value in attrs.items() if name in {"src", "href"}]
+    assert links == ["data:image/jpeg;base64,AAAA"]
+    policy = next(attrs for tag, attrs in shown.tags if tag == "meta" and "http-equiv" in attrs)
+    assert (policy["content"] or "").startswith("default-src 'none'")
+
+
+def test_the_way_through_the_workflow_is_shown() -> None:
+    shown = page(
+        ACCEPTED, steps=(Step("SerializeImage", 0.5, 1), Step("ClassifyImage", 2.0, 3, "EndpointBusy"))
+    )
+    text = re.sub(r"\s+", " ", shown.text)
+    assert "SerializeImage 0.50 s" in text
+    assert "ClassifyImage 2.00 s, 3 attempts" in text
+    assert "EndpointBusy" in text
+
+
+def test_a_thumbnail_is_upright_and_small(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (800, 400), "red").save(tmp_path / "a.jpg", exif=exif)
+    assert thumbnail(tmp_path / "a.jpg").startswith("data:image/jpeg;base64,")
+    assert len(thumbnail(tmp_path / "a.jpg")) < 5_000
+
+
+@pytest.mark.parametrize("content", [b"", b"a text", b"\xff\xd8\xff\xe0 cut off"])
+def test_what_is_no_image_has_no_thumbnail(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    assert thumbnail(tmp_path / "a.jpg") == ""
+
+
+def event(kind: str, seconds: float, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "timestamp": datetime.fromtimestamp(seconds, UTC), **more}
+
+
+def test_steps_are_read_from_the_history() -> None:
+    history = [
+        event("ExecutionStarted", 0),
+        event("PassStateEntered", 0, stateEnteredEventDetails={"name": "ReadInput"}),
+        event("TaskStateEntered", 1, stateEnteredEventDetails={"name": "SerializeImage"}),
+        event("TaskScheduled", 1),
+        event("TaskFailed", 2, taskFailedEventDetails={"error": "StorageUnavailable"}),
+        event("TaskScheduled", 3),
+        event("TaskSucceeded", 4),
+        event("TaskStateExited", 4.5),
+        event("TaskStateEntered", 5, stateEnteredEventDetails={"name": "ClassifyImage"}),
+        event("TaskScheduled", 5),
+        event("TaskTimedOut", 9, taskTimedOutEventDetails={"error": "States.Timeout"}),
+        event("TaskStateExited", 9),
+        event("FailStateEntered", 10, stateEnteredEventDetails={"name": "Failed"}),
+    ]
+    assert steps_in(history) == [
+        Step("SerializeImage", 3.5, 2),
+        Step("ClassifyImage", 4.0, 1, "States.Timeout"),
+        Step("Failed"),
+    ]
