@@ -1,1 +1,1 @@
-"""What is copied to `code/` in the model archive; nothing here may import from outside this folder."""
+"""The code in the model archive (`code/`). Nothing here may import from outside this folder."""

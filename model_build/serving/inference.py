@@ -1,8 +1,8 @@
-"""Answers one photo with one probability per label: the four functions SageMaker's containers call.
+"""Classify an image: the four handler functions that SageMaker's containers call.
 
-The same file serves the local cloud, an AWS endpoint and `model_build evaluate|predict`. It knows nothing
-about vehicles: `manifest.json`, which lies beside `model.onnx`, says what the labels are, how an image
-becomes the network's input, at which sizes a photo is looked at, and how outputs become probabilities.
+The same file serves the local cloud, an AWS endpoint and `model_build evaluate|predict`. It is independent of
+the classes: `manifest.json`, beside `model.onnx`, tells what the labels are, how an image becomes the
+network's input, at which sizes it is presented, and how outputs become probabilities.
 
 Contract (the same as SageMaker's built-in image classification): the body is an encoded image, the answer a
 JSON list of probabilities in label order that sums to 1. Handler functions:
@@ -42,8 +42,8 @@ CUSTOM_ATTRIBUTES_LIMIT = 1024  # characters, InvokeEndpoint's own limit
 VERSION_VARIABLE = "MODEL_VERSION"  # of the container's environment; `model_build deploy` sets it
 
 
-class BadRequest(ValueError):  # noqa: N818 - the contract's name; it is an answer, not a fault of ours
-    """The caller sent what can't be classified; `status_code` is the HTTP status to answer with."""
+class BadRequest(ValueError):  # noqa: N818 - part of the contract: HTTP's own name
+    """The request cannot be classified; `status_code` is the HTTP status of the answer."""
 
     def __init__(self, message: str, status_code: int = 400) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class BadRequest(ValueError):  # noqa: N818 - the contract's name; it is an answ
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: the network's session and what its manifest says."""
+    """A loaded model: the network's session and its manifest."""
 
     session: onnxruntime.InferenceSession
     manifest: dict[str, Any]
@@ -72,26 +72,26 @@ def model_fn(model_dir: str, context: object | None = None) -> Model:  # noqa: A
 
     Args:
         model_dir: the unpacked model archive.
-        context: what newer containers pass; unused.
+        context: passed by newer containers; unused.
 
     Returns:
         The loaded model.
 
     Raises:
         FileNotFoundError: one of the two files is missing.
-        ValueError: the manifest is of a format this file can't read.
+        ValueError: the manifest has a format that this file cannot read.
     """
     folder = Path(model_dir)
     for name in ("model.onnx", "manifest.json"):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} has no {name}: not a model folder made by `model_build train`")
+            raise FileNotFoundError(f"{folder} has no {name}: not a folder written by `model_build train`")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     if manifest.get("format") != MANIFEST_FORMAT:
         raise ValueError(
             f"manifest format {manifest.get('format')!r}, this inference.py reads {MANIFEST_FORMAT}"
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # a small network: a second thread costs more than it brings
+    options.intra_op_num_threads = 1  # a small network: a second thread costs more than it gains
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(
@@ -104,15 +104,16 @@ def input_fn(body: bytes, content_type: str | None = None, context: object | Non
     """Decode an encoded image.
 
     Args:
-        body: the encoded image (PNG or JPEG; WebP, GIF and BMP are read as well).
-        content_type: the request's Content-Type; none means `application/x-image`.
-        context: what newer containers pass; unused.
+        body: the encoded image (PNG or JPEG; WebP, GIF and BMP are also read).
+        content_type: the request's Content-Type; None means `application/x-image`.
+        context: passed by newer containers; unused.
 
     Returns:
         An RGB image, upright, its longer side at most `WORKING_SIDE` pixels.
 
     Raises:
-        BadRequest: not an image, damaged, too many pixels, or a content type that is not an image's.
+        BadRequest: the body is not an image, is damaged or has too many pixels, or the content type is not
+            supported.
     """
     kind = (content_type or "application/x-image").split(";")[0].strip().lower()
     if kind not in CONTENT_TYPES:
@@ -128,9 +129,9 @@ def predict_fn(data: Image.Image, model: Model, context: object | None = None) -
     """Classify one decoded image.
 
     Args:
-        data: what `input_fn` returned.
-        model: what `model_fn` returned.
-        context: what newer containers pass; unused.
+        data: the result of `input_fn`.
+        model: the result of `model_fn`.
+        context: passed by newer containers; unused.
 
     Returns:
         One probability per label, in label order, summing to 1.
@@ -142,9 +143,9 @@ def output_fn(prediction: list[float], accept: str | None = None, context: objec
     """Encode the answer as JSON.
 
     Args:
-        prediction: what `predict_fn` returned.
-        accept: the request's Accept header; the answer is JSON whatever it says, as the container labels it.
-        context: what newer containers pass; unused.
+        prediction: the result of `predict_fn`.
+        accept: the request's Accept header, ignored: the answer is JSON, and the container labels it so.
+        context: passed by newer containers; unused.
 
     Returns:
         A JSON list of numbers.
@@ -175,13 +176,13 @@ def custom_attributes(model: Model) -> str:
 
 
 def decode(body: bytes) -> Image.Image:
-    """Decode an image that nobody vouched for; see `input_fn` for result and errors."""
+    """Decode an image from an untrusted source; see `input_fn` for result and errors."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
             opened = Image.open(io.BytesIO(body), formats=IMAGE_FORMATS)
             _check_pixels(opened.width, opened.height)
-            if opened.format == "JPEG":  # skips detail that is thrown away below (7 times cheaper)
+            if opened.format == "JPEG":  # skips detail that is discarded below (7 times faster)
                 opened.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
             image: Image.Image = ImageOps.exif_transpose(opened)
         image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX, reducing_gap=None)
@@ -190,14 +191,14 @@ def decode(body: bytes) -> Image.Image:
         raise
     except Image.DecompressionBombError as error:
         raise BadRequest(f"the image claims more than {MAX_PIXELS} pixels: send a smaller one") from error
-    except UnidentifiedImageError as error:  # whose own text is a memory address, another one every time
+    except UnidentifiedImageError as error:  # its own text contains a memory address
         raise BadRequest(f"the body is not a readable image: none of {', '.join(IMAGE_FORMATS)}") from error
     except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error, ... in Pillow
         raise BadRequest(f"the body is not a readable image ({type(error).__name__}: {error})") from error
 
 
 def _check_pixels(width: int, height: int) -> None:
-    """Refuse what would take too much memory, before anything is decoded."""
+    """Refuse an image that would take too much memory, before it is decoded."""
     if width * height > MAX_PIXELS:
         raise BadRequest(
             f"the image claims {width}x{height} pixels, more than {MAX_PIXELS}: send a smaller one"
@@ -217,20 +218,20 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From an image to what the network sees, from what it says to probabilities
+# From an image to the network's input, from its outputs to probabilities
 
 
 def view(image: Image.Image, side: int, margin: float = 0.0) -> Array:
-    """Bring an image to about as many pixels as a square of `side` has, and keep its shape.
+    """Scale an image to about as many pixels as a square of `side` has, keeping its aspect ratio.
 
-    The network takes any size, so nothing is cut off and nothing squeezed. Only the ends of very long images
-    are: a vehicle would be too small in what is left.
+    The network accepts any size, so nothing is cropped and nothing squashed. Only the ends of very long
+    images are cropped: the whole, scaled down, would show a vehicle too small.
 
     Args:
         image: an RGB image.
         side: of the square, in pixels.
-        margin: how much of its mirrored self is put around the image, as a share of its sides: a thing that
-            fills a thumbnail to the edges is recognised more easily with some room around it.
+        margin: width of the mirrored border around the image, as a share of its sides: an object that fills
+            a thumbnail to the edges is recognized more easily with some room around it.
 
     Returns:
         uint8, shape (height, width, 3), both multiples of `MULTIPLE`.
@@ -252,7 +253,7 @@ def view(image: Image.Image, side: int, margin: float = 0.0) -> Array:
 def view_for(image: Image.Image, views: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the first view that is meant for images of this size.
 
-    Thumbnails have no detail to bring out and are looked at as the network was trained, photos larger.
+    Thumbnails have no further detail and are presented as in training, photos at a larger size.
 
     Args:
         image: an RGB image.
@@ -273,9 +274,9 @@ def opinions(model: Model, image: Image.Image) -> tuple[Array, Array]:
         image: an RGB image of any size.
 
     Returns:
-        Calibrated logits, shape (outputs,), more than labels where other kinds were trained; and the weighted
-        log prior, shape (labels + 1,): what the pretrained part of the network thinks of each label and of
-        'none of them' (zeros if the network has no such second output).
+        Calibrated logits, shape (outputs,), more than labels if classes of negatives were trained; and the
+        weighted log prior of the pretrained head, shape (labels + 1,), for each label and for "none of them"
+        (zeros if the network has no pretrained head).
     """
     norm, chosen = model.manifest["normalisation"], view_for(image, model.manifest["views"])
     pixels = view(image, chosen["side"], chosen.get("margin", 0.0)).astype(np.float32) / 255
@@ -291,14 +292,14 @@ def opinions(model: Model, image: Image.Image) -> tuple[Array, Array]:
 def fold(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
     """Turn logits into one probability per label.
 
-    The first `labels` outputs are the labels, the others are kinds of things that are none of them. What goes
-    to 'none of them' is given to the labels in equal parts: even odds mean that a person must look.
+    The first `labels` outputs are the labels, the others are classes of negatives. The probability of "none
+    of them" is shared equally among the labels: even odds mean that a person must look.
 
     Args:
         logits: shape (..., outputs).
         labels: how many of the outputs are labels.
-        prior: log odds of each label and of 'none of them' that the softmax of the logits is multiplied by (a
-            product of experts), shape (..., labels + 1), each 0 at most.
+        prior: logarithm of the factors by which the softmax of each label and of "none of them" is multiplied
+            (a product of experts), shape (..., labels + 1), each at most 0.
 
     Returns:
         Probabilities, shape (..., labels), summing to 1.

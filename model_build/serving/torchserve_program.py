@@ -1,4 +1,4 @@
-"""Puts `inference.py` behind TorchServe, whose toolkit answers 500 to every exception but its own.
+"""Serve `inference.py` with TorchServe, whose toolkit answers 500 to every exception but its own.
 
 The deployment names this file as the container's program (`SAGEMAKER_PROGRAM`).
 """
@@ -13,10 +13,10 @@ from inference import predict_fn
 
 try:
     from sagemaker_inference.errors import BaseInferenceToolkitError  # type: ignore[import-not-found]
-except ModuleNotFoundError:  # another server than TorchServe: one that reads an exception's status code
+except ModuleNotFoundError:  # not TorchServe: a server that reads an exception's status code
 
     class BaseInferenceToolkitError(Exception):  # type: ignore[no-redef]
-        """Has the toolkit's attributes."""
+        """An error with the toolkit's attributes."""
 
         def __init__(self, status_code: int, message: str, phrase: str) -> None:
             super().__init__(message)
@@ -25,7 +25,7 @@ except ModuleNotFoundError:  # another server than TorchServe: one that reads an
 
 __all__ = ["input_fn", "model_fn", "output_fn", "predict_fn"]
 
-# A model of somebody else's code need not know the class.
+# A model's own inference.py need not define the class.
 _BAD_REQUEST: type[Exception] | tuple[()] = getattr(inference, "BadRequest", ())
 custom_attributes = getattr(inference, "custom_attributes", None)
 _loaded: dict[str, str] = {}  # headers of every answer; known once the model is loaded
@@ -48,12 +48,12 @@ def output_fn(prediction: Any, accept: str | None = None, context: Any = None) -
 
 
 def input_fn(body: bytes, content_type: str | None = None, context: object | None = None) -> Any:  # noqa: ARG001
-    """Decode an image, and answer a caller's mistake with its own status code.
+    """Decode an image, and report the caller's errors with their own status code.
 
     Args:
         body: the encoded image.
         content_type: the request's Content-Type.
-        context: what newer containers pass; unused.
+        context: passed by newer containers; unused.
 
     Raises:
         BaseInferenceToolkitError: the toolkit's error with the status code to answer with.

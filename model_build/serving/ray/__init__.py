@@ -1,1 +1,1 @@
-"""What Ray Serve looks for at the root of the model archive."""
+"""The files that Ray Serve looks for at the root of the model archive."""

@@ -1,4 +1,4 @@
-"""Puts `inference.py` behind Ray Serve: the four handlers, and HTTP status codes for what goes wrong.
+"""Serve `inference.py` with Ray Serve: the four handlers, and HTTP status codes for errors.
 
 SageMaker's Ray Serve image looks for this file at the root of `model.tar.gz`; contract:
 https://aws.github.io/deep-learning-containers/ray/deployment/sagemaker/. Its adapter passes status codes on,
@@ -23,20 +23,20 @@ MODEL_DIR = Path(__file__).resolve().parent
 
 
 class Classifier:
-    """One loaded model; a request takes a thread, so that health checks are answered under load."""
+    """One loaded model; each request runs on a thread, so that health checks are answered under load."""
 
     def __init__(self) -> None:
-        """Load the model; a broken one fails here, before it gets any traffic."""
+        """Load the model; a broken one fails here, before it receives traffic."""
         # Imported here and not above: Ray sends this class to another process, which must find the module.
         sys.path.insert(0, str(MODEL_DIR / "code"))
         self.inference = importlib.import_module("inference")
         self.model = self.inference.model_fn(str(MODEL_DIR))
-        # A model of somebody else's code need not know the class.
+        # A model's own inference.py need not define the class.
         self.bad_request: type[Exception] | tuple[()] = getattr(self.inference, "BadRequest", ())
         self.log = logging.getLogger("ray.serve")
 
     async def __call__(self, request: Request) -> Response:
-        """Answers one invocation."""
+        """Answer one invocation."""
         body = await request.body()
         content_type = request.headers.get("content-type", "application/x-image")
         accept = request.headers.get("accept", "application/json")
@@ -61,11 +61,11 @@ def _error(message: str, status_code: int) -> Response:
 
 
 def app(_: dict[str, Any]) -> Any:
-    """Build the application that config.yaml names; Ray calls it once, before anything is served.
+    """Return the application that config.yaml names; Ray calls this once, before anything is served.
 
     The model is loaded here first: Ray reports itself healthy as soon as it knows the application's route,
-    whether a copy of the model came up or not. A model that can't be loaded must end before that, or
-    SageMaker would send it traffic.
+    whether or not a replica has started. A model that cannot be loaded must fail before that, or SageMaker
+    would send it traffic.
     """
     Classifier()
     return serve.deployment(Classifier).bind()
