@@ -1,4 +1,4 @@
-"""Run ministack with two repairs; the workflow depends on both.
+"""Run ministack with three repairs; the workflow or its template depends on each.
 
 An exception in a Lambda reaches the workflow under its class name. ministack's Python worker drops the class,
 so that every error arrives as `Runtime.HandlerError` and no Catch by name can match; it also ends the worker,
@@ -8,6 +8,9 @@ to turn that reply into Lambda's error.
 
 S3's events carry the object's version. ministack knows it and leaves it out of what it sends to EventBridge;
 results are recorded by version.
+
+CloudFormation creates alarms on metric math. ministack refuses them, and with them the whole stack; here they
+are created and never fire.
 
 If the installed ministack does not fit the repairs, this refuses to start: it would behave differently from
 AWS.
@@ -87,6 +90,7 @@ def repair() -> None:
 
     lambda_svc._execute_function_warm = execute_and_name_errors  # noqa: SLF001
     _repair_s3_events()
+    _accept_alarms_on_metric_math()
 
 
 def _repair_s3_events() -> None:
@@ -110,6 +114,28 @@ def _repair_s3_events() -> None:
 
     s3._fire_s3_event = fire_and_remember_version  # noqa: SLF001
     eventbridge._dispatch_event = dispatch_with_version  # noqa: SLF001
+
+
+def without_metric_math(alarm: dict[str, Any]) -> dict[str, Any]:
+    """Replace an alarm's metric math, which CloudFormation refuses here, by a metric that never has data.
+
+    Args:
+        alarm: properties of an AWS::CloudWatch::Alarm.
+    """
+    if not alarm.get("Metrics"):
+        return alarm
+    return {**alarm, "Metrics": None, "Namespace": "Scones/Local", "MetricName": "MetricMathIsNotEvaluated"}
+
+
+def _accept_alarms_on_metric_math() -> None:
+    from ministack.services.cloudformation import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        provisioners,
+    )
+
+    record = provisioners._cw_metric_alarm_record  # noqa: SLF001
+    provisioners._cw_metric_alarm_record = lambda name, alarm: record(  # noqa: SLF001
+        name, without_metric_math(alarm)
+    )
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """ClassifyImage: ask the SageMaker endpoint which vehicle a serialized photo shows.
 
 Input:  {"s3_bucket", "s3_key", "version_id"?, "etag"?, "image_data": base64, "content_type": str, …}.
-Output: the same without image_data, with "inferences": one probability per class, in label order.
+Output: the same without image_data, with "inferences": one probability per class, in label order, and
+        "model_version": the version of the model that answered, null if the endpoint does not say.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ logger.setLevel(logging.INFO)
 
 SETTINGS = Settings.from_environment(os.environ)
 CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
-# 2 x (2 s + 12 s) and the pause between stay below the function's timeout; the workflow repeats the rest.
+# SageMaker answers within 60 s, and a cold endpoint needs most of them. One attempt: the workflow retries.
 RUNTIME_CONFIG = Config(
-    connect_timeout=2, read_timeout=12, retries={"total_max_attempts": 2, "mode": "standard"}
+    connect_timeout=2, read_timeout=60, retries={"total_max_attempts": 1, "mode": "standard"}
 )
 RUNTIME = boto3.client("sagemaker-runtime", config=RUNTIME_CONFIG)
 
@@ -39,6 +40,7 @@ class ClassifiedPhoto(TypedDict):
     etag: NotRequired[str]
     content_type: str
     inferences: list[float]
+    model_version: str | None
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> ClassifiedPhoto:
@@ -46,19 +48,25 @@ def lambda_handler(event: dict[str, Any], _context: object) -> ClassifiedPhoto:
 
     Raises:
         UnsupportedImage: image_data or content_type is not what SerializeImage returns.
-        EndpointContractViolation: the endpoint refused the image, or did not return probabilities.
+        EndpointContractViolation: the endpoint refused the image, serves other labels, or did not return
+            probabilities.
+        EndpointBusy: the endpoint throttles.
         EndpointUnavailable: the endpoint did not respond.
     """
     image = decode_image(event)
-    inferences = classify(
-        RUNTIME, SETTINGS.endpoint_name, image, event["content_type"], len(SETTINGS.class_labels)
-    )
+    answer = classify(RUNTIME, SETTINGS.endpoint_name, image, event["content_type"], SETTINGS.class_labels)
     logger.info(
         "photo classified",
-        extra={"s3_key": event.get("s3_key"), "endpoint": SETTINGS.endpoint_name, "inferences": inferences},
+        extra={
+            "s3_key": event.get("s3_key"),
+            "endpoint": SETTINGS.endpoint_name,
+            "inferences": answer.probabilities,
+            "model_version": answer.model_version,
+        },
     )
-    result = {name: event[name] for name in ClassifiedPhoto.__annotations__ if name in event}
-    return cast("ClassifiedPhoto", {**result, "inferences": inferences})
+    kept = {name: event[name] for name in ClassifiedPhoto.__annotations__ if name in event}
+    result = {**kept, "inferences": answer.probabilities, "model_version": answer.model_version}
+    return cast("ClassifiedPhoto", result)
 
 
 def decode_image(event: dict[str, Any]) -> bytes:

@@ -1,45 +1,86 @@
-"""Invoke a SageMaker endpoint and validate the class probabilities that it returns."""
+"""Invoke a SageMaker endpoint and validate what it returns: probabilities, and the model that computed them.
+
+The response body is a JSON list of probabilities, as SageMaker's built-in image classification returns it.
+Our containers also set the response header X-Amzn-SageMaker-Custom-Attributes to
+`labels=bicycle,motorcycle;model_version=VERSION`, labels and version URL-encoded; other models need not.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from errors import EndpointContractViolation, EndpointUnavailable
+from errors import EndpointBusy, EndpointContractViolation, EndpointUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 SUM_TOLERANCE: Final = 1e-3
 _MAX_ANSWER_BYTES: Final = 64 * 1024
+_MAX_VERSION_LENGTH: Final = 200
+_REQUEST_TIMEOUT: Final = 408
+_TOO_MANY_REQUESTS: Final = 429
 # 408 and 429 from a model container are transient; its other 4xx are permanent.
-_CLIENT_ERRORS: Final = frozenset(range(400, 500)) - {408, 429}
+_CLIENT_ERRORS: Final = frozenset(range(400, 500)) - {_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS}
+# A serverless endpoint at its concurrency throttles; one that is still starting is not ready.
+_THROTTLED: Final = frozenset({"ThrottlingException", "Throttling", "ModelNotReadyException"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One probability per class, in label order, and the model's version (None if it does not say)."""
+
+    probabilities: list[float]
+    model_version: str | None
 
 
 def classify(
-    client: SageMakerRuntimeClient, endpoint_name: str, image: bytes, content_type: str, classes: int
-) -> list[float]:
-    """Send one image to the endpoint and return its probabilities.
-
-    Returns:
-        One probability for each class, in label order.
+    client: SageMakerRuntimeClient, endpoint_name: str, image: bytes, content_type: str, labels: Sequence[str]
+) -> Answer:
+    """Send one image to the endpoint and return its answer.
 
     Raises:
-        EndpointContractViolation: the model refused the request, or did not return probabilities.
+        EndpointContractViolation: the model refused the request, serves other labels, or did not return
+            probabilities.
+        EndpointBusy: the endpoint throttles; a later request may succeed.
         EndpointUnavailable: the endpoint did not respond; a later request may succeed.
     """
     try:
         response = client.invoke_endpoint(
             EndpointName=endpoint_name, ContentType=content_type, Accept="application/json", Body=image
         )
-        answer = response["Body"].read(_MAX_ANSWER_BYTES)
+        body = response["Body"].read(_MAX_ANSWER_BYTES)
     except ClientError as exc:
         raise _from_client_error(endpoint_name, exc) from exc
     except (BotoCoreError, HTTPClientError, OSError) as exc:
         raise EndpointUnavailable(f"endpoint {endpoint_name} did not respond: {exc}") from exc
-    return probabilities(answer, classes)
+    attributes = _custom_attributes(response.get("CustomAttributes", ""))
+    if "labels" in attributes:
+        _check_labels(endpoint_name, attributes["labels"], labels)
+    version = unquote(attributes.get("model_version", ""))[:_MAX_VERSION_LENGTH]
+    return Answer(probabilities(body, len(labels)), version or None)
+
+
+def _custom_attributes(header: str) -> dict[str, str]:
+    """Parse `name=value;name=value`; the values stay URL-encoded. Parts without `=` are ignored."""
+    pairs = (part.partition("=") for part in header.split(";"))
+    return {name.strip(): value.strip() for name, separator, value in pairs if separator}
+
+
+def _check_labels(endpoint_name: str, encoded: str, labels: Sequence[str]) -> None:
+    """Raise unless the endpoint serves these labels in this order."""
+    served = [unquote(label) for label in encoded.split(",")]
+    if served != list(labels):
+        raise EndpointContractViolation(
+            f"the model behind endpoint {endpoint_name} serves the labels {','.join(served):.200}, but "
+            f"ClassLabels is {','.join(labels)}: deploy a model of these classes, or change the parameter"
+        )
 
 
 def probabilities(answer: bytes, classes: int) -> list[float]:
@@ -75,9 +116,13 @@ def _is_probability(value: object) -> bool:
 def _from_client_error(endpoint_name: str, error: ClientError) -> Exception:
     response: dict[str, Any] = dict(error.response)
     code = response.get("Error", {}).get("Code", "")
-    if code == "ModelError" and response.get("OriginalStatusCode") in _CLIENT_ERRORS:
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    original = response.get("OriginalStatusCode")
+    if code == "ModelError" and original in _CLIENT_ERRORS:
         return EndpointContractViolation(
             f"the model behind endpoint {endpoint_name} refused the image with status "
-            f"{response['OriginalStatusCode']}: {str(response.get('OriginalMessage', ''))[:300]}"
+            f"{original}: {str(response.get('OriginalMessage', ''))[:300]}"
         )
+    if code in _THROTTLED or _TOO_MANY_REQUESTS in {status, original}:
+        return EndpointBusy(f"endpoint {endpoint_name} throttles ({code}): {str(error)[:500]}")
     return EndpointUnavailable(f"endpoint {endpoint_name} returned {code}: {str(error)[:500]}")

@@ -9,8 +9,12 @@ class UnsupportedImage(Exception):  # noqa: N818
 
 
 class EndpointContractViolation(Exception):  # noqa: N818
-    """The endpoint refused a valid request, or did not return one probability per class. Permanent."""
+    """The endpoint refused a valid request, serves other labels, or returned no probabilities. Permanent."""
+
+
+class EndpointBusy(Exception):  # noqa: N818
+    """The endpoint throttles: it is starting, scaling, or has more requests than it can take. Transient."""
 
 
 class EndpointUnavailable(Exception):  # noqa: N818
-    """The endpoint is missing, overloaded or did not respond in time. Transient."""
+    """The endpoint is missing, failed, or did not respond in time. Transient."""

@@ -28,6 +28,7 @@ class FilteredPhoto(TypedDict):
     etag: NotRequired[str]
     content_type: str
     inferences: list[float]
+    model_version: NotRequired[str | None]
     label: str
     confidence: float
 

@@ -49,20 +49,28 @@ def lambda_handler(event: dict[str, Any], _context: object) -> SerializedPhoto:
 
     Raises:
         ObjectNotFound: the object or the requested version does not exist.
+        ObjectNotReadable: the object may not be read or decrypted.
         ObjectTooLarge: the object has too many bytes.
         UnsupportedImage: the object is not a complete image of a supported format.
         ImageTooLarge: the image has too many pixels.
         StorageUnavailable: S3 did not respond, or failed.
     """
     reference = ObjectReference.from_event(event)
+    photo = {
+        "s3_bucket": reference.bucket,
+        "s3_key": reference.key,
+        "version_id": reference.version_id,
+        "etag": reference.etag,
+    }
+    # An Express execution that is cut off leaves no other trace of its photo.
+    logger.info("photo received", extra=photo)
     names.check(reference.key)
     stored = read_object(S3, reference, SETTINGS.max_object_bytes)
     image = imaging.shrink(stored.body, longest_side=SETTINGS.longest_side, max_pixels=SETTINGS.max_pixels)
     logger.info(
         "photo serialized",
         extra={
-            "s3_bucket": reference.bucket,
-            "s3_key": reference.key,
+            **photo,
             "bytes_read": len(stored.body),
             "bytes_returned": len(image.data),
             "content_type": image.content_type,

@@ -5,7 +5,11 @@ They do not end in `Error` because they are names of a public contract.
 
 
 class ObjectNotFound(Exception):  # noqa: N818
-    """The object, or the version asked for, is not there or cannot be read by this function. Permanent."""
+    """The object, or the requested version, does not exist. Permanent."""
+
+
+class ObjectNotReadable(Exception):  # noqa: N818
+    """The object exists but may not be read, decrypted or restored. Permanent until an operator acts."""
 
 
 class ObjectTooLarge(Exception):  # noqa: N818

@@ -14,27 +14,30 @@ from botocore.exceptions import (
     ParamValidationError,
     ResponseStreamingError,
 )
-from errors import ObjectNotFound, ObjectTooLarge, StorageUnavailable
+from errors import ObjectNotFound, ObjectNotReadable, ObjectTooLarge, StorageUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# GetObject's error codes that no repetition changes. AccessDenied is what S3 answers for a missing key to
-# a caller who may not list the bucket, and this function may not.
+# GetObject's permanent error codes: the object does not exist. For a missing key S3 returns NoSuchKey to a
+# caller who may list the bucket, and AccessDenied to any other.
 _WHY_NOT_FOUND = {
     "NoSuchKey": "it does not exist",
     "NoSuchBucket": "its bucket does not exist",
     "NoSuchVersion": "this version of it does not exist",
     "404": "it does not exist",
-    "AccessDenied": "it does not exist, or this function may not read it",
     "MethodNotAllowed": "this version of it is a delete marker",
     "InvalidArgument": "its version id is invalid",
     "InvalidBucketName": "its bucket name is invalid",
     "KeyTooLongError": "its key is too long",
-    "InvalidObjectState": "it is archived: restore it first",
     "PreconditionFailed": "it was changed since the event (its etag differs)",
     "412": "it was changed since the event (its etag differs)",
 }
+# The object exists, and an operator must act: permissions, encryption with the uploader's own key, archives.
+# Errors of KMS keys (disabled, deleted, not found) begin with `KMS.`.
+_NOT_READABLE = frozenset(
+    {"AccessDenied", "AllAccessDisabled", "403", "InvalidObjectState", "InvalidRequest", "PermanentRedirect"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,8 @@ def read_object(client: S3Client, reference: ObjectReference, max_bytes: int) ->
     """Read an object of at most `max_bytes`.
 
     Raises:
-        ObjectNotFound: it, or the version or etag asked for, is not there or not readable.
+        ObjectNotFound: it, or the requested version or etag, does not exist.
+        ObjectNotReadable: it may not be read or decrypted; the message is S3's own.
         ObjectTooLarge: it has more bytes; the body is not read.
         StorageUnavailable: S3 did not respond, failed, or closed the connection early.
     """
@@ -118,4 +122,7 @@ def _from_client_error(reference: ObjectReference, error: ClientError) -> Except
     code = error.response.get("Error", {}).get("Code", "")
     if why := _WHY_NOT_FOUND.get(code):
         return ObjectNotFound(f"{reference} cannot be read: {why}")
+    if code in _NOT_READABLE or code.startswith("KMS."):
+        message = error.response.get("Error", {}).get("Message", "")
+        return ObjectNotReadable(f"{reference} may not be read: S3 returned {code}: {message[:500]}")
     return StorageUnavailable(f"{reference}: S3 returned {code}: {error}")

@@ -36,16 +36,19 @@ class Usage:
         endpoint_kb: data in and out of the endpoint, in KiB.
         events: events on EventBridge: the upload's, and the outcome's.
         review_share: share of the photos that a person must look at; each is three queue requests.
-        log_kb: what the functions and the workflow log, in KiB.
+        table_writes: writes to the results table and to its index.
+        log_kb: what the functions, the workflow and the log of outcomes take, in KiB.
         traced_share: share of the photos that X-Ray traces.
         peak_factor: requests in the busiest minutes relative to the month's average.
         invocations_per_instance: requests a minute that one instance is meant to answer.
-        keys, alarms, dashboards: how many of each the template has, billed by the month.
+        keys, dashboards: how many of each the template has, billed by the month.
+        alarm_metrics: metrics that its alarms watch, billed by the month.
+        custom_metrics: metrics of its own (photos by outcome, photos without outcome), billed by the month.
     """
 
     photo_mb: float = 3.0
     kept_months: float = 1.0
-    transitions: int = 12
+    transitions: int = 11
     workflow_seconds: float = 1.5
     lambda_gb_seconds: float = 0.45
     lambda_requests: int = 3
@@ -53,12 +56,14 @@ class Usage:
     endpoint_kb: float = 40.0
     events: int = 2
     review_share: float = 0.15
-    log_kb: float = 4.0
+    table_writes: int = 2
+    log_kb: float = 5.0
     traced_share: float = 0.05
     peak_factor: float = 4.0
     invocations_per_instance: int = 1000
     keys: int = 1
-    alarms: int = 6
+    alarm_metrics: int = 11
+    custom_metrics: int = 5
     dashboards: int = 1
 
 
@@ -185,7 +190,7 @@ def _rest(table: dict[str, Any], usage: Usage) -> float:
         usage.lambda_requests * table["lambda_request"]
         + usage.lambda_gb_seconds * table["lambda_gb_second"]
         + usage.events * table["eventbridge_event"]
-        + table["dynamodb_write"]
+        + usage.table_writes * table["dynamodb_write"]
         + usage.review_share * 3 * table["sqs_request"]
         + usage.log_kb / KB_A_GB * table["logs_gb"]
         + usage.traced_share * table["xray_trace"]
@@ -196,6 +201,7 @@ def _fixed(table: dict[str, Any], usage: Usage) -> float:
     """Return what a month costs without a single photo, the endpoint apart."""
     return float(
         usage.keys * table["kms_key_month"]
-        + usage.alarms * table["alarm_month"]
+        + usage.alarm_metrics * table["alarm_month"]
+        + usage.custom_metrics * table["custom_metric_month"]
         + usage.dashboards * table["dashboard_month"]
     )

@@ -9,12 +9,13 @@ import pytest
 from tests.support.sam_app import FUNCTIONS, definition, expected, load_function
 
 STATES = definition()["States"]
+TASKS = [name for name, state in STATES.items() if state["Type"] == "Task"]
 FUNCTION_OF = {
     "SerializeImage": "serialize_image",
     "ClassifyImage": "classify_image",
     "FilterInference": "filter_inference",
 }
-TRANSIENT = {"StorageUnavailable", "EndpointUnavailable"}
+TRANSIENT = {"StorageUnavailable", "EndpointBusy", "EndpointUnavailable"}
 # Error names defined by AWS.
 RESERVED = {
     "States.ALL",
@@ -65,20 +66,43 @@ def test_every_class_is_retried_or_caught_by_name(state: str) -> None:
     assert "States.ALL" not in names(task["Catch"][:-1])
 
 
+# What Lambda reports when it throttles, fails, or a function crashes or times out.
+LAMBDA_ERRORS = {name for name in RESERVED if name.startswith(("Lambda.", "Sandbox."))}
+
+
+def retried_until_the_deadline(state: str) -> set[str]:
+    """Return the errors that lead to RetryOrGiveUp."""
+    return set(names([catcher for catcher in STATES[state]["Catch"] if catcher["Next"] == "RetryOrGiveUp"]))
+
+
 @pytest.mark.parametrize("state", FUNCTION_OF)
 def test_permanent_errors_are_not_retried_and_transient_ones_are(state: str) -> None:
     first, *rest = STATES[state]["Retry"]
     assert first["MaxAttempts"] == 0
-    assert set(first["ErrorEquals"]) == classes(FUNCTION_OF[state]) - TRANSIENT
-    assert classes(FUNCTION_OF[state]) & TRANSIENT <= set(names(rest))
+    permanent = classes(FUNCTION_OF[state]) - TRANSIENT
+    assert set(first["ErrorEquals"]) == permanent
     assert all(entry["MaxAttempts"] > 0 for entry in rest)
+    assert not permanent & (set(names(rest)) | retried_until_the_deadline(state))
+    transient = classes(FUNCTION_OF[state]) & TRANSIENT
+    assert retried_until_the_deadline(state) == transient | LAMBDA_ERRORS | {"States.Timeout"}
 
 
-@pytest.mark.parametrize("state", FUNCTION_OF)
-def test_throttling_is_retried_patiently(state: str) -> None:
-    (entry,) = (e for e in STATES[state]["Retry"] if "Lambda.TooManyRequestsException" in e["ErrorEquals"])
-    # A burst of uploads is throttled several times and must not fail.
-    assert entry["MaxAttempts"] >= 10
+@pytest.mark.parametrize("state", sorted(set(TASKS) - set(FUNCTION_OF)))
+def test_every_error_of_a_service_is_retried_until_the_deadline(state: str) -> None:
+    refused = {"DynamoDB.ConditionalCheckFailedException", "DynamoDb.ConditionalCheckFailedException"}
+    assert retried_until_the_deadline(state) == {"States.ALL"}
+    others = set(names(STATES[state]["Catch"])) - {"States.ALL"}
+    assert others == (refused if state == "RecordOutcome" else set())
+
+
+@pytest.mark.parametrize("state", TASKS)
+def test_a_retry_goes_back_to_the_state_that_failed(state: str) -> None:
+    (catcher,) = (c for c in STATES[state]["Catch"] if c["Next"] == "RetryOrGiveUp")
+    assert catcher["Assign"]["failed_state"] == state
+    assert catcher["Output"] == "{% $states.input %}", "the state needs its input again"
+    back = STATES["RetryFailedState"]
+    ways = {rule["Condition"]: rule["Next"] for rule in back["Choices"]}
+    assert ways.get(f"{{% $failed_state = '{state}' %}}", back["Default"]) == state
 
 
 @pytest.mark.parametrize("folder", FUNCTION_OF.values())
@@ -107,6 +131,6 @@ def test_a_name_is_permanent_or_transient_in_all_functions() -> None:
 
 def test_every_error_that_an_input_can_cause_has_a_sample_event() -> None:
     shown = {answer["error"] for answer in expected().values() if answer.get("error")}
-    needs_an_outage = TRANSIENT | {"BuildMismatch"}
+    needs_an_outage = TRANSIENT | {"BuildMismatch", "ObjectNotReadable"}
     everything = set().union(*map(classes, FUNCTION_OF.values()))
     assert shown - {"THRESHOLD_CONFIDENCE_NOT_MET"} == everything - needs_an_outage

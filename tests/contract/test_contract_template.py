@@ -73,6 +73,8 @@ def test_a_parameter_has_a_description_a_default_and_bounds(name: str, parameter
         ("AlertEmail", "", True),
         ("AlertEmail", "ops@example.com", True),
         ("AlertEmail", "ops", False),
+        ("ConfidenceThreshold", "0.9", True),
+        ("ConfidenceThreshold", ".9", False),
     ],
 )
 def test_patterns_match_as_expected(parameter: str, value: str, *, allowed: bool) -> None:
@@ -84,7 +86,8 @@ def test_the_functions_accept_the_bounds_of_the_parameters() -> None:
         limits = {name: str(PARAMETERS[name][bound]) for name in ("MaxObjectBytes", "MaxPixels")}
         environment = {"MAX_OBJECT_BYTES": limits["MaxObjectBytes"], "MAX_PIXELS": limits["MaxPixels"]}
         load_function("serialize_image", {**environment, "LONGEST_SIDE": "256"})
-        threshold = str(PARAMETERS["ConfidenceThreshold"][bound])
+    for threshold in ("0", "0.5", "1", "1.0"):
+        assert re.fullmatch(PARAMETERS["ConfidenceThreshold"]["AllowedPattern"], threshold)
         load_function("filter_inference", {"CLASS_LABELS": "a,b", "CONFIDENCE_THRESHOLD": threshold})
 
 
@@ -106,14 +109,15 @@ def test_a_functions_log_group_exists_before_it_and_has_a_retention(folder: str)
     assert (ROOT / function["CodeUri"] / "app.py").is_file()
 
 
-def test_the_workflows_log_has_no_photos() -> None:
+def test_the_workflows_log_has_errors_only_and_no_photos() -> None:
     logging = RESOURCES["ClassifyImageStateMachine"]["Properties"]["Logging"]
     assert logging["IncludeExecutionData"] is False
+    assert logging["Level"] == "ERROR"
 
 
 @pytest.mark.parametrize("name", [n for n, r in RESOURCES.items() if r["Type"] in HOLDS_DATA])
-def test_data_outlives_the_stack(name: str) -> None:
-    assert RESOURCES[name]["DeletionPolicy"] == "Retain"
+def test_data_outlives_the_stack_but_not_a_failed_first_deployment(name: str) -> None:
+    assert RESOURCES[name]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
 
 
@@ -138,9 +142,7 @@ def test_queues_are_encrypted() -> None:
 
 
 def test_alarms_may_publish_to_the_encrypted_topic() -> None:
-    alarms = resources("AWS::CloudWatch::Alarm")
-    assert len(alarms) >= 4
-    for alarm in alarms.values():
+    for alarm in resources("AWS::CloudWatch::Alarm").values():
         assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlertTopic"}]
         assert alarm["Properties"]["AlarmDescription"]
         assert alarm["Properties"]["TreatMissingData"] == "notBreaching"

@@ -1,4 +1,4 @@
-"""From upload to outcome through the deployed application: one outcome a photo, the same everywhere."""
+"""From upload to outcome through the deployed application: one outcome per photo, the same everywhere."""
 
 import io
 import json
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from localcloud.application import ENDPOINT_NAME
 from tests.support.local_cloud import Listener, LocalCloud, wait_until
 from tests.support.tiny_model import COLOURS
 
@@ -55,10 +56,12 @@ def test_a_clear_photo_is_accepted(cloud: LocalCloud, published: Listener, colou
     output = json.loads(outcome["execution"]["output"])
     assert output["label"] == label
     assert sum(output["inferences"]) == pytest.approx(1)
+    assert output["model_version"] == outcome["model_version"]
+    assert str(outcome["model_version"]).startswith(ENDPOINT_NAME)
     assert "image_data" not in output
 
 
-def test_a_doubtful_photo_goes_to_a_person(cloud: LocalCloud, published: Listener) -> None:
+def test_a_doubtful_photo_is_sent_to_review(cloud: LocalCloud, published: Listener) -> None:
     key = "incoming/doubtful.jpg"
     cloud.upload(key, BETWEEN)
 
@@ -79,7 +82,7 @@ def test_a_doubtful_photo_goes_to_a_person(cloud: LocalCloud, published: Listene
         ("truncated.jpg", photo((10, 200, 90), 900)[:1500], "UnsupportedImage"),
     ],
 )
-def test_what_is_no_photo_is_rejected(
+def test_an_unusable_file_is_rejected(
     cloud: LocalCloud, published: Listener, name: str, body: bytes, error: str
 ) -> None:
     version = cloud.upload(f"incoming/broken/{name}", body)
@@ -102,7 +105,7 @@ def test_what_is_no_photo_is_rejected(
         "$.{%x%}.jpg",
     ],
 )
-def test_a_key_is_taken_as_it_is(cloud: LocalCloud, published: Listener, name: str) -> None:
+def test_a_key_is_read_unchanged(cloud: LocalCloud, published: Listener, name: str) -> None:
     cloud.upload(f"incoming/names/{name}", RED)
 
     outcome = only_outcome(cloud, published, f"incoming/names/{name}")
@@ -129,42 +132,126 @@ def test_a_phone_photo_stays_small_between_all_steps(cloud: LocalCloud, publishe
     assert any('"image_data"' in text for _, _, text in steps), "the image travels in none of these"
 
 
-def test_a_direct_start_is_recorded_like_an_upload(cloud: LocalCloud, published: Listener) -> None:
-    """The input that people type who know the workflow from its first version."""
-    bucket, key = cloud.outputs["PhotoBucketName"], "incoming/direct.jpg"
-    cloud.upload(key, RED)
-    first = only_outcome(cloud, published, key)
-
-    cloud.client("stepfunctions").start_execution(
-        stateMachineArn=cloud.outputs["ClassifyImageStateMachineArn"],
-        input=json.dumps({"image_data": "", "s3_bucket": bucket, "s3_key": key}),
+def start(cloud: LocalCloud, workflow_input: dict[str, Any]) -> str:
+    """Start the workflow by hand; return the execution's ARN."""
+    arn = cloud.outputs["ClassifyImageStateMachineArn"]
+    workflow = cloud.client("stepfunctions")
+    return str(
+        workflow.start_execution(stateMachineArn=arn, input=json.dumps(workflow_input))["executionArn"]
     )
 
-    assert [e["status"] for e in _two_executions(cloud, key)] == ["SUCCEEDED", "SUCCEEDED"]
+
+def ended(cloud: LocalCloud, execution_arn: str) -> dict[str, Any]:
+    """Wait until an execution has ended; return its description."""
+    workflow = cloud.client("stepfunctions")
+    wait_until(lambda: workflow.describe_execution(executionArn=execution_arn)["status"] != "RUNNING")
+    return dict(workflow.describe_execution(executionArn=execution_arn))
+
+
+def events_about(published: Listener, record: dict[str, Any]) -> list[dict[str, Any]]:
+    details = [event["detail"] for event in published.messages()]
+    return [detail for detail in details if detail["object_uri"] == record["object_uri"]]
+
+
+def test_a_direct_start_of_a_new_object_is_recorded(cloud: LocalCloud, published: Listener) -> None:
+    """The input that people type by hand, for an object whose upload started nothing."""
+    bucket, key = cloud.outputs["PhotoBucketName"], "elsewhere/direct.jpg"
+    version = cloud.upload(key, RED)
+    started = start(cloud, {"image_data": "", "s3_bucket": bucket, "s3_key": key})
+
+    assert ended(cloud, started)["status"] == "SUCCEEDED"
     (record,) = cloud.records(key)
-    assert record["object_version"] == first["object_version"]
-    assert record["outcome"] == "ACCEPTED"
+    assert (record["object_version"], record["outcome"]) == (version, "ACCEPTED")
+    assert len(events_about(published, record)) == 1
 
 
-def test_a_duplicate_event_overwrites_itself_and_a_new_version_does_not(
-    cloud: LocalCloud, published: Listener
+@pytest.mark.parametrize(
+    ("name", "body", "outcome"),
+    [("red", RED, "ACCEPTED"), ("between", BETWEEN, "LOW_CONFIDENCE"), ("text", b"text", "REJECTED")],
+)
+def test_a_duplicate_changes_nothing_and_a_reclassification_replaces(
+    cloud: LocalCloud, published: Listener, name: str, body: bytes, outcome: str
 ) -> None:
-    key = "incoming/twice.jpg"
-    first = cloud.upload(key, RED)
-    outcome = only_outcome(cloud, published, key)
+    key = f"incoming/twice/{name}.jpg"
+    cloud.upload(key, body)
+    first = only_outcome(cloud, published, key)
+    assert first["outcome"] == outcome
+    given = json.loads(first["execution"]["input"])
 
-    cloud.client("stepfunctions").start_execution(
-        stateMachineArn=cloud.outputs["ClassifyImageStateMachineArn"], input=outcome["execution"]["input"]
+    duplicate = ended(cloud, start(cloud, given))
+
+    assert cloud.records(key) == [{k: v for k, v in first.items() if k != "execution"}]
+    assert (duplicate["status"], duplicate.get("error")) == (first["execution"]["status"], first.get("error"))
+    if outcome == "ACCEPTED":
+        assert json.loads(duplicate["output"])["already_recorded"] is True
+    else:
+        assert "already recorded" in duplicate["cause"]
+    assert len(events_about(published, first)) == 1
+
+    photo = {"s3_bucket": given["detail"]["bucket"]["name"], "s3_key": key, "reclassify": True}
+    again = start(cloud, photo | {"version_id": first["object_version"]})
+    ended(cloud, again)
+    (record,) = cloud.records(key)
+    assert (record["execution_arn"], record["outcome"]) == (again, outcome)
+    assert len(events_about(published, first)) == 2
+
+
+def test_a_persons_decision_is_never_replaced(cloud: LocalCloud, published: Listener) -> None:
+    key = "incoming/decided.jpg"
+    cloud.upload(key, BETWEEN)
+    first = only_outcome(cloud, published, key)
+    decide(cloud, first)
+
+    photo = {"s3_bucket": cloud.outputs["PhotoBucketName"], "s3_key": key, "reclassify": True}
+    ended(cloud, start(cloud, photo))
+
+    (record,) = cloud.records(key)
+    assert (record["outcome"], record["decided_by"]) == ("ACCEPTED", "alex")
+    assert len(events_about(published, first)) == 1
+
+
+def decide(cloud: LocalCloud, record: dict[str, Any]) -> None:
+    """Record a person's decision, as the review desk does."""
+    cloud.client("dynamodb").update_item(
+        TableName=cloud.outputs["ResultsTableName"],
+        Key={name: {"S": record[name]} for name in ("object_uri", "object_version")},
+        UpdateExpression="SET outcome = :outcome, decided_by = :person",
+        ExpressionAttributeValues={":outcome": {"S": "ACCEPTED"}, ":person": {"S": "alex"}},
     )
-    _two_executions(cloud, key)
-    (again,) = cloud.records(key)
-    assert again["object_version"] == first
-    assert again["execution_arn"] != outcome["execution_arn"]
+
+
+def test_a_new_photo_under_an_old_key_has_its_own_outcome(cloud: LocalCloud, published: Listener) -> None:
+    key = "incoming/new-version.jpg"
+    first = cloud.upload(key, RED)
+    only_outcome(cloud, published, key)
 
     second = cloud.upload(key, b"no picture any more")
+
     wait_until(lambda: len(cloud.records(key)) == 2)
     recorded = {record["object_version"]: record["outcome"] for record in cloud.records(key)}
     assert recorded == {first: "ACCEPTED", second: "REJECTED"}
+
+
+def test_outcomes_are_listed_by_day(cloud: LocalCloud, published: Listener) -> None:
+    key = "incoming/listed.jpg"
+    cloud.upload(key, b"text")
+    record = only_outcome(cloud, published, key)
+
+    day = record["recorded_at"][:10]
+    listed = [
+        item["object_uri"]["S"]
+        for shard in range(4)
+        for item in cloud.client("dynamodb").query(
+            TableName=cloud.outputs["ResultsTableName"],
+            IndexName="by-outcome",
+            KeyConditionExpression="outcome_day = :day AND recorded_at >= :since",
+            ExpressionAttributeValues={
+                ":day": {"S": f"REJECTED#{day}#{shard}"},
+                ":since": {"S": record["started_at"]},
+            },
+        )["Items"]
+    ]
+    assert listed.count(record["object_uri"]) == 1
 
 
 def test_objects_elsewhere_in_the_bucket_start_nothing(cloud: LocalCloud, published: Listener) -> None:
@@ -175,8 +262,3 @@ def test_objects_elsewhere_in_the_bucket_start_nothing(cloud: LocalCloud, publis
     assert cloud.records("outgoing/ignored.jpg") == []
     told = [event["detail"]["object_uri"] for event in published.messages()]
     assert not any("outgoing" in uri for uri in told)
-
-
-def _two_executions(cloud: LocalCloud, key: str) -> list[dict[str, Any]]:
-    wait_until(lambda: len(cloud.executions(key)) == 2)
-    return cloud.executions(key)

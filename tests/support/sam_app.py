@@ -93,18 +93,25 @@ def function_environment(folder: str) -> dict[str, str]:
     }
 
 
-SUBSTITUTIONS = {
-    **{
+def substitutions(workflow_type: str = "STANDARD") -> dict[str, str]:
+    """Return the definition's substitutions, with values as CloudFormation would insert them."""
+    functions = {
         f"{name}Arn": f"arn:aws:lambda:us-east-1:111122223333:function:{name}"
         for name in LOGICAL_IDS.values()
-    },
-    "ConfidenceThreshold": "0.85",
-    "ResultsTableName": "results",
-    "ReviewQueueUrl": "https://sqs.us-east-1.amazonaws.com/111122223333/review",
-    "AlertTopicArn": "arn:aws:sns:us-east-1:111122223333:alerts",
-    "EventBusName": "default",
-}
-"""The definition's substitutions, with values as CloudFormation would insert them."""
+    }
+    given = template()["Resources"]["ClassifyImageStateMachine"]["Properties"]["DefinitionSubstitutions"]
+    patience = {name: given[name]["Fn::If"] for name in ("ClassifyForSeconds", "DeliverForSeconds")}
+    return {
+        **functions,
+        **{
+            name: express if workflow_type == "EXPRESS" else parameter_default(standard["Ref"])
+            for name, (_, express, standard) in patience.items()
+        },
+        "ConfidenceThreshold": parameter_default("ConfidenceThreshold"),
+        "ResultsTableName": "results",
+        "ReviewQueueUrl": "https://sqs.us-east-1.amazonaws.com/111122223333/review",
+        "EventBusName": "default",
+    }
 
 
 def definition_text() -> str:
@@ -112,10 +119,10 @@ def definition_text() -> str:
     return (ROOT / "statemachine" / "classify_image.asl.json").read_text(encoding="utf-8")
 
 
-def definition() -> dict[str, Any]:
-    """Return the workflow's definition with `SUBSTITUTIONS` applied."""
+def definition(workflow_type: str = "STANDARD", **changed: str) -> dict[str, Any]:
+    """Return the workflow's definition with its `substitutions` applied, some of them changed."""
     text = definition_text()
-    for name, value in SUBSTITUTIONS.items():
+    for name, value in (substitutions(workflow_type) | changed).items():
         text = text.replace(f"${{{name}}}", value)
     return cast("dict[str, Any]", json.loads(text))
 

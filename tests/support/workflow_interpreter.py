@@ -1,14 +1,21 @@
 """Interpret the workflow's definition with tasks that the test supplies: every path, in milliseconds.
 
 Implements the part of the Amazon States Language (https://states-language.net) that the workflow uses: Pass,
-Choice, Task with Catch, Succeed, Fail; Assign, Output and Arguments in JSONata. Retry is not interpreted: a
-task's result is the one after its retries. As on AWS, and unlike plain JSONata, an expression without a
-result is an error.
+Choice, Wait, Task, Parallel, Succeed, Fail; Catch, Assign, Output and Arguments in JSONata. Retry is not
+interpreted: a task's result is the one after its retries. Time is virtual: a Wait state advances a clock.
+
+Expressions are as strict as on AWS and stricter than plain JSONata: one without a result is an error, and
+`$number` takes JSON numbers only. What a Task or Parallel state evaluates can be caught, as on AWS; what a
+Pass, Choice or Wait state evaluates cannot, and ends the execution without an outcome.
 """
 
+import functools
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import jsonata  # type: ignore[import-untyped]
@@ -19,6 +26,8 @@ CONTEXT = {
         "StartTime": "2026-11-12T00:00:00.000Z",
     }
 }
+# https://github.com/jsonata-js/jsonata/blob/v2.0.6/src/functions.js, function number
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([Ee][-+]?[0-9]+)?")
 
 
 class TaskError(Exception):
@@ -35,7 +44,13 @@ class QueryEvaluationError(Exception):
 
 @dataclass
 class Ending:
-    """How an execution ended, and the states and calls on its path."""
+    """How an execution ended, and the states and calls on its path.
+
+    Attributes:
+        calls: arguments of the last call of each task.
+        counts: number of calls of each task.
+        seconds: virtual time from start to end.
+    """
 
     status: str
     output: Any = None
@@ -43,34 +58,91 @@ class Ending:
     cause: str | None = None
     visited: list[str] = field(default_factory=list)
     calls: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     payloads: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0
 
 
-def evaluate(template: Any, variables: dict[str, Any], states: dict[str, Any]) -> Any:
+@dataclass
+class Clock:
+    """Virtual time in seconds, and the random numbers of `$random`."""
+
+    now: float = 0
+    random: Random = field(default_factory=lambda: Random(0))  # noqa: S311 - jitter, not secrets
+
+
+# The clock of the expression that is being evaluated.
+_CLOCK: ContextVar[Clock] = ContextVar("clock")
+
+
+@dataclass(frozen=True)
+class Call:
+    """An execution waits for a task's result: send it in, or throw a `TaskError`."""
+
+    name: str
+    arguments: Any
+
+
+@dataclass(frozen=True)
+class Pause:
+    """An execution waits."""
+
+    seconds: float
+
+
+Steps = Generator[Call | Pause, Any, Any]
+
+
+def evaluate(template: Any, variables: dict[str, Any], states: dict[str, Any], clock: Clock) -> Any:
     """Evaluate every `{% expression %}` of a template, at any depth.
 
     Raises:
         QueryEvaluationError: an expression fails or has no result.
     """
     if isinstance(template, dict):
-        return {key: evaluate(value, variables, states) for key, value in template.items()}
+        return {key: evaluate(value, variables, states, clock) for key, value in template.items()}
     if isinstance(template, list):
-        return [evaluate(value, variables, states) for value in template]
+        return [evaluate(value, variables, states, clock) for value in template]
     if not (isinstance(template, str) and template.startswith("{%") and template.endswith("%}")):
         return template
     expression = template[2:-2].strip()
     null = jsonata.utils.Utils.NULL_VALUE
     bindings = {name: null if value is None else value for name, value in variables.items()}
+    token = _CLOCK.set(clock)
     try:
-        # Wrapped in an object, so that a missing result leaves no key and null stays null.
-        parsed = jsonata.Jsonata(f"{{'result': ({expression})}}")
-        parsed.register_lambda("parse", json.loads)
-        answer = parsed.evaluate(None, {**bindings, "states": {**states, "context": CONTEXT}})
+        answer = _parsed(expression).evaluate(None, {**bindings, "states": {**states, "context": CONTEXT}})
     except Exception as exc:
         raise QueryEvaluationError(f"{expression}: {exc}") from exc
+    finally:
+        _CLOCK.reset(token)
     if "result" not in answer:
         raise QueryEvaluationError(f"{expression}: no result")
     return answer["result"]
+
+
+@functools.cache
+def _parsed(expression: str) -> Any:
+    """Parse an expression, wrapped in an object: a missing result then leaves no key, and null stays null."""
+    parsed = jsonata.Jsonata(f"{{'result': ({expression})}}")
+    parsed.register_lambda("parse", json.loads)
+    parsed.register_lambda("number", _number)
+    parsed.register_lambda("millis", _millis)
+    parsed.register_lambda("random", _random)
+    return parsed
+
+
+def _millis() -> float:
+    return _CLOCK.get().now * 1000
+
+
+def _random() -> float:
+    return _CLOCK.get().random.random()
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        raise ValueError(f"D3030: Unable to cast value to a number: {value!r}")
+    return float(value)
 
 
 class Execution:
@@ -80,52 +152,115 @@ class Execution:
         ending: the path so far; complete when `run` returns.
     """
 
-    def __init__(self, definition: dict[str, Any], task: Callable[[str, Any], Any]) -> None:
+    def __init__(
+        self,
+        definition: dict[str, Any],
+        task: Callable[[str, Any], Any] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         """Take the substituted definition, and what returns a task's result for state name and arguments."""
         self._definition, self._task = definition, task
+        self._clock = clock or Clock()
+        self._started = self._clock.now
         self._variables: dict[str, Any] = {}
         self.ending = Ending("RUNNING")
 
     def run(self, data: Any) -> Ending:
-        """Run to the end, from the execution's input."""
-        name = self._definition["StartAt"]
+        """Run to the end, from the execution's input; tasks take no time."""
+        assert self._task, "without a task function, drive `steps`"
+        steps = self.steps(data)
+        step = next(steps, None)
+        while step:
+            try:
+                if isinstance(step, Pause):
+                    self._clock.now += step.seconds
+                    step = steps.send(None)
+                    continue
+                try:
+                    result = self._task(step.name, step.arguments)
+                except TaskError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+            except StopIteration:
+                break
+        return self.ending
+
+    def steps(self, data: Any) -> Steps:
+        """Run to the end, yielding each task to call and each pause to make."""
+        state, output = yield from self._machine(self._definition, data)
+        self.ending.seconds = self._clock.now - self._started
+        if state["Type"] == "Succeed":
+            self.ending.status, self.ending.output = "SUCCEEDED", output
+        else:
+            self.ending.status = "FAILED"
+            self.ending.error = self._evaluate(state["Error"], {"input": output})
+            self.ending.cause = self._evaluate(state["Cause"], {"input": output})
+
+    def _machine(self, definition: dict[str, Any], data: Any) -> Steps:
+        """Run the states of the workflow or of a branch; return the last one and its output."""
+        name = definition["StartAt"]
         while True:
-            state = self._definition["States"][name]
+            state = definition["States"][name]
             self.ending.visited.append(name)
             self.ending.payloads[name] = data
             if state["Type"] in {"Succeed", "Fail"}:
-                return self._end(state, data)
-            way, states = self._execute(name, state, data)
-            output = evaluate(way["Output"], self._variables, states) if "Output" in way else states["result"]
-            self._variables |= evaluate(way.get("Assign", {}), self._variables, states)
-            name, data = way["Next"], output
+                return state, data
+            try:
+                transition, states = yield from self._execute(name, state, data)
+                data = self._leave(transition, states)
+            except (TaskError, QueryEvaluationError) as error:
+                transition, data = self._catch(state, data, error)
+            if state.get("End"):
+                return state, data
+            name = transition["Next"]
 
-    def _execute(self, name: str, state: dict[str, Any], data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _execute(self, name: str, state: dict[str, Any], data: Any) -> Steps:
         """Execute one state; return the transition (with its Next, Output and Assign) and `$states`."""
         states: dict[str, Any] = {"input": data, "result": data}
         if state["Type"] == "Choice":
             for choice in state["Choices"]:
-                if evaluate(choice["Condition"], self._variables, states):
+                if self._evaluate(choice["Condition"], states):
                     return choice, states
             return {"Next": state["Default"]}, states
-        if state["Type"] == "Pass":
-            return state, states
-        arguments = evaluate(state["Arguments"], self._variables, states)
-        self.ending.calls[name] = arguments
-        try:
-            return state, {"input": data, "result": self._task(name, arguments)}
-        except TaskError as error:
-            for catcher in state["Catch"]:
-                if {error.name, "States.ALL"} & set(catcher["ErrorEquals"]):
-                    output = {"Error": error.name, "Cause": error.cause}
-                    return catcher, {"input": data, "result": output, "errorOutput": output}
-            raise
+        if state["Type"] == "Wait":
+            seconds = self._evaluate(state["Seconds"], states)
+            assert seconds >= 0
+            assert seconds == int(seconds), "Seconds must be an integer"
+            yield Pause(seconds)
+        elif state["Type"] == "Task":
+            arguments = self._evaluate(state["Arguments"], states)
+            self.ending.calls[name] = arguments
+            self.ending.counts[name] = self.ending.counts.get(name, 0) + 1
+            states["result"] = yield Call(name, arguments)
+        elif state["Type"] == "Parallel":
+            states["result"] = []
+            outer = dict(self._variables)
+            for branch in state["Branches"]:
+                _, output = yield from self._machine(branch, data)
+                states["result"].append(output)
+                self._variables = dict(outer)  # a branch's variables end with it
+        return state, states
 
-    def _end(self, state: dict[str, Any], data: Any) -> Ending:
-        if state["Type"] == "Succeed":
-            self.ending.status, self.ending.output = "SUCCEEDED", data
-        else:
-            self.ending.status = "FAILED"
-            self.ending.error = evaluate(state["Error"], self._variables, {"input": data})
-            self.ending.cause = evaluate(state["Cause"], self._variables, {"input": data})
-        return self.ending
+    def _leave(self, transition: dict[str, Any], states: dict[str, Any]) -> Any:
+        """Evaluate Output and Assign, both with the variables as they were; return the output."""
+        output = self._evaluate(transition["Output"], states) if "Output" in transition else states["result"]
+        self._variables |= self._evaluate(transition.get("Assign", {}), states)
+        return output
+
+    def _catch(
+        self, state: dict[str, Any], data: Any, error: TaskError | QueryEvaluationError
+    ) -> tuple[dict[str, Any], Any]:
+        """Return the transition of the catcher that matches, and its output; raise if none does."""
+        failed = (
+            error if isinstance(error, TaskError) else TaskError("States.QueryEvaluationError", str(error))
+        )
+        for catcher in state.get("Catch", []):
+            if {failed.name, "States.ALL"} & set(catcher["ErrorEquals"]):
+                output = {"Error": failed.name, "Cause": failed.cause}
+                states = {"input": data, "result": output, "errorOutput": output}
+                return catcher, self._leave(catcher, states)
+        raise error
+
+    def _evaluate(self, template: Any, states: dict[str, Any]) -> Any:
+        return evaluate(template, self._variables, states, self._clock)

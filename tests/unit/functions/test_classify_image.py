@@ -54,6 +54,7 @@ def test_the_image_is_sent_and_only_its_name_returned(runtime: Stubber) -> None:
         "version_id": "v7",
         "content_type": "image/png",
         "inferences": [0.9, 0.1],
+        "model_version": None,
     }
     runtime.assert_no_pending_responses()
 
@@ -67,6 +68,35 @@ def test_no_pixels_are_logged(runtime: Stubber, caplog: pytest.LogCaptureFixture
     logged = str([vars(record) for record in caplog.records if not record.name.startswith("botocore")])
     assert BASE64 not in logged
     assert "secret" not in logged
+
+
+@pytest.mark.parametrize(
+    ("attributes", "version"),
+    [
+        ("labels=bicycle,motorcycle;model_version=scones-20261112-0f0f", "scones-20261112-0f0f"),
+        ("labels=b%69cycle,motorcycle; model_version=a%3Db%20c", "a=b c"),
+        ("model_version=7", "7"),
+        ("labels=bicycle,motorcycle", None),
+        ("labels=bicycle,motorcycle;model_version=", None),
+        ("c000b4f9-df62-4c85-a0bf-7c525f9104a4", None),  # another model's own attributes
+        ("", None),
+    ],
+)
+def test_the_models_version_is_returned(runtime: Stubber, attributes: str, version: str | None) -> None:
+    runtime.add_response("invoke_endpoint", {**answer([0.9, 0.1]), "CustomAttributes": attributes})
+    assert function.app.lambda_handler(EVENT, None)["model_version"] == version
+
+
+@pytest.mark.parametrize(
+    "labels",
+    ["motorcycle,bicycle", "wheel,engine", "bicycle", "bicycle%2Cmotorcycle", "bicycle,motorcycle,van", ""],
+)
+def test_an_endpoint_of_other_labels_violates_the_contract(runtime: Stubber, labels: str) -> None:
+    # Three probabilities would be noticed anyway; these two would have got the wrong labels.
+    attributes = f"labels={labels};model_version=7"
+    runtime.add_response("invoke_endpoint", {**answer([0.9, 0.1]), "CustomAttributes": attributes})
+    with pytest.raises(errors.EndpointContractViolation, match="ClassLabels is bicycle,motorcycle"):
+        function.app.lambda_handler(EVENT, None)
 
 
 @pytest.mark.parametrize("values", [[1.0, 0.0], [0, 1], [0.5, 0.5], [0.3337, 0.6667]])
@@ -111,15 +141,16 @@ def test_anything_else_violates_the_contract(runtime: Stubber, content: Any) -> 
         ("ModelError", 424, 400, "EndpointContractViolation"),
         ("ModelError", 424, 415, "EndpointContractViolation"),
         ("ModelError", 424, 408, "EndpointUnavailable"),
-        ("ModelError", 424, 429, "EndpointUnavailable"),
+        ("ModelError", 424, 429, "EndpointBusy"),
         ("ModelError", 424, 500, "EndpointUnavailable"),
         ("ModelError", 424, 503, "EndpointUnavailable"),
         ("ModelError", 424, None, "EndpointUnavailable"),
         ("ValidationError", 400, None, "EndpointUnavailable"),
-        ("ThrottlingException", 400, None, "EndpointUnavailable"),
+        ("ThrottlingException", 400, None, "EndpointBusy"),
+        ("TooManyRequestsException", 429, None, "EndpointBusy"),
         ("ServiceUnavailable", 503, None, "EndpointUnavailable"),
         ("InternalFailure", 500, None, "EndpointUnavailable"),
-        ("ModelNotReadyException", 429, None, "EndpointUnavailable"),
+        ("ModelNotReadyException", 429, None, "EndpointBusy"),
         ("AccessDeniedException", 403, None, "EndpointUnavailable"),
     ],
 )
@@ -148,7 +179,7 @@ def test_connection_errors_are_unavailable(error: Exception) -> None:
             raise error
 
     with pytest.raises(errors.EndpointUnavailable, match="did not respond"):
-        function.endpoint.classify(Client(), "e", IMAGE, "image/png", 2)
+        function.endpoint.classify(Client(), "e", IMAGE, "image/png", ("bicycle", "motorcycle"))
 
 
 REFUSED = [

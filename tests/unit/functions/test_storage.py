@@ -77,10 +77,8 @@ def test_exactly_the_limit_is_read(s3: Any) -> None:
         ("NoSuchKey", 404, "does not exist"),
         ("NoSuchBucket", 404, "bucket does not exist"),
         ("NoSuchVersion", 404, "version of it does not exist"),
-        ("AccessDenied", 403, "may not read"),
         ("MethodNotAllowed", 405, "delete marker"),
         ("InvalidArgument", 400, "version id"),
-        ("InvalidObjectState", 403, "archived"),
         ("PreconditionFailed", 412, "changed"),
         ("KeyTooLongError", 400, "too long"),
     ],
@@ -88,6 +86,26 @@ def test_exactly_the_limit_is_read(s3: Any) -> None:
 def test_permanent_errors_are_not_found(s3: Any, code: str, status: int, why: str) -> None:
     s3.add_client_error("get_object", code, http_status_code=status)
     with pytest.raises(errors.ObjectNotFound, match=rf"s3://photos/incoming/a\.jpg.*{why}"):
+        read_object(s3.client, PHOTO, 100)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("AccessDenied", 403),
+        ("InvalidObjectState", 403),  # archived
+        ("InvalidRequest", 400),  # encrypted with a key of the uploader's
+        ("KMS.DisabledException", 400),
+        ("KMS.NotFoundException", 400),
+        ("KMS.KMSInvalidStateException", 400),
+    ],
+)
+def test_an_object_that_may_not_be_read_is_not_taken_for_a_missing_one(
+    s3: Any, code: str, status: int
+) -> None:
+    message = "User: arn:aws:sts::111122223333:assumed-role/r is not authorized to perform: kms:Decrypt"
+    s3.add_client_error("get_object", code, message, http_status_code=status)
+    with pytest.raises(errors.ObjectNotReadable, match=rf"s3://photos/incoming/a\.jpg .*{code}: {message}"):
         read_object(s3.client, PHOTO, 100)
 
 

@@ -13,6 +13,7 @@ from localcloud.ministack_launcher import (
     as_lambda_error,
     repair_script,
     with_version,
+    without_metric_math,
 )
 
 HANDLER = """
@@ -87,3 +88,22 @@ def test_an_event_of_s3_gets_the_objects_version() -> None:
 
     assert detail == {"object": {"key": "a b", "etag": "e", "version-id": "v1"}}
     assert "version-id" not in event["Detail"]
+
+
+def test_an_alarm_on_metric_math_is_created_on_a_metric_without_data() -> None:
+    from ministack.services.cloudformation import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        provisioners,
+    )
+
+    alarm = {
+        "Metrics": [{"Id": "share", "Expression": "a / b"}],
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 50,
+        "AlarmActions": ["arn:aws:sns:us-east-1:000000000000:alerts"],
+    }
+    with pytest.raises(ValueError, match="metric math"):  # else the repair is no longer needed
+        provisioners._cw_metric_alarm_record("share", alarm)  # noqa: SLF001
+    record = provisioners._cw_metric_alarm_record("share", without_metric_math(alarm))  # noqa: SLF001
+    assert record["Threshold"] == 50
+    plain = {"Namespace": "AWS/SQS", "MetricName": "ApproximateAgeOfOldestMessage"}
+    assert without_metric_math(plain) == plain

@@ -11,6 +11,7 @@ from model_build.endpoint.prices import instance_prices
 from model_build.errors import RefusedError
 from operations.__main__ import main
 from operations.cost.calculator import Instances, Serverless, Usage, instances_needed, month, prices
+from operations.outcomes import OUTCOMES
 from tests.support.sam_app import resources
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -32,19 +33,32 @@ def test_without_photos_only_what_is_paid_by_the_month_costs() -> None:
     idle = month(0, hosting=Serverless(6144), express=True)
 
     assert (idle.endpoint_usd, idle.workflow_usd, idle.photos_usd) == (0, 0, 0)
-    assert idle.total_usd == idle.rest_usd == pytest.approx(1 + 6 * 0.1 + 3)
+    assert idle.total_usd == idle.rest_usd == pytest.approx(1 + 11 * 0.1 + 5 * 0.3 + 3)
 
 
 @pytest.mark.parametrize(
     ("kind", "counted"),
     [
         ("AWS::KMS::Key", Usage.keys),
-        ("AWS::CloudWatch::Alarm", Usage.alarms),
         ("AWS::CloudWatch::Dashboard", Usage.dashboards),
     ],
 )
 def test_what_is_paid_by_the_month_is_what_the_template_makes(kind: str, counted: int) -> None:
     assert counted == len(resources(kind))
+
+
+def test_metrics_are_those_of_the_template() -> None:
+    alarms = [alarm["Properties"] for alarm in resources("AWS::CloudWatch::Alarm").values()]
+    watched = [
+        [m for m in alarm["Metrics"] if "MetricStat" in m] if "Metrics" in alarm else [1] for alarm in alarms
+    ]
+    assert Usage.alarm_metrics == sum(map(len, watched))
+    names = {
+        filter_["Properties"]["MetricTransformations"][0]["MetricName"]
+        for filter_ in resources("AWS::Logs::MetricFilter").values()
+    }
+    assert names == {"Photos", "PhotosWithoutOutcome"}
+    assert Usage.custom_metrics == len(OUTCOMES) + 1
 
 
 def test_a_million_photos_by_hand() -> None:

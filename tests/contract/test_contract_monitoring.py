@@ -1,0 +1,225 @@
+"""Events become log lines, log lines become metrics, and every alarm watches a metric that exists."""
+
+import copy
+import json
+import re
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+
+from tests.support.sam_app import resources, substitutions, template
+
+RESOURCES = template()["Resources"]
+ALARMS = {name: alarm["Properties"] for name, alarm in resources("AWS::CloudWatch::Alarm").items()}
+MACHINE = "scones-ClassifyImageStateMachine-0f0f"
+STATE_MACHINE_ARN = f"arn:aws:states:us-east-1:111122223333:stateMachine:{MACHINE}"
+OUTCOMES = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED")
+NAMESPACE = {"Fn::Sub": "Scones/${AWS::StackName}"}
+
+
+def pattern(rule: str) -> Any:
+    """Return a rule's pattern with CloudFormation's functions replaced by this stack's names."""
+    wanted = copy.deepcopy(RESOURCES[rule]["Properties"]["EventPattern"])
+    text = json.dumps(wanted)
+    text = text.replace(json.dumps({"Ref": "ClassifyImageStateMachine"}), json.dumps(STATE_MACHINE_ARN))
+    text = text.replace(
+        json.dumps({"Fn::Sub": "*:${ClassifyImageStateMachine.Name}:*"}), json.dumps(f"*:{MACHINE}:*")
+    )
+    assert "Fn::" not in text
+    assert '"Ref"' not in text
+    return EventPattern.load(text)
+
+
+def outcome_event(execution_arn: str) -> Any:
+    detail = {"object_uri": "s3://b/k", "outcome": "ACCEPTED", "execution_arn": execution_arn}
+    return {
+        "source": "scones.vehicle-classification",
+        "detail-type": "Vehicle Classified",
+        "detail": detail,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arn", "matched"),
+    [
+        (f"arn:aws:states:us-east-1:111122223333:execution:{MACHINE}:0f0f", True),
+        (f"arn:aws:states:us-east-1:111122223333:express:{MACHINE}:0f0f:1234", True),
+        (
+            "arn:aws:states:us-east-1:111122223333:execution:scones-test-ClassifyImageStateMachine-1:0f0f",
+            False,
+        ),
+    ],
+)
+def test_the_outcomes_of_this_stack_are_logged(arn: str, *, matched: bool) -> None:
+    assert pattern("OutcomeRule").matches_event(outcome_event(arn)) is matched
+
+
+def status_event(status: str, error: str | None = None, machine: str = STATE_MACHINE_ARN) -> Any:
+    """Return a status change as Step Functions publishes it for a Standard execution."""
+    return {
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "detail": {"stateMachineArn": machine, "status": status, "error": error, "input": "{}"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "matched"),
+    [
+        ("SUCCEEDED", None, False),
+        ("RUNNING", None, False),
+        ("FAILED", "THRESHOLD_CONFIDENCE_NOT_MET", False),
+        ("FAILED", "UnsupportedImage", False),
+        ("FAILED", "EndpointUnavailable", False),
+        ("FAILED", "Task.Timeout", False),
+        ("FAILED", "OutcomeNotDelivered", True),
+        ("FAILED", "States.Runtime", True),
+        ("FAILED", "States.QueryEvaluationError", True),
+        ("FAILED", "States.DataLimitExceeded", True),
+        ("TIMED_OUT", None, True),
+        ("ABORTED", None, True),
+    ],
+)
+def test_executions_without_an_outcome_are_logged(status: str, error: str | None, *, matched: bool) -> None:
+    rule = pattern("ExecutionWithoutOutcomeRule")
+    assert rule.matches_event(status_event(status, error)) is matched
+    assert not rule.matches_event(status_event("ABORTED", machine="arn:aws:states:::stateMachine:other"))
+
+
+def test_express_executions_without_an_outcome_are_counted_from_their_log() -> None:
+    text = RESOURCES["ExpressPhotosWithoutOutcomeMetric"]["Properties"]["FilterPattern"]
+    kinds = set(re.findall(r'\$\.type = "(\w+)"', text))
+    assert kinds == {"ExecutionTimedOut", "ExecutionAborted", "ExecutionFailed"}
+    errors = set(re.findall(r'\$\.details\.error = "([\w.*]+)"', text))
+    assert errors == {"States.*", "OutcomeNotDelivered"}
+    conditions = {
+        name: RESOURCES[name]["Condition"]
+        for name in (
+            "ExpressPhotosWithoutOutcomeMetric",
+            "PhotosWithoutOutcomeMetric",
+            "ExecutionWithoutOutcomeRule",
+        )
+    }
+    assert conditions == {
+        "ExpressPhotosWithoutOutcomeMetric": "IsExpress",
+        "PhotosWithoutOutcomeMetric": "IsStandard",
+        "ExecutionWithoutOutcomeRule": "IsStandard",
+    }
+    assert substitutions("EXPRESS") != substitutions("STANDARD")
+
+
+@pytest.mark.parametrize("rule", ["OutcomeRule", "ExecutionWithoutOutcomeRule"])
+def test_eventbridge_may_write_to_the_log_of_its_target(rule: str) -> None:
+    (target,) = RESOURCES[rule]["Properties"]["Targets"]
+    group = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${OutcomeLogGroup}"
+    assert target["Arn"] == {"Fn::Sub": group}
+    name = RESOURCES["OutcomeLogGroup"]["Properties"]["LogGroupName"]["Fn::Sub"]
+    assert name.startswith("/aws/events/"), "EventBridge writes to no other groups"
+    policy = json.loads(RESOURCES["OutcomeLogPolicy"]["Properties"]["PolicyDocument"]["Fn::Sub"])
+    allowed = {statement["Action"]: statement for statement in policy["Statement"]}
+    assert set(allowed) == {"logs:CreateLogStream", "logs:PutLogEvents"}
+    for statement in allowed.values():
+        assert statement["Resource"] == f"{group}:*"
+        assert set(statement["Principal"]["Service"]) == {
+            "events.amazonaws.com",
+            "delivery.logs.amazonaws.com",
+        }
+    assert allowed["logs:PutLogEvents"]["Condition"]["ArnLike"]["aws:SourceArn"].endswith(
+        ":rule/${AWS::StackName}-*"
+    )
+
+
+def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the metrics that an alarm watches: its own, or those of its expressions."""
+    if "Metrics" not in alarm:
+        return [alarm]
+    return [entry["MetricStat"]["Metric"] for entry in alarm["Metrics"] if "MetricStat" in entry]
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_alarms_on_our_metrics_watch_metrics_that_are_written(name: str) -> None:
+    written = {
+        transformation["MetricName"]: {d["Key"] for d in transformation.get("Dimensions", [])}
+        for filter_ in resources("AWS::Logs::MetricFilter").values()
+        for transformation in filter_["Properties"]["MetricTransformations"]
+        if transformation["MetricNamespace"] == NAMESPACE
+    }
+    for metric in metrics_of(ALARMS[name]):
+        if metric["Namespace"] == NAMESPACE:
+            dimensions = {d["Name"]: d["Value"] for d in metric.get("Dimensions", [])}
+            assert set(dimensions) == written[metric["MetricName"]]
+            assert dimensions.get("Outcome", "FAILED") in OUTCOMES
+
+
+def expression(alarm: str) -> tuple[str, dict[str, str]]:
+    """Return the expression that an alarm compares, and the other expressions by their id."""
+    entries = {entry["Id"]: entry for entry in ALARMS[alarm]["Metrics"]}
+    (compared,) = (entry for entry in entries.values() if entry["ReturnData"])
+    return compared["Expression"], {
+        name: entry["Expression"] for name, entry in entries.items() if "Expression" in entry
+    }
+
+
+def evaluate(text: str, values: dict[str, float | None]) -> float:
+    """Evaluate metric math of IF, FILL and arithmetic; None is a metric without data."""
+    functions: dict[str, Any] = {
+        "IF": lambda condition, yes, no: yes if condition else no,
+        "FILL": lambda value, default: default if value is None else value,
+    }
+    return float(eval(text, {"__builtins__": {}}, functions | values))  # noqa: S307 - the template's own text
+
+
+@pytest.mark.parametrize(
+    ("accepted", "doubtful", "rejected", "failed", "percent"),
+    [
+        (None, None, None, None, 0),
+        (None, 10, 9, None, 0),  # too few to judge
+        (None, 10, 10, None, 100),
+        (60, 20, 20, None, 40),
+        (6_000_000, 2_000_000, 2_000_000, None, 40),
+        (10, None, None, 30, 0),  # FAILED has an alarm of its own
+    ],
+)
+def test_the_alarm_on_photos_that_are_not_accepted_compares_a_share(
+    accepted: float | None,
+    doubtful: float | None,
+    rejected: float | None,
+    failed: float | None,
+    percent: float,
+) -> None:
+    text, others = expression("NotAcceptedAlarm")
+    values: dict[str, float | None] = {
+        "accepted": accepted,
+        "doubtful": doubtful,
+        "rejected": rejected,
+        "failed": failed,
+    }
+    values["all"] = evaluate(others["all"], values)
+    if values["all"] == 0:
+        text = text.replace("/ all", "/ 1")  # IF has not chosen yet when Python divides
+    assert evaluate(text, values) == percent
+    assert ALARMS["NotAcceptedAlarm"]["Threshold"] == {"Ref": "AlarmNotAcceptedPercent"}
+
+
+def test_a_cold_start_raises_no_alarm() -> None:
+    """It lasts minutes at most: fewer than the consecutive periods that the alarm needs."""
+    alarm = ALARMS["EndpointTroubleAlarm"]
+    periods = {entry["MetricStat"]["Period"] for entry in alarm["Metrics"] if "MetricStat" in entry}
+    assert periods == {300}
+    assert alarm["EvaluationPeriods"] >= 3
+    assert "DatapointsToAlarm" not in alarm, "all periods must breach"
+
+
+@pytest.mark.parametrize("name", ["FailedPhotosAlarm", "PhotosWithoutOutcomeAlarm"])
+def test_many_failures_within_an_hour_are_one_alert(name: str) -> None:
+    alarm = ALARMS[name]
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 3600
+    assert (alarm["DatapointsToAlarm"], alarm["Threshold"]) == (1, 0)
+
+
+def test_the_dashboard_shows_the_outcomes() -> None:
+    body = json.loads(RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
+    (widget,) = (w["properties"] for w in body["widgets"] if w["properties"]["title"] == "Photos by outcome")
+    assert [metric[3] for metric in widget["metrics"] if len(metric) == 4] == list(OUTCOMES)
+    assert not any("upload" in w["properties"]["title"] for w in body["widgets"])
