@@ -7,6 +7,7 @@ import click
 from commandline.options import FILE, FOLDER, PATH, PROBABILITY, VariadicOption
 from model_build.artifact.package import DEFAULT_MODEL
 from model_build.data.download import find_if_present
+from model_build.evaluation.figures import Wishes
 from model_build.evaluation.model_card import FILE_NAME, write_card, write_seeds
 from model_build.evaluation.predictions import default_archives
 from model_build.evaluation.report import evaluate
@@ -31,7 +32,11 @@ PHOTOS = "photos"
     help="CIFAR-10 or CIFAR-100 archives to evaluate on.  [default: those found in data/]",
 )
 @click.option(
-    "--photos", type=FOLDER, metavar="DIR", help="Photos to evaluate on.  [default: data/photos, if present]"
+    "--photos",
+    cls=VariadicOption,
+    type=FOLDER,
+    metavar="DIR...",
+    help="Photos to evaluate on, several folders as one set.  [default: data/photos, if present]",
 )
 @click.option(
     "--seeds",
@@ -57,7 +62,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     *,
     model: Path,
     data: tuple[Path, ...],
-    photos: Path | None,
+    photos: tuple[Path, ...],
     seeds: tuple[Path, ...],
     target: float,
     output: Path | None,
@@ -74,6 +79,6 @@ def command(  # noqa: PLR0913 - one parameter per option
     """
     if seeds:
         write_seeds(model, seeds)
-    shown = photos or next(iter(find_if_present(PHOTOS)), None)
-    evaluation = evaluate(model, data or default_archives(), shown, target=target)
+    shown = photos or find_if_present(PHOTOS)
+    evaluation = evaluate(model, data or default_archives(), shown, wishes=Wishes(target))
     click.echo(write_card(model, evaluation, output or model.resolve().parent / FILE_NAME))

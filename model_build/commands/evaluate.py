@@ -8,6 +8,7 @@ import click
 from commandline.options import EXISTING, FILE, FOLDER, PATH, PROBABILITY, VariadicOption, json_option
 from commandline.terminal import say
 from model_build.artifact.package import DEFAULT_MODEL
+from model_build.evaluation.figures import Wishes
 from model_build.evaluation.predictions import OTHER, default_archives
 from model_build.evaluation.report import evaluate, write
 from model_build.evaluation.table import table
@@ -32,9 +33,11 @@ from model_build.evaluation.table import table
 )
 @click.option(
     "--photos",
+    cls=VariadicOption,
     type=FOLDER,
-    metavar="DIR",
-    help=f"Photos in DIR/<label>/, and out-of-distribution ones in DIR/{OTHER}/; measured separately.",
+    metavar="DIR...",
+    help=f"Photos in DIR/<label>/, and out-of-distribution ones in DIR/{OTHER}/; measured apart from the "
+    "archives, several folders as one set.",
 )
 @click.option(
     "--threshold",
@@ -49,15 +52,24 @@ from model_build.evaluation.table import table
     help="Report the threshold of highest coverage whose selective accuracy reaches A, such as 0.99. It is "
     "chosen on the images it is measured on, hence optimistic.",
 )
+@click.option(
+    "--promise",
+    type=PROBABILITY,
+    metavar="E",
+    help="Report the lowest threshold at which provably at most a share E of the accepted predictions for "
+    "images of the labels is wrong, such as 0.01, with 95 % confidence; or how many labelled images a proof "
+    "lacks. The images must be like those that the model will see, and must not have been used for a choice.",
+)
 @click.option("--output", type=PATH, metavar="DIR", help="Write evaluation.json and charts into this folder.")
 @json_option
 def command(  # noqa: PLR0913 - one parameter per option
     *,
     model: Path,
     data: tuple[Path, ...],
-    photos: Path | None,
+    photos: tuple[Path, ...],
     threshold: float | None,
     target: float | None,
+    promise: float | None,
     output: Path | None,
     as_json: bool,
 ) -> int:
@@ -71,7 +83,8 @@ def command(  # noqa: PLR0913 - one parameter per option
     Example:
       python -m model_build evaluate --model build/model --photos my-photos --target 0.99
     """
-    evaluation = evaluate(model, data or ([] if photos else default_archives()), photos, threshold, target)
+    archives = data or ([] if photos else default_archives())
+    evaluation = evaluate(model, archives, photos, threshold, Wishes(target, promise))
     if output:
         write(evaluation, output)
     report = evaluation.report

@@ -14,6 +14,7 @@ import numpy as np
 from model_build.evaluation import metrics
 from model_build.evaluation.metrics import OperatingPoint
 from model_build.evaluation.predictions import Predictions
+from model_build.evaluation.promise import ErrorBound, Promise, choose_threshold
 
 TITLE: Final = "title"
 
@@ -109,7 +110,9 @@ class SetReport:
         metrics: the figures.
         confusion: counts [K][K], rows are true classes, columns predicted ones.
         unreadable: one message per picture that could not be classified.
+        error_bound: how many of the accepted images are wrong at most.
         target: the operating point for a wanted selective accuracy, if one was asked for.
+        promise: the threshold for a promised error rate, if one was asked for.
         mistakes: wrong predictions, the most confident first.
         false_acceptances: negatives accepted at the threshold, the most confident first.
     """
@@ -117,7 +120,9 @@ class SetReport:
     metrics: Metrics
     confusion: list[list[int]]
     unreadable: tuple[str, ...]
+    error_bound: ErrorBound
     target: Target | None
+    promise: Promise | None
     mistakes: tuple[Misclassified, ...]
     false_acceptances: tuple[Misclassified, ...]
 
@@ -127,7 +132,9 @@ class SetReport:
             **asdict(self.metrics),
             "confusion": self.confusion,
             "unreadable": list(self.unreadable),
+            "error_bound": asdict(self.error_bound),
             **({"target": asdict(self.target)} if self.target else {}),
+            **({"promise": asdict(self.promise)} if self.promise else {}),
             "mistakes": [asdict(one) for one in self.mistakes],
             "false_acceptances": [asdict(one) for one in self.false_acceptances],
         }
@@ -207,11 +214,27 @@ class Report:
         }
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """What a threshold is to be chosen for.
+
+    Attributes:
+        target: a selective accuracy on the images at hand.
+        promise: a share of errors among accepted images that is to be proven for others.
+    """
+
+    target: float | None = None
+    promise: float | None = None
+
+
+NO_WISHES: Final = Wishes()
+
+
 def set_report(
     predictions: Predictions,
     labels: Sequence[str],
     threshold: float,
-    target: float | None = None,
+    wishes: Wishes = NO_WISHES,
     most_errors: int | None = None,
 ) -> SetReport:
     """Report on the predictions for one set of images.
@@ -220,12 +243,13 @@ def set_report(
         predictions: what the model predicted.
         labels: its labels.
         threshold: confidence from which a prediction is accepted.
-        target: a selective accuracy to choose an operating point for.
+        wishes: what a threshold is to be chosen for.
         most_errors: how many errors are listed; all by default.
     """
     probabilities, truth = predictions.probabilities, predictions.labels
     wrong = np.flatnonzero(~metrics.correct(probabilities, truth))
     accepted = np.flatnonzero(metrics.confidences(predictions.negatives) >= threshold)
+    target, promise = wishes.target, wishes.promise
     wanted = None
     if target is not None:
         wanted = Target(target, metrics.operating_point_for(probabilities, truth, target))
@@ -233,7 +257,9 @@ def set_report(
         metrics=Metrics.of(predictions, threshold),
         confusion=metrics.confusion_matrix(probabilities, truth),
         unreadable=predictions.unreadable,
+        error_bound=ErrorBound.of(probabilities, truth, threshold),
         target=wanted,
+        promise=None if promise is None else choose_threshold(probabilities, truth, promise),
         mistakes=_errors(predictions.names, probabilities, wrong, labels)[:most_errors],
         false_acceptances=_errors(predictions.negative_names, predictions.negatives, accepted, labels)[
             :most_errors

@@ -16,7 +16,7 @@ from model_build.errors import ModelBuildError, UsageError
 from model_build.evaluation.figures import Metrics, Report, SetReport, UnseenClasses
 from model_build.evaluation.metrics import wilson_interval
 from model_build.evaluation.report import Evaluation, write
-from model_build.evaluation.table import target_sentence
+from model_build.evaluation.table import bound_sentence, target_sentence
 
 FILE_NAME: Final = "MODEL_CARD.md"
 SEEDS: Final = "seeds.json"
@@ -157,6 +157,9 @@ def _context(sources: Sources) -> dict[str, Any]:
             title: target_sentence(one.target)
             for title, one in sets.items()
             if one.target and one.metrics.images
+        },
+        "bounds": {
+            title: bound_sentence(one.error_bound) for title, one in sets.items() if one.error_bound.images
         },
         "seed_head": ["seed", *(_titles(report)[name] for name in _seed_metrics(sources.seeds))],
         "seed_rows": _seed_rows(sources.seeds),

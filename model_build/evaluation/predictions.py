@@ -168,13 +168,17 @@ def _test_pictures(
         yield Picture(f"{name}/{archive.test.filenames[index]}", buffer.getvalue(), label)
 
 
-def classify_photos(model: LoadedModel, folder: Path) -> Predictions:
-    """Classify the photos in `folder/<label>/` and `folder/other/`.
+def classify_photos(model: LoadedModel, folders: Sequence[Path]) -> Predictions:
+    """Classify the photos in `<folder>/<label>/` and `<folder>/other/` of each folder, as one set.
 
     Raises:
-        UsageError: the folder does not exist, has a subfolder of another name, or contains no photos.
+        UsageError: a folder does not exist, has a subfolder of another name, or contains no photos.
     """
-    pictures = read_photos(model.labels, folder)
+    sets = [(folder.name, read_photos(model.labels, folder)) for folder in folders]
+    several = len(sets) > 1
+    pictures = [
+        replace(one, name=f"{name}/{one.name}") if several else one for name, part in sets for one in part
+    ]
     return classify(model, pictures, "photos")
 
 

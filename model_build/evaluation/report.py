@@ -9,7 +9,7 @@ from typing import Final
 from model_build.artifact.loaded_model import open_model
 from model_build.data.cifar import load_archives
 from model_build.errors import ModelBuildError
-from model_build.evaluation.figures import Report, negatives_by_class, set_report
+from model_build.evaluation.figures import NO_WISHES, Report, Wishes, negatives_by_class, set_report
 from model_build.evaluation.predictions import Predictions, classify, classify_archives, classify_photos
 
 FILE_NAME: Final = "evaluation.json"
@@ -34,18 +34,18 @@ class Evaluation:
 def evaluate(
     model_path: Path,
     data: Sequence[Path],
-    photos: Path | None = None,
+    photos: Sequence[Path] = (),
     threshold: float | None = None,
-    target: float | None = None,
+    wishes: Wishes = NO_WISHES,
 ) -> Evaluation:
     """Evaluate a model.
 
     Args:
         model_path: model folder or model.tar.gz.
         data: archives in CIFAR layout; their test splits are used.
-        photos: folder with photos by label.
+        photos: folders with photos by label, measured as one set.
         threshold: confidence from which a prediction is accepted; the model's default if None.
-        target: a selective accuracy to choose an operating point for.
+        wishes: what a threshold is to be chosen for.
 
     Raises:
         ModelBuildError: the model or the data cannot be read or do not match.
@@ -59,10 +59,10 @@ def evaluate(
         report = Report(
             threshold=threshold,
             labels=model.labels,
-            archives=set_report(measured, model.labels, threshold, target, most_errors=MOST_ERRORS),
+            archives=set_report(measured, model.labels, threshold, wishes, MOST_ERRORS),
             other_kinds=kinds,
             other_unseen=unseen,
-            photos=set_report(shown, model.labels, threshold, target) if shown else None,
+            photos=set_report(shown, model.labels, threshold, wishes) if shown else None,
         )
         return Evaluation(report, archives, shown)
 

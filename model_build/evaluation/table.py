@@ -1,8 +1,10 @@
 """A report as text for a terminal."""
 
+import math
 from collections.abc import Sequence
 
 from model_build.evaluation.figures import Metrics, Report, SetReport, Target
+from model_build.evaluation.promise import ErrorBound, Promise
 
 
 def table(report: Report) -> str:
@@ -27,6 +29,10 @@ def _details(title: str, one: SetReport, labels: Sequence[str]) -> list[str]:
             f"confusion matrix, {title} (rows: true class):",
             *_confusion_lines(one.confusion, labels),
         ]
+    if one.error_bound.images:
+        lines += ["", f"{title}: {bound_sentence(one.error_bound)}"]
+    if one.promise and one.metrics.images:
+        lines += ["", f"{title}: {promise_sentence(one.promise)}"]
     if one.target and one.metrics.images:
         lines += ["", f"{title}: {target_sentence(one.target)}"]
     if one.mistakes:
@@ -64,3 +70,33 @@ def target_sentence(target: Target) -> str:
         f"threshold {point.threshold:.4f} reaches a selective accuracy of {point.selective_accuracy:.3f} "
         f"(target {target.wanted:g}) at a coverage of {point.coverage:.3f}"
     )
+
+
+def bound_sentence(bound: ErrorBound) -> str:
+    """Return how many accepted predictions are wrong at most."""
+    if bound.rate is None:
+        return "nothing was accepted"
+    return (
+        f"{bound.errors} of {bound.images} accepted predictions are wrong: of such images at most "
+        f"{_percent(bound.rate)} are, with {100 * bound.confidence:.0f} % confidence"
+    )
+
+
+def promise_sentence(promise: Promise) -> str:
+    """Return which threshold keeps a promised error rate, or what a proof lacks."""
+    sure = f"{100 * promise.confidence:.0f} %"
+    wanted = f"at most {_percent(promise.rate)} of the accepted wrong, with {sure} confidence"
+    seen = f"{promise.errors} of {promise.accepted} accepted are wrong"
+    if promise.threshold is not None:
+        return f"threshold {promise.threshold:.2f} promises {wanted} ({seen})"
+    lacking = (
+        "no number of images like these proves it"
+        if promise.missing is None
+        else f"about {promise.missing:,} further labelled images like these would be needed for a proof"
+    )
+    return f"no threshold promises {wanted}: at the highest tested {seen}, and {lacking}"
+
+
+def _percent(rate: float) -> str:
+    """Return a rate as a percentage, rounded up: a bound must not lose by rounding."""
+    return f"{math.ceil(rate * 10_000 - 1e-9) / 100:g} %"

@@ -108,6 +108,23 @@ def test_photos_by_folder(tmp_path: Path, model: Path, capsys: pytest.CaptureFix
     assert [one["image"] for one in figures["false_acceptances"]] == ["other/1.png"]
 
 
+def test_several_folders_of_photos_are_one_set(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("a", "b"):
+        write_photo(tmp_path / folder / "red" / "1.png", "red")
+    write_photo(tmp_path / "b" / "blue" / "1.png", "red")
+    folders = [tmp_path / "a", tmp_path / "b"]
+    figures = evaluate(capsys, "--model", model, "--photos", *folders, "--promise", "0.5")["photos"]
+    assert figures["images"] == 3
+    assert [one["image"] for one in figures["mistakes"]] == ["b/blue/1.png"]
+    bound, promise = figures["error_bound"], figures["promise"]
+    assert (bound["images"], bound["errors"], bound["confidence"]) == (3, 1, 0.95)
+    assert bound["rate"] == pytest.approx(0.865, abs=1e-3)  # Clopper and Pearson's for 1 of 3
+    assert promise["threshold"] is None
+    assert promise["missing"] > 0
+
+
 def test_a_photo_that_cannot_be_read_is_named(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from model_build.evaluation.figures import (
     Metrics,
     Misclassified,
     NegativeClass,
+    Wishes,
     negatives_by_class,
     set_report,
 )
@@ -104,14 +105,17 @@ def test_a_target_is_reported_only_if_asked_for() -> None:
     assert set_report(FOUR, LABELS, 0.75).target is None
     assert "target" not in set_report(FOUR, LABELS, 0.75).to_json()
     report = set_report(
-        predictions([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], [0, 0, 1]), LABELS, 0.75, target=0.99
+        predictions([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], [0, 0, 1]), LABELS, 0.75, Wishes(target=0.99)
     )
     assert report.to_json()["target"] == {
         "wanted": 0.99,
         "choice": {"threshold": 0.8, "coverage": 2 / 3, "selective_accuracy": 1.0},
     }
-    assert set_report(FOUR, LABELS, 0.75, target=0.99).to_json()["target"] == {"wanted": 0.99, "choice": None}
-    assert set_report(FOUR, LABELS, 0.75, target=0.0).target is not None
+    assert set_report(FOUR, LABELS, 0.75, Wishes(target=0.99)).to_json()["target"] == {
+        "wanted": 0.99,
+        "choice": None,
+    }
+    assert set_report(FOUR, LABELS, 0.75, Wishes(target=0.0)).target is not None
 
 
 def test_negatives_by_class() -> None:
@@ -129,7 +133,7 @@ def test_no_negatives() -> None:
 
 
 def test_no_images_at_all() -> None:
-    report = set_report(predictions([], []), LABELS, 0.5, target=0.9).to_json()
+    report = set_report(predictions([], []), LABELS, 0.5, Wishes(target=0.9)).to_json()
     assert report["images"] == report["other_images"] == 0
     figures = [key for key in Metrics.titles() if key not in {"images", "other_images"}]
     assert {report[key] for key in figures} == {None}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from model_build.errors import ModelBuildError
+from model_build.evaluation.figures import Wishes
 from model_build.evaluation.report import evaluate, write
 from tests.support.tiny_model import cifar100_files, write_archive, write_model, write_photo
 
@@ -39,14 +40,14 @@ def test_of_photos_every_error_is_listed_of_archives_ten(model: Path, photos: Pa
     member = files["cifar-100-python/test"]
     assert isinstance(member, dict)
     member[b"fine_labels"] = [1 - label for label in member[b"fine_labels"]]
-    report = evaluate(model, [write_archive(tmp_path / "wrong.tar.gz", files)], photos).report
+    report = evaluate(model, [write_archive(tmp_path / "wrong.tar.gz", files)], [photos]).report
     assert len(report.archives.mistakes) == 10
     assert report.photos is not None
     assert len(report.photos.mistakes) == 12
 
 
 def test_figures_and_charts_are_written(tmp_path: Path, model: Path, data: Path, photos: Path) -> None:
-    evaluation = evaluate(model, [data], photos, target=0.9)
+    evaluation = evaluate(model, [data], [photos], wishes=Wishes(target=0.9))
     written = write(evaluation, tmp_path / "new" / "out")
     assert {path.name for path in written} == {"evaluation.json"} | CHARTS | {
         f"photos_{name}" for name in CHARTS
@@ -57,15 +58,17 @@ def test_figures_and_charts_are_written(tmp_path: Path, model: Path, data: Path,
 
 def test_only_sets_with_labelled_images_have_charts(tmp_path: Path, model: Path) -> None:
     photo = write_photo(tmp_path / "photos" / "other" / "a.png", "green")
-    written = write(evaluate(model, [], photo.parents[1]), tmp_path / "out")
+    written = write(evaluate(model, [], [photo.parents[1]]), tmp_path / "out")
     assert [path.name for path in written] == ["evaluation.json"]
 
 
 def test_charts_are_those_of_their_set(tmp_path: Path, model: Path, data: Path, photos: Path) -> None:
     both = {
-        path.name: path.read_bytes() for path in write(evaluate(model, [data], photos), tmp_path / "both")
+        path.name: path.read_bytes() for path in write(evaluate(model, [data], [photos]), tmp_path / "both")
     }
-    alone = {path.name: path.read_bytes() for path in write(evaluate(model, [], photos), tmp_path / "alone")}
+    alone = {
+        path.name: path.read_bytes() for path in write(evaluate(model, [], [photos]), tmp_path / "alone")
+    }
     assert alone["photos_confusion.png"] == both["photos_confusion.png"]
     assert both["photos_confusion.png"] != both["confusion.png"]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from model_build.evaluation.figures import Report, SetReport, UnseenClasses, set_report
+from model_build.evaluation.figures import Report, SetReport, UnseenClasses, Wishes, set_report
 from model_build.evaluation.predictions import Predictions
 from model_build.evaluation.table import table
 
@@ -19,7 +19,7 @@ def of(probabilities: list[list[float]], labels: list[int], negatives: list[list
         negatives=np.array(negatives).reshape(-1, 2),
         negative_names=tuple(f"other/{number}.jpg" for number in range(len(negatives))),
     )
-    return set_report(predictions, LABELS, 0.75, target=0.9)
+    return set_report(predictions, LABELS, 0.75, Wishes(target=0.9))
 
 
 NOTHING = of([], [], [])
@@ -97,3 +97,23 @@ def test_only_negatives() -> None:
     assert "labelled images" not in text
     assert "confusion" not in text
     assert "target" not in text
+
+
+def test_how_many_accepted_are_wrong_at_most() -> None:
+    text = table(report(NOTHING, PHOTOS))
+    assert "photos: 1 of 2 accepted predictions are wrong: of such images at most 97.47 % are" in text
+
+
+def test_a_promise_that_cannot_be_proven_says_what_is_missing() -> None:
+    sure = Predictions(
+        names=("a",) * 100,
+        probabilities=np.array([[0.995, 0.005]] * 100),
+        labels=np.zeros(100, np.int64),
+        negatives=np.zeros((0, 2)),
+        negative_names=(),
+    )
+    text = table(report(set_report(sure, LABELS, 0.75, Wishes(promise=0.01)), None))
+    assert "no threshold promises at most 1 % of the accepted wrong, with 95 % confidence" in text
+    assert "about 199 further labelled images like these would be needed" in text
+    text = table(report(set_report(sure, LABELS, 0.75, Wishes(promise=0.03)), None))
+    assert "test images: threshold 0.51 promises at most 3 % of the accepted wrong" in text

@@ -1,0 +1,166 @@
+"""Promises with proof: an upper bound of the error rate, and a threshold for a promised one.
+
+Of `images` accepted images `errors` are wrong. If images are drawn independently from what the model will
+see, the number of errors is binomial, and Clopper and Pearson's bound on the error rate is exact: it is too
+low in at most 1 of 20 samples. A threshold chosen on the same images needs more care: it is chosen by fixed
+sequence testing, as in Learn then Test (Angelopoulos et al., https://arxiv.org/abs/2110.01052, section 4),
+which keeps the probability of a false promise, whatever the model.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from model_build.evaluation import metrics
+from model_build.evaluation.metrics import Floats, Ints
+
+CONFIDENCE: Final = 0.95  # one-sided
+# Tested from the highest down to the first that cannot be proven. They must not depend on the images.
+THRESHOLDS: Final = tuple(percent / 100 for percent in range(99, 50, -1))
+STEPS: Final = 60  # of bisection: more than a float's digits
+MOST_IMAGES: Final = 1_000_000
+
+
+def binomial_cdf(successes: int, trials: int, probability: float) -> float:
+    """Return the probability of at most `successes` successes in independent trials."""
+    if successes >= trials or probability <= 0:
+        return 1.0
+    if successes < 0 or probability >= 1:
+        return 0.0
+    odds = math.log(probability) - math.log1p(-probability)
+    term = trials * math.log1p(-probability)  # log of the probability of no success
+    total = math.exp(term)
+    for count in range(successes):
+        term += math.log(trials - count) - math.log(count + 1) + odds
+        total += math.exp(term)
+    return min(total, 1.0)
+
+
+def error_bound(errors: int, images: int, confidence: float = CONFIDENCE) -> float:
+    """Return Clopper and Pearson's upper bound of an error rate (https://doi.org/10.1093/biomet/26.4.404).
+
+    Args:
+        errors: how many images are wrong.
+        images: of how many.
+        confidence: probability that the bound holds.
+
+    Returns:
+        The highest rate at which so few errors are not less probable than 1 - confidence; 1 of no images.
+    """
+    if errors >= images:
+        return 1.0
+    low, high = errors / images, 1.0
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        if binomial_cdf(errors, images, middle) > 1 - confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def images_for(rate: float, expected: float, confidence: float = CONFIDENCE) -> int | None:
+    """Return how many accepted images it takes to prove an error rate.
+
+    Args:
+        rate: the error rate to prove.
+        expected: the share of errors that the images will have.
+        confidence: probability that the proof holds.
+
+    Returns:
+        The number; None if no number does, or more than a million.
+    """
+    if expected >= rate:
+        return None
+    low, high = 0, 1
+    while not _proves(high, expected, rate, confidence):
+        low, high = high, 2 * high
+        if high > MOST_IMAGES:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _proves(middle, expected, rate, confidence):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _proves(images: int, expected: float, rate: float, confidence: float) -> bool:
+    return binomial_cdf(math.ceil(expected * images), images, rate) <= 1 - confidence
+
+
+@dataclass(frozen=True)
+class ErrorBound:
+    """How many of the accepted images of the labels are wrong at most.
+
+    Attributes:
+        images: accepted ones.
+        errors: wrong ones of those.
+        rate: the upper bound of the share of errors, see `error_bound`; None of no images.
+        confidence: probability that the bound holds.
+    """
+
+    images: int
+    errors: int
+    rate: float | None
+    confidence: float = CONFIDENCE
+
+    @classmethod
+    def of(cls, probabilities: Floats, labels: Ints, threshold: float) -> "ErrorBound":
+        """Return the bound for predictions [N, K] of images with labels [N]."""
+        accepted = metrics.confidences(probabilities) >= threshold
+        images = int(accepted.sum())
+        errors = int((accepted & ~metrics.correct(probabilities, labels)).sum())
+        return cls(images, errors, error_bound(errors, images) if images else None)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """The result of choosing a threshold for a promised error rate.
+
+    Attributes:
+        rate: the promised share of errors among accepted images of the labels.
+        confidence: probability that a chosen threshold keeps the promise.
+        threshold: the lowest that could be proven; None if none could.
+        accepted: images accepted at it, or at the first threshold tested if none could be proven.
+        errors: wrong ones of those.
+        missing: labelled images that are missing for a proof, if further ones are accepted and wrong as often
+            as these; 0 with a threshold, None if no number of such images would prove the rate.
+    """
+
+    rate: float
+    confidence: float
+    threshold: float | None
+    accepted: int
+    errors: int
+    missing: int | None
+
+
+def choose_threshold(
+    probabilities: Floats, labels: Ints, rate: float, confidence: float = CONFIDENCE
+) -> Promise:
+    """Choose the lowest threshold that provably has at most a given share of errors among accepted images.
+
+    Args:
+        probabilities: float [N, K], of labelled images that chose nothing else.
+        labels: int [N].
+        rate: the share of errors to promise.
+        confidence: probability that the promise holds.
+    """
+    wrong = ~metrics.correct(probabilities, labels)
+    confidences = metrics.confidences(probabilities)
+    proven: Promise | None = None
+    for threshold in THRESHOLDS:
+        accepted = confidences >= threshold
+        count, errors = int(accepted.sum()), int((accepted & wrong).sum())
+        if binomial_cdf(errors, count, rate) > 1 - confidence:  # the p-value of "the rate is higher"
+            break
+        proven = Promise(rate, confidence, threshold, count, errors, 0)
+    if proven:
+        return proven
+    first = confidences >= THRESHOLDS[0]
+    count, errors = int(first.sum()), int((first & wrong).sum())
+    needed = images_for(rate, errors / max(count, 1), confidence)
+    missing = math.ceil((needed - count) * len(labels) / count) if needed and count else None
+    return Promise(rate, confidence, None, count, errors, missing)
