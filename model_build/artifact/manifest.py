@@ -1,4 +1,4 @@
-"""The manifest of a model: `manifest.json`, format 1.
+"""The manifest of a model: `manifest.json`, format 2, or 1 if no view is an `ExpertsView`.
 
 It tells inference what the labels are, how an image becomes the network's input and how outputs become
 probabilities, and it records where the model comes from and what was measured. The fields of the classes
@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar, cast
 from model_build.errors import ModelBuildError
 
 FILE_NAME: Final = "manifest.json"
-FORMAT: Final = 1
+FORMATS: Final = (1, 2)
 CHANNELS: Final = 3
 EXTRA: Final = "extra"
 
@@ -85,6 +85,103 @@ class View:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Expert:
+    """A pretrained network and which of its outputs mean the labels.
+
+    Attributes:
+        file: name of the ONNX file in the model folder.
+        side: of the square with about as many pixels as the network's input.
+        normalisation: of the pixels.
+        outputs: indices of the network's outputs that mean a label, by label.
+        origin: what the network is, where it comes from, and its licence.
+        extra: other keys of the file.
+    """
+
+    file: str
+    side: int
+    normalisation: Normalisation
+    outputs: Mapping[str, tuple[int, ...]]
+    origin: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        plain = isinstance(self.file, str) and self.file == Path(self.file).name and self.file[:1] not in ".-"
+        _check(plain, "file", "a file name", self.file)
+        _check(_is_count(self.side), "side", "a whole number above 0", self.side)
+        known = isinstance(self.outputs, Mapping) and all(map(_are_indices, self.outputs.values()))
+        _check(known, "outputs", "one output or more of each label", self.outputs)
+
+    @classmethod
+    def from_json(cls, document: Any, where: str) -> "Expert":
+        """Return the expert that a parsed JSON object describes."""
+        values = _object(document, where)
+        if "normalisation" in values:
+            values["normalisation"] = _record(
+                Normalisation, values["normalisation"], f"{where}normalisation."
+            )
+        if isinstance(values.get("outputs"), Mapping):
+            values["outputs"] = {label: _frozen(one) for label, one in values["outputs"].items()}
+        return _record(cls, values, where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experts:
+    """Pretrained networks whose predictions are multiplied (`expert_logits` of serving/inference.py).
+
+    Attributes:
+        weight: exponent of the product of odds.
+        floor: probability below which no expert is believed.
+        classifier: tells classes of images apart; its outputs are logits of one softmax.
+        detector: finds objects; each output is the logit of the most confident box. None for no detector.
+        extra: other keys of the file.
+    """
+
+    weight: float
+    floor: float
+    classifier: Expert
+    detector: Expert | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        _check(_is_positive(self.weight), "weight", "above 0", self.weight)
+        _check(_is_positive(self.floor) and self.floor < 1, "floor", "above 0 and below 1", self.floor)
+
+    def all(self) -> tuple[Expert, ...]:
+        """Return the classifier and, if there is one, the detector."""
+        return (self.classifier, self.detector) if self.detector else (self.classifier,)
+
+    @classmethod
+    def from_json(cls, document: Any, where: str) -> "Experts":
+        """Return the experts that a parsed JSON object describes."""
+        values = _object(document, where)
+        for role in ("classifier", "detector"):
+            if role in values:
+                values[role] = Expert.from_json(values[role], f"{where}{role}.")
+        return _record(cls, values, where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertsView:
+    """Images that pretrained networks classify instead of the trained one.
+
+    Attributes:
+        up_to: as of `View`.
+        experts: the networks.
+        extra: other keys of the file.
+    """
+
+    up_to: int | None = None
+    experts: Experts
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        _check(self.up_to is None or _is_count(self.up_to), "up_to", "a whole number above 0", self.up_to)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingData:
     """What the model was trained on.
 
@@ -130,7 +227,7 @@ class Manifest:
     input_size: tuple[int, ...] | None = None
     normalisation: Normalisation
     temperature: float
-    views: tuple[View, ...]
+    views: tuple[View | ExpertsView, ...]
     default_threshold: float
     training_data: TrainingData | None = None
     starts_from: Mapping[str, Any] | None = None
@@ -150,6 +247,8 @@ class Manifest:
             _check(pair, "input_size", "height and width in pixels", self.input_size)
         _check(_is_positive(self.temperature), "temperature", "above 0", self.temperature)
         _check(len(self.views) > 0, "views", "one view or more", self.views)
+        for expert in self.experts:
+            _check(set(expert.outputs) == set(self.labels), "outputs", "of all labels", expert.outputs)
         accepted = _is_number(self.default_threshold, 0) and self.default_threshold <= 1
         _check(accepted, "default_threshold", "a number from 0 to 1", self.default_threshold)
         for key in ("starts_from", "recipe", "metrics"):
@@ -162,6 +261,13 @@ class Manifest:
         """The names of the network's outputs, labels included."""
         return self.labels if self.outputs is None else self.outputs
 
+    @property
+    def experts(self) -> tuple[Expert, ...]:
+        """The pretrained networks of all views."""
+        return tuple(
+            one for view in self.views if isinstance(view, ExpertsView) for one in view.experts.all()
+        )
+
     @classmethod
     def from_json(cls, document: Any) -> "Manifest":
         """Return the manifest that a parsed JSON document describes.
@@ -171,8 +277,9 @@ class Manifest:
         """
         if not isinstance(document, Mapping):
             raise ManifestError("must be a JSON object")
-        if document.get("format") != FORMAT:
-            raise ManifestError(f"format is {document.get('format')!r}, this version reads {FORMAT}")
+        if document.get("format") not in FORMATS:
+            numbers = " and ".join(map(str, FORMATS))
+            raise ManifestError(f"format is {document.get('format')!r}, this version reads {numbers}")
         values = {key: value for key, value in document.items() if key != "format"}
         for key in ("labels", "outputs", "input_size", "views"):
             if key in values:
@@ -180,7 +287,7 @@ class Manifest:
                 values[key] = tuple(values[key])
         if "views" in values:
             values["views"] = tuple(
-                _record(View, view, f"views[{number}].") for number, view in enumerate(values["views"])
+                _view(view, f"views[{number}].") for number, view in enumerate(values["views"])
             )
         for key, kind in (("normalisation", Normalisation), ("training_data", TrainingData)):
             if key in values:
@@ -214,7 +321,7 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Return the document, ready for `json.dumps`."""
-        return {"format": FORMAT, **_document(self)}
+        return {"format": FORMATS[1] if self.experts else FORMATS[0], **_document(self)}
 
     def write(self, folder: Path) -> Path:
         """Write `manifest.json` into a model folder; equal manifests give equal bytes."""
@@ -224,6 +331,19 @@ class Manifest:
 
 
 # ------------------------------------------------------------------ from and to JSON
+
+
+def _view(document: Any, where: str) -> View | ExpertsView:
+    values = _object(document, where)
+    if "experts" not in values:
+        return _record(View, values, where)
+    values["experts"] = Experts.from_json(values["experts"], f"{where}experts.")
+    return _record(ExpertsView, values, where)
+
+
+def _object(document: Any, where: str) -> dict[str, Any]:
+    _check(isinstance(document, Mapping), where.rstrip("."), "an object", document)
+    return dict(document)
 
 
 def _record(kind: type[Record], document: Any, where: str = "") -> Record:
@@ -279,6 +399,14 @@ def _is_positive(value: object) -> bool:
 
 def _is_count(value: object) -> bool:
     return _is_positive(value) and isinstance(value, int)
+
+
+def _are_indices(values: object) -> bool:
+    return (
+        isinstance(values, tuple)
+        and len(values) > 0
+        and all(_is_number(one, 0) and isinstance(one, int) for one in values)
+    )
 
 
 def _are_names(values: Sequence[object]) -> bool:

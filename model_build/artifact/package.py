@@ -1,4 +1,4 @@
-"""The layout of `model.tar.gz`, the archive that an endpoint serves: network, manifest and serving code.
+"""The layout of `model.tar.gz`, the archive that an endpoint serves: networks, manifest and serving code.
 
 SageMaker unpacks the archive into /opt/ml/model and puts `code/` on the import path
 (https://docs.aws.amazon.com/sagemaker/latest/dg/model-train-storage.html); Ray Serve looks for its files at
@@ -28,21 +28,16 @@ def package_model(model_dir: Path, output: Path) -> Path:
     """Write a model archive in the layout that SageMaker's inference images read.
 
     Args:
-        model_dir: folder with `model.onnx` and `manifest.json`; for its code see `code_files`.
+        model_dir: a model folder; see `model_files`, and for its code `code_files`.
         output: the tar.gz to write; its folder is created if it does not exist.
 
     Returns:
         `output`.
 
     Raises:
-        ModelBuildError: the folder has no model, or the archive cannot be written.
+        ModelBuildError: the folder has no model, the manifest is invalid, or the archive cannot be written.
     """
-    missing = [name for name in MODEL_FILES if not (model_dir / name).is_file()]
-    if missing:
-        raise ModelBuildError(
-            f"{model_dir} has no {' and no '.join(missing)}: give a folder written by `model_build train`"
-        )
-    files = {name: model_dir / name for name in MODEL_FILES} | code_files(model_dir)
+    files = model_files(model_dir) | code_files(model_dir)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         # Neither the name nor the time goes into the file, or equal models would get different archives.
@@ -56,6 +51,23 @@ def package_model(model_dir: Path, output: Path) -> Path:
     except OSError as error:
         raise ModelBuildError(f"{output} cannot be written: {error}") from error
     return output
+
+
+def model_files(model_dir: Path) -> dict[str, Path]:
+    """Return the manifest and the networks of a model folder: name to file.
+
+    Raises:
+        ModelBuildError: a file is missing, or the manifest is invalid.
+    """
+    names = [*MODEL_FILES]
+    if (model_dir / manifest.FILE_NAME).is_file():
+        names += [one.file for one in manifest.Manifest.read(model_dir).experts]
+    missing = [name for name in names if not (model_dir / name).is_file()]
+    if missing:
+        raise ModelBuildError(
+            f"{model_dir} has no {' and no '.join(missing)}: give a folder written by `model_build train`"
+        )
+    return {name: model_dir / name for name in names}
 
 
 def code_files(model_dir: Path | None = None) -> dict[str, Path]:

@@ -79,30 +79,33 @@ class Pen:
         self.line(points, colour, width)
 
 
-def _chance(random: Random, share: float) -> bool:
+def chance(random: Random, share: float) -> bool:
+    """Return True with a probability of `share`."""
     return random.random() < share
 
 
-def _colour(random: Random, low: int, high: int) -> Colour:
+def random_colour(random: Random, low: int, high: int) -> Colour:
+    """Return a colour whose channels are from `low` to `high`."""
     return random.randint(low, high), random.randint(low, high), random.randint(low, high)
 
 
-def _vivid(random: Random) -> Colour:
+def vivid_colour(random: Random) -> Colour:
     """Return a saturated colour of any hue, as the paint of a frame or a tank."""
     channels = [random.randint(140, 240), random.randint(20, 110), random.randint(10, 90)]
     random.shuffle(channels)
     return channels[0], channels[1], channels[2]
 
 
-def _shade(colour: Colour, factor: float) -> Colour:
+def shaded(colour: Colour, factor: float) -> Colour:
+    """Return a colour with its channels multiplied by a factor."""
     red, green, blue = (min(255, max(0, round(c * factor))) for c in colour)
     return red, green, blue
 
 
 def _bicycle(pen: Pen, random: Random) -> None:
     """Draw two large thin wheels with spokes and a diamond frame of tubes."""
-    tyre, metal = _colour(random, 15, 60), _colour(random, 90, 200)
-    frame = _vivid(random) if _chance(random, 0.8) else _colour(random, 10, 70)
+    tyre, metal = random_colour(random, 15, 60), random_colour(random, 90, 200)
+    frame = vivid_colour(random) if chance(random, 0.8) else random_colour(random, 10, 70)
     radius = random.uniform(0.17, 0.2)
     rear, front = (0.24, 0.66), (random.uniform(0.74, 0.78), 0.66)
     tube = random.uniform(0.014, 0.024)
@@ -116,7 +119,7 @@ def _bicycle(pen: Pen, random: Random) -> None:
     crank = (random.uniform(0.44, 0.48), 0.67)
     seat = (random.uniform(0.38, 0.41), random.uniform(0.4, 0.45))
     head = (front[0] - random.uniform(0.09, 0.12), random.uniform(0.4, 0.44))
-    step_through = _chance(random, 0.25)
+    step_through = chance(random, 0.25)
     top = (seat[0] + 0.02, seat[1] + (0.14 if step_through else 0.03))
     for tube_points in (
         [rear, seat],
@@ -135,8 +138,8 @@ def _bicycle(pen: Pen, random: Random) -> None:
     pen.ring(crank, 0.04, metal, 0.01)
     pedal = (crank[0] + 0.05, crank[1] + 0.05)
     pen.line([crank, pedal, (pedal[0] + 0.03, pedal[1])], tyre, 0.012)
-    if _chance(random, 0.3):
-        _basket(pen, head, _colour(random, 90, 170))
+    if chance(random, 0.3):
+        _basket(pen, head, random_colour(random, 90, 170))
 
 
 def _basket(pen: Pen, head: Point, colour: Colour) -> None:
@@ -147,17 +150,17 @@ def _basket(pen: Pen, head: Point, colour: Colour) -> None:
 
 def _motorcycle(pen: Pen, random: Random) -> None:
     """Draw two small thick wheels, an engine that fills the middle, a tank, a long seat and an exhaust."""
-    tyre, metal = _colour(random, 10, 45), _colour(random, 110, 200)
-    paint = _vivid(random) if _chance(random, 0.75) else _colour(random, 15, 80)
+    tyre, metal = random_colour(random, 10, 45), random_colour(random, 110, 200)
+    paint = vivid_colour(random) if chance(random, 0.75) else random_colour(random, 15, 80)
     radius = random.uniform(0.125, 0.15)
     rear, front = (0.22, 0.69), (random.uniform(0.77, 0.81), 0.69)
     for hub in (rear, front):
         pen.disc(hub, radius + 0.02, tyre)
-        pen.disc(hub, radius * 0.55, _shade(metal, 0.8))
+        pen.disc(hub, radius * 0.55, shaded(metal, 0.8))
         pen.disc(hub, radius * 0.3, tyre)
     head = (random.uniform(0.63, 0.67), random.uniform(0.4, 0.44))
     pen.line([front, head], metal, random.uniform(0.026, 0.04))
-    pen.line([rear, (0.42, 0.68), (0.6, 0.64)], _shade(paint, 0.5), 0.04)
+    pen.line([rear, (0.42, 0.68), (0.6, 0.64)], shaded(paint, 0.5), 0.04)
     _engine(pen, random, metal)
     tank_top = random.uniform(0.39, 0.43)
     pen.polygon(
@@ -166,9 +169,9 @@ def _motorcycle(pen: Pen, random: Random) -> None:
     )
     _seat(pen, random, paint, tyre)
     pen.line([head, (head[0] - 0.03, head[1] - 0.07), (head[0] - 0.09, head[1] - 0.06)], tyre, 0.02)
-    pen.disc((head[0] + 0.035, head[1] + 0.02), 0.04, _colour(random, 200, 255))
-    if _chance(random, 0.5):
-        _fairing(pen, head, _shade(paint, 1.1))
+    pen.disc((head[0] + 0.035, head[1] + 0.02), 0.04, random_colour(random, 200, 255))
+    if chance(random, 0.5):
+        _fairing(pen, head, shaded(paint, 1.1))
     pen.line(
         [
             (front[0] - radius, front[1] - 0.1),
@@ -184,7 +187,7 @@ def _engine(pen: Pen, random: Random, metal: Colour) -> None:
     """Draw the engine block with its fins, and the exhaust."""
     pen.polygon(
         [(0.36, 0.55), (0.6, 0.53), (0.63, 0.68), (0.54, 0.75), (0.38, 0.74)],
-        _shade(metal, random.uniform(0.35, 0.7)),
+        shaded(metal, random.uniform(0.35, 0.7)),
     )
     for fin in range(4):
         y = 0.57 + 0.035 * fin
@@ -219,7 +222,7 @@ def _fairing(pen: Pen, head: Point, colour: Colour) -> None:
 def _cat(pen: Pen, random: Random) -> None:
     """Draw a sitting cat: a body, a head with two pointed ears, a tail, whiskers."""
     fur = random.choice(((210, 140, 70), (90, 85, 80), (225, 215, 200), (50, 45, 45), (160, 120, 90)))
-    dark = _shade(fur, 0.6)
+    dark = shaded(fur, 0.6)
     pen.line([(0.68, 0.8), (0.84, 0.74), (0.86, random.uniform(0.5, 0.6))], fur, 0.05)
     pen.disc((0.52, 0.68), 0.2, fur, squash=1.1)
     head = (random.uniform(0.46, 0.52), 0.36)
@@ -234,7 +237,7 @@ def _cat(pen: Pen, random: Random) -> None:
         )
     pen.disc(head, 0.16, fur, squash=0.9)
     for side in (-1, 1):
-        pen.disc((head[0] + side * 0.06, head[1] - 0.02), 0.03, _colour(random, 120, 220), squash=1.2)
+        pen.disc((head[0] + side * 0.06, head[1] - 0.02), 0.03, random_colour(random, 120, 220), squash=1.2)
         pen.disc((head[0] + side * 0.06, head[1] - 0.02), 0.012, (10, 10, 10), squash=2.0)
         for tilt in (-0.02, 0.01, 0.04):
             pen.line(
@@ -251,42 +254,44 @@ def _cat(pen: Pen, random: Random) -> None:
 
 def _house(pen: Pen, random: Random) -> None:
     """Draw walls, a roof, a door, windows, sometimes a chimney."""
-    wall, roof = _colour(random, 140, 235), _vivid(random)
-    if _chance(random, 0.6):
-        pen.polygon([(0.66, 0.2), (0.74, 0.2), (0.74, 0.42), (0.66, 0.42)], _shade(roof, 0.7))
+    wall, roof = random_colour(random, 140, 235), vivid_colour(random)
+    if chance(random, 0.6):
+        pen.polygon([(0.66, 0.2), (0.74, 0.2), (0.74, 0.42), (0.66, 0.42)], shaded(roof, 0.7))
     pen.polygon([(0.2, 0.44), (0.8, 0.44), (0.8, 0.86), (0.2, 0.86)], wall)
     pen.polygon([(0.12, 0.46), (0.5, random.uniform(0.12, 0.22)), (0.88, 0.46)], roof)
     door = random.uniform(0.42, 0.52)
-    pen.polygon([(door, 0.64), (door + 0.11, 0.64), (door + 0.11, 0.86), (door, 0.86)], _shade(wall, 0.4))
+    pen.polygon([(door, 0.64), (door + 0.11, 0.64), (door + 0.11, 0.86), (door, 0.86)], shaded(wall, 0.4))
     for x in (0.26, 0.64):
-        pen.polygon([(x, 0.54), (x + 0.11, 0.54), (x + 0.11, 0.65), (x, 0.65)], _colour(random, 120, 230))
-        pen.line([(x + 0.055, 0.54), (x + 0.055, 0.65)], _shade(wall, 0.7), 0.008)
+        pen.polygon(
+            [(x, 0.54), (x + 0.11, 0.54), (x + 0.11, 0.65), (x, 0.65)], random_colour(random, 120, 230)
+        )
+        pen.line([(x + 0.055, 0.54), (x + 0.055, 0.65)], shaded(wall, 0.7), 0.008)
 
 
 def _tree(pen: Pen, random: Random) -> None:
     """Draw a trunk and a round or pointed crown."""
     leaf = (random.randint(20, 110), random.randint(90, 170), random.randint(20, 70))
     pen.polygon([(0.46, 0.5), (0.54, 0.5), (0.57, 0.9), (0.43, 0.9)], (95, 65, 40))
-    if _chance(random, 0.5):
+    if chance(random, 0.5):
         for _ in range(9):
             pen.disc(
                 (random.uniform(0.34, 0.66), random.uniform(0.24, 0.52)),
                 random.uniform(0.1, 0.17),
-                _shade(leaf, random.uniform(0.8, 1.2)),
+                shaded(leaf, random.uniform(0.8, 1.2)),
             )
     else:
         for level in range(3):
             top = 0.12 + 0.17 * level
             pen.polygon(
                 [(0.5, top), (0.32 - 0.06 * level, top + 0.28), (0.68 + 0.06 * level, top + 0.28)],
-                _shade(leaf, 1 - 0.1 * level),
+                shaded(leaf, 1 - 0.1 * level),
             )
 
 
 def _car(pen: Pen, random: Random) -> None:
     """Draw a car from the side: body, cabin, two wheels."""
-    paint = _vivid(random)
-    pen.polygon([(0.28, 0.52), (0.37, 0.38), (0.62, 0.38), (0.73, 0.52)], _shade(paint, 0.9))
+    paint = vivid_colour(random)
+    pen.polygon([(0.28, 0.52), (0.37, 0.38), (0.62, 0.38), (0.73, 0.52)], shaded(paint, 0.9))
     pen.polygon([(0.32, 0.51), (0.39, 0.41), (0.49, 0.41), (0.49, 0.51)], (180, 210, 225))
     pen.polygon([(0.51, 0.51), (0.51, 0.41), (0.6, 0.41), (0.67, 0.51)], (180, 210, 225))
     pen.polygon([(0.08, 0.54), (0.13, 0.5), (0.86, 0.5), (0.93, 0.56), (0.93, 0.67), (0.08, 0.67)], paint)
@@ -297,20 +302,20 @@ def _car(pen: Pen, random: Random) -> None:
 
 def _cup(pen: Pen, random: Random) -> None:
     """Draw a steaming cup with a handle on a saucer."""
-    china = _colour(random, 120, 245)
-    pen.disc((0.48, 0.8), 0.32, _shade(china, 0.85), squash=0.2)
+    china = random_colour(random, 120, 245)
+    pen.disc((0.48, 0.8), 0.32, shaded(china, 0.85), squash=0.2)
     pen.ring((0.72, 0.55), 0.1, china, 0.04)
     pen.polygon([(0.26, 0.4), (0.7, 0.4), (0.64, 0.78), (0.33, 0.78)], china)
     pen.disc((0.48, 0.4), 0.22, (90, 55, 35), squash=0.22)
     for x in (0.4, 0.5, 0.58):
-        pen.line([(x, 0.3), (x + 0.03, 0.22), (x - 0.02, 0.14)], _shade(china, 0.9), 0.012)
+        pen.line([(x, 0.3), (x + 0.03, 0.22), (x - 0.02, 0.14)], shaded(china, 0.9), 0.012)
 
 
 def _shapes(pen: Pen, random: Random) -> None:
     """Draw random discs, rings, bars and triangles: wheels alone are not a vehicle."""
     for _ in range(random.randint(4, 9)):
         x, y, size = random.uniform(0.15, 0.85), random.uniform(0.15, 0.85), random.uniform(0.05, 0.2)
-        colour = _vivid(random) if _chance(random, 0.6) else _colour(random, 10, 230)
+        colour = vivid_colour(random) if chance(random, 0.6) else random_colour(random, 10, 230)
         kind = random.choice(("disc", "ring", "bar", "triangle"))
         if kind == "disc":
             pen.disc((x, y), size, colour)
@@ -335,23 +340,23 @@ _DRAW: dict[str, Callable[[Pen, Random], None]] = {
 KINDS = tuple(_DRAW)
 
 
-def _background(random: Random, size: tuple[int, int]) -> Image.Image:
+def background(random: Random, size: tuple[int, int]) -> Image.Image:
     """Return a white or plain background as in a shop, or sky over ground with or without buildings."""
-    if _chance(random, 0.25):
-        return Image.new("RGB", size, _shade((255, 255, 255), random.uniform(0.93, 1.0)))
-    if _chance(random, 0.2):
-        return Image.new("RGB", size, _colour(random, 30, 230))
+    if chance(random, 0.25):
+        return Image.new("RGB", size, shaded((255, 255, 255), random.uniform(0.93, 1.0)))
+    if chance(random, 0.2):
+        return Image.new("RGB", size, random_colour(random, 30, 230))
     width, height = size
     sky = (random.randint(120, 210), random.randint(160, 220), random.randint(190, 250))
     ground = random.choice(((105, 105, 110), (95, 130, 70), (170, 150, 115), (80, 75, 75), (200, 195, 190)))
-    image = Image.new("RGB", size, _shade(sky, random.uniform(0.5, 1.05)))
+    image = Image.new("RGB", size, shaded(sky, random.uniform(0.5, 1.05)))
     draw = ImageDraw.Draw(image)
     horizon = height * random.uniform(0.5, 0.72)
-    draw.rectangle((0, horizon, width, height), fill=_shade(ground, random.uniform(0.6, 1.1)))
+    draw.rectangle((0, horizon, width, height), fill=shaded(ground, random.uniform(0.6, 1.1)))
     for _ in range(random.choice((0, 0, 2, 5))):
         left, wide = random.uniform(-0.1, 1) * width, random.uniform(0.06, 0.25) * width
         top = horizon - random.uniform(0.08, 0.35) * height
-        draw.rectangle((left, top, left + wide, horizon), fill=_colour(random, 70, 190))
+        draw.rectangle((left, top, left + wide, horizon), fill=random_colour(random, 70, 190))
     return image
 
 
@@ -372,10 +377,10 @@ def draw(kind: str, seed: int, size: tuple[int, int] = (256, 256)) -> Image.Imag
     if kind not in _DRAW:
         raise ValueError(f"no drawing of {kind!r}: choose one of {', '.join(KINDS)}")
     random = Random(f"{kind}-{seed}")  # noqa: S311 - not a secret
-    image = _background(random, size)
+    image = background(random, size)
     side = min(size) * random.uniform(0.78, 1.0)
     left = (size[0] - side) * random.uniform(0.3, 0.7)
     top = (size[1] - side) * random.uniform(0.4, 0.9)
-    pen = Pen(image, (left, top, side), flip=_chance(random, 0.5), tilt=random.uniform(-0.08, 0.08))
+    pen = Pen(image, (left, top, side), flip=chance(random, 0.5), tilt=random.uniform(-0.08, 0.08))
     _DRAW[kind](pen, random)
     return image.filter(ImageFilter.GaussianBlur(min(size) / 900))

@@ -1,8 +1,8 @@
 """Classify an image: the four handler functions that SageMaker's containers call.
 
 The same file serves the local cloud, an AWS endpoint and `model_build evaluate|predict`. It is independent of
-the classes: `manifest.json`, beside `model.onnx`, tells what the labels are, how an image becomes the
-network's input, at which sizes it is presented, and how outputs become probabilities.
+the classes: `manifest.json`, beside `model.onnx`, tells what the labels are, which networks classify an image
+of which size, how it becomes their input, and how outputs become probabilities.
 
 Contract (the same as SageMaker's built-in image classification): the body is an encoded image, the answer a
 JSON list of probabilities in label order that sums to 1. Handler functions:
@@ -19,7 +19,7 @@ import json
 import math
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,10 +33,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 64_000_000  # beyond any phone's camera in its usual mode; about 200 MB once decoded
-WORKING_SIDE = 256  # pixels; more detail than any view can show
+WORKING_SIDE = 256  # pixels, as SerializeImage sends; more detail brought nothing
 MULTIPLE = 16  # sides of a view: the network halves them five times
 LONGEST = 2.5  # times as long as wide
-MANIFEST_FORMAT = 1
+MANIFEST_FORMATS = (1, 2)  # 2 adds views whose images pretrained networks classify
 CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 CUSTOM_ATTRIBUTES_LIMIT = 1024  # characters, InvokeEndpoint's own limit
 VERSION_VARIABLE = "MODEL_VERSION"  # of the container's environment; `model_build deploy` sets it
@@ -52,10 +52,17 @@ class BadRequest(ValueError):  # noqa: N818 - part of the contract: HTTP's own n
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: the network's session and its manifest."""
+    """A loaded model: its networks' sessions and its manifest.
+
+    Attributes:
+        session: of the trained network.
+        manifest: the content of manifest.json.
+        experts: sessions of the pretrained networks that the manifest's views name, by file name.
+    """
 
     session: onnxruntime.InferenceSession
     manifest: dict[str, Any]
+    experts: dict[str, onnxruntime.InferenceSession] = field(default_factory=dict)
 
     @property
     def labels(self) -> list[str]:
@@ -68,7 +75,7 @@ class Model:
 
 
 def model_fn(model_dir: str, context: object | None = None) -> Model:  # noqa: ARG001 - the container passes it
-    """Load `model.onnx` and `manifest.json` from a folder.
+    """Load the networks and `manifest.json` from a folder.
 
     Args:
         model_dir: the unpacked model archive.
@@ -78,26 +85,42 @@ def model_fn(model_dir: str, context: object | None = None) -> Model:  # noqa: A
         The loaded model.
 
     Raises:
-        FileNotFoundError: one of the two files is missing.
+        FileNotFoundError: the manifest or a network is missing.
         ValueError: the manifest has a format that this file cannot read.
     """
     folder = Path(model_dir)
-    for name in ("model.onnx", "manifest.json"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder} has no {name}: not a folder written by `model_build train`")
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    if manifest.get("format") != MANIFEST_FORMAT:
+    network, description = _file(folder, "model.onnx"), _file(folder, "manifest.json")
+    manifest = json.loads(description.read_text(encoding="utf-8"))
+    if manifest.get("format") not in MANIFEST_FORMATS:
         raise ValueError(
-            f"manifest format {manifest.get('format')!r}, this inference.py reads {MANIFEST_FORMAT}"
+            f"manifest format {manifest.get('format')!r}, this inference.py reads "
+            f"{' and '.join(map(str, MANIFEST_FORMATS))}"
         )
+    files = {
+        one["experts"][role]["file"]
+        for one in manifest["views"]
+        for role in ("classifier", "detector")
+        if role in one.get("experts", {})
+    }
+    experts = {name: _load(_file(folder, name)) for name in sorted(files)}
+    return Model(_load(network), manifest, experts)
+
+
+def _file(folder: Path, name: str) -> Path:
+    """Return the path of a file that a model folder must have."""
+    if not (folder / name).is_file():
+        raise FileNotFoundError(f"{folder} has no {name}: not a folder written by `model_build train`")
+    return folder / name
+
+
+def _load(network: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # a small network: a second thread costs more than it gains
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(
-        str(folder / "model.onnx"), sess_options=options, providers=["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(
+        str(network), sess_options=options, providers=["CPUExecutionProvider"]
     )
-    return Model(session, manifest)
 
 
 def input_fn(body: bytes, content_type: str | None = None, context: object | None = None) -> Image.Image:  # noqa: ARG001
@@ -253,7 +276,8 @@ def view(image: Image.Image, side: int, margin: float = 0.0) -> Array:
 def view_for(image: Image.Image, views: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the first view that is meant for images of this size.
 
-    Thumbnails have no further detail and are presented as in training, photos at a larger size.
+    Thumbnails have no further detail and are presented as in training, photos at a larger size, or to
+    pretrained networks.
 
     Args:
         image: an RGB image.
@@ -266,27 +290,106 @@ def view_for(image: Image.Image, views: list[dict[str, Any]]) -> dict[str, Any]:
     return next((one for one in views if shorter <= one.get("up_to", math.inf)), views[-1])
 
 
-def opinions(model: Model, image: Image.Image) -> tuple[Array, Array]:
-    """Return the logits and the weighted log prior of an image, in the view that fits its size.
+def network_input(image: Image.Image, side: int, normalisation: dict[str, Any], margin: float = 0.0) -> Array:
+    """Return an image as the input of a network.
+
+    Args:
+        image: an RGB image.
+        side: see `view`.
+        normalisation: `mean` and `std` of pixels in 0..1, one number each or one per channel.
+        margin: see `view`.
+
+    Returns:
+        float32, shape (1, 3, height, width).
+    """
+    pixels = view(image, side, margin).astype(np.float32) / 255
+    pixels = (pixels - np.float32(normalisation["mean"])) / np.float32(normalisation["std"])
+    return pixels.transpose(2, 0, 1)[np.newaxis]
+
+
+def opinions(model: Model, image: Image.Image, chosen: dict[str, Any]) -> tuple[Array, Array]:
+    """Return the trained network's logits and the weighted log prior of an image.
 
     Args:
         model: a loaded model.
         image: an RGB image of any size.
+        chosen: the manifest's view for this image.
 
     Returns:
         Calibrated logits, shape (outputs,), more than labels if classes of negatives were trained; and the
         weighted log prior of the pretrained head, shape (labels + 1,), for each label and for "none of them"
         (zeros if the network has no pretrained head).
     """
-    norm, chosen = model.manifest["normalisation"], view_for(image, model.manifest["views"])
-    pixels = view(image, chosen["side"], chosen.get("margin", 0.0)).astype(np.float32) / 255
-    planes = ((pixels - np.float32(norm["mean"])) / np.float32(norm["std"])).transpose(2, 0, 1)
-    batch = np.stack([planes, planes[:, :, ::-1]] if chosen["mirror"] else [planes])
+    batch = network_input(image, chosen["side"], model.manifest["normalisation"], chosen.get("margin", 0.0))
+    if chosen["mirror"]:
+        batch = np.concatenate([batch, batch[:, :, :, ::-1]])
     name = model.session.get_inputs()[0].name
     said = [np.asarray(one, np.float64).mean(axis=0) for one in model.session.run(None, {name: batch})]
     logits = said[0] / (float(model.manifest["temperature"]) * float(chosen.get("softness", 1.0)))
     prior = said[1] if len(said) > 1 else np.zeros(len(model.labels) + 1)
     return logits, prior * float(chosen.get("prior_weight", 0.0))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Photos: a product of pretrained experts, whose outputs mean the labels
+
+
+def expert_logits(model: Model, image: Image.Image, experts: dict[str, Any]) -> Array:
+    """Return the log odds of each label by a product of experts: a pretrained classifier and a detector.
+
+    Each expert gives the odds of a label against its absence: the classifier those of the label's classes,
+    relative to uniform probabilities, and the detector those of its most confident box of the label. Odds of
+    independent experts multiply (https://doi.org/10.1162/089976602760128018); these are not quite
+    independent, so that the product is raised to `weight`, at most 1.
+
+    Args:
+        model: a loaded model.
+        image: an RGB image of any size.
+        experts: of the manifest's view for this image. Without a `detector`, the classifier decides alone.
+
+    Returns:
+        Log odds of the labels and, last, 0 for "none of them"; shape (labels + 1,).
+    """
+    floor, labels = float(experts["floor"]), model.labels
+    classifier, detector = experts["classifier"], experts.get("detector")
+    groups = [classifier["outputs"][label] for label in labels]
+    odds = class_log_odds(_ask(model, image, classifier), groups, floor)
+    if detector:
+        boxes, limit = _ask(model, image, detector), math.log((1 - floor) / floor)
+        odds = odds + np.array([boxes[detector["outputs"][one]].max() for one in labels]).clip(-limit, limit)
+    return np.append(float(experts["weight"]) * odds, 0.0)
+
+
+def class_log_odds(logits: Array, groups: list[list[int]], floor: float) -> Array:
+    """Return the log odds of groups of classes against all other classes, relative to the groups' sizes.
+
+    Args:
+        logits: of a classifier, shape (classes,).
+        groups: the classes of each label.
+        floor: lower limit of the probabilities, above 0.
+
+    Returns:
+        Shape (labels,); 0 for uniform probabilities.
+    """
+    shares = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    labels = np.array([shares[classes].sum() for classes in groups])
+    sizes = np.array([len(classes) for classes in groups])
+    none = max(1 - labels.sum(), floor)
+    expected = np.log(sizes / max(len(logits) - sizes.sum(), 1))
+    odds: Array = np.log(labels.clip(floor)) - math.log(none) - expected
+    return odds
+
+
+def _ask(model: Model, image: Image.Image, expert: dict[str, Any]) -> Array:
+    """Return an expert's logits for an image, shape (outputs,)."""
+    session = model.experts[expert["file"]]
+    batch = network_input(image, expert["side"], expert["normalisation"])
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: batch})[0][0], np.float64)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The answer
 
 
 def fold(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
@@ -322,5 +425,8 @@ def probabilities(model: Model, image: Image.Image) -> Array:
     Returns:
         Probabilities in label order, shape (labels,), summing to 1.
     """
-    logits, prior = opinions(model, image)
+    chosen = view_for(image, model.manifest["views"])
+    if "experts" in chosen:
+        return fold(expert_logits(model, image, chosen["experts"]), len(model.labels))
+    logits, prior = opinions(model, image, chosen)
     return fold(logits, len(model.labels), prior)

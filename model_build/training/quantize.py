@@ -26,13 +26,19 @@ LEVELS_OF_DIFFERENCES: Final = 5
 LEVELS_OF_COARSE: Final = 7
 
 
-def quantize(path: Path, fine_tuned: Mapping[str, str] | None = None, coarse: Collection[str] = ()) -> None:
+def quantize(
+    path: Path,
+    fine_tuned: Mapping[str, str] | None = None,
+    coarse: Collection[str] = (),
+    min_size: int = MIN_SIZE,
+) -> None:
     """Quantize the weights of an ONNX file in place.
 
     Args:
         path: a model with float32 weights.
         fine_tuned: names of fine-tuned weights, each with the name of the pretrained weight in the same file.
         coarse: names of weights that need little precision.
+        min_size: weights with fewer elements stay exact.
     """
     model = onnx.load(path)
     weights = {weight.name: weight for weight in model.graph.initializer}
@@ -43,7 +49,7 @@ def quantize(path: Path, fine_tuned: Mapping[str, str] | None = None, coarse: Co
     kept, nodes, restored = [], [], dict[str, Floats]()
     for name in sorted(weights, key=lambda name: name in origins):  # origins first
         values = numpy_helper.to_array(weights[name])
-        if values.dtype != np.float32 or values.ndim < 2 or values.size < MIN_SIZE:  # noqa: PLR2004 - biases
+        if values.dtype != np.float32 or values.ndim < 2 or values.size < min_size:  # noqa: PLR2004 - biases
             kept.append(weights[name])
         elif name in origins:
             origin = origins[name]

@@ -40,11 +40,7 @@ def write_model(
     these constants.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    centres = np.array([COLOURS[name] for name in (*labels, *others)], dtype=np.float32) / 255
-    # The nearest centre c of x maximises 2 c.x - c.c, which is linear in x.
-    weights = (SHARPNESS * 2 * centres.T).astype("<f4")
-    bias = (-SHARPNESS * (centres**2).sum(axis=1)).astype("<f4")
-    (folder / "model.onnx").write_bytes(_onnx(weights, bias, np.array(prior, "<f4")))
+    (folder / "model.onnx").write_bytes(_nearest([*labels, *others], prior))
     manifest = {
         "format": 1,
         "labels": list(names or labels),
@@ -58,6 +54,33 @@ def write_model(
     }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
+
+
+def write_experts(folder: Path, labels: Sequence[str], *, detector: bool = True) -> Path:
+    """Add pretrained networks to a model folder, which classify images of more than 64 pixels.
+
+    Their outputs are all of `COLOURS`, of which some mean the labels.
+    """
+    outputs = {label: [list(COLOURS).index(label)] for label in labels}
+    experts: dict[str, object] = {"weight": 0.8, "floor": 1e-4}
+    for role in ("classifier", *(["detector"] if detector else [])):
+        (folder / f"{role}.onnx").write_bytes(_nearest(list(COLOURS)))
+        norm = {"mean": 0.0, "std": 1.0}
+        experts[role] = {"file": f"{role}.onnx", "side": 32, "normalisation": norm, "outputs": outputs}
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    views = [{**manifest["views"][0], "up_to": 64}, {"experts": experts}]
+    text = json.dumps({**manifest, "format": 2, "views": views})
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+def _nearest(colours: Sequence[str], prior: Sequence[float] = ()) -> bytes:
+    """Return a network whose logits say how near an image's mean colour is to each of some colours."""
+    centres = np.array([COLOURS[name] for name in colours], dtype=np.float32) / 255
+    # The nearest centre c of x maximises 2 c.x - c.c, which is linear in x.
+    weights = (SHARPNESS * 2 * centres.T).astype("<f4")
+    bias = (-SHARPNESS * (centres**2).sum(axis=1)).astype("<f4")
+    return _onnx(weights, bias, np.array(prior, "<f4"))
 
 
 def picture(colour: str, seed: int = 0, side: int = 32) -> npt.NDArray[np.uint8]:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from model_build.artifact.manifest import Manifest, ManifestError
+from model_build.artifact.manifest import ExpertsView, Manifest, ManifestError, View
 from model_build.artifact.package import DEFAULT_MODEL
 from tests.support.tiny_model import write_model
 
 Document = dict[str, Any]
+EXPERTS = ("views", 1, "experts")
 
 
 @pytest.fixture
@@ -31,8 +32,13 @@ def test_fields_are_typed(document: Document) -> None:
     assert manifest.labels == ("bicycle", "motorcycle")
     assert manifest.trained_classes[:3] == ("bicycle", "motorcycle", "airplane")
     assert manifest.input_size == (128, 128)
-    assert (manifest.views[0].up_to, manifest.views[0].mirror) == (64, True)
-    assert (manifest.views[1].up_to, manifest.views[1].margin) == (None, None)
+    thumbnails, photos = manifest.views
+    assert isinstance(thumbnails, View)
+    assert (thumbnails.up_to, thumbnails.mirror, thumbnails.softness) == (64, True, 1.0)
+    assert isinstance(photos, ExpertsView)
+    assert photos.up_to is None
+    assert photos.experts.classifier.outputs["bicycle"] == (444, 671)
+    assert [one.file for one in manifest.experts] == ["classifier.onnx", "detector.onnx"]
     assert manifest.training_data is not None
     assert manifest.training_data.images["bicycle"] == 500
 
@@ -75,8 +81,8 @@ def removed(*path: str | int) -> Callable[[Document], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (removed("format"), "format is None, this version reads 1"),
-        (changed("format", value=2), "format is 2"),
+        (removed("format"), "format is None, this version reads 1 and 2"),
+        (changed("format", value=3), "format is 3"),
         (removed("labels"), "labels is missing"),
         (changed("labels", value=[]), "labels must be different names"),
         (changed("labels", value=["a", "a"]), r'labels must be different names, not \["a", "a"\]'),
@@ -102,7 +108,24 @@ def removed(*path: str | int) -> Callable[[Document], None]:
         ),
         (changed("views", value=[]), "views must be one view or more"),
         (changed("views", 1, value=7), r"views\[1\] must be an object"),
-        (removed("views", 1, "side"), r"views\[1\].side is missing"),
+        (removed("views", 0, "side"), r"views\[0\].side is missing"),
+        (changed(*EXPERTS, value=1), r"views\[1\].experts must be an object"),
+        (removed(*EXPERTS, "classifier"), r"views\[1\].experts.classifier is missing"),
+        (changed(*EXPERTS, "weight", value=0), r"views\[1\].experts.weight must be above 0"),
+        (changed(*EXPERTS, "floor", value=1), r"views\[1\].experts.floor must be above 0 and below 1"),
+        (
+            changed(*EXPERTS, "detector", "file", value="../detector.onnx"),
+            r"views\[1\].experts.detector.file must be a file name",
+        ),
+        (
+            changed(*EXPERTS, "detector", "normalisation", "std", value=0),
+            r"views\[1\].experts.detector.normalisation.std must be above 0",
+        ),
+        (
+            changed(*EXPERTS, "classifier", "outputs", "bicycle", value=[]),
+            r"views\[1\].experts.classifier.outputs must be one output or more of each label",
+        ),
+        (removed(*EXPERTS, "classifier", "outputs", "bicycle"), "outputs must be of all labels"),
         (removed("views", 0, "mirror"), r"views\[0\].mirror is missing"),
         (changed("views", 0, "mirror", value=1), r"views\[0\].mirror must be true or false"),
         (changed("views", 0, "side", value=1.5), r"views\[0\].side must be a whole number above 0"),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from model_build.artifact.package import code_files, package_model, write_code
-from tests.support.tiny_model import write_model
+from model_build.errors import ModelBuildError
+from tests.support.tiny_model import write_experts, write_model
 
 ROOT_LEVEL = {"config.yaml", "deployment.py"}
 SHIPPED_CODE = {"code/inference.py", "code/requirements.txt", "code/torchserve_program.py"}
@@ -38,8 +39,25 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest
         path.chmod(0o600)
     monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)  # packaged on another day
     assert package_model(other, tmp_path / "another name.tar.gz").read_bytes() == first
-    (other / "manifest.json").write_text("{}")
+    manifest = (other / "manifest.json").read_text(encoding="utf-8")
+    (other / "manifest.json").write_text(manifest.replace("0.8", "0.9"), encoding="utf-8")
     assert package_model(other, tmp_path / "c.tar.gz").read_bytes() != first
+
+
+def test_an_archive_contains_the_pretrained_networks_that_the_manifest_names(
+    tmp_path: Path, model: Path
+) -> None:
+    write_experts(model, ["red", "blue"])
+    found = contents(package_model(model, tmp_path / "model.tar.gz"))
+    assert {name for name in found if name.endswith(".onnx")} == {
+        "model.onnx",
+        "classifier.onnx",
+        "detector.onnx",
+    }
+    assert found["detector.onnx"] == (model / "detector.onnx").read_bytes()
+    (model / "classifier.onnx").unlink()
+    with pytest.raises(ModelBuildError, match=r"has no classifier\.onnx: give a folder written by"):
+        package_model(model, tmp_path / "again.tar.gz")
 
 
 def test_a_models_own_code_is_kept(tmp_path: Path, model: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from model_build.artifact.package import DEFAULT_MODEL
 from model_build.data.samples import png_claiming
 from model_build.serving import inference
-from tests.support.tiny_model import picture, write_model
+from tests.support.tiny_model import COLOURS, picture, write_experts, write_model
 
 LABELS = ["red", "blue"]
 
@@ -129,8 +129,8 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
 def test_a_manifest_of_another_format_is_refused(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "m", LABELS)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 2}), encoding="utf-8")
-    with pytest.raises(ValueError, match="format 2"):
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 3}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"format 3, this inference\.py reads 1 and 2"):
         inference.model_fn(str(folder))
 
 
@@ -206,6 +206,67 @@ def test_temperature_and_softness_make_answers_less_or_more_sure(tmp_path: Path)
 
     assert sure(4, 1) < sure(1, 1) < sure(1, 0.5)
     assert sure(2, 0.5) == pytest.approx(sure(1, 1))
+
+
+# ------------------------------------------------------------------ photos: pretrained experts
+
+
+@pytest.fixture
+def with_experts(tmp_path: Path) -> Path:
+    return write_experts(write_model(tmp_path / "m", LABELS, ["green", "black"]), LABELS)
+
+
+def test_thumbnails_are_classified_by_the_trained_network_photos_by_the_experts(tmp_path: Path) -> None:
+    """The trained network answers as before; `yellow` is a class that only the expert has."""
+    alone = inference.model_fn(str(write_model(tmp_path / "alone", LABELS, ["green", "black"])))
+    folder = write_model(tmp_path / "both", LABELS, ["green", "black"])
+    both = inference.model_fn(str(write_experts(folder, LABELS, detector=False)))
+    for colour in COLOURS:
+        thumbnail = square(colour, 64)
+        assert inference.predict_fn(thumbnail, both) == inference.predict_fn(thumbnail, alone)
+    assert inference.predict_fn(square("blue", 65), both)[1] > 0.99
+    assert max(inference.predict_fn(square("yellow", 64), both)) > 0.7
+    assert inference.predict_fn(square("yellow", 65), both) == pytest.approx([0.5, 0.5], abs=0.01)
+
+
+@pytest.mark.parametrize("detector", [True, False], ids=["both", "classifier-alone"])
+def test_the_odds_of_the_experts_are_multiplied(tmp_path: Path, detector: bool) -> None:
+    folder = write_experts(write_model(tmp_path / "m", LABELS), LABELS, detector=detector)
+    model = inference.model_fn(str(folder))
+    image = Image.blend(Image.blend(square("red", 80), square("blue", 80), 0.45), square("black", 80), 0.2)
+    network = model.experts["classifier.onnx"]
+    batch = inference.network_input(image, 32, {"mean": 0.0, "std": 1.0})
+    logits = network.run(None, {"images": batch})[0][0].astype(float)
+    share = dict(zip(COLOURS, np.exp(logits) / np.exp(logits).sum(), strict=True))
+    box = dict(zip(COLOURS, logits, strict=True))
+
+    none = 1 - share["red"] - share["blue"]
+    by_chance = 1 / (len(COLOURS) - 2)  # the odds of one class of six against the four that are no label
+    odds = np.array([share[label] / none / by_chance for label in LABELS])
+    if detector:
+        odds *= np.exp([np.clip(box[label], -np.log(9999), np.log(9999)) for label in LABELS])
+    weighted = np.array([*odds**0.8, 1.0])
+    shares = weighted / weighted.sum()
+
+    assert inference.probabilities(model, image) == pytest.approx(shares[:2] + shares[2] / 2)
+
+
+def test_a_classifier_that_knows_nothing_says_nothing() -> None:
+    assert inference.class_log_odds(np.zeros(1000), [[1, 2], [3], [7, 8, 9]], 1e-4) == pytest.approx([0] * 3)
+
+
+def test_no_expert_alone_can_rule_a_label_out_or_in() -> None:
+    logits = np.zeros(10)
+    logits[0] = 1e4
+    odds = inference.class_log_odds(logits, [[0], [1]], 1e-4)
+    assert np.isfinite(odds).all()
+    assert odds == pytest.approx([np.log(1e4) + np.log(8), np.log(8)])
+
+
+def test_a_missing_expert_is_named(with_experts: Path) -> None:
+    (with_experts / "detector.onnx").unlink()
+    with pytest.raises(FileNotFoundError, match=r"has no detector\.onnx"):
+        inference.model_fn(str(with_experts))
 
 
 # ------------------------------------------------------------------ what the answers say of the model

@@ -1,0 +1,55 @@
+"""The pretrained networks of photos: the shipped files, and labels that have no meaning for them."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime  # type: ignore[import-untyped]
+import pytest
+import torch
+
+from model_build.artifact.manifest import Manifest
+from model_build.artifact.package import DEFAULT_MODEL
+from model_build.data.drawings import FIRST_TEST_SEED, KINDS, draw
+from model_build.serving.inference import network_input
+from model_build.training.classifier import Classifier
+from model_build.training.experts import write_experts
+from model_build.training.network import PIXEL_MEAN, PIXEL_STD
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    manifest = Manifest.read(DEFAULT_MODEL)
+    assert write_experts(folder, manifest.labels) == manifest.views[-1]
+    return folder
+
+
+def test_training_writes_the_shipped_bytes(written: Path) -> None:
+    for name in ("classifier.onnx", "detector.onnx"):
+        assert (written / name).read_bytes() == (DEFAULT_MODEL / name).read_bytes(), name
+
+
+def test_the_exported_classifier_gives_nearly_the_pretrained_networks_probabilities(written: Path) -> None:
+    normalisation = {"mean": PIXEL_MEAN, "std": PIXEL_STD}
+    drawings = [draw(kind, FIRST_TEST_SEED, (320, 240)) for kind in KINDS]
+    images = np.concatenate([network_input(drawing, 256, normalisation) for drawing in drawings])
+    session = onnxruntime.InferenceSession(written / "classifier.onnx", providers=["CPUExecutionProvider"])
+    actual = session.run(["logits"], {"images": images})[0]
+    with torch.no_grad():
+        expected = Classifier().eval()(torch.from_numpy(images))
+    assert np.corrcoef(actual.ravel(), expected.ravel())[0, 1] > 0.98
+    difference = torch.from_numpy(actual).softmax(1) - expected.softmax(1)
+    assert difference.abs().max() < 0.1
+
+
+def test_labels_that_the_detector_does_not_know_leave_it_out(tmp_path: Path) -> None:
+    view = write_experts(tmp_path, ["lizard", "bicycle"])
+    assert view is not None
+    assert view.experts.detector is None
+    assert set(view.experts.classifier.outputs) == {"lizard", "bicycle"}
+    assert [path.name for path in tmp_path.iterdir()] == ["classifier.onnx"]
+
+
+def test_labels_without_a_meaning_leave_photos_to_the_trained_network(tmp_path: Path) -> None:
+    assert write_experts(tmp_path, ["bicycle", "cargo drone"]) is None
+    assert not list(tmp_path.iterdir())
