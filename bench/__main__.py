@@ -13,7 +13,14 @@ from typing import Any
 
 import click
 
-from bench.cases import FUNCTIONS, classify_a_photo, cold_start, load_the_model, shrink_a_phone_photo
+from bench.cases import (
+    FUNCTIONS,
+    classify_a_photo,
+    classify_a_thumbnail,
+    cold_start,
+    load_the_model,
+    shrink_a_phone_photo,
+)
 from bench.parameters import ROOT
 from bench.timing import Result
 from commandline.options import FOLDER, PATH, json_option
@@ -57,10 +64,11 @@ def run_all(model_dir: Path, rounds: int) -> list[Result]:
     """Run every benchmark: `rounds` times, or a tenth of it (three at least) for new processes."""
     few = max(3, rounds // 10)
     functions = sorted(path.parent.name for path in FUNCTIONS.glob("*/app.py"))
-    total = rounds + few + few + few * len(functions)
+    total = rounds + rounds + few + few + few * len(functions)
     with progress_bar(total=total, title="bench", unit="round") as bar:
         return [
             classify_a_photo(model_dir, rounds, bar.update),
+            classify_a_thumbnail(model_dir, rounds, bar.update),
             load_the_model(model_dir, few, bar.update),
             shrink_a_phone_photo(few, bar.update),
             *(cold_start(function, few, bar.update) for function in functions),

@@ -17,25 +17,45 @@ from model_build.serving import inference
 
 FUNCTIONS = ROOT / "functions"
 PHONE_PHOTO = (4000, 3000)  # 12 megapixels
+THUMBNAIL = 32  # pixels
 Tick = Callable[[], object]
 
 
 def classify_a_photo(model_dir: Path, rounds: int, tick: Tick) -> Result:
     """Measure the endpoint's work for one JPEG as SerializeImage sends it: decode, classify, answer."""
-    model = inference.model_fn(str(model_dir))
     side = int(function_environments()["serialize_image"]["LONGEST_SIDE"])
     photo = _jpeg((side, side))
-
-    def answer() -> str:
-        image = inference.input_fn(photo, "image/jpeg")
-        return inference.output_fn(inference.predict_fn(image, model), "application/json")
-
     return compare(
-        Case(f"classify one {side}-pixel photo, one thread", answer),
+        Case(f"classify one {side}-pixel photo, one thread", _classification(model_dir, photo)),
         Case("decode that photo", lambda: _decode_whole(photo, side)),
         rounds=rounds,
         tick=tick,
     )
+
+
+def classify_a_thumbnail(model_dir: Path, rounds: int, tick: Tick) -> Result:
+    """Measure the endpoint's work for a thumbnail, which the trained network classifies, and for a photo."""
+    side = int(function_environments()["serialize_image"]["LONGEST_SIDE"])
+    return compare(
+        Case(
+            f"classify one {THUMBNAIL}-pixel thumbnail, one thread",
+            _classification(model_dir, _jpeg((THUMBNAIL, THUMBNAIL))),
+        ),
+        Case(f"classify one {side}-pixel photo", _classification(model_dir, _jpeg((side, side)))),
+        rounds=rounds,
+        tick=tick,
+    )
+
+
+def _classification(model_dir: Path, jpeg: bytes) -> Callable[[], str]:
+    """Return what an endpoint does with one request."""
+    model = inference.model_fn(str(model_dir))
+
+    def answer() -> str:
+        image = inference.input_fn(jpeg, "image/jpeg")
+        return inference.output_fn(inference.predict_fn(image, model), "application/json")
+
+    return answer
 
 
 def load_the_model(model_dir: Path, rounds: int, tick: Tick) -> Result:
