@@ -52,21 +52,18 @@ class Duration(click.ParamType):
         return timedelta(**{self._UNITS[found[2]]: float(found[1])})
 
 
-class Probability(click.FloatRange):
-    """A number from 0 to 1; click's own range lets NaN through."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 1)
+class FiniteRange(click.FloatRange):
+    """A range of numbers without NaN and infinity, which click's own range lets through."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read the number; fail outside of 0 to 1."""
+        """Read the number; fail outside of the range."""
         number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a number from 0 to 1", param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
         return number
 
 
-PROBABILITY: Final = Probability()
+PROBABILITY: Final = FiniteRange(0, 1)
 POSITIVE: Final = click.IntRange(min=1)
 FILE: Final = HomePath(exists=True, dir_okay=False, path_type=Path)
 FOLDER: Final = HomePath(exists=True, file_okay=False, path_type=Path)

@@ -6,21 +6,29 @@ else goes to standard error.
 
 import difflib
 import importlib
+import io
 import os
+import platform
 import re
+import select
 import signal
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from commandline import interrupts
 from commandline.aws_errors import explain_aws
-from commandline.errors import FAILED, INTERRUPTED, CommandError
+from commandline.errors import FAILED, INTERRUPTED, WRONG_USE, CommandError
 
+ROOT: Final = Path(__file__).resolve().parents[1]
+DISTRIBUTION: Final = "scones-vehicle-classification"
 HELP_WIDTH: Final = 100
+READER_GONE: Final = 128 + signal.SIGPIPE
 CONTEXT: Final[dict[str, Any]] = {
     "help_option_names": ["-h", "--help"],
     "show_default": True,
@@ -60,6 +68,7 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
         super().__init__(*args, context_settings=CONTEXT, **kwargs)
         self.lazy = dict(lazy)
+        self.params.append(_version_option())
         keep_paragraphs(self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -94,6 +103,28 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
 
+def _version_option() -> click.Option:
+    def show(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+        if wanted and not ctx.resilient_parsing:
+            print(f"{DISTRIBUTION} {version()}, Python {platform.python_version()}")
+            ctx.exit()
+
+    return click.Option(
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=show,
+        help="Show the version and exit.",
+    )
+
+
+def version() -> str:
+    """Return this checkout's version."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(settings["project"]["version"])
+
+
 def keep_paragraphs(command: click.Command) -> None:
     r"""Let `\b` in a raw docstring do what the escape does in click: keep a paragraph's line breaks."""
     if command.help:
@@ -118,26 +149,47 @@ def run(program: click.Command, name: str, arguments: Sequence[str] | None = Non
             stream.reconfigure(errors="backslashreplace")  # file names can contain anything
     try:
         with interrupts.raised():
-            result = program.main(given, prog_name=name, standalone_mode=False)
+            code = int(program.main(given, prog_name=name, standalone_mode=False) or 0)
         sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        print(f"{command}: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        return _reader_gone()
-    except CommandError as error:
-        print(f"{command}: {error}", file=sys.stderr)
-        return error.exit_code
-    except Exception as error:
-        explanation = explain(error)
-        if explanation is None:
+    except BaseException as error:
+        told = _tell(error, command)
+        if told is None:
             raise
-        print(f"{command}: {explanation}", file=sys.stderr)
-        return FAILED
-    return int(result or 0)
+        code = told
+    return code if _output_is_written() else code or FAILED
+
+
+def _tell(error: BaseException, command: str) -> int | None:
+    """Print what ended a command in one line and return the exit code; None for a bug.
+
+    Args:
+        error: what the command raised.
+        command: how the user called it.
+    """
+    if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
+        error = error.__context__  # click takes every broken pipe, also that of a socket, for standard output
+    if isinstance(error, BrokenPipeError) and _reader_has_gone():
+        return READER_GONE  # without a word, as all programs of a pipeline end
+    code, text = FAILED, None
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else command
+        code, text = WRONG_USE, _wrong_use(error, command)
+    elif isinstance(error, KeyboardInterrupt | click.Abort):
+        code, text = INTERRUPTED, "interrupted"
+    elif isinstance(error, CommandError):
+        code, text = error.exit_code, str(error)
+    elif isinstance(error, Exception):
+        text = explain(error)
+    if text is None:
+        return None
+    print(f"{command}: {text}", file=sys.stderr)
+    return code
+
+
+def _wrong_use(error: click.UsageError, command: str) -> str:
+    message = error.format_message()
+    stop = "" if message.endswith((".", "?", "!")) else "."
+    return f"{message}{stop} See: {command} --help"
 
 
 def explain(error: Exception) -> str | None:
@@ -164,8 +216,21 @@ def _missing_module(error: ModuleNotFoundError) -> str | None:
     )
 
 
-def _reader_gone() -> int:
-    """End as other programs of a pipeline do whose reader has gone: without a word."""
-    # What Python still has buffered would raise again at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE
+def _reader_has_gone() -> bool:
+    """Return whether standard output is a pipe that nobody reads any more."""
+    watched = select.poll()
+    try:
+        watched.register(sys.stdout.fileno(), 0)  # errors are always reported
+    except io.UnsupportedOperation:  # not a file: somebody else captures the output
+        return False
+    return bool(watched.poll(0))
+
+
+def _output_is_written() -> bool:
+    """Write what is buffered; where that is not possible, drop it, or Python would complain at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

@@ -5,7 +5,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, Any, TypeVar
 
+import click
 from tqdm import tqdm
+
+from commandline.errors import UsageError
 
 Item = TypeVar("Item")
 
@@ -13,6 +16,21 @@ Item = TypeVar("Item")
 def say(text: str) -> None:
     """Print to standard error: progress and news for a person; standard output carries results only."""
     print(text, file=sys.stderr, flush=True)
+
+
+def confirm(what: str) -> None:
+    """Ask whether to do what cannot be undone; return if the answer is yes.
+
+    Args:
+        what: what is about to happen, as a sentence without its stop: `This deletes 3 models`.
+
+    Raises:
+        UsageError: the answer is no, or nobody can be asked.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what[:1].lower()}{what[1:]}; give --yes to do so without being asked")
+    if not click.confirm(f"{what}. Continue?", err=True):
+        raise UsageError("nothing was changed")
 
 
 def has_colour(stream: IO[str]) -> bool:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,7 @@ from model_build.artifact.container_images import OWN
 from model_build.artifact.extract import extract, list_files
 from model_build.artifact.manifest import FILE_NAME, Manifest
 from model_build.artifact.package import DEFAULT_MODEL
+from model_build.endpoint.versions import archive_key, is_version_of
 
 ENDPOINT_NAME: Final = "scones-vehicle-classifier"
 STACK_NAME: Final = "scones"
@@ -131,6 +133,7 @@ class Application:
         _provide_serving_image(session)
         environment = isolated_environment(running)
         self._steps.together(lambda: self._deploy_stack(environment), lambda: self._deploy_model(environment))
+        _remove_stale_archives(session)
         return replace(running, stack=_describe_stack(session, self._parameters), endpoint=ENDPOINT_NAME)
 
     def _deploy_stack(self, environment: Mapping[str, str]) -> None:
@@ -169,13 +172,30 @@ def _provide_serving_image(session: boto3.Session) -> None:
     A manifest without layers: the SageMaker emulator runs the model's code with this machine's Python.
     """
     ecr = session.client("ecr")
-    ecr.create_repository(repositoryName=own_image.REPOSITORY)
+    with suppress(ecr.exceptions.RepositoryAlreadyExistsException):
+        ecr.create_repository(repositoryName=own_image.REPOSITORY)
     manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
-    ecr.put_image(
-        repositoryName=own_image.REPOSITORY,
-        imageManifest=json.dumps(manifest),
-        imageTag=own_image.tag("x86_64"),
-    )
+    with suppress(ecr.exceptions.ImageAlreadyExistsException):  # of an earlier start
+        ecr.put_image(
+            repositoryName=own_image.REPOSITORY,
+            imageManifest=json.dumps(manifest),
+            imageTag=own_image.tag("x86_64"),
+        )
+
+
+def _remove_stale_archives(session: boto3.Session) -> None:
+    """Delete model archives of versions of the endpoint that no longer exist.
+
+    The SageMaker emulator keeps nothing when it stops, so that each start would leave another archive behind.
+    """
+    s3 = session.client("s3")
+    pages = session.client("sagemaker").get_paginator("list_models").paginate()
+    existing = {archive_key(model["ModelName"]) for page in pages for model in page["Models"]}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=MODEL_BUCKET, Prefix="models/"):
+        for key in (item["Key"] for item in page.get("Contents", [])):
+            version = key.split("/")[1]
+            if is_version_of(version, ENDPOINT_NAME) and key == archive_key(version) and key not in existing:
+                s3.delete_object(Bucket=MODEL_BUCKET, Key=key)
 
 
 def _describe_stack(session: boto3.Session, chosen: Mapping[str, str]) -> dict[str, Any]:

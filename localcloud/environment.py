@@ -75,11 +75,33 @@ def isolated_environment(addresses: Addresses | None) -> dict[str, str]:
 def env_script(addresses: Addresses) -> str:
     """Return shell lines that point AWS's tools at a local cloud, and put `sam` on the PATH.
 
-    `sam build` then builds for this machine, which is what runs the functions.
+    `sam build` then builds for this machine, which is what runs the functions. The shell function
+    `scones_deactivate` undoes all of it, as that of a virtual environment does.
     """
-    lines = ["# . this file: aws, sam and every AWS SDK in this shell then talk to the local cloud."]
-    variables = aws_variables(addresses) | build_target() | _QUIET
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
-    lines += ["unset AWS_PROFILE AWS_SESSION_TOKEN"]
-    lines += [f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"']
+    constants = aws_variables(addresses) | build_target() | _QUIET
+    values = {name: shlex.quote(value) for name, value in constants.items()}
+    values["NO_PROXY"] = f'"${{NO_PROXY:+$NO_PROXY,}}127.0.0.1,localhost,{addresses.bind}"'
+    values["PATH"] = f'{shlex.quote(str(Path(sys.executable).parent))}:"$PATH"'
+    removed = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
+    changed = (*values, *removed)
+    lines = [
+        "# . this file: aws, sam and every AWS SDK in this shell then talk to the local cloud.",
+        "# scones_deactivate undoes it.",
+        "if command -v scones_deactivate >/dev/null 2>&1; then scones_deactivate; fi",
+        *(f'_scones_had_{name}="${{{name}+x}}"; _scones_old_{name}="${{{name}-}}"' for name in changed),
+        *(f"export {name}={value}" for name, value in values.items()),
+        f"unset {' '.join(removed)}",
+        "scones_deactivate() {",
+        *(f"    {line}" for name in changed for line in _restoring(name)),
+        "    unset -f scones_deactivate",
+        "}",
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _restoring(name: str) -> list[str]:
+    had, old = f"_scones_had_{name}", f"_scones_old_{name}"
+    return [
+        f'if [ -n "${had}" ]; then export {name}="${old}"; else unset {name}; fi',
+        f"unset {had} {old}",
+    ]

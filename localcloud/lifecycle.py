@@ -15,7 +15,7 @@ from localcloud.steps import StepError, tail, timed
 from localcloud.supervisor import ALREADY_RUNNING
 
 _START_TIMEOUT_S: Final = 200
-_STOP_TIMEOUT_S: Final = 20
+_STOP_TIMEOUT_S: Final = 40
 _OFTEN: Final = Rhythm(shortest_pause=0.1, longest_pause=0.1)
 
 
@@ -29,7 +29,8 @@ def start(folder: StateFolder, bind: str, *, owned: bool) -> tuple[Running, subp
     Args:
         folder: the state folder.
         bind: address to listen on.
-        owned: whether the local cloud must end with this process, however this process ends.
+        owned: whether the local cloud must end with this process, however this process ends; nothing of it is
+            kept then.
 
     Returns:
         What runs, and the supervisor's process.
@@ -45,7 +46,7 @@ def start(folder: StateFolder, bind: str, *, owned: bool) -> tuple[Running, subp
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "localcloud.supervisor"),
-                *("--state", str(folder.path), "--bind", bind, *(["--owned"] if owned else [])),
+                *("--state", str(folder.path), "--bind", bind, "--owned" if owned else "--keep"),
             ],
             stdin=subprocess.PIPE if owned else subprocess.DEVNULL,
             stdout=output,

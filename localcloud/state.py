@@ -15,6 +15,8 @@ from typing import IO, Any
 from commandline.errors import CommandError
 from localcloud import locks
 from localcloud.environment import Addresses, env_script
+from localcloud.files import replace_text
+from localcloud.kept import KeptState
 
 
 class BusyError(CommandError):
@@ -49,6 +51,7 @@ class StateFolder:
         self.path = path.resolve()
         self.logs = self.path / "logs"
         self.temporary = self.path / "tmp"
+        self.kept = KeptState(self.path / "data")
         self.env_file = self.path / "env.sh"
         self._file = self.path / "state.json"
         self._lock = self.path / "lock"
@@ -101,16 +104,10 @@ class StateFolder:
     def save(self, running: Running) -> None:
         """Write state.json and env.sh, each in one step, so that no reader sees half of it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        _replace(self._file, json.dumps(asdict(running), indent=2) + "\n")
-        _replace(self.env_file, env_script(running))
+        replace_text(self._file, json.dumps(asdict(running), indent=2) + "\n")
+        replace_text(self.env_file, env_script(running))
 
     def clear(self) -> None:
         """Remove what says that something runs."""
         self._file.unlink(missing_ok=True)
         self.env_file.unlink(missing_ok=True)
-
-
-def _replace(path: Path, text: str) -> None:
-    new = path.with_suffix(path.suffix + ".new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)

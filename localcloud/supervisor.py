@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Final
 
 from localcloud.environment import isolated_environment
+from localcloud.kept import ministack_folders
 from localcloud.parent import wait_for_eof
 from localcloud.service import Health, Service, StartError, free_port, reachable
 from localcloud.state import Running, StateFolder
@@ -29,7 +30,7 @@ SAGEMAKER_PORT: Final = 4567
 ALREADY_RUNNING: Final = 3
 """Exit status when another supervisor holds the state folder."""
 
-_STOP_TIMEOUT_S: Final = 8
+_STOP_TIMEOUT_S: Final = 30  # ministack writes its state before it ends
 _START_ATTEMPTS: Final = 3
 
 
@@ -39,11 +40,14 @@ class Supervisor:
     Args:
         folder: the state folder, locked by the caller.
         bind: address to listen on.
+        keep: whether this local cloud starts with the photos, results and stacks of the last one that was
+            kept, on the same ports if they are free, and is kept for the next.
     """
 
-    def __init__(self, folder: StateFolder, bind: str) -> None:
+    def __init__(self, folder: StateFolder, bind: str, *, keep: bool) -> None:
         self._folder = folder
         self._bind = bind
+        self._keep = keep
         self._services: list[Service] = []
 
     def start(self) -> Running:
@@ -55,11 +59,13 @@ class Supervisor:
         shutil.rmtree(self._folder.temporary, ignore_errors=True)
         self._folder.temporary.mkdir(parents=True)
         self._folder.logs.mkdir(exist_ok=True)
+        last = self._folder.kept.last_ports() if self._keep else []
+        preferred = [[*last[:1], AWS_PORT], [*last[1:], SAGEMAKER_PORT]]
         for attempt in range(1, _START_ATTEMPTS + 1):
-            preferred = [(AWS_PORT,), (SAGEMAKER_PORT,)] if attempt == 1 else [(), ()]
             try:
                 return self._start_on(*(free_port(self._bind, *ports) for ports in preferred))
             except StartError:
+                preferred = [[], []]
                 self.stop()
                 if attempt == _START_ATTEMPTS:
                     raise
@@ -92,6 +98,8 @@ class Supervisor:
             sagemaker_url=f"http://{host}:{sagemaker_port}",
             instance=uuid.uuid4().hex,
         )
+        if self._keep:
+            self._folder.kept.move_to(running)
         self._folder.temporary.mkdir(parents=True, exist_ok=True)
         environment = isolated_environment(running) | {"TMPDIR": str(self._folder.temporary)}
         self._spawn(
@@ -115,7 +123,9 @@ class Supervisor:
         return replace(running, pids=pids)
 
     def _ministack_settings(self, host: str, port: int, instance: str) -> dict[str, str]:
-        return {
+        kept = self._folder.kept
+        files = kept.settings() if self._keep else ministack_folders(self._folder.temporary)
+        return files | {
             "BIND_HOST": self._bind,
             "GATEWAY_PORT": str(port),
             "MINISTACK_HOST": host,
@@ -171,6 +181,9 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--bind", default="127.0.0.1")
     parser.add_argument("--owned", action="store_true", help="stop when stdin closes")
+    parser.add_argument(
+        "--keep", action="store_true", help="keep photos, results and stacks for the next start"
+    )
     arguments = parser.parse_args()
     folder = StateFolder(arguments.state)
     lock = folder.lock_as_supervisor()
@@ -181,7 +194,7 @@ def main() -> int:
     if arguments.owned:
         _stop_with_owner(stop.set)
     folder.clear()
-    supervisor = Supervisor(folder, arguments.bind)
+    supervisor = Supervisor(folder, arguments.bind, keep=arguments.keep)
     try:
         folder.save(supervisor.start())
         problem = supervisor.watch(stop)

@@ -1,5 +1,10 @@
 """`python -m model_build COMMAND`; a command is imported only when it is used."""
 
+from commandline.interrupts import end_silently
+
+if __name__ == "__main__":
+    end_silently()
+
 import sys
 from collections.abc import Sequence
 from typing import Final

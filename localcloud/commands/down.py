@@ -4,20 +4,33 @@ from pathlib import Path
 
 import click
 
-from commandline.terminal import say
+from commandline.terminal import confirm, say
 from localcloud import lifecycle
 from localcloud.options import state_option
 from localcloud.state import StateFolder
 
 
 @click.command("down")
+@click.option("--erase", is_flag=True, help="Also erase photos, results and stack.")
+@click.option("--yes", is_flag=True, help="Do not ask before erasing.")
 @state_option()
-def command(*, state: Path) -> None:
+def command(*, erase: bool, yes: bool, state: Path) -> None:
     r"""Stop what `up` started.
+
+    Photos, results and the stack are kept for the next `up`, unless you --erase them. Endpoints that you
+    deployed yourself are not kept.
 
     \b
     Example:
-      python -m localcloud down
+      python -m localcloud down --erase
     """
-    stopped = lifecycle.stop(StateFolder(state))
-    say("stopped" if stopped else f"nothing runs with the state folder {state}")
+    folder = StateFolder(state)
+    if erase and not yes:
+        confirm(f"This erases the photos, results and stack in {folder.kept.folder}")
+    stopped = lifecycle.stop(folder)
+    say("stopped" if stopped else f"nothing runs with the state folder {folder.path}")
+    if erase:
+        folder.kept.erase()
+        say("photos, results and stack are erased")
+    elif folder.kept.folder.exists():
+        say("photos, results and stack are kept for the next start (down --erase removes them)")

@@ -6,12 +6,11 @@ from typing import Any, Final
 
 import click
 
-from commandline.options import json_option
-from commandline.terminal import plural, say
+from commandline.options import Seconds, json_option
+from commandline.terminal import confirm, plural, say
 from model_build.endpoint.delete import DEFAULT_TIMEOUT_S, delete, find
 from model_build.endpoint.inventory import Inventory
 from model_build.endpoint.progress import waiting_bar
-from model_build.errors import RefusedError
 
 USUAL_SECONDS: Final = 60.0
 
@@ -25,10 +24,9 @@ USUAL_SECONDS: Final = 60.0
 @click.option(
     "--timeout",
     "timeout_seconds",
-    type=float,
+    type=Seconds(),
     default=DEFAULT_TIMEOUT_S,
-    metavar="S",
-    help="Seconds to wait.",
+    help="How long to wait.",
 )
 @json_option
 def command(
@@ -57,16 +55,9 @@ def command(
 
 def _confirm(found: Inventory, *, logs: bool | None) -> bool:
     """Ask a person; return whether to delete the logs too."""
-    if found.empty and not found.log_group:
-        return False
-    what = f"{_describe(found)} of {found.endpoint_name}"
-    if not sys.stdin.isatty():
-        if found.empty:
-            return bool(logs)
-        raise RefusedError(f"this deletes {what}; give --yes to do so without being asked")
-    if not found.empty and not click.confirm(f"This deletes {what}. Continue?", err=True):
-        raise RefusedError("nothing was deleted")
-    if logs is None and found.log_group:
+    if not found.empty:
+        confirm(f"This deletes {_describe(found)} of {found.endpoint_name}")
+    if logs is None and found.log_group and sys.stdin.isatty():
         return click.confirm(f"Delete the logs in {found.log_group} too?", err=True)
     return bool(logs)
 

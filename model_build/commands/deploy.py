@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from commandline.options import json_option
+from commandline.options import Seconds, json_option
 from commandline.terminal import say
 from model_build.artifact.container_images import SERVING_IMAGES
 from model_build.endpoint.deploy import DEFAULT_TIMEOUT_S, deploy, plan_only
@@ -72,10 +72,9 @@ USUAL_SECONDS: Final = 420.0
 @click.option(
     "--timeout",
     "timeout_seconds",
-    type=float,
+    type=Seconds(),
     default=DEFAULT_TIMEOUT_S,
-    metavar="S",
-    help="Seconds to wait.",
+    help="How long to wait.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the requests as JSON and send none.")
 @json_option

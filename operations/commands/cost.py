@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from commandline.options import VariadicOption, json_option
+from commandline.options import FiniteRange, VariadicOption, json_option
 from model_build.endpoint.prices import instance_prices
 from model_build.endpoint.requests import DEFAULT_INSTANCE_TYPE, SERVERLESS_MEMORY_MB
 from operations.cost.calculator import Cost, Instances, Serverless, Usage, month, prices
@@ -38,7 +38,7 @@ TEXT_COLUMNS: Final = frozenset({1, 2})
 )
 @click.option(
     "--photo-mb",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=Usage.photo_mb,
     metavar="MB",
     help="Size of a photo.",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from commandline.options import FILE, json_option
+from commandline.options import FILE, FiniteRange, json_option
 from commandline.terminal import plural, say
 from operations.checks import report
 from operations.options import StackChoice, stack_options
@@ -13,7 +13,7 @@ from operations.smoke.deployment import Deployment
 from operations.smoke.run import Limits, SmokeTest
 from operations.smoke.samples import draw_samples
 
-SECONDS = click.FloatRange(min=1, max=3600)
+SECONDS = FiniteRange(min=1, max=3600)
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """How the programs find commands, report errors and exit."""
 
 import errno
+import subprocess
 import sys
 from pathlib import Path
 
@@ -111,3 +112,44 @@ def test_an_error_is_one_line_and_an_exit_code(
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         call("show", "--fail", "bug")
+
+
+def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("--version") == 0
+    assert capsys.readouterr().out.startswith("scones-vehicle-classification ")
+
+
+def test_wrong_use_is_one_line_with_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("show", "--no-such-option") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "program show: No such option: --no-such-option. See: program show --help"
+
+
+PROGRAM = [sys.executable, "-m", "operations"]
+
+
+def test_a_reader_that_has_gone_is_no_error() -> None:
+    with subprocess.Popen(
+        [*PROGRAM, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        writer.stdout.close()
+        _, errors = writer.communicate(timeout=60)
+    assert (writer.returncode, errors) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*PROGRAM, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "python -m operations: No space left on device\n")
+
+
+def test_a_broken_pipe_elsewhere_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(ERRORS, "socket", BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    assert call("show", "--fail", "socket") == 1
+    assert capsys.readouterr().err == "program show: Broken pipe\n"

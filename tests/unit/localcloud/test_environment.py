@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,20 +12,51 @@ from localcloud.environment import Addresses, env_script, isolated_environment
 ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567")
 
 
-def test_env_script_works_in_a_shell_and_removes_the_users_account(tmp_path: Path) -> None:
-    (tmp_path / "env.sh").write_text(env_script(ADDRESSES))
+def shell(script: str, env_file: Path, **variables: str) -> dict[str, str]:
+    """Run a script of `sh` and return the variables that it exports at its end."""
     shown = subprocess.run(
-        ["sh", "-c", f'. "{tmp_path}/env.sh"; env'],
-        env={"PATH": os.environ["PATH"], "AWS_PROFILE": "mine", "AWS_SESSION_TOKEN": "secret"},
+        ["sh", "-euc", f"file={env_file}\n{script}\nexec env -0"],
+        env={"PATH": os.environ["PATH"], **variables},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert "AWS_ENDPOINT_URL=http://127.0.0.1:4566\n" in shown
-    assert "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=http://127.0.0.1:4567\n" in shown
-    assert "SAM_CLI_TELEMETRY=0\n" in shown
-    assert "AWS_PROFILE" not in shown
-    assert "AWS_SESSION_TOKEN" not in shown
+    return dict(line.split("=", 1) for line in shown.split("\0") if line)
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    (tmp_path / "env.sh").write_text(env_script(ADDRESSES))
+    return tmp_path / "env.sh"
+
+
+def test_env_script_works_in_a_shell_and_removes_the_users_account(env_file: Path) -> None:
+    account = {"AWS_PROFILE": "mine", "AWS_SESSION_TOKEN": "secret", "NO_PROXY": "example.org"}
+
+    seen = shell('. "$file"', env_file, **account)
+
+    assert seen["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+    assert seen["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] == "http://127.0.0.1:4567"
+    assert (seen["SAM_CLI_TELEMETRY"], seen["ORT_DISABLE_TELEMETRY"]) == ("0", "1")
+    assert seen["NO_PROXY"] == "example.org,127.0.0.1,localhost,127.0.0.1"
+    assert seen["PATH"] == f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    assert "AWS_PROFILE" not in seen
+    assert "AWS_SESSION_TOKEN" not in seen
+
+
+@pytest.mark.parametrize(
+    "script",
+    ['. "$file"; scones_deactivate', '. "$file"; . "$file"; scones_deactivate', ":"],
+    ids=["once", "sourced twice", "never sourced"],
+)
+def test_deactivating_restores_the_shell(env_file: Path, script: str) -> None:
+    before = {"AWS_PROFILE": "mine", "AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "", "NO_PROXY": "a b"}
+
+    seen = shell(script, env_file, **before)
+
+    for name in ("PWD", "SHLVL", "_", "OLDPWD"):  # the shell's own
+        seen.pop(name, None)
+    assert seen == {"PATH": os.environ["PATH"], **before}
 
 
 def test_children_see_nothing_of_the_users_account(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,46 @@
+"""What AWS's SDK raises, told in a line."""
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
+)
+
+from commandline.aws_errors import explain_aws
+
+
+def refused(code: str, message: str, operation: str = "PutObject", **details: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message, **details}}, operation)  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (NoRegionError(), "no AWS region is set: set AWS_DEFAULT_REGION"),
+        (NoCredentialsError(), "no AWS credentials were found: set AWS_PROFILE"),
+        (ProfileNotFound(profile="nobody"), "The config profile (nobody) could not be found"),
+        (
+            EndpointConnectionError(endpoint_url="http://x:1"),
+            'Could not connect to the endpoint URL: "http://x:1"',
+        ),
+        (refused("NoSuchBucket", "The specified bucket does not exist", BucketName="photos"), "(photos)"),
+        (refused("ExpiredToken", "The token has expired"), "get new ones"),
+        (refused("InvalidClientTokenId", "The token is invalid"), "check AWS_PROFILE"),
+        (
+            refused("AccessDenied", "not authorized\nto perform: s3:PutObject"),
+            "not authorized to perform",
+        ),
+    ],
+)
+def test_errors_are_one_line_that_says_what_to_do(error: Exception, told: str) -> None:
+    text = explain_aws(error)
+    assert text is not None
+    assert told in text
+    assert "\n" not in text
+
+
+def test_other_errors_are_not_awss() -> None:
+    assert explain_aws(ValueError("x")) is None

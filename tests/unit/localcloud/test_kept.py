@@ -1,0 +1,54 @@
+"""What is kept between two starts."""
+
+from pathlib import Path
+
+from localcloud.environment import Addresses
+from localcloud.kept import KeptState
+
+
+def at(port: int) -> Addresses:
+    return Addresses("127.0.0.1", f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}")
+
+
+def test_ports_are_remembered(tmp_path: Path) -> None:
+    kept = KeptState(tmp_path / "data")
+    assert kept.last_ports() == []
+    kept.move_to(at(4566))
+    assert KeptState(tmp_path / "data").last_ports() == [4566, 4567]
+
+
+def test_urls_in_the_state_follow_the_ports(tmp_path: Path) -> None:
+    kept = KeptState(tmp_path)
+    kept.move_to(at(4566))
+    queues = tmp_path / "state" / "sqs.json"
+    queues.parent.mkdir()
+    queues.write_text('{"url": "http://127.0.0.1:4566/000000000000/review"}')
+    photo = tmp_path / "s3" / "photo.json"
+    photo.parent.mkdir()
+    photo.write_text('{"url": "http://127.0.0.1:4566/"}')
+
+    kept.move_to(at(5566))
+
+    assert queues.read_text() == '{"url": "http://127.0.0.1:5566/000000000000/review"}'
+    assert photo.read_text() == '{"url": "http://127.0.0.1:4566/"}', "an object is the user's"
+    assert kept.last_ports() == [5566, 5567]
+
+
+def test_a_damaged_file_of_ports_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / "addresses.json").write_text("{")
+    assert KeptState(tmp_path).last_ports() == []
+
+
+def test_ministack_keeps_its_files_in_the_folder(tmp_path: Path) -> None:
+    settings = KeptState(tmp_path).settings()
+    assert settings["STATE_DIR"] == f"{tmp_path}/state"
+    assert settings["S3_DATA_DIR"] == f"{tmp_path}/s3"
+    assert (settings["PERSIST_STATE"], settings["S3_PERSIST"]) == ("1", "1")
+
+
+def test_erasing_removes_everything_and_may_be_repeated(tmp_path: Path) -> None:
+    kept = KeptState(tmp_path / "data")
+    kept.move_to(at(4566))
+    kept.erase()
+    kept.erase()
+    assert not (tmp_path / "data").exists()
