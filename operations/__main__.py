@@ -25,6 +25,9 @@ COMMANDS: Final = {
     ),
     "results": LazyCommand("operations.commands.results:command", "List the recorded outcomes."),
     "cost": LazyCommand("operations.commands.cost:command", "Estimate the monthly cost on AWS."),
+    "report": LazyCommand(
+        "operations.commands.report:command", "Write a page about confidence, outcomes and drift."
+    ),
 }
 
 

@@ -104,7 +104,7 @@ def test_a_missing_stack_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["results", "--since", "yesterday"], "not a time such as 90s, 30m, 24h or 7d"),
         (["results", "--since", "0h"], "not a time such as 90s, 30m, 24h or 7d"),
         (["results", "--limit", "0"], "0 is not in the range x>=1"),
-        (["result"], "Did you mean results?"),
+        (["result"], "Did you mean results"),
     ],
 )
 def test_wrong_use_is_told_before_aws_is_asked(

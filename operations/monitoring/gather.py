@@ -1,0 +1,166 @@
+"""From what a user names (a stack, captures, a baseline) to a report."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from commandline.errors import CommandError, UsageError
+from commandline.terminal import plural
+from model_build.artifact.manifest import Manifest
+from model_build.artifact.package import DEFAULT_MODEL
+from operations.monitoring.baseline import Statistics, from_json, sampled, statistics_of
+from operations.monitoring.capture_source import capture_source
+from operations.monitoring.drift import Drift, detect_drift
+from operations.monitoring.files import read_text
+from operations.monitoring.outcome_history import OutcomeHistory, read_history
+from operations.monitoring.report import Report
+from operations.monitoring.window import Window, read_window
+from operations.results import ResultsTable
+from operations.stack import Stack
+
+_FILE_SUFFIX = ".json"
+
+
+@dataclass(frozen=True)
+class ReportRequest:
+    """What a report is wanted of.
+
+    Attributes:
+        stack: whose results table to read; None for none.
+        captures: a folder or s3://BUCKET/PREFIX of capture files; None for what the stack's endpoint
+            captures.
+        since: only what happened at that time or later; None for everything.
+        baseline: a baseline file, or a folder or s3://BUCKET/PREFIX of captures; None for no comparison.
+        threshold: the confidence from which an answer is accepted; None for the newest record's.
+        labels: the classes in the endpoint's order; None for the stack's, or the shipped model's.
+        session: a boto3 session; used only where S3 or a stack is named.
+        command: the command line that asks for this again, without a baseline.
+    """
+
+    stack: Stack | None
+    captures: str | None
+    since: datetime | None
+    baseline: str | None
+    threshold: float | None
+    labels: tuple[str, ...] | None
+    session: Any
+    command: tuple[str, ...]
+
+
+def make_report(request: ReportRequest, progress: Callable[[int], object]) -> Report:
+    """Read everything that a report needs.
+
+    Args:
+        request: what is wanted.
+        progress: is told the number of captured records of each file that was read.
+
+    Raises:
+        UsageError: a location does not exist, or the baseline does not fit.
+        CommandError: there are no usable records.
+        OSError, botocore.exceptions.ClientError: something cannot be read.
+    """
+    labels = request.labels or _labels(request.stack)
+    baseline = None if request.baseline is None else _baseline(request, request.baseline, labels, progress)
+    window = _window(request, labels, progress)
+    history = None
+    if request.stack is not None:
+        history = read_history(ResultsTable(request.stack).find(since=request.since), labels)
+    _require_records(window, history, baseline)
+    return Report(
+        window=window,
+        history=history,
+        drift=_drift(baseline, window),
+        threshold=_threshold(request.threshold, history),
+        labels=labels,
+        command=request.command,
+    )
+
+
+def _labels(stack: Stack | None) -> tuple[str, ...]:
+    if stack is not None and "ClassLabels" in stack.outputs:
+        return tuple(stack.outputs["ClassLabels"].split(","))
+    return tuple(Manifest.read(DEFAULT_MODEL).labels)
+
+
+def _threshold(asked: float | None, history: OutcomeHistory | None) -> float:
+    if asked is not None:
+        return asked
+    if history is not None and history.threshold is not None:
+        return history.threshold
+    return Manifest.read(DEFAULT_MODEL).default_threshold
+
+
+def _window(
+    request: ReportRequest, labels: tuple[str, ...], progress: Callable[[int], object]
+) -> Window | None:
+    location = request.captures
+    if location is None and request.stack is not None:
+        location = captured_by(request.stack)
+    if location is None:
+        return None
+    source = capture_source(location, request.session)
+    return read_window(source, labels, since=request.since, progress=progress)
+
+
+def captured_by(stack: Stack) -> str | None:
+    """Return where the endpoint of a stack captures its data, s3://BUCKET/PREFIX; None if it does not.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refuses the request.
+    """
+    name = stack.output("EndpointName")
+    try:
+        endpoint = stack.client("sagemaker").describe_endpoint(EndpointName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationException":  # there is no such endpoint
+            return None
+        raise
+    config = endpoint.get("DataCaptureConfig") or {}
+    destination = str(config.get("DestinationS3Uri", "")).rstrip("/")
+    return f"{destination}/{name}/" if destination else None
+
+
+def _baseline(
+    request: ReportRequest, location: str, labels: tuple[str, ...], progress: Callable[[int], object]
+) -> Statistics:
+    if location.endswith(_FILE_SUFFIX):
+        try:
+            return from_json(read_text(location, request.session), location)
+        except FileNotFoundError as error:
+            raise UsageError(
+                f"--baseline {location}: there is no such file; `operations report --write-baseline` "
+                "writes one"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"--baseline {location}: the file is not text") from error
+    return statistics_of(read_window(capture_source(location, request.session), labels, progress=progress))
+
+
+def _drift(baseline: Statistics | None, window: Window | None) -> Drift | None:
+    if baseline is None or window is None:
+        return None
+    return detect_drift(baseline, window.labels, sampled(window))
+
+
+def _require_records(
+    window: Window | None, history: OutcomeHistory | None, baseline: Statistics | None
+) -> None:
+    captured = window is not None and len(window) > 0
+    if captured or (history is not None and len(history) and baseline is None):
+        return
+    if window is None:
+        raise CommandError(
+            "nothing is captured: deploy the endpoint with `python -m model_build deploy --capture …`, or "
+            "name captures with --captures"
+        )
+    raise CommandError(
+        f"{window.source.name}: no usable records in {plural(len(window.files), 'file')}"
+        + (f"; {_damage(window)}" if window.damage.total else "; give a folder or prefix with *.jsonl files")
+    )
+
+
+def _damage(window: Window) -> str:
+    return ", ".join(f"{count:,} x {kind}" for kind, count in window.damage.counts.items())

@@ -1,0 +1,88 @@
+"""The results table over time: how photos ended, and how long that took."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from operations.outcomes import OUTCOMES
+from operations.results import Record
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class OutcomeHistory:
+    """The outcomes of M photos in the order of time.
+
+    Attributes:
+        times: when each was recorded, seconds since 1970, [M].
+        outcomes: index into OUTCOMES, [M].
+        seconds: from the execution's start to the record, [M]; nan if it is not known.
+        confidences: of the answers, [M]; nan where there was none.
+        answers: index of each answer's label, [M]; -1 where there was none.
+        threshold: the confidence that the newest record needed; None if no record tells.
+        unreadable: records without an outcome or a time.
+    """
+
+    times: Floats
+    outcomes: Ints
+    seconds: Floats
+    confidences: Floats
+    answers: Ints
+    threshold: float | None
+    unreadable: int
+
+    def __len__(self) -> int:
+        """Return the number of usable records."""
+        return len(self.times)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of photos by outcome."""
+        found = np.bincount(self.outcomes, minlength=len(OUTCOMES))
+        return dict(zip(OUTCOMES, found.tolist(), strict=True))
+
+
+def read_history(records: Iterable[Record], labels: Sequence[str]) -> OutcomeHistory:
+    """Read records, in any order, without keeping them.
+
+    Args:
+        records: of the results table.
+        labels: the classes; an answer of another one counts as none.
+    """
+    classes: dict[str | None, int] = {label: number for number, label in enumerate(labels)}
+    numbers = {name: number for number, name in enumerate(OUTCOMES)}
+    rows = array("d")
+    newest, threshold, unreadable = -np.inf, None, 0
+    for record in records:
+        recorded = _seconds(record.recorded_at)
+        if record.outcome not in numbers or np.isnan(recorded):
+            unreadable += 1
+            continue
+        confidence = np.nan if record.confidence is None else record.confidence
+        took = recorded - _seconds(record.started_at)
+        rows.extend((recorded, numbers[record.outcome], took, confidence, classes.get(record.label, -1)))
+        if record.threshold is not None and recorded > newest:
+            newest, threshold = recorded, record.threshold
+    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    return OutcomeHistory(
+        times=table[:, 0],
+        outcomes=table[:, 1].astype(np.int64),
+        seconds=table[:, 2],
+        confidences=table[:, 3],
+        answers=table[:, 4].astype(np.int64),
+        threshold=threshold,
+        unreadable=unreadable,
+    )
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        return datetime.fromisoformat(text or "").timestamp()
+    except ValueError:
+        return float("nan")

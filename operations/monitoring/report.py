@@ -1,0 +1,278 @@
+"""What the report says, as data: figures ready for JSON, and the records that its page shows."""
+
+import math
+import shlex
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from commandline.terminal import plural
+from operations.monitoring.charts import percentiles
+from operations.monitoring.drift import Drift, FeatureDrift, responsible
+from operations.monitoring.outcome_history import OutcomeHistory
+from operations.monitoring.window import Window
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+SHOWN_PHOTOS: Final = 12
+SHOWN_RESPONSIBLE: Final = 6
+LATENCY_SHARES: Final = (0.5, 0.95, 0.99)
+
+# What a drifted feature means: its values are lower, or higher.
+_MEANING: Final = {
+    "confidence": ("the model is less sure", "the model is surer"),
+    "brightness": ("photos are darker", "photos are brighter"),
+    "contrast": ("photos have less contrast", "photos have more contrast"),
+    "colourfulness": ("photos are less colourful", "photos are more colourful"),
+    "sharpness": ("photos are less sharp", "photos are sharper"),
+    "aspect_ratio": ("photos are narrower", "photos are wider"),
+    "bytes": ("image files are smaller", "image files are larger"),
+}
+_RETRAIN: Final = (
+    "If drivers will go on sending photos like these: label the doubtful ones, train with them, and deploy "
+    "the new model if it is better:"
+)
+_PROBABILITY: Final = "probability of "
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a report is made of.
+
+    Attributes:
+        window: the captured exchanges; None if the endpoint captures nothing.
+        history: the results table; None if no stack was named.
+        drift: the comparison with a baseline; None if there is no baseline, or nothing captured.
+        threshold: the confidence from which an answer is accepted.
+        labels: the classes.
+        command: the command line that makes this report again, without a baseline.
+    """
+
+    window: Window | None
+    history: OutcomeHistory | None
+    drift: Drift | None
+    threshold: float
+    labels: tuple[str, ...]
+    command: tuple[str, ...]
+
+    @property
+    def captured(self) -> Window | None:
+        """The window, if it has any usable records."""
+        return self.window if self.window is not None and len(self.window) else None
+
+    @property
+    def drifted(self) -> bool:
+        """Whether there is drift; also false if nothing was compared."""
+        return self.drift is not None and bool(self.drift.drifted)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the object that `operations report --json` prints."""
+        first, last = self.span()
+        return {
+            "from": iso(first),
+            "to": iso(last),
+            "labels": list(self.labels),
+            "threshold": self.threshold,
+            "captures": self._captures(),
+            "outcomes": None if self.history is None else self.history.counts(),
+            "results_unreadable": None if self.history is None else self.history.unreadable,
+            "latency_s": self._latency(),
+            "drift": None if self.drift is None else self._drift(self.drift),
+        }
+
+    def span(self) -> tuple[float, float]:
+        """Return the times of the first and the last record; nan if there is none."""
+        times = [part.times for part in (self.captured, self.history) if part is not None and len(part)]
+        if not times:
+            return math.nan, math.nan
+        return min(float(part[0]) for part in times), max(float(part[-1]) for part in times)
+
+    def _captures(self) -> dict[str, Any] | None:
+        if self.window is None:
+            return None
+        damage = self.window.damage
+        return {
+            "source": self.window.source.name,
+            "files": len(self.window.files),
+            "records": len(self.window),
+            "damaged": damage.total,
+            "damage": {
+                kind: {"records": count, "examples": damage.examples[kind]}
+                for kind, count in damage.counts.items()
+            },
+            "classes": [
+                {
+                    "label": row.label,
+                    "answers": row.answers,
+                    "accepted": row.accepted,
+                    "median_confidence": _number(row.median),
+                }
+                for row in self.classes()
+            ],
+            "least_confident": [self.record(row) for row in self.least_confident()],
+            "most_confident": [self.record(row) for row in self.most_confident()],
+        }
+
+    def _latency(self) -> dict[str, float | None] | None:
+        if self.history is None:
+            return None
+        found = percentiles(self.history.seconds, LATENCY_SHARES)
+        return {
+            f"p{round(100 * share)}": _number(value)
+            for share, value in zip(LATENCY_SHARES, found, strict=True)
+        }
+
+    def _drift(self, drift: Drift) -> dict[str, Any]:
+        return {
+            "drifted": bool(drift.drifted),
+            "meaning": [meaning(feature) for feature in drift.drifted],
+            "baseline_records": drift.baseline.records,
+            "baseline_from": iso(drift.baseline.first),
+            "baseline_to": iso(drift.baseline.last),
+            "not_compared": list(drift.not_compared),
+            "features": [
+                {
+                    "feature": feature.name,
+                    "drifted": feature.drifted,
+                    "distance": round(feature.distance, 4),
+                    "p_value": feature.p_value,
+                    "baseline_median": round(float(np.median(feature.baseline)), 4),
+                    "median": round(float(np.median(feature.window)), 4),
+                    "photos": [self.record(row) for row in self.responsible(feature)],
+                }
+                for feature in drift.features
+            ],
+        }
+
+    def classes(self) -> "list[ClassRow]":
+        """Return the answers by class."""
+        window = self.captured
+        if window is None:
+            return []
+        rows = []
+        for number, label in enumerate(self.labels):
+            found = window.confidences[window.answers == number]
+            median = float(np.median(found)) if len(found) else math.nan
+            rows.append(ClassRow(label, len(found), int((found >= self.threshold).sum()), median))
+        return rows
+
+    def least_confident(self) -> list[int]:
+        """Return the records whose answers were least confident, the least first."""
+        return self._by_confidence(1)
+
+    def most_confident(self) -> list[int]:
+        """Return the records whose answers were most confident, the most first."""
+        return self._by_confidence(-1)
+
+    def _by_confidence(self, sign: int) -> list[int]:
+        if self.captured is None:
+            return []
+        order = np.argsort(sign * self.captured.confidences, kind="stable")
+        return self.captured.distinct(order, SHOWN_PHOTOS)
+
+    def responsible(self, feature: FeatureDrift) -> list[int]:
+        """Return the records that make a feature differ; none if it did not drift."""
+        if self.captured is None or not feature.drifted:
+            return []
+        values = self.captured.features()[feature.name]
+        return self.captured.distinct(responsible(feature, values), SHOWN_RESPONSIBLE)
+
+    def record(self, row: int) -> dict[str, Any]:
+        """Return what is known of a captured record, without its photo."""
+        window = self.window
+        if window is None:
+            raise ValueError("nothing was captured")
+        file, offset, _ = window.places[row].tolist()
+        return {
+            "file": window.files[file],
+            "offset": offset,
+            "time": iso(float(window.times[row])),
+            "label": window.labels[int(window.answers[row])],
+            "confidence": round(float(window.confidences[row]), 6),
+        }
+
+    def headline(self) -> str:
+        """Return in a few words what the comparison with the baseline gave."""
+        if self.drift is None:
+            return "Not compared with a baseline"
+        drifted = self.drift.drifted
+        if not drifted:
+            return "No drift"
+        more = f", and {plural(len(drifted) - 1, 'more change')}" if len(drifted) > 1 else ""
+        return f"Drift: {meaning(drifted[0])}{more}"
+
+    def explanation(self) -> str:
+        """Return in a sentence or two what was compared, and every change."""
+        if self.drift is None:
+            why = "no baseline was given" if self.captured else "there are no captured photos"
+            return f"Whether photos have changed is not known: {why}."
+        compared = (
+            f"{plural(len(self.window or ()), 'photo')} compared with {self.drift.baseline.records:,} of the "
+            f"baseline ({minute(self.drift.baseline.first)} to {minute(self.drift.baseline.last)} UTC)."
+        )
+        if not self.drift.drifted:
+            return f"Photos and answers are like those of the baseline. {compared}"
+        changes = ", ".join(f"{meaning(one)} ({one.distance:.0%} moved)" for one in self.drift.drifted)
+        return f"{changes[0].upper()}{changes[1:]}. {compared}"
+
+    def next_steps(self) -> list[tuple[str, str]]:
+        """Return what to do about drift: a sentence and a command each."""
+        if self.drift is None:
+            if self.captured is None:
+                return []
+            write = [*self.command, "--write-baseline", "baseline.json"]
+            return [("Keep these photos as the baseline for later reports:", shlex.join(write))]
+        if not self.drift.drifted:
+            return []
+        return [
+            (_RETRAIN, "python -m model_build train --photos DIR --output build/model"),
+            (
+                "If the change is wanted, make these photos the new baseline:",
+                shlex.join([*self.command, "--write-baseline", "baseline.json"]),
+            ),
+        ]
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """The answers of one class.
+
+    Attributes:
+        label: the class.
+        answers: how many there were.
+        accepted: how many of them reached the threshold.
+        median: median confidence; nan if there was none.
+    """
+
+    label: str
+    answers: int
+    accepted: int
+    median: float
+
+
+def meaning(feature: FeatureDrift) -> str:
+    """Return in plain words how a feature changed."""
+    if feature.name in _MEANING:
+        return _MEANING[feature.name][feature.higher]
+    direction = "more" if feature.higher else "fewer"
+    return f"{direction} answers lean towards {feature.name.removeprefix(_PROBABILITY)}"
+
+
+def minute(time: float) -> str:
+    """Return a time for people, UTC."""
+    return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M}"
+
+
+def iso(time: float) -> str | None:
+    """Return a time in ISO 8601, UTC, whole seconds; None for nan."""
+    if math.isnan(time):
+        return None
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)

@@ -1,0 +1,203 @@
+"""`operations report` as it is called."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.sagemaker.models import sagemaker_backends
+
+from operations.__main__ import main
+from tests.support.aws_stack import BUCKET, TABLE, create_in_cloudformation, deployed_stack, put_record
+from tests.support.captures import START, content, exchanges, key, write_captures
+
+OUTPUTS = {
+    "PhotoBucketName": BUCKET,
+    "ResultsTableName": TABLE,
+    "EndpointName": "scones-endpoint",
+    "ClassLabels": "bicycle,motorcycle",
+}
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def usual(tmp_path: Path) -> str:
+    return str(write_captures(tmp_path / "usual", exchanges(200, seed=1)))
+
+
+@pytest.fixture
+def dark(tmp_path: Path) -> str:
+    return str(write_captures(tmp_path / "dark", exchanges(200, seed=2, level=60)))
+
+
+def figures(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_folder_of_captures_needs_no_aws(usual: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--captures", usual]) == 0
+
+    captured = capsys.readouterr()
+    assert captured.out.startswith("Not compared with a baseline. ")
+    assert captured.out.endswith("\nreport.html\n")
+    assert Path("report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_baseline_is_written_and_compared_with(
+    usual: str, dark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "--captures", usual, "--write-baseline", "kept/baseline.json"]) == 0
+    more = str(write_captures(tmp_path / "more", exchanges(150, seed=3)))
+
+    for captures, drifted, code in ((more, False, 0), (dark, True, 1)):
+        capsys.readouterr()
+        asked = ["report", "--captures", captures, "--baseline", "kept/baseline.json", "--json"]
+        assert main([*asked, "--fail-on-drift"]) == code
+        found = figures(capsys)
+        assert found["drift"]["drifted"] is drifted
+        assert found["drift"]["baseline_records"] == 200
+        assert main(asked) == 0
+
+
+def test_a_baseline_may_be_captures(usual: str, dark: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--captures", dark, "--baseline", usual, "--output", "new/page.html"]) == 0
+    assert capsys.readouterr().out.startswith("Drift: photos are darker")
+    assert Path("new/page.html").is_file()
+
+
+@pytest.fixture
+def deployed() -> None:
+    """Deploy a stack whose endpoint captures, with photos in the table."""
+    create_in_cloudformation(OUTPUTS)
+    stack = deployed_stack()
+    for number, outcome in enumerate(("ACCEPTED", "ACCEPTED", "LOW_CONFIDENCE", "FAILED")):
+        put_record(stack, f"{number}.jpg", outcome, threshold=0.7, started_at="2026-11-25T09:59:58.000Z")
+    put_record(stack, "old.jpg", "REJECTED", recorded_at="2020-01-01T00:00:00.000Z")
+    put_endpoint({"EnableCapture": True, "DestinationS3Uri": f"s3://{BUCKET}/capture/"})
+    s3 = boto3.client("s3")
+    for day, records in (
+        (START, exchanges(30)),
+        (START - timedelta(days=600), exchanges(9, start=START - timedelta(days=600))),
+    ):
+        s3.put_object(
+            Bucket=BUCKET,
+            Key=f"capture/scones-endpoint/{key(0, day).removeprefix('scones/')}",
+            Body=content(records),
+        )
+    s3.put_object(Bucket=BUCKET, Key=f"capture/another-endpoint/{key(0, START)}", Body=content(exchanges(3)))
+
+
+def put_endpoint(capture: dict[str, Any]) -> None:
+    sagemaker = boto3.client("sagemaker")
+    role = "arn:aws:iam::123456789012:role/model"
+    sagemaker.create_model(
+        ModelName="m", ExecutionRoleArn=role, PrimaryContainer={"Image": "i", "ModelDataUrl": "s3://b/k"}
+    )
+    variant: Any = {
+        "VariantName": "AllTraffic",
+        "ModelName": "m",
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+    }
+    sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
+    sagemaker.create_endpoint(EndpointName="scones-endpoint", EndpointConfigName="c")
+    # moto keeps no DataCaptureConfig with the endpoint, as AWS does.
+    backend = sagemaker_backends["123456789012"]["eu-west-1"]
+    backend.endpoints["scones-endpoint"].data_capture_config = capture
+
+
+@pytest.mark.usefixtures("aws", "deployed")
+def test_a_stack_names_its_captures_table_labels_and_threshold(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--json"]) == 0
+
+    found = figures(capsys)
+    assert found["captures"]["source"] == f"s3://{BUCKET}/capture/scones-endpoint/"
+    assert found["captures"]["records"] == 39
+    assert found["outcomes"] == {"ACCEPTED": 2, "LOW_CONFIDENCE": 1, "REJECTED": 1, "FAILED": 1}
+    assert found["latency_s"]["p50"] == 2.0
+    assert found["threshold"] == 0.7
+
+
+@pytest.mark.usefixtures("aws", "deployed")
+def test_since_holds_for_table_and_captures(capsys: pytest.CaptureFixture[str]) -> None:
+    days = (datetime.now(UTC) - START).days + 30
+    assert main(["report", "--since", f"{days}d", "--json"]) == 0
+    found = figures(capsys)
+    assert found["captures"]["records"] == 30
+    assert found["outcomes"]["REJECTED"] == 0
+
+
+@pytest.mark.usefixtures("aws", "deployed")
+def test_pages_and_baselines_can_lie_in_s3(usual: str) -> None:
+    where = f"s3://{BUCKET}/reports"
+    asked = ["report", "--captures", usual, "--output", f"{where}/page.html"]
+    assert main([*asked, "--write-baseline", f"{where}/baseline.json"]) == 0
+    assert main([*asked, "--baseline", f"{where}/baseline.json", "--fail-on-drift"]) == 0
+    page = boto3.client("s3").get_object(Bucket=BUCKET, Key="reports/page.html")
+    assert page["ContentType"] == "text/html; charset=utf-8"
+    assert b"<h2>No drift</h2>" in page["Body"].read()
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_endpoint_that_captures_nothing_leaves_the_results_table(
+    usual: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    create_in_cloudformation(OUTPUTS)
+    put_record(deployed_stack(), "1.jpg", "ACCEPTED")
+    assert main(["report", "--json"]) == 0
+    found = figures(capsys)
+    assert (found["captures"], found["outcomes"]["ACCEPTED"]) == (None, 1)
+
+    assert main(["report", "--captures", usual, "--write-baseline", "baseline.json"]) == 0
+    assert main(["report", "--baseline", "baseline.json"]) == 1
+    assert "nothing is captured: deploy the endpoint with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--captures", "/no/such"], 2, "/no/such: there is no such folder"),
+        (
+            ["--captures", "empty"],
+            1,
+            "no usable records in 0 files; give a folder or prefix with *.jsonl files",
+        ),
+        (["--captures", "broken"], 1, "no usable records in 1 file; 2 x not a JSON object (cut off?)"),
+        (["--captures", "usual", "--baseline", "no.json"], 2, "--baseline no.json: there is no such file"),
+        (["--captures", "usual", "--baseline", "/no/such"], 2, "/no/such: there is no such folder"),
+        (["--captures", "usual", "--baseline", "odd.json"], 2, "odd.json is not a baseline file"),
+        (["--captures", "usual", "--baseline", "raw.json"], 2, "--baseline raw.json: the file is not text"),
+        (["--captures", "usual", "--fail-on-drift"], 2, "give --baseline"),
+        (
+            ["--captures", "usual", "--labels", "a,b,c"],
+            1,
+            "200 x answer does not have one probability per label",
+        ),
+        (["--captures", "usual", "--output", "usual"], 1, "usual: Is a directory"),
+        (["--captures", "usual", "--since", "yesterday"], 2, "'yesterday' is not a time"),
+    ],
+)
+@pytest.mark.usefixtures("usual")
+def test_what_cannot_be_reported_is_told_in_a_line(
+    arguments: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("broken").mkdir()
+    Path("empty").mkdir()
+    Path("broken/a.jsonl").write_text("{\n[\n")
+    Path("odd.json").write_text("{}")
+    Path("raw.json").write_bytes(b"\xff\xfe\x00")
+
+    assert main(["report", *arguments]) == code
+
+    captured = capsys.readouterr()
+    assert told in captured.err
+    assert captured.out == ""
+    assert not Path("report.html").exists()

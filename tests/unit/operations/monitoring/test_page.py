@@ -1,0 +1,226 @@
+"""The page: complete, of one piece, bounded in size, and safe with hostile names."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from operations.monitoring.baseline import sampled, statistics_of
+from operations.monitoring.capture_source import FolderSource
+from operations.monitoring.drift import detect_drift
+from operations.monitoring.outcome_history import OutcomeHistory, read_history
+from operations.monitoring.page import render
+from operations.monitoring.report import Report
+from operations.monitoring.window import Window, read_window
+from operations.results import Record
+from tests.support.captures import START, exchanges, write_captures
+
+LABELS = ("bicycle", "motorcycle")
+NOW = datetime(2026, 11, 9, tzinfo=UTC)
+COMMAND = ("python", "-m", "operations", "report", "--captures", "a folder/it's")
+VOID = {"meta", "img", "br", "line", "rect", "path"}
+
+
+class Tags(HTMLParser):
+    """Which tags there are, and whether each that opens is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.sources: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.seen.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in {"src", "href", "data"}]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close a tag."""
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def window_of(folder: Path, count: int = 150, level: float = 128) -> Window:
+    write_captures(folder, exchanges(count, level=level))
+    return read_window(FolderSource(folder), LABELS)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Window:
+    return window_of(tmp_path_factory.mktemp("usual"))
+
+
+@pytest.fixture(scope="module")
+def dark(tmp_path_factory: pytest.TempPathFactory) -> Window:
+    return window_of(tmp_path_factory.mktemp("dark"), level=60)
+
+
+def history(count: int = 200) -> OutcomeHistory:
+    outcomes = ("ACCEPTED", "ACCEPTED", "LOW_CONFIDENCE", "REJECTED")
+    records = []
+    for number in range(count):
+        start = START + timedelta(hours=number)
+        end = start + timedelta(seconds=1 + number % 3)
+        records.append(
+            Record(
+                f"s3://photos/{number}.jpg",
+                "v1",
+                outcomes[number % 4],
+                label=LABELS[number % 2],
+                confidence=0.9,
+                started_at=start.isoformat(),
+                recorded_at=end.isoformat(),
+            )
+        )
+    return read_history(records, LABELS)
+
+
+def report(window: Window | None, **more: object) -> Report:
+    parts = {"history": None, "drift": None, "threshold": 0.85, "labels": LABELS, "command": COMMAND}
+    return Report(window=window, **(parts | more))  # type: ignore[arg-type]
+
+
+def compared(window: Window, baseline: Window) -> Report:
+    return report(window, drift=detect_drift(statistics_of(baseline), LABELS, sampled(window)))
+
+
+def headings(page: str) -> list[str]:
+    return re.findall("<h2[^>]*>(.*?)</h2>", page)
+
+
+def test_captures_alone_make_a_whole_page(usual: Window) -> None:
+    page = render(report(usual), NOW)
+
+    tags = Tags(page)
+    assert tags.open == []
+    assert headings(page) == [
+        "Not compared with a baseline",
+        "What to do next",
+        "Confidence over time",
+        "Outcomes by day",
+        "Answers by class",
+        "Least confident",
+        "Most confident",
+    ]
+    assert tags.seen.count("img") == 24
+    assert "--captures &#39;a folder/it&#39;&#34;&#39;&#34;&#39;s&#39; --write-baseline baseline.json" in page
+
+
+def test_nothing_is_loaded_and_no_script_is_run(dark: Window, usual: Window) -> None:
+    page = render(replace(compared(dark, usual), history=history()), NOW)
+    tags = Tags(page)
+    assert not {"script", "link", "iframe", "object"} & set(tags.seen)
+    assert all(source.startswith("data:image/jpeg;base64,") for source in tags.sources)
+    assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+    assert "http" not in re.sub("http-equiv", "", page)
+
+
+def test_drift_is_told_in_words_with_its_photos_and_what_to_do(dark: Window, usual: Window) -> None:
+    made = compared(dark, usual)
+    page = render(made, NOW)
+
+    assert made.headline() == "Drift: photos are darker, and 1 more change"
+    assert f"<h2>{made.headline()}</h2>" in page
+    assert "Photos are darker (" in page
+    assert page.count('class="feature drifted"') == 2
+    assert "python -m model_build train --photos" in page
+    assert Tags(page).seen.count("img") == 24 + 2 * 6
+    brightness = made.drift.drifted[0] if made.drift else None
+    assert brightness is not None
+    shown = dark.photos[made.responsible(brightness), 0].tolist()
+    assert shown == sorted(dark.photos[:, 0].tolist())[:6]
+
+
+def test_photos_like_the_baselines_are_no_drift(usual: Window) -> None:
+    made = compared(usual, usual)
+    page = render(made, NOW)
+    assert made.headline() == "No drift"
+    assert '<div class="verdict good">' in page
+    assert "What to do next" not in page
+
+
+def test_the_results_table_alone_makes_a_page(usual: Window) -> None:
+    page = render(report(None, history=history()), NOW)
+    assert Tags(page).open == []
+    assert headings(page) == [
+        "Not compared with a baseline",
+        "Confidence over time",
+        "Outcomes by day",
+        "Time to outcome",
+    ]
+    assert "2.00 s" in page
+    assert len(usual) > 0
+
+
+def test_damage_is_shown_and_hostile_names_are_text(tmp_path: Path) -> None:
+    folder = tmp_path / "<script>alert(1)</script>"
+    write_captures(folder, [*exchanges(3), "{"])
+    (folder / '"><img src=x onerror=alert(1)>.jsonl').write_text("}\n")
+
+    page = render(report(read_window(FolderSource(folder), LABELS)), NOW)
+
+    tags = Tags(page)
+    assert "script" not in tags.seen
+    assert all(source.startswith("data:") for source in tags.sources)
+    assert "Damaged records" in headings(page)
+    assert "not a JSON object (cut off?)</td><td>2</td>" in page
+    assert "onerror=alert(1)&gt;.jsonl line 1" in page
+
+
+def test_a_photo_that_is_gone_leaves_a_gap(tmp_path: Path) -> None:
+    window = window_of(tmp_path, 5)
+    for path in tmp_path.rglob("*.jsonl"):
+        path.unlink()
+    page = render(report(window), NOW)
+    assert page.count('<span class="empty">') == 10
+    assert Tags(page).open == []
+
+
+def test_a_hundred_thousand_records_stay_within_the_size(usual: Window) -> None:
+    random = np.random.default_rng(0)
+    rows = np.sort(random.integers(0, len(usual), 100_000))
+    confidence = random.uniform(0.5, 1, len(rows))  # the worst case: dots everywhere
+    bicycle = np.where(random.random(len(rows)) < 0.5, confidence, 1 - confidence)
+    window = replace(
+        usual,
+        times=np.sort(random.uniform(0, 90 * 86_400, len(rows))) + START.timestamp(),
+        probabilities=np.column_stack([bicycle, 1 - bicycle]),
+        photos=usual.photos[rows],
+        places=usual.places[rows],
+    )
+    assert len(render(replace(compared(window, usual), history=history(2000)), NOW)) < 1_500_000
+
+
+def test_figures_are_ready_for_json(usual: Window) -> None:
+    figures = report(usual, history=history()).as_json()
+    assert figures["captures"]["records"] == 150
+    assert figures["outcomes"] == {"ACCEPTED": 100, "LOW_CONFIDENCE": 50, "REJECTED": 50, "FAILED": 0}
+    assert figures["latency_s"] == {"p50": 2.0, "p95": 3.0, "p99": 3.0}
+    assert figures["from"] == "2026-11-02T08:00:00Z"
+    classes = figures["captures"]["classes"]
+    assert sum(row["answers"] for row in classes) == 150
+    least = [record["confidence"] for record in figures["captures"]["least_confident"]]
+    most = [record["confidence"] for record in figures["captures"]["most_confident"]]
+    confidences = sorted(usual.confidences.round(6).tolist())
+    assert (least, most) == (confidences[:12], confidences[:-13:-1])
+
+
+def test_three_classes_have_three_colours(tmp_path: Path) -> None:
+    answers = [[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]
+    records = exchanges(3)
+    for record, answer in zip(records, answers, strict=True):
+        record["captureData"]["endpointOutput"]["data"] = str(answer)
+    write_captures(tmp_path, records)
+    labels = ("bicycle", "motorcycle", "van")
+    window = read_window(FolderSource(tmp_path), labels)
+    page = render(replace(report(window), labels=labels), NOW)
+    assert Tags(page).open == []
+    assert {f"stroke: var(--class-{number})" in page for number in range(3)} == {True}

@@ -1,0 +1,106 @@
+"""What a photo looks like in numbers: each number follows what it is named for."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from model_build.data.samples import png_claiming
+from operations.monitoring.photo_features import FEATURES, UnreadablePhotoError, photo_features, thumbnail
+
+
+def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def features(image: Image.Image, kind: str = "PNG") -> dict[str, float]:
+    return dict(zip(FEATURES, photo_features(encoded(image, kind)), strict=True))
+
+
+def noise(size: tuple[int, int] = (48, 32)) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def test_a_flat_grey_image() -> None:
+    found = features(Image.new("RGB", (60, 30), (51, 51, 51)))
+    assert found.pop("bytes") > 0
+    assert found == {
+        "brightness": 0.2,
+        "contrast": 0.0,
+        "colourfulness": 0.0,
+        "sharpness": 0.0,
+        "aspect_ratio": 2.0,
+    }
+
+
+def test_a_single_pixel_has_features_too() -> None:
+    assert features(Image.new("RGB", (1, 1), "white"))["sharpness"] == 0.0
+
+
+def test_contrast_is_the_standard_deviation() -> None:
+    halves = Image.new("L", (40, 40))
+    halves.paste(255, (0, 0, 20, 40))
+    found = features(halves)
+    assert (found["brightness"], found["contrast"]) == (0.5, 0.5)
+
+
+def test_colours_count_as_hasler_and_suesstrunk_do() -> None:
+    # Red everywhere: rg = 1, yb = 0.5, no spread: 0.3 * sqrt(1 + 0.25).
+    assert features(Image.new("RGB", (8, 8), (255, 0, 0)))["colourfulness"] == pytest.approx(0.3354)
+
+
+def test_blur_makes_it_less_sharp() -> None:
+    sharp = noise()
+    assert features(sharp.filter(ImageFilter.GaussianBlur(1)))["sharpness"] < features(sharp)["sharpness"] / 3
+
+
+def test_sharpness_keeps_both_signs_of_the_laplacian() -> None:
+    checks = np.indices((32, 32)).sum(axis=0) % 2 * 255
+    # A full checkerboard: Laplacian of ±4 · 255, clipped by Pillow's 8 bits to ±1.
+    assert features(Image.fromarray(checks.astype(np.uint8)))["sharpness"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_large_photo_looks_like_the_same_photo_in_small() -> None:
+    large = noise((64, 48)).resize((1024, 768), Image.Resampling.BICUBIC)
+    small = large.resize((64, 48), Image.Resampling.BOX)
+    one, other = features(large, "JPEG"), features(small)
+    for name in ("brightness", "contrast", "colourfulness", "sharpness"):
+        assert one[name] == pytest.approx(other[name], rel=0.15), name
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1", "I;16", "CMYK"])
+def test_every_mode_of_an_image_is_read(mode: str) -> None:
+    image = noise().convert("L") if mode == "I;16" else noise()
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    assert 0.3 < features(image.convert(mode), kind)["brightness"] < 0.7
+
+
+def test_what_is_transparent_is_white() -> None:
+    assert features(Image.new("RGBA", (8, 8), (0, 0, 0, 0)))["brightness"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"GIF89a",
+        b"not an image",
+        encoded(noise())[:200],
+        png_claiming(5001, 5000),
+        png_claiming(60_000, 60_000),
+    ],
+)
+def test_what_cannot_be_decoded_is_refused(body: bytes) -> None:
+    with pytest.raises(UnreadablePhotoError):
+        photo_features(body)
+    with pytest.raises(UnreadablePhotoError):
+        thumbnail(body, 64)
+
+
+def test_a_thumbnail_is_a_small_jpeg_of_the_same_shape() -> None:
+    small = Image.open(io.BytesIO(thumbnail(encoded(noise((400, 200))), 100)))
+    assert (small.format, small.size) == ("JPEG", (100, 50))
