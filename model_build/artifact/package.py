@@ -44,8 +44,8 @@ def package_model(model_dir: Path, output: Path, packages: Target | None = None)
         `output`.
 
     Raises:
-        ModelBuildError: the folder has no model, the manifest is invalid, packages cannot be downloaded, or the
-            archive cannot be written.
+        ModelBuildError: the folder has no model, the manifest is invalid, packages cannot be downloaded, or
+            the archive cannot be written.
     """
     files = model_files(model_dir) | code_files(model_dir)
     if packages is not None:
