@@ -74,11 +74,14 @@ lint: $(VENVS)/test/.made $(VENVS)/scan/.made ## ruff, mypy, import-linter, cfn-
 # cfn-lint serves `sam validate --lint` only, which `make lint` runs in .venv/test: without it and the packages that
 # only it needs, .venv/run is a quarter smaller.
 LOCK := $(VENVS)/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
+# pip reads a marker for the Python that runs it, not for the container's: these locks have none.
+LOCK_SERVING := $(filter-out --universal,$(LOCK)) --python-platform x86_64-manylinux_2_28
 RUN_WITHOUT := cfn-lint sympy mpmath networkx
 lock: ## makes the locks in requirements/ again; LOCK_FLAGS=--upgrade takes newer versions
 	@test -x $(VENVS)/lock/bin/uv || { $(PYTHON) -m venv $(VENVS)/lock && $(VENVS)/lock/bin/python $(PIP_INSTALL) uv==0.13.9; }
 	$(LOCK) $(LOCK_FLAGS) $(RUN_WITHOUT:%=--no-emit-package %) requirements/run.in --output-file requirements/run.txt
 	for name in test train scan sagemaker; do $(LOCK) $(LOCK_FLAGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
+	for name in serving serving-image; do $(LOCK_SERVING) $(LOCK_FLAGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 format: $(VENVS)/test/.made ## formats the code
 	$(VENVS)/test/bin/ruff format .

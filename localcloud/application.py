@@ -24,6 +24,8 @@ from localcloud.environment import isolated_environment
 from localcloud.host import host_architecture, host_runtime
 from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps, timed
+from model_build.artifact import own_image
+from model_build.artifact.container_images import OWN
 from model_build.artifact.extract import extract, list_files
 from model_build.artifact.manifest import FILE_NAME, Manifest
 from model_build.artifact.package import DEFAULT_MODEL
@@ -126,6 +128,7 @@ class Application:
         """
         session = LocalSession(running)
         session.client("s3").create_bucket(Bucket=MODEL_BUCKET)
+        _provide_serving_image(session)
         environment = isolated_environment(running)
         self._steps.together(lambda: self._deploy_stack(environment), lambda: self._deploy_model(environment))
         return replace(running, stack=_describe_stack(session, self._parameters), endpoint=ENDPOINT_NAME)
@@ -153,11 +156,26 @@ class Application:
                 [
                     *(sys.executable, "-m", "model_build", "deploy", "--model", str(self._model)),
                     *("--endpoint-name", ENDPOINT_NAME, "--role-arn", _ROLE_ARN),
-                    *("--bucket", MODEL_BUCKET, "--capture"),
+                    *("--bucket", MODEL_BUCKET, "--image", OWN, "--capture"),
                 ],
                 environment,
                 ROOT,
             )
+
+
+def _provide_serving_image(session: boto3.Session) -> None:
+    """Put the project's serving image into the registry, as `model_build image push` does on AWS.
+
+    A manifest without layers: the SageMaker emulator runs the model's code with this machine's Python.
+    """
+    ecr = session.client("ecr")
+    ecr.create_repository(repositoryName=own_image.REPOSITORY)
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
+    ecr.put_image(
+        repositoryName=own_image.REPOSITORY,
+        imageManifest=json.dumps(manifest),
+        imageTag=own_image.tag("x86_64"),
+    )
 
 
 def _describe_stack(session: boto3.Session, chosen: Mapping[str, str]) -> dict[str, Any]:

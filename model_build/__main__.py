@@ -37,6 +37,9 @@ COMMANDS: Final = {
     "package": LazyCommand(
         "model_build.commands.package:command", "Write the model.tar.gz that an endpoint serves."
     ),
+    "image": LazyCommand(
+        "model_build.commands.image:command", "Build or push the project's serving image (needs Docker)."
+    ),
     "deploy": LazyCommand(
         "model_build.commands.deploy:command", "Create or update the SageMaker endpoint of a model."
     ),

@@ -23,13 +23,21 @@ class RefusedError(CloudError, errors.UsageError):
     """The request can never work, so nothing was changed."""
 
 
+class StillSettlingError(CloudError):
+    """SageMaker did not finish in the time allowed, and goes on."""
+
+
 class DeploymentError(CloudError):
     """The new version did not come into service.
 
     Attributes:
         serving_config: the endpoint configuration that still answers, or None when nothing does.
+        version_in_use: whether the endpoint may still use the new version.
     """
 
-    def __init__(self, message: str, *, serving_config: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, serving_config: str | None = None, version_in_use: bool = False
+    ) -> None:
         super().__init__(message)
         self.serving_config = serving_config
+        self.version_in_use = version_in_use

@@ -1,44 +1,21 @@
-"""Image URIs of the AWS Deep Learning Containers that serve and train the model.
+"""The container images that serve and train the model.
 
-Source: AWS Deep Learning Containers, "Region Availability" and the changelogs of the `ray` and `pytorch`
-images, read in November 2026. For a newer tag or a region that is missing here, every command accepts a
-complete image URI.
+Source of the tags: `image_uri_config/` of the SageMaker Python SDK 3.27 (ray-serve.json, pytorch.json and
+pytorch-amzn2023.json; a test compares them). Every command also accepts a complete image URI.
 """
 
-from __future__ import annotations
+import re
+from dataclasses import dataclass, field
+from typing import Final
 
-from dataclasses import dataclass
-
+from model_build.artifact import own_image
+from model_build.artifact.registries import aws_registry, registry
+from model_build.artifact.serving_packages import Target
 from model_build.errors import RefusedError
 
-# The account that owns AWS's Deep Learning Containers; the same one in most regions.
-CLASSIC_ACCOUNT = "763104351884"
-CLASSIC_REGIONS = frozenset(
-    {
-        "ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1",
-        "eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1",
-        "us-east-1", "us-east-2", "us-west-1", "us-west-2",
-    }
-)  # fmt: skip
-OTHER_ACCOUNTS = {
-    "af-south-1": "626614931356",
-    "ap-east-1": "871362719292",
-    "ap-northeast-3": "364406365360",
-    "ap-south-2": "772153158452",
-    "ap-southeast-3": "907027046896",
-    "ap-southeast-4": "457447274322",
-    "ap-southeast-5": "550225433462",
-    "ca-west-1": "204538143572",
-    "eu-central-2": "380420809688",
-    "eu-south-1": "692866216735",
-    "eu-south-2": "503227376785",
-    "il-central-1": "780543022126",
-    "me-central-1": "914824155844",
-    "me-south-1": "217643126080",
-    "mx-central-1": "637423239942",
-}
-
-TRAINING_IMAGE = "pytorch:2.13-cpu-amzn2023-sagemaker"
+TRAINING_IMAGE: Final = "pytorch:2.13-cpu-amzn2023-sagemaker"
+# Graviton: a `g` right after the generation, as in ml.m6g.large and ml.c7gn.xlarge; not in ml.g4dn.xlarge.
+_ARM_INSTANCE: Final = re.compile(r"ml\.[a-z]+\d+g[a-z]*\..+")
 
 
 @dataclass(frozen=True)
@@ -46,25 +23,31 @@ class ServingImage:
     """A way to serve `inference.py`: an image, its environment and the contents of the archive.
 
     Attributes:
-        tag: repository and tag in AWS's registry.
+        tag: repository and tag in the registry.
         environment: environment variables of the container.
         archive_members: files that the image looks for in `model.tar.gz`, relative to its root.
+        packages: what the packages in the archive must run on; None if the image has all that it needs.
     """
 
     tag: str
-    environment: dict[str, str]
-    archive_members: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    archive_members: tuple[str, ...] = ()
+    packages: Target | None = None
 
 
 # One thread per request: the network is small, and the servers run requests in parallel.
-_COMMON = {"OMP_NUM_THREADS": "1"}
-
-SERVING_IMAGES = {
-    # The image that AWS maintains: Ray Serve behind an adapter for /ping and /invocations.
-    "ray": ServingImage(
-        tag="ray:serve-ml-sagemaker-cpu-v1.5",
+_COMMON: Final = {"OMP_NUM_THREADS": "1"}
+OWN: Final = "own"
+RAY: Final = "ray"
+DEFAULT_SERVING_IMAGE: Final = RAY
+SERVING_IMAGES: Final = {
+    # The image that AWS maintains: Ray Serve behind an adapter for /ping and /invocations. It has NumPy and
+    # Pillow, but no ONNX Runtime.
+    RAY: ServingImage(
+        tag="ray:serve-ml-sagemaker-cpu-v1.4",
         environment=_COMMON,
-        archive_members=("config.yaml", "deployment.py", "code/inference.py"),
+        archive_members=("config.yaml", "deployment.py", "code/inference.py", "code/bundled_packages.py"),
+        packages=Target(python="3.13"),
     ),
     # The last PyTorch image with TorchServe (end of patches: 2026-06-30), for those who depend on it.
     "torchserve": ServingImage(
@@ -74,48 +57,53 @@ SERVING_IMAGES = {
             "SAGEMAKER_PROGRAM": "torchserve_program.py",
             "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
             "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
+            # TorchServe writes its logs beside its program, which a serverless endpoint does not allow.
+            "LOG_LOCATION": "/tmp",  # noqa: S108 - the only folder there that can be written to
+            "METRICS_LOCATION": "/tmp",  # noqa: S108
         },
-        archive_members=("code/inference.py", "code/torchserve_program.py"),
+        archive_members=("code/inference.py", "code/torchserve_program.py", "code/bundled_packages.py"),
+        packages=Target(python="3.12"),
     ),
+    # This project's image (serving/container/), in a registry of one's own.
+    OWN: ServingImage(tag=own_image.REPOSITORY, environment=_COMMON, archive_members=("code/inference.py",)),
 }
-DEFAULT_SERVING_IMAGE = "ray"
 
 
-def registry(region: str) -> str:
-    """Return the host of AWS's container registry, as `763104351884.dkr.ecr.eu-west-1.amazonaws.com`.
-
-    Raises:
-        RefusedError: the region is not in the table.
-    """
-    account = CLASSIC_ACCOUNT if region in CLASSIC_REGIONS else OTHER_ACCOUNTS.get(region)
-    if account is None:
-        raise RefusedError(
-            f"no container registry is known for the region {region!r}; give a complete image URI "
-            "with --image (AWS lists each region's account under 'Region Availability' of its Deep Learning "
-            "Containers)"
-        )
-    return f"{account}.dkr.ecr.{region}.amazonaws.com"
-
-
-def serving_image(name: str, region: str) -> tuple[str, ServingImage]:
+def serving_image(
+    name: str, region: str, *, account: str = "", instance_type: str | None = None
+) -> tuple[str, ServingImage]:
     """Return the image URI for a value of `--image`, and what the image needs.
 
     Args:
-        name: `ray`, `torchserve`, or a complete image URI (it contains a slash), for example that of
+        name: `ray`, `torchserve`, `own`, or a complete image URI (it contains a slash), for example that of
             SageMaker's built-in image-classification algorithm; such an image gets the archive as it is.
         region: where the endpoint will run.
+        account: the account that has the `own` image.
+        instance_type: what it will run on; None for a serverless endpoint, which has x86_64 processors.
 
     Raises:
-        RefusedError: the name is none of these.
+        RefusedError: the name is none of these, or AWS has no such image for the region or the processor.
     """
+    architecture = "arm64" if instance_type and _ARM_INSTANCE.fullmatch(instance_type) else "x86_64"
+    if name == OWN:
+        tag = f"{own_image.REPOSITORY}:{own_image.tag(architecture)}"
+        return f"{registry(account, region)}/{tag}", SERVING_IMAGES[OWN]
     if name in SERVING_IMAGES:
-        image = SERVING_IMAGES[name]
-        return f"{registry(region)}/{image.tag}", image
+        if architecture != "x86_64":
+            raise RefusedError(
+                f"--image {name} has no variant for the processors of {instance_type}: "
+                f"give another --instance-type, or --image {OWN}"
+            )
+        return f"{aws_registry(region)}/{SERVING_IMAGES[name].tag}", SERVING_IMAGES[name]
     if "/" in name:
-        return name, ServingImage(tag=name, environment={}, archive_members=())
+        return name, ServingImage(tag=name)
     raise RefusedError(f"--image {name}: give {', '.join(SERVING_IMAGES)} or a complete image URI")
 
 
 def training_image(name: str | None, region: str) -> str:
-    """Return the image URI of a training job: AWS's current PyTorch image for CPUs, or a custom one."""
-    return name or f"{registry(region)}/{TRAINING_IMAGE}"
+    """Return the image URI of a training job: AWS's current PyTorch image for CPUs, or a custom one.
+
+    Raises:
+        RefusedError: no registry of AWS's images is known for the region.
+    """
+    return name or f"{aws_registry(region)}/{TRAINING_IMAGE}"

@@ -84,6 +84,27 @@ def list_files(archive: Path, limits: Limits = DEFAULT_LIMITS) -> frozenset[str]
         return frozenset(str(name) for member, name in _checked(tar, limits) if member.isfile())
 
 
+def read_file(archive: Path, name: str, limits: Limits = DEFAULT_LIMITS) -> bytes | None:
+    """Return the content of one small file in a tar.gz; None if there is none of that name.
+
+    Args:
+        archive: the tar.gz.
+        name: relative to the archive's root.
+        limits: upper limits of what is read.
+
+    Raises:
+        ExtractionError: `extract` would refuse what comes before the file, or the file exceeds 1 MiB.
+    """
+    with _reported(archive), _opened(archive, limits) as tar:
+        for member, path in _checked(tar, limits):
+            if str(path) == name and member.isfile():
+                if member.size > LARGEST_READ:
+                    raise tarfile.TarError(f"{name} has more than {LARGEST_READ:,} bytes")
+                source = tar.extractfile(member)
+                return source.read() if source else None
+    return None
+
+
 def _checked(tar: tarfile.TarFile, limits: Limits) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
     """Yield the members with their relative paths; raise at the first that must not be extracted."""
     total = 0

@@ -2,17 +2,22 @@
 
 SageMaker unpacks the archive into /opt/ml/model and puts `code/` on the import path
 (https://docs.aws.amazon.com/sagemaker/latest/dg/model-train-storage.html); Ray Serve looks for its files at
-the root. The same model always gives the same bytes, so that a digest identifies what a deployment serves.
+the root. Packages that an image lacks are in `code/packages/`: a `code/requirements.txt` would be installed
+when the container starts. The same model always gives the same bytes, so that a digest identifies what a
+deployment serves.
 """
 
 import gzip
 import io
+import json
 import shutil
 import tarfile
 from pathlib import Path
 from typing import Final
 
 from model_build.artifact import manifest
+from model_build.artifact.extract import read_file
+from model_build.artifact.serving_packages import Target, packages_for
 from model_build.errors import ModelBuildError
 
 SERVING: Final = Path(__file__).resolve().parents[1] / "serving"
@@ -21,21 +26,26 @@ NETWORK: Final = "model.onnx"
 MODEL_FILES: Final = (manifest.FILE_NAME, NETWORK)
 CODE: Final = "code"
 HANDLERS: Final = f"{CODE}/inference.py"
+BUNDLED: Final = f"{CODE}/packages"
 ROOT_LEVEL_CODE: Final = "ray"  # folder in serving/ whose files Ray Serve looks for at the archive's root
+OF_THE_IMAGE: Final = "container"  # folder in serving/ that is no part of an archive
+COMPRESSION: Final = 6  # zlib's default; 9 takes three times as long for half a percent
 
 
-def package_model(model_dir: Path, output: Path) -> Path:
+def package_model(model_dir: Path, output: Path, packages: Target | None = None) -> Path:
     """Write a model archive in the layout that SageMaker's inference images read.
 
     Args:
         model_dir: folder with `model.onnx` and `manifest.json`; for its code see `code_files`.
         output: the tar.gz to write; its folder is created if it does not exist.
+        packages: what the packages in it must run on; None: the image has them.
 
     Returns:
         `output`.
 
     Raises:
-        ModelBuildError: the folder has no model, or the archive cannot be written.
+        ModelBuildError: the folder has no model, packages cannot be downloaded, or the archive cannot be
+            written.
     """
     missing = [name for name in MODEL_FILES if not (model_dir / name).is_file()]
     if missing:
@@ -43,12 +53,14 @@ def package_model(model_dir: Path, output: Path) -> Path:
             f"{model_dir} has no {' and no '.join(missing)}: give a folder written by `model_build train`"
         )
     files = {name: model_dir / name for name in MODEL_FILES} | code_files(model_dir)
+    if packages is not None:
+        files |= _bundled_files(packages)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         # Neither the name nor the time goes into the file, or equal models would get different archives.
         with (
             output.open("wb") as raw,
-            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as compressed,
+            gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0) as compressed,
             tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
         ):
             for name in sorted(files):
@@ -70,8 +82,9 @@ def code_files(model_dir: Path | None = None) -> dict[str, Path]:
     root = _files_below(SERVING / ROOT_LEVEL_CODE)
     if model_dir:
         root |= {name: model_dir / name for name in root if (model_dir / name).is_file()}
+    elsewhere = {ROOT_LEVEL_CODE, OF_THE_IMAGE}
     return {
-        f"{CODE}/{name}": path for name, path in code.items() if name.split("/")[0] != ROOT_LEVEL_CODE
+        f"{CODE}/{name}": path for name, path in code.items() if name.split("/")[0] not in elsewhere
     } | root
 
 
@@ -86,6 +99,31 @@ def write_code(model_dir: Path) -> None:
     for name, path in code_files().items():
         (model_dir / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, model_dir / name)
+
+
+def read_labels(archive: Path) -> tuple[str, ...] | None:
+    """Return the labels of the model in an archive; None if it has no manifest of this project's.
+
+    Raises:
+        ExtractionError: it is not an archive that is safe to read.
+    """
+    content = read_file(archive, manifest.FILE_NAME)
+    if content is None:
+        return None
+    try:
+        labels = json.loads(content)["labels"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return tuple(map(str, labels)) if isinstance(labels, list) else None
+
+
+def _bundled_files(target: Target) -> dict[str, Path]:
+    folder = packages_for(target)
+    return {
+        f"{BUNDLED}/{target.folder}/{path.relative_to(folder).as_posix()}": path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def _files_below(folder: Path) -> dict[str, Path]:

@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 from botocore.exceptions import BotoCoreError, ClientError
 
 from model_build.artifact.extract import ExtractionError, extract, list_files
-from model_build.artifact.package import CODE, HANDLERS, code_files, package_model
+from model_build.artifact.package import BUNDLED, CODE, HANDLERS, code_files, package_model
 from model_build.errors import CloudError, RefusedError
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, sessi
     """
     path = _download(model, scratch / "downloaded.tar.gz", session) if _is_s3(model) else Path(model)
     if path.is_dir():
-        path = package_model(path, scratch / "model.tar.gz")
+        path = package_model(path, scratch / "model.tar.gz", image.packages)
     elif not path.is_file():
         raise RefusedError(f"--model {model}: no such folder or file; give a model folder or a model.tar.gz")
     try:
         missing = _missing(path, image)
         if not missing:
             return path
-        path = _complete(path, missing, scratch)
+        path = _complete(path, missing, image, scratch)
         missing = _missing(path, image)
     except ExtractionError as error:
         raise RefusedError(f"--model {model} is not a usable model.tar.gz: {error}") from error
@@ -58,8 +58,8 @@ def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, sessi
     return path
 
 
-def _complete(path: Path, missing: list[str], scratch: Path) -> Path:
-    """Add the files that only some images look for: an archive made for another image lacks them."""
+def _complete(path: Path, missing: list[str], image: ServingImage, scratch: Path) -> Path:
+    """Add the files and packages that only some images need: an archive made for another image lacks them."""
     folder = scratch / "extracted"
     extract(path, folder)
     if (folder / CODE).is_dir():  # otherwise packaging adds this project's code
@@ -67,7 +67,8 @@ def _complete(path: Path, missing: list[str], scratch: Path) -> Path:
             # Never inference.py: a model that came with code of its own keeps it.
             if name in missing and name != HANDLERS:
                 shutil.copyfile(file, folder / name)
-    return package_model(folder, scratch / "completed.tar.gz")
+    shutil.rmtree(folder / BUNDLED, ignore_errors=True)
+    return package_model(folder, scratch / "completed.tar.gz", image.packages)
 
 
 def _is_s3(model: Path | str) -> bool:
@@ -94,4 +95,8 @@ def _missing(path: Path, image: ServingImage) -> list[str]:
             raise ExtractionError(f"{path} is not a tar archive")
         return []
     present = list_files(path)
-    return [name for name in image.archive_members if name not in present]
+    missing = [name for name in image.archive_members if name not in present]
+    if image.packages is not None:
+        folder = f"{BUNDLED}/{image.packages.folder}/"
+        missing += [] if any(name.startswith(folder) for name in present) else [folder]
+    return missing

@@ -16,7 +16,7 @@ from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, pol
 from model_build.cloud_training.request import TrainRequest
 from model_build.cloud_training.upload import upload_by_class
 from model_build.data.cifar import Archive, load_archive
-from model_build.endpoint.aws import region_of
+from model_build.endpoint.aws import new_session, region_of
 from model_build.endpoint.logs import log_tail
 from model_build.endpoint.progress import waiting_bar
 from model_build.endpoint.versions import version_name
@@ -59,7 +59,7 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
         CloudError: AWS refused a call, or the job failed (with the reason and the log).
         ModuleNotFoundError: the SageMaker Python SDK is not installed.
     """
-    session = session or boto3.Session()
+    session = session or new_session()
     region_of(session)
     archives = [load_archive(path) for path in request.data]
     _check_classes(request, archives)

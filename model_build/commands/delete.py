@@ -18,7 +18,10 @@ USUAL_SECONDS: Final = 60.0
 
 @click.command()
 @click.option("--endpoint-name", required=True, help="Delete it and everything deployed to it.")
-@click.option("--yes", is_flag=True, help="Do not ask (for scripts).")
+@click.option(
+    "--logs/--keep-logs", default=None, help="Delete its containers' logs too; asked for otherwise."
+)
+@click.option("--yes", is_flag=True, help="Do not ask (for scripts); keeps the logs unless --logs is given.")
 @click.option(
     "--timeout",
     "timeout_seconds",
@@ -28,38 +31,44 @@ USUAL_SECONDS: Final = 60.0
     help="Seconds to wait.",
 )
 @json_option
-def command(endpoint_name: str, *, yes: bool, timeout_seconds: float, as_json: bool) -> None:
+def command(
+    endpoint_name: str, *, logs: bool | None, yes: bool, timeout_seconds: float, as_json: bool
+) -> None:
     r"""Delete a SageMaker endpoint and everything that was deployed to it.
 
-    Deletes the endpoint, its configurations, its models and its auto scaling. Model archives and captured
-    data stay in S3. Asks first.
+    Deletes the endpoint, its configurations, its models and its auto scaling, and if you say so the logs of
+    its containers. Model archives and captured data stay in S3. Asks first.
 
     \b
     Example:
       python -m model_build delete --endpoint-name scones-vehicle-classifier
     """
     if not yes:
-        _confirm(find(endpoint_name))
+        logs = _confirm(find(endpoint_name), logs=logs)
     with waiting_bar(f"deleting {endpoint_name}", USUAL_SECONDS) as progress:
-        deleted = delete(endpoint_name, progress=progress, timeout_seconds=timeout_seconds)
+        deleted = delete(endpoint_name, logs=bool(logs), progress=progress, timeout_seconds=timeout_seconds)
     if deleted.scaling.unknown:
         say(f"warning: auto scaling could not be read: {deleted.scaling.unknown}")
     if as_json:
-        print(json.dumps(_as_json(deleted)))
-    elif deleted.empty:
-        print(f"endpoint {endpoint_name} does not exist; nothing to delete")
+        print(json.dumps(_as_json(deleted, logs=bool(logs))))
     else:
-        print(f"{endpoint_name}: {_describe(deleted)} deleted; archives and captured data stay in S3")
+        print(_report(deleted, logs=bool(logs)))
 
 
-def _confirm(found: Inventory) -> None:
-    if found.empty:
-        return
+def _confirm(found: Inventory, *, logs: bool | None) -> bool:
+    """Ask a person; return whether to delete the logs too."""
+    if found.empty and not found.log_group:
+        return False
     what = f"{_describe(found)} of {found.endpoint_name}"
     if not sys.stdin.isatty():
+        if found.empty:
+            return bool(logs)
         raise RefusedError(f"this deletes {what}; give --yes to do so without being asked")
-    if not click.confirm(f"This deletes {what}. Continue?", err=True):
+    if not found.empty and not click.confirm(f"This deletes {what}. Continue?", err=True):
         raise RefusedError("nothing was deleted")
+    if logs is None and found.log_group:
+        return click.confirm(f"Delete the logs in {found.log_group} too?", err=True)
+    return bool(logs)
 
 
 def _describe(inventory: Inventory) -> str:
@@ -72,11 +81,25 @@ def _describe(inventory: Inventory) -> str:
     return ", ".join(parts)
 
 
-def _as_json(deleted: Inventory) -> dict[str, Any]:
+def _report(deleted: Inventory, *, logs: bool) -> str:
+    name = deleted.endpoint_name
+    lines = [f"{name}: {_describe(deleted)} deleted"]
+    if deleted.empty:
+        lines = [f"endpoint {name} does not exist; nothing to delete"]
+    else:
+        lines.append("archives and captured data stay in S3")
+    if deleted.log_group:
+        kept = f"its logs stay in {deleted.log_group} (--logs deletes them)"
+        lines.append(f"its logs in {deleted.log_group} were deleted" if logs else kept)
+    return "; ".join(lines)
+
+
+def _as_json(deleted: Inventory, *, logs: bool) -> dict[str, Any]:
     return {
         "endpoint_name": deleted.endpoint_name,
         "endpoint": deleted.endpoint is not None,
         "configs": deleted.configs,
         "models": deleted.models,
         "scaling": bool(deleted.scaling.targets),
+        "logs": deleted.log_group if logs else None,
     }

@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from commandline.options import json_option
+from commandline.terminal import say
 from model_build.artifact.container_images import SERVING_IMAGES
 from model_build.endpoint.deploy import DEFAULT_TIMEOUT_S, deploy, plan_only
 from model_build.endpoint.progress import waiting_bar
@@ -82,19 +83,27 @@ def command(*, timeout_seconds: float, dry_run: bool, as_json: bool, **asked: An
     r"""Deploy a model to a SageMaker endpoint, or update the endpoint to it.
 
     Returns once the new version serves. An existing endpoint is updated in place: its old version answers
-    until the new one has passed its health check, and keeps answering if it does not.
+    until the new one has passed its health check, and keeps answering if it does not. A version that fails
+    is removed again. An endpoint on instances costs money until it is deleted, also while nobody uses it.
 
     \b
     Example:
       python -m model_build deploy --model model_build/default_model \
-          --endpoint-name scones-vehicle-classifier --role-arn <RoleArn> --bucket <BucketName>
+          --endpoint-name scones-vehicle-classifier --role-arn <RoleArn> --bucket <BucketName> \
+          --instance-type ml.m5.large
+      python -m model_build delete --endpoint-name scones-vehicle-classifier
     """
     request = DeployRequest(**asked)
     if dry_run:
         print(json.dumps(plan_only(request).as_json(), indent=2))
         return
     with waiting_bar(f"endpoint {request.endpoint_name}", USUAL_SECONDS) as progress:
-        result = deploy(request, progress=progress, timeout_seconds=timeout_seconds)
+        result = deploy(
+            request,
+            progress=progress,
+            notice=lambda text: say(f"notice: {text}"),
+            timeout_seconds=timeout_seconds,
+        )
     if as_json:
         print(json.dumps(asdict(result)))
     else:

@@ -37,6 +37,8 @@ def as_text(found: EndpointStatus) -> str:
         f"  runs on     {_runs_on(found)}",
         f"  capture     {'on' if found.capture else 'off'}",
         f"  versions    {len(found.versions)}",
+        f"  labels      {', '.join(found.labels or ()) or 'unknown'}",
+        f"  logs        {found.log_group or 'none'}",
         f"  costs       {_costs(found)}",
     ]
     if found.failure_reason:
@@ -45,12 +47,13 @@ def as_text(found: EndpointStatus) -> str:
 
 
 def _left_over(found: EndpointStatus) -> str:
-    if not (found.versions or found.models):
-        return ""
-    configs = plural(len(found.versions), "endpoint configuration")
-    return (
-        f"; {configs} and {plural(len(found.models), 'model')} are left (`model_build delete` deletes them)"
-    )
+    left = []
+    if found.versions or found.models:
+        left.append(plural(len(found.versions), "endpoint configuration"))
+        left.append(plural(len(found.models), "model"))
+    if found.log_group:
+        left.append(f"the log group {found.log_group}")
+    return f"; left over: {', '.join(left)} (`model_build delete` deletes them)" if left else ""
 
 
 def _runs_on(found: EndpointStatus) -> str:

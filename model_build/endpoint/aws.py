@@ -1,5 +1,6 @@
 """Sessions, calls and the errors of AWS that the endpoint's modules have in common."""
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,14 @@ class ApiCall:
         }
 
 
+def new_session() -> boto3.Session:
+    """Return a session with the standard environment and configuration, AWS_REGION included.
+
+    The AWS CLI and all other SDKs read AWS_REGION, boto3 does not.
+    """
+    return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+
+
 def region_of(session: boto3.Session) -> str:
     """Return the region to work in.
 
@@ -44,7 +53,7 @@ def region_of(session: boto3.Session) -> str:
         RefusedError: none is configured.
     """
     if not session.region_name:
-        raise RefusedError("no AWS region is configured: set AWS_DEFAULT_REGION, or run `aws configure`")
+        raise RefusedError("no AWS region is configured: set AWS_REGION, or run `aws configure`")
     return str(session.region_name)
 
 

@@ -3,7 +3,9 @@
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from model_build.endpoint.aws import new_session
 from model_build.endpoint.inventory import Inventory, take_inventory
+from model_build.endpoint.logs import delete_log_group
 from model_build.endpoint.progress import Progress, quiet
 from model_build.endpoint.scaling import remove_scaling
 from model_build.endpoint.waiter import wait_until_settled
@@ -19,7 +21,7 @@ def find(endpoint_name: str, *, session: boto3.Session | None = None) -> Invento
         CloudError: AWS refused a call.
     """
     try:
-        return take_inventory(session or boto3.Session(), endpoint_name)
+        return take_inventory(session or new_session(), endpoint_name)
     except (ClientError, BotoCoreError) as error:
         raise CloudError(f"looking for endpoint {endpoint_name} failed: {error}") from error
 
@@ -28,26 +30,29 @@ def delete(
     endpoint_name: str,
     *,
     session: boto3.Session | None = None,
+    logs: bool = False,
     progress: Progress = quiet,
     timeout_seconds: float = DEFAULT_TIMEOUT_S,
 ) -> Inventory:
     """Delete an endpoint, its configurations, its models and its auto scaling.
 
-    The model archives and the captured data in S3 stay: they record what was deployed and answered.
+    The model archives and the captured data in S3 stay: they record what was deployed and answered. So do the
+    containers' logs, unless they are asked for.
 
     Args:
         endpoint_name: which; endpoints whose names merely begin alike are left alone.
         session: account and region; None takes the standard environment and configuration.
+        logs: whether to delete the log group of its containers too.
         progress: is told the endpoint's status while it waits.
         timeout_seconds: how long to wait until the endpoint is gone.
 
     Returns:
-        What existed, and was deleted; empty when there was nothing.
+        What existed, and was deleted, the logs apart; empty when there was nothing.
 
     Raises:
         CloudError: AWS refused a call, or the endpoint did not go in time.
     """
-    session = session or boto3.Session()
+    session = session or new_session()
     inventory = find(endpoint_name, session=session)
     sagemaker = session.client("sagemaker")
     try:
@@ -60,6 +65,8 @@ def delete(
             sagemaker.delete_endpoint_config(EndpointConfigName=config)
         for model in inventory.models:
             sagemaker.delete_model(ModelName=model)
+        if logs and inventory.log_group:
+            delete_log_group(session, inventory.log_group)
     except (ClientError, BotoCoreError) as error:
         raise CloudError(f"deleting endpoint {endpoint_name} failed: {error}") from error
     return inventory

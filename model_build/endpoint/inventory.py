@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from model_build.endpoint.aws import find_endpoint
+from model_build.endpoint.labels import read_tag
+from model_build.endpoint.logs import endpoint_log_group, find_log_group
 from model_build.endpoint.scaling import Scaling, read_scaling
 from model_build.endpoint.versions import is_version_of
 
@@ -21,6 +24,8 @@ class Inventory:
         configs: names of its endpoint configurations, oldest first.
         models: names of its models, oldest first.
         scaling: its auto scaling.
+        labels: the labels that its tag names; None if it has none.
+        log_group: the log group of its containers; None if there is none, or it can't be looked up.
     """
 
     endpoint_name: str
@@ -29,10 +34,12 @@ class Inventory:
     configs: tuple[str, ...]
     models: tuple[str, ...]
     scaling: Scaling
+    labels: tuple[str, ...] | None = None
+    log_group: str | None = None
 
     @property
     def empty(self) -> bool:
-        """Whether nothing at all exists."""
+        """Whether nothing exists, logs apart."""
         return not (self.endpoint or self.configs or self.models or self.scaling.targets)
 
 
@@ -65,4 +72,14 @@ def take_inventory(session: boto3.Session, endpoint_name: str) -> Inventory:
         configs=tuple(sorted(name for name in configs if is_version_of(name, endpoint_name))),
         models=tuple(sorted(name for name in models if is_version_of(name, endpoint_name))),
         scaling=read_scaling(session, endpoint_name),
+        labels=None if endpoint is None else read_tag(session, endpoint["EndpointArn"]),
+        log_group=_log_group(session, endpoint_name),
     )
+
+
+def _log_group(session: boto3.Session, endpoint_name: str) -> str | None:
+    group = endpoint_log_group(endpoint_name)
+    try:
+        return group if find_log_group(session, group) else None
+    except (ClientError, BotoCoreError):  # not everybody may look at logs
+        return None

@@ -1,12 +1,13 @@
-"""The last lines that a container wrote to CloudWatch: the reason behind SageMaker's own short one."""
+"""The containers' logs in CloudWatch: their last lines, how long they are kept, and their removal."""
 
-from typing import Final
+from typing import Any, Final
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 TRAINING_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 LINES: Final = 20
+RETENTION_DAYS: Final = 30
 
 
 def endpoint_log_group(endpoint_name: str) -> str:
@@ -42,3 +43,48 @@ def log_tail(session: boto3.Session, group: str, stream_prefix: str = "") -> str
     except (ClientError, BotoCoreError) as error:
         return f"the container's log ({group}) can't be read: {error}"
     return f"the container wrote no log ({group})"
+
+
+def set_retention(session: boto3.Session, group: str, days: int = RETENTION_DAYS) -> str:
+    """Create a log group that expires its entries, or make one do so that has no retention yet.
+
+    SageMaker creates the groups of its containers without any: their logs are kept, and billed, forever.
+
+    Args:
+        session: account and region.
+        group: the log group.
+        days: one of the numbers that CloudWatch accepts.
+
+    Returns:
+        Why it could not be done, for a notice; empty if it was, or a retention was set before.
+    """
+    logs = session.client("logs")
+    try:
+        try:
+            logs.create_log_group(logGroupName=group)
+        except logs.exceptions.ResourceAlreadyExistsException:
+            if (find_log_group(session, group) or {}).get("retentionInDays"):
+                return ""
+        logs.put_retention_policy(logGroupName=group, retentionInDays=days)
+    except (ClientError, BotoCoreError) as error:
+        return f"no retention could be set for the log group {group}: {error}"
+    return ""
+
+
+def find_log_group(session: boto3.Session, group: str) -> dict[str, Any] | None:
+    """Return CloudWatch's description of a log group; None if there is none.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refused the call.
+    """
+    found = session.client("logs").describe_log_groups(logGroupNamePrefix=group, limit=50)["logGroups"]
+    return next((dict(one) for one in found if one["logGroupName"] == group), None)
+
+
+def delete_log_group(session: boto3.Session, group: str) -> None:
+    """Delete a log group with its logs.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refused the call.
+    """
+    session.client("logs").delete_log_group(logGroupName=group)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from model_build.artifact.container_images import serving_image
+from model_build.artifact.container_images import ServingImage, serving_image
 from model_build.endpoint.aws import ApiCall
 from model_build.endpoint.requests import DEFAULT_INSTANCE_TYPE, DeployRequest
 from model_build.endpoint.scaling import VARIANT, scaling_calls
@@ -18,6 +18,7 @@ class DeploymentPlan:
 
     Attributes:
         version: the name of the new model and endpoint configuration.
+        image: what the archive must have for the image that serves it.
         upload: puts the archive into the bucket.
         create_model: creates the model.
         create_endpoint_config: creates the endpoint configuration.
@@ -27,6 +28,7 @@ class DeploymentPlan:
     """
 
     version: str
+    image: ServingImage
     upload: ApiCall
     create_model: ApiCall
     create_endpoint_config: ApiCall
@@ -38,6 +40,11 @@ class DeploymentPlan:
     def model_data_url(self) -> str:
         """The `s3://` URI of the archive."""
         return f"s3://{self.upload.parameters['Bucket']}/{self.upload.parameters['Key']}"
+
+    @property
+    def image_uri(self) -> str:
+        """The image that serves the model."""
+        return str(self.create_model.parameters["PrimaryContainer"]["Image"])
 
     @property
     def variant(self) -> dict[str, Any]:
@@ -67,9 +74,12 @@ def plan_deployment(request: DeployRequest, *, version: str, region: str) -> Dep
         region: the endpoint's region, for the image's URI.
 
     Raises:
-        RefusedError: no image of that name is known, or none in this region.
+        RefusedError: no image of that name is known, or none in this region or for this processor.
     """
-    image_uri, image = serving_image(request.image, region)
+    instance_type = None if request.serverless else request.instance_type or DEFAULT_INSTANCE_TYPE
+    image_uri, image = serving_image(
+        request.image, region, account=request.account, instance_type=instance_type
+    )
     archive = {"Bucket": request.bucket, "Key": archive_key(version)}
     endpoint = {"EndpointName": request.endpoint_name, "EndpointConfigName": version}
     model = {
@@ -83,6 +93,7 @@ def plan_deployment(request: DeployRequest, *, version: str, region: str) -> Dep
     }
     return DeploymentPlan(
         version=version,
+        image=image,
         upload=ApiCall("s3", "PutObject", archive),
         create_model=ApiCall("sagemaker", "CreateModel", model),
         create_endpoint_config=ApiCall(

@@ -18,6 +18,10 @@ def quiet(status: str, seconds: float) -> None:
     """Show nothing: for callers from Python."""
 
 
+def ignore(text: str) -> None:
+    """Show no notice: for callers from Python."""
+
+
 @contextmanager
 def waiting_bar(title: str, usual_seconds: float) -> Iterator[Progress]:
     """Show the status and the seconds on standard error, if that is a terminal.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from model_build.artifact.container_images import DEFAULT_SERVING_IMAGE
+from model_build.artifact.container_images import DEFAULT_SERVING_IMAGE, OWN, RAY
 from model_build.errors import RefusedError
 
 DEFAULT_INSTANCE_TYPE: Final = "ml.m5.large"
@@ -38,7 +38,7 @@ class DeployRequest:
         serverless_concurrency: how many requests a serverless endpoint answers at a time, 1 to 200.
         capture: keep requests and responses in `s3://<bucket>/capture/` (real-time only).
         capture_percent: share of the requests that is kept, 1 to 100.
-        image: `ray`, `torchserve` or an image URI.
+        image: `ray`, `torchserve`, `own` or an image URI.
 
     Raises:
         RefusedError: AWS would refuse it; names the option and what to do instead.
@@ -69,6 +69,11 @@ class DeployRequest:
             raise RefusedError(f"--capture-percent {self.capture_percent}: give 1 to {ALL_PERCENT}")
 
     @property
+    def account(self) -> str:
+        """The account of the role, which is also that of the endpoint."""
+        return self.role_arn.split(":")[4]
+
+    @property
     def serverless(self) -> bool:
         """Whether the endpoint runs without instances."""
         return self.serverless_memory_mb is not None
@@ -96,6 +101,11 @@ def _check_names(request: DeployRequest) -> None:
 def _check_serverless(request: DeployRequest) -> None:
     if request.instance_type:
         raise RefusedError("--instance-type and --serverless-memory exclude each other: omit one")
+    if request.image == RAY:
+        raise RefusedError(
+            f"--image {RAY} does not start on a serverless endpoint, which has no /dev/shm: give --image "
+            f"{OWN} (see `model_build image --help`), or --instance-type instead of --serverless-memory"
+        )
     if request.capture:
         raise RefusedError(
             "a serverless endpoint can't capture data: omit --capture, or give --instance-type "

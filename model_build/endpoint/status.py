@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from model_build.endpoint.aws import new_session
 from model_build.endpoint.inventory import Inventory, take_inventory
 from model_build.endpoint.prices import instance_prices
 from model_build.errors import CloudError
@@ -26,6 +27,8 @@ class EndpointStatus:
         capture: whether requests and responses are captured.
         scaling: the least and the greatest number of instances; None when the number is fixed.
         scaling_unknown: why the scaling could not be read; None when it could.
+        labels: the labels of the model that serves; None if they are not known.
+        log_group: the log group of its containers; None if there is none.
         usd_an_hour: its cost while idle; None when the price of the instance type is not known.
         versions: names of its endpoint configurations, oldest first.
         models: names of its models, oldest first.
@@ -41,6 +44,8 @@ class EndpointStatus:
     capture: bool
     scaling: tuple[int, int] | None
     scaling_unknown: str | None
+    labels: tuple[str, ...] | None
+    log_group: str | None
     usd_an_hour: float | None
     versions: tuple[str, ...]
     models: tuple[str, ...]
@@ -57,7 +62,7 @@ def endpoint_status(endpoint_name: str, *, session: boto3.Session | None = None)
         CloudError: AWS refused a call.
     """
     try:
-        return _status(take_inventory(session or boto3.Session(), endpoint_name))
+        return _status(take_inventory(session or new_session(), endpoint_name))
     except (ClientError, BotoCoreError) as error:
         raise CloudError(f"looking for endpoint {endpoint_name} failed: {error}") from error
 
@@ -77,6 +82,8 @@ def _status(inventory: Inventory) -> EndpointStatus:
         capture=bool((endpoint.get("DataCaptureConfig") or {}).get("EnableCapture")),
         scaling=inventory.scaling.bounds,
         scaling_unknown=inventory.scaling.unknown or None,
+        labels=inventory.labels,
+        log_group=inventory.log_group,
         usd_an_hour=_usd_an_hour(inventory, instances),
         versions=inventory.configs,
         models=inventory.models,

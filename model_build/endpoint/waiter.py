@@ -8,7 +8,7 @@ from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, pol
 from model_build.endpoint.aws import find_endpoint
 from model_build.endpoint.logs import endpoint_log_group, log_tail
 from model_build.endpoint.progress import Progress, quiet
-from model_build.errors import CloudError, DeploymentError
+from model_build.errors import DeploymentError, StillSettlingError
 
 SETTLED: Final = frozenset({"InService", "Failed", "OutOfService", "UpdateRollbackFailed"})
 
@@ -35,7 +35,7 @@ def wait_until_settled(
         The endpoint's last description; None when it is gone.
 
     Raises:
-        CloudError: it did not settle in time. It goes on settling; the message says how to look.
+        StillSettlingError: it did not settle in time. It goes on settling; the message says how to look.
     """
     try:
         return poll(
@@ -46,7 +46,7 @@ def wait_until_settled(
             waiting=lambda endpoint, seconds: progress(str((endpoint or {}).get("EndpointStatus")), seconds),
         )
     except PollingTimeoutError as error:
-        raise CloudError(
+        raise StillSettlingError(
             f"endpoint {name} is still {error.last['EndpointStatus']} after {timeout_seconds:.0f} s. "
             f"SageMaker continues: `python -m model_build status --endpoint-name {name}` shows its state, "
             "--timeout waits longer"
@@ -80,7 +80,6 @@ def confirm_version(
             f"version {version} failed and was rolled back; "
             f"endpoint {name} is {status} on {serving}: {reason}\n{log}",
             serving_config=serving,
+            version_in_use=status == "UpdateRollbackFailed",
         )
-    raise DeploymentError(
-        f"endpoint {name} is {status}, nothing serves (deploying again replaces it): {reason}\n{log}"
-    )
+    raise DeploymentError(f"endpoint {name} is {status}, nothing serves: {reason}\n{log}")

@@ -5,11 +5,17 @@ The deployment names this file as the container's program (`SAGEMAKER_PROGRAM`).
 
 from __future__ import annotations
 
+import importlib
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
-import inference  # type: ignore[import-not-found]  # lies beside this file in the archive
-from inference import predict_fn
+from bundled_packages import use_bundled_packages  # type: ignore[import-not-found]  # beside this file
+
+use_bundled_packages(Path(__file__).parent)
+
+inference = importlib.import_module("inference")
+predict_fn = inference.predict_fn
 
 try:
     from sagemaker_inference.errors import BaseInferenceToolkitError  # type: ignore[import-not-found]

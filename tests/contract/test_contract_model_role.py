@@ -1,6 +1,7 @@
 """The role of the model's containers allows exactly what SageMaker needs, on our resources only."""
 
 import json
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,14 @@ from typing import Any
 import pytest
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
-from model_build.artifact.container_images import SERVING_IMAGES, TRAINING_IMAGE
+from model_build.artifact import own_image
+from model_build.artifact.container_images import OWN, SERVING_IMAGES, TRAINING_IMAGE
 from model_build.endpoint.plan import plan_deployment
 from model_build.endpoint.requests import DeployRequest
 
 ROOT = Path(__file__).resolve().parents[2]
-RESOURCES: dict[str, Any] = yaml_parse((ROOT / "model_build" / "role.yaml").read_text(encoding="utf-8"))[
-    "Resources"
-]
+TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "model_build" / "role.yaml").read_text(encoding="utf-8"))
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 ROLE = RESOURCES["ModelRole"]["Properties"]
 STATEMENTS = {
     statement["Sid"]: statement
@@ -94,13 +95,66 @@ def test_captured_data_is_not_readable_by_the_container() -> None:
     assert not any(fnmatchcase("${ModelBucket.Arn}/capture/x.jsonl", pattern) for pattern in allowed)
 
 
-@pytest.mark.parametrize("tag", [TRAINING_IMAGE, *(image.tag for image in SERVING_IMAGES.values())])
-def test_every_image_that_the_commands_use_can_be_pulled(tag: str) -> None:
+AWS_IMAGES = [TRAINING_IMAGE, *(image.tag for name, image in SERVING_IMAGES.items() if name != OWN)]
+
+
+@pytest.mark.parametrize("tag", AWS_IMAGES)
+def test_every_image_of_aws_that_the_commands_use_can_be_pulled(tag: str) -> None:
     repository = tag.split(":", maxsplit=1)[0]
 
-    allowed = [text["Fn::Sub"] for text in STATEMENTS["PullImages"]["Resource"]]
+    allowed = [text["Fn::Sub"] for text in STATEMENTS["PullImages"]["Resource"] if "Fn::Sub" in text]
 
     assert any(pattern.endswith(f":*:repository/{repository}") for pattern in allowed)
+
+
+def test_our_image_can_be_pulled_from_the_repository_that_push_uses() -> None:
+    repository = RESOURCES["ServingRepository"]["Properties"]
+
+    assert repository["RepositoryName"] == own_image.REPOSITORY == SERVING_IMAGES[OWN].tag
+    assert {"Fn::GetAtt": ["ServingRepository", "Arn"]} in STATEMENTS["PullImages"]["Resource"]
+    assert repository["ImageTagMutability"] == "IMMUTABLE"
+    rules = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+    assert [rule["action"]["type"] for rule in rules] == ["expire"]
+
+
+def test_another_image_can_be_pulled_if_its_repository_is_named() -> None:
+    conditional = [item["Fn::If"] for item in STATEMENTS["PullImages"]["Resource"] if "Fn::If" in item]
+    parameter = TEMPLATE["Parameters"]["AdditionalImageRepository"]
+
+    assert conditional == [
+        [
+            "HasAdditionalImageRepository",
+            {"Ref": "AdditionalImageRepository"},
+            {"Ref": "AWS::NoValue"},
+        ]
+    ]
+    for arn, accepted in (
+        ("", True),
+        ("arn:aws:ecr:eu-west-1:123456789012:repository/my-model", True),
+        ("arn:aws-cn:ecr:cn-north-1:123456789012:repository/team/model", True),
+        ("*", False),
+        ("arn:aws:ecr:eu-west-1:*:repository/my-model", False),
+        ("arn:aws:s3:::bucket", False),
+    ):
+        assert bool(re.fullmatch(parameter["AllowedPattern"], arn)) is accepted, arn
+
+
+@pytest.mark.parametrize(
+    ("key", "days"),
+    [
+        ("capture/scones/AllTraffic/2026/11/23/07/00-00-000.jsonl", 90),
+        ("training/data/scones-training-1/train/bicycle.tar", 7),
+        ("training/input/scones-training-1/input/code/train.py", 7),
+        ("training/scones-training-1/output/model.tar.gz", None),
+        ("models/scones-1/model.tar.gz", None),
+    ],
+)
+def test_what_expires_in_the_bucket(key: str, days: int | None) -> None:
+    rules = RESOURCES["ModelBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+
+    expiring = [rule for rule in rules if "ExpirationInDays" in rule and key.startswith(rule["Prefix"])]
+
+    assert [rule["ExpirationInDays"] for rule in expiring] == ([] if days is None else [days])
 
 
 def test_the_bucket_is_private_encrypted_and_outlives_the_stack() -> None:

@@ -71,9 +71,7 @@ class Drivers:
 
 def put_behind_the_endpoint(model: Path) -> DeployResult:
     return deploy(
-        DeployRequest(
-            model=model, endpoint_name=ENDPOINT_NAME, role_arn=ROLE, bucket=MODEL_BUCKET, capture=True
-        )
+        DeployRequest(model, ENDPOINT_NAME, role_arn=ROLE, bucket=MODEL_BUCKET, capture=True, image="own")
     )
 
 

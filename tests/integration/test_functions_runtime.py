@@ -43,6 +43,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
                 endpoint_name=parameter_default("EndpointName"),
                 role_arn=ROLE,
                 bucket=MODEL_BUCKET,
+                image="own",
             )
         )
         yield variables

@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from localcloud.environment import aws_variables
+from model_build.artifact import own_image
 from model_build.endpoint.delete import delete
 from model_build.endpoint.deploy import DeployRequest, deploy
 from tests.support.local_cloud import LocalCloud, bare_cloud
+from tests.support.serving_image import provide_own_image
 from tests.support.tiny_model import picture, write_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,12 +47,15 @@ def test_role_and_bucket_of_the_template_are_what_a_deployment_takes(
         for name, value in aws_variables(cloud.running).items():
             monkeypatch.setenv(name, value)
         outputs = deploy_role(cloud)
+        assert outputs["ServingRepositoryUri"].endswith(f"/{own_image.REPOSITORY}")
+        provide_own_image(boto3.client("ecr"))
         request = DeployRequest(
             model=write_model(tmp_path / "model", ["red", "blue"]),
             endpoint_name="scones-vehicle-classifier",
             role_arn=outputs["RoleArn"],
             bucket=outputs["BucketName"],
             capture=True,
+            image="own",
         )
 
         deploy(request, timeout_seconds=60)

@@ -111,12 +111,22 @@ def encoded(colour: str, kind: str) -> bytes:
     return content.getvalue()
 
 
+def is_mapped(folder: Path) -> bool:
+    """Return whether a process has loaded a library from below a folder."""
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        with contextlib.suppress(OSError):
+            if f"{folder}/" in maps.read_text(errors="replace"):
+                return True
+    return False
+
+
 @pytest.mark.timeout(300)
 def test_ray_serve_answers_images_and_tells_bad_ones(model_dir: Path, tmp_path: Path) -> None:
     # One test for all answers: starting Ray takes a quarter of a minute.
     with ray_serve(model_dir, tmp_path / "ray.log") as server:
         assert server.wait_until_healthy(), server.log_file.read_text(errors="replace")
 
+        assert is_mapped(model_dir / "code" / "packages"), "Ray's replica must use the archive's packages"
         for kind, content_type in (
             ("PNG", "image/png"),
             ("JPEG", "image/jpeg"),

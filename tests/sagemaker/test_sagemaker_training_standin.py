@@ -59,7 +59,7 @@ def test_a_job_trains_a_model_that_deploys_as_it_is(
     for image in SERVING_IMAGES.values():
         assert prepare_archive(archive, image, tmp_path / "scratch", boto3.Session()) == archive
     deploy(
-        DeployRequest(model=result.model_data_url, endpoint_name="trained", role_arn=ROLE, bucket=BUCKET),
+        DeployRequest(result.model_data_url, "trained", role_arn=ROLE, bucket=BUCKET, image="own"),
         session=boto3.Session(),
     )
     photo = write_photo(tmp_path / "blue.png", "blue")

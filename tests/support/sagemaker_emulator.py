@@ -11,12 +11,12 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import boto3
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from commandline.polling import Rhythm, poll
+from tests.support.serving_image import provide_own_image
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
@@ -54,22 +54,15 @@ def sagemaker_emulator(folder: Path) -> Iterator[dict[str, str]]:
         with process:
             try:
                 _wait_until_up(f"http://127.0.0.1:{port}/health", process, log_file)
-                _s3(variables).create_bucket(Bucket=BUCKET)
+                session = boto3.Session("test", "test", region_name=REGION)
+                endpoint = variables["AWS_ENDPOINT_URL"]
+                session.client("s3", endpoint_url=endpoint).create_bucket(Bucket=BUCKET)
+                provide_own_image(session.client("ecr", endpoint_url=endpoint))
                 yield variables
             finally:
                 process.terminate()
     finally:
         moto.stop()
-
-
-def _s3(variables: dict[str, str]) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=variables["AWS_ENDPOINT_URL"],
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - there is no secret
-    )
 
 
 def _free_port() -> int:

@@ -59,7 +59,7 @@ def test_the_manifest_says_all_that_inference_needs(model: Path, archive: Path) 
         "c100.tar.gz": hashlib.sha256(archive.read_bytes()).hexdigest()
     }
     assert manifest["recipe"]["epochs"] == 6
-    assert {path.name for path in (model / "code").iterdir()} >= {"inference.py", "requirements.txt"}
+    assert {path.name for path in (model / "code").iterdir()} >= {"inference.py", "bundled_packages.py"}
     assert all((model / name).is_file() for name in ("training_loss.png", "confusion.png"))
 
 

@@ -29,6 +29,7 @@ class Classifier:
         """Load the model; a broken one fails here, before it receives traffic."""
         # Imported here and not above: Ray sends this class to another process, which must find the module.
         sys.path.insert(0, str(MODEL_DIR / "code"))
+        importlib.import_module("bundled_packages").use_bundled_packages(MODEL_DIR / "code")
         self.inference = importlib.import_module("inference")
         self.model = self.inference.model_fn(str(MODEL_DIR))
         # A model's own inference.py need not define the class.

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from model_build.artifact.package import code_files, package_model, write_code
+from model_build.artifact import package
+from model_build.artifact.package import code_files, package_model, read_labels, write_code
+from model_build.artifact.serving_packages import Target
 from tests.support.tiny_model import write_model
 
 ROOT_LEVEL = {"config.yaml", "deployment.py"}
-SHIPPED_CODE = {"code/inference.py", "code/requirements.txt", "code/torchserve_program.py"}
+SHIPPED_CODE = {"code/inference.py", "code/bundled_packages.py", "code/torchserve_program.py"}
 
 
 def contents(archive: Path) -> dict[str, bytes]:
@@ -28,6 +30,28 @@ def test_an_archive_contains_what_sagemaker_looks_for(tmp_path: Path, model: Pat
     assert set(contents(archive)) == {"model.onnx", "manifest.json"} | SHIPPED_CODE | ROOT_LEVEL
     with tarfile.open(archive) as tar:
         assert tar.getnames() == sorted(tar.getnames())
+
+
+def test_packages_are_put_where_the_container_looks_for_them(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "packages"
+    (packages / "numpy").mkdir(parents=True)
+    (packages / "numpy" / "__init__.py").write_text("version = 2\n")
+    monkeypatch.setattr(package, "packages_for", {Target("3.13"): packages}.__getitem__)
+    found = contents(package_model(model, tmp_path / "model.tar.gz", Target("3.13")))
+    assert found["code/packages/cp313-x86_64/numpy/__init__.py"] == b"version = 2\n"
+    assert "code/requirements.txt" not in found, "it would be installed when the container starts"
+
+
+def test_labels_of_an_archive(tmp_path: Path, model: Path) -> None:
+    assert read_labels(package_model(model, tmp_path / "model.tar.gz")) == ("red", "blue")
+    for number, manifest in enumerate(("{", "{}", "[]", '{"labels": 3}')):
+        (model / "manifest.json").write_text(manifest)
+        assert read_labels(package_model(model, tmp_path / f"{number}.tar.gz")) is None
+    with tarfile.open(tmp_path / "empty.tar.gz", "w:gz"):
+        pass
+    assert read_labels(tmp_path / "empty.tar.gz") is None
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

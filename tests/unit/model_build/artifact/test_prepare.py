@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from model_build.artifact import package
 from model_build.artifact.container_images import SERVING_IMAGES, serving_image
 from model_build.artifact.package import package_model
 from model_build.artifact.prepare import prepare_archive
+from model_build.artifact.serving_packages import Target
 from model_build.errors import CloudError, RefusedError
 from tests.support.tiny_model import write_model
 
@@ -49,6 +51,19 @@ def contents(archive: Path) -> dict[str, bytes]:
         return {member.name.removeprefix("./"): file.read() for member, file in members if file}
 
 
+@pytest.fixture(autouse=True)
+def _packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give packages without a download."""
+
+    def packages_for(target: Target) -> Path:
+        folder = tmp_path / "cache" / target.folder
+        (folder / "onnxruntime").mkdir(parents=True, exist_ok=True)
+        (folder / "onnxruntime" / "__init__.py").write_text(f"# for {target.folder}", encoding="utf-8")
+        return folder
+
+    monkeypatch.setattr(package, "packages_for", packages_for)
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     return write_model(tmp_path / "model", ["red", "blue"])
@@ -60,13 +75,40 @@ def test_a_model_folder_is_packed_with_all_that_the_image_looks_for(
 ) -> None:
     archive = prepare(model, image, tmp_path / "scratch")
 
-    assert set(SERVING_IMAGES[image].archive_members) <= set(contents(archive))
+    found = contents(archive)
+    assert set(SERVING_IMAGES[image].archive_members) <= set(found)
+    assert "code/requirements.txt" not in found
+    assert bundled(found) == {wanted(image)}
 
 
-def test_an_archive_that_will_do_is_taken_as_it_is(model: Path, tmp_path: Path) -> None:
+def bundled(found: dict[str, bytes]) -> set[str]:
+    """Return what the packages in an archive are for."""
+    return {name.split("/")[2] for name in found if name.startswith("code/packages/")} or {""}
+
+
+def wanted(image: str) -> str:
+    packages = SERVING_IMAGES[image].packages
+    return packages.folder if packages else ""
+
+
+@pytest.mark.parametrize("image", SERVING_IMAGES)
+def test_an_archive_that_will_do_is_taken_as_it_is(model: Path, tmp_path: Path, image: str) -> None:
+    archive = package_model(model, tmp_path / "model.tar.gz", SERVING_IMAGES[image].packages)
+
+    assert prepare(archive, image, tmp_path / "scratch") == archive
+
+
+def test_a_training_jobs_archive_gets_packages(model: Path, tmp_path: Path) -> None:
     archive = package_model(model, tmp_path / "model.tar.gz")
 
-    assert prepare(archive, "ray", tmp_path / "scratch") == archive
+    assert bundled(contents(prepare(archive, "ray", tmp_path / "scratch"))) == {"cp313-x86_64"}
+    assert prepare(archive, "own", tmp_path / "other") == archive
+
+
+def test_packages_for_another_image_are_replaced(model: Path, tmp_path: Path) -> None:
+    archive = package_model(model, tmp_path / "model.tar.gz", SERVING_IMAGES["torchserve"].packages)
+
+    assert bundled(contents(prepare(archive, "ray", tmp_path / "scratch"))) == {"cp313-x86_64"}
 
 
 @pytest.mark.parametrize("image", SERVING_IMAGES)
@@ -105,7 +147,7 @@ def test_an_image_of_the_users_own_gets_any_archive_as_it_is(tmp_path: Path) -> 
 def test_an_archive_in_s3_is_fetched(model: Path, tmp_path: Path) -> None:
     archive = package_model(model, tmp_path / "model.tar.gz")
 
-    fetched = prepare("s3://models/job/model.tar.gz", "ray", tmp_path / "scratch", FakeS3(archive))
+    fetched = prepare("s3://models/job/model.tar.gz", "own", tmp_path / "scratch", FakeS3(archive))
 
     assert contents(fetched) == contents(archive)
 
@@ -135,25 +177,34 @@ def pins(file: str) -> dict[str, set[str]]:
     return found
 
 
-def test_containers_install_versions_that_were_tested() -> None:
-    serving, training = (
-        pins("model_build/serving/requirements.txt"),
-        pins("model_build/training_requirements.txt"),
-    )
+def test_containers_have_versions_that_were_tested() -> None:
+    serving, training = pins("requirements/serving.txt"), pins("model_build/training_requirements.txt")
     tested = pins("requirements/sagemaker.txt")
 
     assert {"numpy", "onnxruntime", "pillow"} <= set(serving)
-    for name, versions in (*serving.items(), *training.items()):
+    assert serving.items() <= pins("requirements/serving-image.txt").items()
+    for name in ("numpy", "onnxruntime", "pillow"):
+        assert serving[name] <= tested[name], name
+    for name, versions in training.items():
         assert versions <= tested[name], name
     local = pins("requirements/train.txt")
     for name, versions in training.items():
         assert versions <= local[name], f"{name}: the local cloud runs training jobs in .venv/train"
+    for name, versions in pins("requirements/serving-image.txt").items():
+        assert versions <= pins("requirements/run.txt")[name], "the local cloud serves with the same"
     for name in ("onnxruntime", "pillow"):
-        assert serving[name] <= pins("requirements/run.txt")[name], "the local cloud serves with the same"
         assert serving[name] == training[name]
 
 
-def test_containers_install_nothing_from_elsewhere() -> None:
-    for file in ("model_build/serving/requirements.txt", "model_build/training_requirements.txt"):
-        lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
-        assert all(re.fullmatch(r"#.*|[a-z0-9-]+==[0-9.]+", line) for line in lines), json.dumps(lines)
+@pytest.mark.parametrize("name", ["serving", "serving-image"])
+def test_locks_for_containers_have_no_markers(name: str) -> None:
+    # pip evaluates a marker for the Python that runs it, not for the container's.
+    lock = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+
+    assert not [line for line in lock.splitlines() if ";" in line]
+    assert lock.count("--hash=sha256:") > len(pins(f"requirements/{name}.txt"))
+
+
+def test_a_training_job_installs_nothing_from_elsewhere() -> None:
+    lines = (ROOT / "model_build/training_requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert all(re.fullmatch(r"#.*|[a-z0-9-]+==[0-9.]+", line) for line in lines), json.dumps(lines)

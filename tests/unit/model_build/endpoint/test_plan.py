@@ -9,7 +9,8 @@ import pytest
 
 from localcloud.sagemaker.validation import check_request
 from model_build.__main__ import main
-from model_build.artifact.container_images import CLASSIC_REGIONS, OTHER_ACCOUNTS, serving_image
+from model_build.artifact import own_image
+from model_build.artifact.container_images import serving_image
 from model_build.endpoint.deploy import deploy
 from model_build.endpoint.plan import plan_deployment
 from model_build.endpoint.requests import DeployRequest
@@ -17,6 +18,7 @@ from model_build.endpoint.versions import is_version_of, version_name
 from model_build.errors import RefusedError
 from model_build.serving.inference import VERSION_VARIABLE
 
+TEMPORARY = "/tmp"  # noqa: S108 - in the container
 ROLE = "arn:aws:iam::123456789012:role/scones-model"
 REQUEST = DeployRequest(model="build/model", endpoint_name="scones", role_arn=ROLE, bucket="scones-models")
 COMMAND = (
@@ -37,6 +39,7 @@ def dry_run(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, dict
 @pytest.fixture(autouse=True)
 def _region(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.delenv("AWS_REGION", raising=False)
 
 
 def test_defaults_are_one_instance_that_neither_scales_nor_captures(
@@ -111,7 +114,7 @@ def test_scaling_aims_at_the_given_number_of_invocations(capsys: pytest.CaptureF
 
 
 def test_dry_run_of_a_serverless_endpoint(capsys: pytest.CaptureFixture[str]) -> None:
-    calls = dry_run(capsys, "--serverless-memory", "3072", "--serverless-concurrency", "20")
+    calls = dry_run(capsys, "--image", "own", "--serverless-memory", "3072", "--serverless-concurrency", "20")
 
     (variant,) = calls["CreateEndpointConfig"]["ProductionVariants"]
     assert variant["ServerlessConfig"] == {"MemorySizeInMB": 3072, "MaxConcurrency": 20}
@@ -122,7 +125,9 @@ def test_dry_run_of_a_serverless_endpoint(capsys: pytest.CaptureFixture[str]) ->
 def test_a_serverless_endpoint_answers_five_requests_at_a_time_by_default(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (variant,) = dry_run(capsys, "--serverless-memory", "1024")["CreateEndpointConfig"]["ProductionVariants"]
+    (variant,) = dry_run(capsys, "--image", "own", "--serverless-memory", "1024")["CreateEndpointConfig"][
+        "ProductionVariants"
+    ]
 
     assert variant["ServerlessConfig"]["MaxConcurrency"] == 5
 
@@ -144,21 +149,44 @@ def test_conditions_of_the_calls_are_shown(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(
-    "image", ["ray", "torchserve", "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1"]
+    "image",
+    ["ray", "torchserve", "own", "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1"],
 )
 def test_dry_run_names_the_chosen_image(capsys: pytest.CaptureFixture[str], image: str) -> None:
     container = dry_run(capsys, "--image", image)["CreateModel"]["PrimaryContainer"]
 
-    uri, chosen = serving_image(image, "eu-west-1")
+    uri, chosen = serving_image(image, "eu-west-1", account="123456789012")
     assert container["Image"] == uri
     version = container["ModelDataUrl"].split("/")[-2]
     assert container["Environment"] == {**chosen.environment, VERSION_VARIABLE: version}
     if image == "torchserve":
         assert container["Environment"]["SAGEMAKER_PROGRAM"] == "torchserve_program.py"
+        # A serverless endpoint's root can't be written to.
+        assert {container["Environment"][f"{name}_LOCATION"] for name in ("LOG", "METRICS")} == {TEMPORARY}
+
+
+@pytest.mark.parametrize(
+    ("options", "architecture"),
+    [
+        (["--serverless-memory", "2048"], "x86_64"),
+        (["--instance-type", "ml.m5.large"], "x86_64"),
+        (["--instance-type", "ml.g4dn.xlarge"], "x86_64"),
+        (["--instance-type", "ml.m6g.large"], "arm64"),
+        (["--instance-type", "ml.c7g.xlarge"], "arm64"),
+    ],
+)
+def test_our_image_is_that_of_the_account_and_the_processor(
+    capsys: pytest.CaptureFixture[str], options: list[str], architecture: str
+) -> None:
+    container = dry_run(capsys, "--image", "own", *options)["CreateModel"]["PrimaryContainer"]
+
+    tag = own_image.tag(architecture)
+    assert container["Image"] == f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/scones-serving:{tag}"
+    assert tag.endswith(architecture)
 
 
 def test_unknown_image_is_refused_with_those_known() -> None:
-    with pytest.raises(RefusedError, match="ray, torchserve"):
+    with pytest.raises(RefusedError, match="ray, torchserve, own"):
         plan_deployment(replace(REQUEST, image="tensorflow"), version="v", region="eu-west-1")
 
 
@@ -171,26 +199,22 @@ def test_longest_endpoint_name_still_fits_with_its_timestamp() -> None:
         check_request(call["service"], call["operation"], call["parameters"])
 
 
-def test_every_region_known_has_one_registry_of_its_own_account() -> None:
-    assert not CLASSIC_REGIONS & set(OTHER_ACCOUNTS)
-    for region in (*CLASSIC_REGIONS, *OTHER_ACCOUNTS):
-        uri, _ = serving_image("ray", region)
-        check_request("sagemaker", "CreateModel", {"ModelName": "m", "PrimaryContainer": {"Image": uri}})
-        assert region in uri
-
-
-def test_unknown_region_needs_a_whole_image_uri() -> None:
-    with pytest.raises(RefusedError, match="--image"):
-        serving_image("ray", "mars-north-1")
-
-
 def test_a_missing_region_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
 
-    with pytest.raises(RefusedError, match="AWS_DEFAULT_REGION"):
+    with pytest.raises(RefusedError, match="AWS_REGION"):
         deploy(REQUEST, session=boto3.Session())
+
+
+def test_aws_region_is_understood_and_counts_more(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "ap-south-1")
+
+    container = dry_run(capsys)["CreateModel"]["PrimaryContainer"]
+
+    assert ".ecr.ap-south-1." in container["Image"]
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ REQUEST = DeployRequest(model="build/model", endpoint_name="scones", role_arn=RO
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"serverless_memory_mb": 2048, "capture": True}, "--instance-type"),
+        ({"serverless_memory_mb": 2048}, "--image own"),
+        ({"serverless_memory_mb": 2048, "image": "own", "capture": True}, "--instance-type"),
         ({"serverless_memory_mb": 2048, "instance_type": "ml.m5.large"}, "omit one"),
-        ({"serverless_memory_mb": 2048, "max_instances": 3}, "--serverless-concurrency"),
+        ({"serverless_memory_mb": 2048, "image": "own", "max_instances": 3}, "--serverless-concurrency"),
         ({"instance_type": "m5.large"}, "ml.m5.large"),
         ({"instance_type": "ml.m5"}, "ml.m5.large"),
         ({"endpoint_name": "scones_prod"}, "letters, digits and hyphens"),
@@ -44,8 +45,13 @@ BOUNDS: list[tuple[str, dict[str, Any], list[Any], list[Any]]] = [
     ("max_instances", {"instance_count": 3}, [3, 4], [2, 0]),
     ("invocations_per_instance", {}, [1], [0]),
     ("capture_percent", {"capture": True}, [1, 100], [0, 101]),
-    ("serverless_memory_mb", {}, [1024, 2048, 3072, 4096, 5120, 6144], [0, 1023, 1025, 1500, 6143, 7168]),
-    ("serverless_concurrency", {"serverless_memory_mb": 1024}, [1, 200], [0, 201]),
+    (
+        "serverless_memory_mb",
+        {"image": "own"},
+        [1024, 2048, 3072, 4096, 5120, 6144],
+        [0, 1023, 1025, 1500, 6143, 7168],
+    ),
+    ("serverless_concurrency", {"image": "own", "serverless_memory_mb": 1024}, [1, 200], [0, 201]),
 ]
 
 
@@ -70,9 +76,17 @@ def test_values_beyond_the_bounds_are_refused_by_name(field: str, others: dict[s
 
 def test_bounds_of_the_other_hosting_do_not_matter() -> None:
     assert not replace(REQUEST, serverless_concurrency=0).serverless
-    assert replace(
-        REQUEST, serverless_memory_mb=1024, instance_count=0, invocations_per_instance=0
-    ).serverless
+    serverless = replace(REQUEST, image="own", serverless_memory_mb=1024)
+    assert replace(serverless, instance_count=0, invocations_per_instance=0).serverless
+
+
+@pytest.mark.parametrize("image", ["own", "torchserve", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/x:1"])
+def test_other_images_may_be_serverless(image: str) -> None:
+    assert replace(REQUEST, image=image, serverless_memory_mb=2048).image == image
+
+
+def test_the_account_is_that_of_the_role() -> None:
+    assert REQUEST.account == "123456789012"
 
 
 @pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])

@@ -20,11 +20,23 @@ SERVING = EndpointStatus(
     capture=True,
     scaling=None,
     scaling_unknown=None,
+    labels=("bicycle", "motorcycle"),
+    log_group="/aws/sagemaker/Endpoints/scones",
     usd_an_hour=0.23,
     versions=("scones-20261123-101500-042",),
     models=("scones-20261123-101500-042",),
 )
-GONE = replace(SERVING, status=None, serving=None, instance_type=None, instances=0, versions=(), models=())
+GONE = replace(
+    SERVING,
+    status=None,
+    serving=None,
+    instance_type=None,
+    instances=0,
+    labels=None,
+    log_group=None,
+    versions=(),
+    models=(),
+)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +70,13 @@ def test_cost_of_an_idle_endpoint(variant: dict[str, Any], instances: int, usd: 
             ["serverless, 2048 MB", "nothing while idle"],
         ),
         (GONE, ["endpoint scones does not exist"]),
-        (replace(GONE, models=("a", "b")), ["0 endpoint configurations and 2 models are left"]),
+        (replace(GONE, models=("a", "b")), ["left over: 0 endpoint configurations, 2 models ("]),
+        (
+            replace(GONE, log_group="/aws/sagemaker/Endpoints/scones"),
+            ["left over: the log group /aws/sagemaker/Endpoints/scones ("],
+        ),
+        (SERVING, ["labels      bicycle, motorcycle", "logs        /aws/sagemaker/Endpoints/scones"]),
+        (replace(SERVING, labels=None, log_group=None), ["labels      unknown", "logs        none"]),
     ],
 )
 def test_text_for_a_person(found: EndpointStatus, lines: list[str]) -> None:

@@ -1,0 +1,116 @@
+"""Python packages for another machine: those of a lock, for a container's Python and processor.
+
+A container that installs packages when it starts needs a writable file system and the network, and starts
+differently on the day when either is missing. So the packages go into the archive, or into the image.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from model_build.errors import ModelBuildError, RefusedError
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+LOCKS: Final = ROOT / "requirements"
+SERVING_LOCK: Final = LOCKS / "serving.txt"
+IMAGE_LOCK: Final = LOCKS / "serving-image.txt"
+CACHE: Final = ROOT / "build" / "serving-packages"
+ARCHITECTURES: Final = ("x86_64", "arm64")
+# What wheels call a processor; every glibc from 2.17 to 2.28, which Amazon Linux 2023 and Debian 12 have.
+_WHEEL_MACHINE: Final = {"x86_64": "x86_64", "arm64": "aarch64"}
+_GLIBC: Final = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+# pip's notes about the installation differ from one time to the next; tests are never run in a container.
+_NOT_KEPT: Final = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What packages must run on.
+
+    Attributes:
+        python: version of CPython, such as `3.13`.
+        architecture: `x86_64` or `arm64`.
+
+    Raises:
+        RefusedError: the processor is none of these.
+    """
+
+    python: str
+    architecture: str = "x86_64"
+
+    def __post_init__(self) -> None:
+        """Check the processor."""
+        if self.architecture not in ARCHITECTURES:
+            raise RefusedError(f"processor {self.architecture!r}: give {' or '.join(ARCHITECTURES)}")
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder that the packages are put into; `bundled_packages.py` looks for it."""
+        return f"cp{self.python.replace('.', '')}-{self.wheel_machine}"
+
+    @property
+    def wheel_machine(self) -> str:
+        """What wheels and `uname -m` call the processor."""
+        return _WHEEL_MACHINE[self.architecture]
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms of the wheels that run there, as pip names them."""
+        return tuple(f"{glibc}_{self.wheel_machine}" for glibc in _GLIBC)
+
+
+def packages_for(target: Target, lock: Path = SERVING_LOCK, cache: Path = CACHE) -> Path:
+    """Return a folder with the packages of a lock, downloading them if they are not in the cache.
+
+    Args:
+        target: what they must run on.
+        lock: a requirements file with hashes.
+        cache: where the folders are kept, one for each content of a lock and target.
+
+    Raises:
+        ModelBuildError: they can't be downloaded.
+    """
+    digest = hashlib.sha256(f"{target} {lock.read_text(encoding='utf-8')}".encode()).hexdigest()
+    folder = cache / f"{lock.stem}-{target.folder}-{digest[:12]}"
+    if not folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            made = Path(scratch) / "packages"
+            _install(target, lock, made)
+            _remove_what_is_not_needed(made)
+            # Another process may have been faster; the content is the same.
+            if not folder.is_dir():
+                made.rename(folder)
+    return folder
+
+
+def _install(target: Target, lock: Path, folder: Path) -> None:
+    platforms = [option for platform in target.platforms for option in ("--platform", platform)]
+    command = [
+        *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+        *("--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile", "--requirement", str(lock)),
+        *("--implementation", "cp", "--python-version", target.python, *platforms),
+        *("--target", str(folder)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
+        raise ModelBuildError(
+            f"the packages for Python {target.python} on {target.architecture} can't be downloaded "
+            f"({reasons[0].removeprefix('ERROR: ')}). A connection to a package index is needed once; an "
+            "archive for --image own needs no packages"
+        )
+
+
+def _remove_what_is_not_needed(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            if path.name in {"tests", "__pycache__"} or path == folder / "bin":
+                shutil.rmtree(path)
+        elif path.name in _NOT_KEPT and path.parent.name.endswith(".dist-info"):
+            path.unlink()
