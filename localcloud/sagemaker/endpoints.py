@@ -20,6 +20,7 @@ from localcloud.sagemaker.capture import Capture
 from localcloud.sagemaker.container import Container, ContainerError, ContainerSpec, LogShipper
 from localcloud.sagemaker.errors import invalid
 from localcloud.sagemaker.resources import Resource
+from localcloud.sagemaker.serverless import Capacity
 
 _log = logging.getLogger(__name__)
 
@@ -50,12 +51,13 @@ class Config(Resource):
 
 @dataclass
 class Version:
-    """A configuration that serves: its process, where its log goes, what it captures."""
+    """A configuration that serves: its process, its log, what it captures, its serverless capacity."""
 
     config: Config
     container: Container
     logs: LogShipper
     capture: Capture | None = None
+    capacity: Capacity | None = None
 
     def retire(self) -> None:
         """Let the requests in flight finish, then stop everything."""
@@ -216,7 +218,8 @@ class Endpoint(Resource):
         finally:
             logs.ship()
         capture = Capture(config.capture, self.name, variant["VariantName"]) if config.capture else None
-        return Version(config, container, logs, capture)
+        capacity = Capacity.of_variant(variant, spec.environment) if config.serverless else None
+        return Version(config, container, logs, capture, capacity)
 
     def _refuse_while_changing(self) -> None:
         if self.status in {"Creating", "Updating", "RollingBack", "Deleting"}:

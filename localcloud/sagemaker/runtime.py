@@ -3,6 +3,7 @@
 Errors: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
 """
 
+import contextlib
 import http.client
 from dataclasses import dataclass
 from email.message import Message
@@ -45,8 +46,9 @@ def invoke(plane: ControlPlane, name: str, headers: Message, body: bytes) -> Inv
         body: the payload.
 
     Raises:
-        ApiError: validationError for an endpoint that is not there, 413 for a body that is too large,
-            ModelError when the container failed.
+        ApiError: ValidationError for an endpoint that is not there, 413 for a body that is too large,
+            ThrottlingException if a serverless endpoint has no capacity left, ModelError when the
+            container failed.
     """
     endpoint = plane.endpoint(name)
     if endpoint is None:
@@ -78,8 +80,10 @@ def invoke(plane: ControlPlane, name: str, headers: Message, body: bytes) -> Inv
 def _ask(version: Version, headers: Message, body: bytes) -> Answer:
     passed = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
     forwarded = {key: value for key in passed if (value := headers.get(key))}
+    slot = version.capacity.slot() if version.capacity else contextlib.nullcontext()
     try:
-        return version.container.invoke(body, forwarded)
+        with slot:
+            return version.container.invoke(body, forwarded)
     except TimeoutError as error:
         raise _model_error(version, 0, _TIMED_OUT) from error
     except (OSError, http.client.HTTPException) as error:

@@ -1,0 +1,68 @@
+"""A serverless endpoint: throttling at its concurrency, and its cold start."""
+
+import pytest
+
+from localcloud.sagemaker import serverless
+from localcloud.sagemaker.errors import ApiError
+from localcloud.sagemaker.serverless import COLD_START_VARIABLE, Capacity
+
+VARIANT = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 2}}
+
+
+class Clock:
+    """A clock that only moves when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        """Return the time in seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(serverless, "time", clock)
+    return clock
+
+
+def test_requests_beyond_the_concurrency_are_throttled() -> None:
+    capacity = Capacity.of_variant(VARIANT, {})
+    with capacity.slot(), capacity.slot():
+        with pytest.raises(ApiError) as throttled, capacity.slot():
+            pass
+        assert throttled.value.code == "ThrottlingException"
+    with capacity.slot():
+        pass
+
+
+def test_a_throttled_or_failed_request_leaves_its_slot(clock: Clock) -> None:
+    capacity = Capacity(1, cold_start_s=70)
+    with pytest.raises(TimeoutError), capacity.slot():
+        pass
+    with pytest.raises(ZeroDivisionError), capacity.slot():
+        raise ZeroDivisionError
+    with capacity.slot():
+        assert clock.now == 170
+
+
+def test_requests_wait_until_the_endpoint_is_warm(clock: Clock) -> None:
+    capacity = Capacity.of_variant(VARIANT, {COLD_START_VARIABLE: "6"})
+    with capacity.slot():
+        assert clock.now == 106
+    with capacity.slot():
+        assert clock.now == 106
+
+
+def test_a_cold_start_longer_than_sagemaker_waits_times_out(clock: Clock) -> None:
+    capacity = Capacity(2, cold_start_s=90)
+    with pytest.raises(TimeoutError), capacity.slot():
+        pass
+    assert clock.now == 160
+    with capacity.slot():
+        assert clock.now == 190
