@@ -63,7 +63,7 @@ class SmokeTest:
         yield from self._review_queue(uploads)
         ended = [upload for upload in uploads if self._events(upload)]
         for upload in ended:
-            if upload.sample.outcome == "REJECTED":  # a refusal is logged at every log level
+            if upload.sample.outcome == "FAILED":  # its error, which names the object, is always logged
                 yield self._log(upload)
         if ended:
             yield self._trace(ended[0])

@@ -1,0 +1,114 @@
+"""`operations doctor` and `operations smoke` against a deployed stack, whole and broken."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from localcloud.environment import isolated_environment
+from tests.e2e.conftest import ROOT
+from tests.support.local_cloud import LocalCloud
+from tests.support.tiny_model import COLOURS
+
+UPLOAD_EVENT = "upload event"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options that name a photo that the colour model accepts, and one that it does not."""
+    folder = tmp_path_factory.mktemp("smoke")
+    Image.new("RGB", (300, 200), COLOURS["red"]).save(folder / "red.jpg")
+    between = tuple((a + b) // 2 for a, b in zip(COLOURS["red"], COLOURS["green"], strict=True))
+    Image.new("RGB", (300, 200), between).save(folder / "between.jpg")
+    return ["--accepted", str(folder / "red.jpg"), "--doubtful", str(folder / "between.jpg")]
+
+
+def operations(cloud: LocalCloud, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Run a command with --json; return its exit code and its checks by name."""
+    done = subprocess.run(
+        [sys.executable, "-m", "operations", *arguments, "--json"],
+        cwd=ROOT,
+        env=isolated_environment(cloud.running),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines, done.stderr
+    assert "summary" in lines[-1]
+    return done.returncode, {line["name"]: line for line in lines[:-1]}
+
+
+@pytest.fixture
+def without_rule(cloud: LocalCloud) -> Iterator[None]:
+    """Disable the rule that starts the workflow."""
+    events = cloud.client("events")
+    (rule,) = [rule["Name"] for rule in events.list_rules()["Rules"] if "PhotoUploaded" in rule["Name"]]
+    events.disable_rule(Name=rule)
+    yield
+    events.enable_rule(Name=rule)
+
+
+def test_doctor_finds_nothing_wrong_with_a_deployed_stack(cloud: LocalCloud) -> None:
+    code, checks = operations(cloud, "doctor")
+    assert code == 0
+    assert {name for name, check in checks.items() if check["status"] == "wrong"} == set()
+    for name in ("identity", "stack scones", "class labels", "template template.yaml"):
+        assert checks[name]["status"] == "ok", checks[name]
+    assert checks["ClassifyImageStateMachine as EXPRESS"]["status"] == "ok"
+
+
+def test_smoke_proves_a_deployed_stack_and_cleans_up(cloud: LocalCloud, photos: list[str]) -> None:
+    code, checks = operations(cloud, "smoke", *photos)
+    assert {name: check for name, check in checks.items() if check["status"] == "wrong"} == {}
+    assert code == 0
+    outcomes = {name.split(" ")[0] for name in checks} & {"ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED"}
+    assert len(outcomes) == 4
+    assert {"review queue", "log", "trace", "missing object", "duplicate event", "5 photos at once"} <= set(
+        checks
+    )
+    left = cloud.client("s3").list_object_versions(
+        Bucket=cloud.outputs["PhotoBucketName"], Prefix="incoming/smoke/"
+    )
+    assert left.get("Versions", []) == []
+
+
+@pytest.mark.usefixtures("without_rule")
+def test_smoke_names_the_rule_that_is_disabled(cloud: LocalCloud, photos: list[str]) -> None:
+    code, checks = operations(cloud, "smoke", *photos, "--canary-timeout", "5")
+    assert code == 1
+    assert list(checks) == [UPLOAD_EVENT]
+    assert "DISABLED" in checks[UPLOAD_EVENT]["detail"]
+    assert "enable-rule" in checks[UPLOAD_EVENT]["advice"]
+
+
+def test_smoke_tells_a_photo_that_is_not_accepted(cloud: LocalCloud, photos: list[str]) -> None:
+    doubtful = photos[3]
+    code, checks = operations(cloud, "smoke", "--accepted", doubtful, "--doubtful", doubtful)
+    assert code == 1
+    check = checks[f"ACCEPTED {Path(doubtful).name}"]
+    assert check["status"] == "wrong"
+    assert "LOW_CONFIDENCE" in check["detail"]
+    assert "ConfidenceThreshold" in check["advice"]
+
+
+def test_smoke_of_no_stack_is_an_error_in_one_line(cloud: LocalCloud) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "operations", "smoke", "--stack-name", "nobody"],
+        cwd=ROOT,
+        env=isolated_environment(cloud.running) | {"PYTHONPATH": os.fspath(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "nobody" in done.stderr
