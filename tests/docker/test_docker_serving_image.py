@@ -1,0 +1,169 @@
+"""Our serving image in Docker: read-only, as any user, without /dev/shm, it answers what `predict` answers.
+
+Its base here is Lambda's image for Python 3.11, which `make test-docker` needs anyway.
+"""
+
+import contextlib
+import http.client
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from commandline.polling import Rhythm, poll
+from model_build.__main__ import main
+from model_build.artifact.extract import extract
+from model_build.artifact.package import DEFAULT_MODEL, package_model
+from model_build.data.samples import write_samples
+from tests.support.sam_app import ROOT
+from tests.support.sam_local import IMAGE as BASE_IMAGE
+
+RHYTHM = Rhythm(shortest_pause=0.05, longest_pause=0.2)
+LARGEST_REQUEST = 6_291_456  # bytes, to a real-time endpoint
+HEADER = "X-Amzn-SageMaker-Custom-Attributes"
+BUILD = ("image", "build", "--base-image", BASE_IMAGE)
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def docker(*arguments: str) -> str:
+    done = run("docker", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def image(docker: None) -> str:  # noqa: ARG001
+    """Build it with the command, and return its name."""
+    done = run(sys.executable, "-m", "model_build", *BUILD, "--python", "3.11", "--json")
+    assert done.returncode == 0, done.stderr
+    name: str = json.loads(done.stdout)["image"]
+    return name
+
+
+@dataclass(frozen=True)
+class Container:
+    """A running container.
+
+    Attributes:
+        identifier: its identifier.
+        port: on this machine.
+        seconds: from its start to its first answer.
+    """
+
+    identifier: str
+    port: int
+    seconds: float
+
+    def ask(
+        self, method: str, path: str, body: bytes = b"", content_type: str = "image/png"
+    ) -> tuple[int, bytes, str]:
+        """Send a request; return status, body and custom attributes of the answer."""
+        return ask(self.port, method, path, body, content_type)
+
+
+def ask(port: int, method: str, path: str, body: bytes, content_type: str) -> tuple[int, bytes, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with contextlib.closing(connection):
+        connection.request(method, path, body, {"Content-Type": content_type})
+        answer = connection.getresponse()
+        return answer.status, answer.read(), answer.headers.get(HEADER, "")
+
+
+def pings(port: int) -> bool:
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return ask(port, "GET", "/ping", b"", "")[0] == 200
+    return False
+
+
+@pytest.fixture(scope="session")
+def container(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """Start it as strictly as SageMaker may: nothing but the model can be read, and nothing written."""
+    folder = tmp_path_factory.mktemp("opt-ml")
+    extract(package_model(DEFAULT_MODEL, folder / "model.tar.gz"), folder / "model")
+    for path in (folder, folder.parent, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    started = time.monotonic()
+    identifier = docker(
+        *("run", "--detach", "--read-only", "--ipc", "none", "--user", "4321:4321", "--cap-drop", "ALL"),
+        *("--publish", "127.0.0.1::8080", "--volume", f"{folder / 'model'}:/opt/ml/model:ro"),
+        *("--env", "MODEL_VERSION=scones-1", image, "serve"),
+    )
+    try:
+        port = int(docker("port", identifier, "8080/tcp").rsplit(":", 1)[1])
+        poll(lambda: pings(port), until=bool, timeout_seconds=60, rhythm=RHYTHM)
+        yield Container(identifier, port, time.monotonic() - started)
+    finally:
+        print(run("docker", "logs", identifier).stderr)
+        run("docker", "rm", "--force", identifier)
+
+
+def test_answers_are_those_of_predict(
+    container: Container, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = write_samples(tmp_path / "samples")
+    photos = [path for path in samples if path.stat().st_size <= LARGEST_REQUEST]
+    main(["predict", "--model", str(DEFAULT_MODEL), "--json", *map(str, photos)])
+    predicted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    classified = [answer for answer in predicted if answer["label"]]
+    assert len(classified) >= 5
+
+    for answer in classified:
+        kind = "image/png" if answer["file"].endswith("png") else "image/jpeg"
+        status, body, attributes = container.ask(
+            "POST", "/invocations", Path(answer["file"]).read_bytes(), kind
+        )
+
+        assert status == 200
+        assert body == json.dumps(answer["probabilities"]).encode()
+        assert attributes == "labels=bicycle,motorcycle;model_version=scones-1"
+
+
+def test_a_bad_image_is_the_callers_fault(container: Container) -> None:
+    status, body, _ = container.ask("POST", "/invocations", b"this is no image")
+
+    assert status == 400
+    assert "not a readable image" in json.loads(body)["error"]
+
+
+def test_it_runs_under_the_strict_conditions(container: Container) -> None:
+    inside = (
+        "import os; print(os.getuid(), os.path.exists('/dev/shm'), os.access('/', os.W_OK),"
+        " os.access('/tmp', os.W_OK))"
+    )
+
+    assert docker("exec", container.identifier, "python3", "-c", inside) == "4321 False False False"
+
+
+def test_size_and_start(container: Container, image: str) -> None:
+    sizes = {
+        name: int(docker("image", "inspect", name, "--format", "{{.Size}}")) for name in (image, BASE_IMAGE)
+    }
+
+    own = (sizes[image] - sizes[BASE_IMAGE]) / 1e6
+    print(f"\n{own:.0f} MB on top of the base image; {container.seconds:.1f} s from start to first answer")
+
+    # The packages are most of it; a second copy of one, or a compiler, would be noticed.
+    assert own < 200
+
+
+def test_another_python_in_the_base_image_is_refused_by_name(docker: None) -> None:  # noqa: ARG001
+    done = run(sys.executable, "-m", "model_build", *BUILD, "--python", "3.12")
+
+    assert done.returncode == 1
+    assert "the base image has Python 3.11, not 3.12: give --python 3.11" in done.stderr
+
+
+def test_a_base_image_that_does_not_exist_is_one_line(docker: None) -> None:  # noqa: ARG001
+    done = run(sys.executable, "-m", "model_build", "image", "build", "--base-image", "localhost:1/none:1")
+
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "`docker build` failed" in done.stderr
