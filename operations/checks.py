@@ -109,7 +109,10 @@ def ask(session: boto3.Session, service: str, operation: str, **parameters: Any)
         raise UnansweredError(f"{type(error).__name__}: {error}") from error
 
 
-def run_checks(checks: Iterable[tuple[str, Callable[[], Iterable[Check]]]]) -> Iterator[Check]:
+NamedCheck = tuple[str, Callable[[], Iterable[Check]]]
+
+
+def run_checks(checks: Iterable[NamedCheck]) -> Iterator[Check]:
     """Make the checks one after the other; one that cannot be asked does not end the others.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Final
 import boto3
 
 from model_build.artifact.container_images import DEFAULT_SERVING_IMAGE, serving_image, training_image
-from operations.checks import Check, UnansweredError, run_checks, unknown, wrong
+from operations.checks import Check, NamedCheck, UnansweredError, run_checks, unknown, wrong
 from operations.doctor import account, application, deployment
 from operations.doctor.template import Template
 
@@ -43,33 +43,17 @@ def examine(session: boto3.Session, stack_name: str, template_path: Path) -> Ite
     region = session.region_name
     template = Template(template_path, region, deployment.stack_parameters(stack))
     role_template = Template(ROOT / "model_build" / "role.yaml", region)
-    parameters = template.parameters
     # What a deployed stack has reserved is no longer in the account's unreserved concurrency.
     functions = template.count("AWS::Serverless::Function")
-    reserve = 0 if stack else int(parameters["FunctionConcurrency"]) * functions
-    serving, _ = serving_image(DEFAULT_SERVING_IMAGE, region)
+    reserve = 0 if stack else int(template.parameters["FunctionConcurrency"]) * functions
     yield from run_checks(
         [
             ("identity", partial(account.identity, session)),
             ("region", partial(account.region, session)),
             ("stack", partial(deployment.stack_is_complete, stack, stack_name)),
-            ("endpoint", partial(deployment.endpoint_fits, session, parameters)),
+            ("endpoint", partial(deployment.endpoint_fits, session, template.parameters)),
             ("Lambda concurrency", partial(account.lambda_concurrency, session, reserve)),
-            (
-                "SageMaker quotas",
-                partial(
-                    account.sagemaker_quotas,
-                    session,
-                    endpoint_type=ENDPOINT_INSTANCE,
-                    training_type=TRAINING_INSTANCE,
-                    serverless_concurrency=SERVERLESS_CONCURRENCY,
-                ),
-            ),
-            ("serving image", partial(deployment.image_exists, session, "serving", serving)),
-            (
-                "training image",
-                partial(deployment.image_exists, session, "training", training_image(None, region)),
-            ),
+            *_sagemaker_checks(session, region),
             ("template", partial(application.template_is_valid, session, template_path)),
             ("role.yaml", partial(application.template_is_valid, session, role_template.path)),
             ("workflow definitions", partial(application.definitions_are_valid, session, template)),
@@ -77,3 +61,21 @@ def examine(session: boto3.Session, stack_name: str, template_path: Path) -> Ite
             ("policies of role.yaml", partial(application.policies_are_valid, session, role_template)),
         ]
     )
+
+
+def _sagemaker_checks(session: boto3.Session, region: str) -> list[NamedCheck]:
+    """Return the checks of quotas and container images."""
+    quotas = partial(
+        account.sagemaker_quotas,
+        session,
+        endpoint_type=ENDPOINT_INSTANCE,
+        training_type=TRAINING_INSTANCE,
+        serverless_concurrency=SERVERLESS_CONCURRENCY,
+    )
+    serving, _ = serving_image(DEFAULT_SERVING_IMAGE, region)
+    training = training_image(None, region)
+    return [
+        ("SageMaker quotas", quotas),
+        ("serving image", partial(deployment.image_exists, session, "serving", serving)),
+        ("training image", partial(deployment.image_exists, session, "training", training)),
+    ]
