@@ -14,6 +14,8 @@ InvokeEndpoint returns as `CustomAttributes`: a caller compares the labels with 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import json
 import math
@@ -31,7 +33,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 Array = np.ndarray[Any, np.dtype[Any]]
 
 CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
-IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # and HEIF, if pillow-heif is installed
 MAX_PIXELS = 64_000_000  # beyond any phone's camera in its usual mode; about 200 MB once decoded
 WORKING_SIDE = 256  # pixels, as SerializeImage sends; more detail brought nothing
 MULTIPLE = 16  # sides of a view: the network halves them five times
@@ -203,13 +205,16 @@ def decode(body: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
-            opened = Image.open(io.BytesIO(body), formats=IMAGE_FORMATS)
+            opened = Image.open(io.BytesIO(body), formats=_formats())
             _check_pixels(opened.width, opened.height)
             if opened.format == "JPEG":  # skips detail that is discarded below (7 times faster)
                 opened.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
+            profile = opened.info.get("icc_profile")
+            for name in ("XML:com.adobe.xmp", "xmp"):  # browsers turn a photo by EXIF alone
+                opened.info.pop(name, None)
             image: Image.Image = ImageOps.exif_transpose(opened)
         image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX, reducing_gap=None)
-        return _to_rgb(image)
+        return _to_rgb(_to_srgb(image, profile))
     except BadRequest:
         raise
     except Image.DecompressionBombError as error:
@@ -226,6 +231,34 @@ def _check_pixels(width: int, height: int) -> None:
         raise BadRequest(
             f"the image claims {width}x{height} pixels, more than {MAX_PIXELS}: send a smaller one"
         )
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats that this Pillow can decode: a container's may be older, and know fewer."""
+    Image.init()
+    with contextlib.suppress(ImportError):
+        import pillow_heif  # type: ignore[import-untyped]  # noqa: PLC0415 - not in the containers
+
+        pillow_heif.register_heif_opener(thumbnails=False)
+    return tuple(name for name in (*IMAGE_FORMATS, "HEIF") if name in Image.OPEN)
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Convert an image from its embedded profile; one that is damaged or does not fit is ignored."""
+    if not profile or image.mode not in {"L", "RGB", "RGBA", "CMYK"}:
+        return image
+    from PIL import ImageCms  # noqa: PLC0415 - the workflow sends images without profiles
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = "RGBA" if image.mode == "RGBA" else "RGB"
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+        target = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, source, target, renderingIntent=intent, outputMode=mode)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return converted or image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

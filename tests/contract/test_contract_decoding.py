@@ -1,0 +1,76 @@
+"""SerializeImage and the serving code see the same picture in a photo, whatever its format.
+
+The endpoint gets what SerializeImage made of a photo; `evaluate` and `predict` give the serving code
+the photo itself.
+"""
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from model_build.serving import inference
+from tests.support.photo_files import ADOBE_RGB, DISPLAY_P3, encode, exif, picture, rgb_profile
+from tests.support.sam_app import load_function
+
+function = load_function("serialize_image")
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "TIFF", "BMP", "GIF")
+VARIANTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "turned": {"exif": exif(6).tobytes()},
+    "mirrored": {"exif": exif(5).tobytes()},
+    "Display P3": {"icc_profile": rgb_profile(DISPLAY_P3)},
+    "Adobe RGB": {"icc_profile": rgb_profile(ADOBE_RGB)},
+}
+WITHOUT_METADATA = ("BMP", "GIF")
+SIDE = 32
+
+
+def as_the_endpoint_gets_it(photo: bytes) -> Image.Image:
+    encoded = function.imaging.shrink(photo, longest_side=256, max_pixels=60_000_000)
+    return inference.input_fn(encoded.data, encoded.content_type)
+
+
+def coarse(image: Image.Image) -> npt.NDArray[np.int16]:
+    """Return the picture at a size at which resampling makes no difference."""
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX)).astype(np.int16)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_both_see_the_same_picture(file_format: str, variant: str) -> None:
+    options = VARIANTS[variant]
+    if options and file_format in WITHOUT_METADATA:
+        options = {}
+    photo = encode(picture(480, 320, texture=0), file_format, **options)
+    through_the_workflow, directly = as_the_endpoint_gets_it(photo), inference.input_fn(photo)
+    assert through_the_workflow.size == directly.size
+    difference = np.abs(coarse(through_the_workflow) - coarse(directly))
+    # Edges of the four colours are resampled by different filters.
+    assert np.median(difference) <= 3
+    assert (difference.max(2) > 12).mean() < 0.15
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"a text", b"%PDF-1.7", encode(picture(), "JPEG2000"), encode(picture(), "JPEG")[:900]]
+)
+def test_both_refuse_the_same_files(content: bytes) -> None:
+    with pytest.raises(function.errors.UnsupportedImage):
+        function.imaging.shrink(content, longest_side=256, max_pixels=60_000_000)
+    with pytest.raises(inference.BadRequest):
+        inference.input_fn(content)
+
+
+def test_an_orientation_in_xmp_alone_turns_neither() -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    photo = io.BytesIO()
+    picture().save(photo, "JPEG", xmp=xmp)
+    assert (
+        as_the_endpoint_gets_it(photo.getvalue()).size
+        == inference.input_fn(photo.getvalue()).size
+        == (240, 160)
+    )
