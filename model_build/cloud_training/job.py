@@ -13,11 +13,12 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
+from commandline.terminal import say
 from model_build.cloud_training.request import TrainRequest
 from model_build.cloud_training.upload import upload_by_class
 from model_build.data.cifar import Archive, load_archive
 from model_build.endpoint.aws import new_session, region_of
-from model_build.endpoint.logs import log_tail
+from model_build.endpoint.logs import TRAINING_LOG_GROUP, create_with_retention, log_tail
 from model_build.endpoint.progress import waiting_bar
 from model_build.endpoint.versions import version_name
 from model_build.errors import CloudError, RefusedError
@@ -25,7 +26,6 @@ from model_build.evaluation.report import evaluate
 
 JOB_NAME: Final = "scones-training"
 USUAL_SECONDS: Final = 900.0
-LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 ENDED: Final = frozenset({"Completed", "Failed", "Stopped"})
 OVERHEAD_SECONDS: Final = 3600.0  # for what is not training: starting the instance, upload and download
 
@@ -66,6 +66,8 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
     from model_build.cloud_training import model_trainer  # noqa: PLC0415 - needs the SDK, which is slow
 
     try:
+        if told := create_with_retention(session, TRAINING_LOG_GROUP):
+            say(f"notice: {told}")
         prefix = f"training/data/{version_name(JOB_NAME)}"
         data_url = upload_by_class(archives, request.bucket, prefix, session)
         job_name = model_trainer.start(request, JOB_NAME, data_url, session=session)
@@ -120,7 +122,7 @@ def wait_for_job(
     reason = job.get("FailureReason") or job.get("SecondaryStatus", "SageMaker gave no reason")
     raise CloudError(
         f"training job {job_name} is {job['TrainingJobStatus']}: {reason}\n"
-        f"{log_tail(session, LOG_GROUP, job_name)}"
+        f"{log_tail(session, TRAINING_LOG_GROUP, job_name)}"
     )
 
 

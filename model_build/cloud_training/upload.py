@@ -1,8 +1,13 @@
-"""What a training job needs from here: the images by class in S3, and the source code in a folder."""
+"""What a training job needs from here: the images by class in S3, and the source code in a folder.
+
+S3 bills every object that is written and read, and a job downloads few large files faster than many small
+ones: so the images of a class are one tar archive.
+"""
 
 import io
 import shutil
-from collections.abc import Iterator, Sequence
+import tarfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -22,7 +27,7 @@ NOT_NEEDED: Final = ("__pycache__", "default_model", "*.md", "role.yaml")
 
 
 def upload_by_class(archives: Sequence[Archive], bucket: str, prefix: str, session: boto3.Session) -> str:
-    """Upload the archives' training images, a folder per class, as `train` reads them.
+    """Upload the archives' training images: a folder per class, with a tar of images for each archive.
 
     Args:
         archives: the data.
@@ -38,29 +43,41 @@ def upload_by_class(archives: Sequence[Archive], bucket: str, prefix: str, sessi
     """
     s3 = session.client("s3", config=Config(max_pool_connections=UPLOADS_AT_A_TIME))
 
-    def upload(item: tuple[str, bytes]) -> None:
-        s3.put_object(Bucket=bucket, Key=f"{prefix}/{item[0]}", Body=item[1])
+    def upload(item: tuple[int, Archive, int]) -> None:
+        number, archive, index = item
+        key = f"{prefix}/{archive.classes[index]}/{number}.tar"
+        s3.put_object(Bucket=bucket, Key=key, Body=tar_of_class(archive, index))
 
-    total = sum(len(archive.train.labels) for archive in archives)
+    items = [
+        (number, archive, index)
+        for number, archive in enumerate(archives)
+        for index in range(len(archive.classes))
+        if len(archive.train.of(index))
+    ]
     with ThreadPoolExecutor(UPLOADS_AT_A_TIME) as pool:
-        uploads = (done for archive in archives for done in pool.map(upload, files_by_class(archive)))
-        for _ in progress(uploads, total=total, title="uploading images", unit="image"):
+        for _ in progress(pool.map(upload, items), total=len(items), title="uploading images", unit="class"):
             pass
     return f"s3://{bucket}/{prefix}"
 
 
-def files_by_class(archive: Archive) -> Iterator[tuple[str, bytes]]:
-    """Yield an archive's training images as files: name below the channel's folder, and content.
+def tar_of_class(archive: Archive, index: int) -> bytes:
+    """Return a tar with the training images of a class.
 
     Images that were JPEG files are encoded as JPEG, all others without loss: training tells them apart by the
     type of the file, so that the network cannot learn "JPEG or not" instead of what an image shows.
     """
     kind, suffix = ("JPEG", "jpg") if archive.decoded_jpeg else ("PNG", "png")
     options = {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "JPEG" else {}
-    for index, label in enumerate(archive.train.labels.tolist()):
-        content = io.BytesIO()
-        Image.fromarray(archive.train.images[index]).save(content, kind, **options)
-        yield f"{archive.classes[label]}/{index:05d}.{suffix}", content.getvalue()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for number, pixels in enumerate(archive.train.of(index)):
+            content = io.BytesIO()
+            Image.fromarray(pixels).save(content, kind, **options)
+            info = tarfile.TarInfo(f"{number:05d}.{suffix}")
+            info.size = len(content.getvalue())
+            content.seek(0)
+            tar.addfile(info, content)
+    return packed.getvalue()
 
 
 def copy_source(folder: Path) -> Path:

@@ -1,7 +1,6 @@
-"""`model_build image`: this project's serving image."""
+"""`model_build image`."""
 
 import json
-from typing import Final
 
 import click
 
@@ -9,67 +8,41 @@ from commandline.options import json_option
 from model_build.artifact import own_image
 from model_build.artifact.serving_packages import ARCHITECTURES, Target
 from model_build.endpoint.aws import new_session, region_of
-from model_build.endpoint.registry import push as push_to_registry
+from model_build.endpoint.registry import push
 
-_architecture: Final = click.option(
+
+@click.command()
+@click.argument("action", type=click.Choice(["build", "push"]))
+@click.option(
     "--architecture",
     type=click.Choice(ARCHITECTURES),
     default=ARCHITECTURES[0],
     help="Processor of the endpoint; serverless endpoints have x86_64.",
 )
-_base_image: Final = click.option(
+@click.option(
     "--base-image", default=own_image.DEFAULT_BASE_IMAGE, metavar="IMAGE", help="Image that has Python."
 )
-_python: Final = click.option(
+@click.option(
     "--python", default=own_image.DEFAULT_PYTHON, metavar="VERSION", help="Python of the base image."
 )
+@json_option
+def command(action: str, architecture: str, base_image: str, python: str, *, as_json: bool) -> None:
+    r"""Build the project's small serving image, or build and push it (needs Docker).
 
-
-@click.group()
-def command() -> None:
-    r"""Build or push the small serving image of this project (needs Docker).
-
-    It contains the base image, ONNX Runtime, NumPy, Pillow and a web server, starts in seconds, and works on
-    serverless endpoints. `deploy --image own` uses it.
+    The image has ONNX Runtime, NumPy, Pillow and a web server on top of the base image, starts in seconds and
+    works on serverless endpoints; `deploy --image own` uses it. `push` puts it into the repository that
+    model_build/role.yaml creates; a tag that is there already stays as it is.
 
     \b
     Example:
       python -m model_build image push
       python -m model_build deploy --image own --serverless-memory 2048 ...
     """
-
-
-@command.command()
-@_architecture
-@_base_image
-@_python
-@json_option
-def build(architecture: str, base_image: str, python: str, *, as_json: bool) -> None:
-    r"""Build the image in the local Docker engine.
-
-    \b
-    Example:
-      python -m model_build image build
-    """
-    name = own_image.build(Target(python, architecture), base_image)
-    print(json.dumps({"image": name}) if as_json else name)
-
-
-@command.command()
-@_architecture
-@_base_image
-@_python
-@json_option
-def push(architecture: str, base_image: str, python: str, *, as_json: bool) -> None:
-    r"""Build the image and push it to the repository that model_build/role.yaml creates.
-
-    A tag that is in the repository already is left as it is.
-
-    \b
-    Example:
-      python -m model_build image push --architecture arm64
-    """
-    session = new_session()
-    region_of(session)
-    uri = push_to_registry(session, own_image.build(Target(python, architecture), base_image))
-    print(json.dumps({"image": uri}) if as_json else uri)
+    target = Target(python, architecture)
+    if action == "build":
+        image = own_image.build(target, base_image)
+    else:
+        session = new_session()
+        region_of(session)  # refuses a missing region before the build
+        image = push(session, own_image.build(target, base_image))
+    print(json.dumps({"image": image}) if as_json else image)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from commandline.options import FOLDER, PATH
+from model_build.artifact.container_images import OWN, SERVING_IMAGES
 from model_build.artifact.package import DEFAULT_MODEL, package_model
 
 
@@ -17,8 +18,14 @@ from model_build.artifact.package import DEFAULT_MODEL, package_model
     metavar="DIR",
     help="Folder with model.onnx and manifest.json.  [default: the shipped model]",
 )
+@click.option(
+    "--image",
+    type=click.Choice(list(SERVING_IMAGES)),
+    default=OWN,
+    help="Image that will serve it; an archive for AWS's images contains the packages that they lack.",
+)
 @click.option("--output", type=PATH, default="model.tar.gz", metavar="FILE", help="Archive to write.")
-def command(model: Path, output: Path) -> None:
+def command(model: Path, image: str, output: Path) -> None:
     r"""Write the model.tar.gz that an endpoint serves.
 
     The archive contains the network, its manifest and the code that serves them, in the layout of SageMaker's
@@ -29,5 +36,5 @@ def command(model: Path, output: Path) -> None:
     Example:
       python -m model_build package --model build/model --output build/model.tar.gz
     """
-    archive = package_model(model, output)
+    archive = package_model(model, output, SERVING_IMAGES[image].packages)
     click.echo(f"{archive}: {archive.stat().st_size:,} bytes")

@@ -29,7 +29,11 @@ from model_build.training.recipe import Recipe, parse_recipe
     metavar="TYPE",
     help="Instance type that the job runs on.",
 )
-@click.option("--spot", is_flag=True, help="Use spare capacity, at about a third of the price.")
+@click.option(
+    "--spot",
+    is_flag=True,
+    help="Use spare capacity, at about a third of the price; new accounts have no quota for it.",
+)
 @click.option(
     "--max-runtime",
     type=int,
@@ -71,7 +75,7 @@ def command(
     \b
     Example:
       python -m model_build train-cloud --role-arn arn:aws:iam::123456789012:role/scones-model \
-        --bucket scones-models --spot
+        --bucket scones-models
     """
     recipe, settings = _split(settings)
     if given:

@@ -45,10 +45,10 @@ def log_tail(session: boto3.Session, group: str, stream_prefix: str = "") -> str
     return f"the container wrote no log ({group})"
 
 
-def set_retention(session: boto3.Session, group: str, days: int = RETENTION_DAYS) -> str:
-    """Create a log group that expires its entries, or make one do so that has no retention yet.
+def create_with_retention(session: boto3.Session, group: str, days: int = RETENTION_DAYS) -> str:
+    """Create a log group whose entries expire; leave one that exists as it is: it may be shared.
 
-    SageMaker creates the groups of its containers without any: their logs are kept, and billed, forever.
+    SageMaker creates its groups without a retention: their logs are kept, and billed, forever.
 
     Args:
         session: account and region.
@@ -56,16 +56,32 @@ def set_retention(session: boto3.Session, group: str, days: int = RETENTION_DAYS
         days: one of the numbers that CloudWatch accepts.
 
     Returns:
-        Why it could not be done, for a notice; empty if it was, or a retention was set before.
+        Why it could not be done, for a notice; empty if it was, or the group exists.
     """
     logs = session.client("logs")
     try:
-        try:
-            logs.create_log_group(logGroupName=group)
-        except logs.exceptions.ResourceAlreadyExistsException:
-            if (find_log_group(session, group) or {}).get("retentionInDays"):
-                return ""
+        logs.create_log_group(logGroupName=group)
         logs.put_retention_policy(logGroupName=group, retentionInDays=days)
+    except logs.exceptions.ResourceAlreadyExistsException:
+        return ""
+    except (ClientError, BotoCoreError) as error:
+        return f"no retention could be set for the log group {group}: {error}"
+    return ""
+
+
+def set_retention(session: boto3.Session, group: str, days: int = RETENTION_DAYS) -> str:
+    """Let a log group's entries expire, creating it if need be, unless it has a retention already.
+
+    Returns:
+        Why it could not be done, for a notice; empty if it was, or a retention was set before.
+    """
+    told = create_with_retention(session, group, days)
+    if told:
+        return told
+    try:
+        if (find_log_group(session, group) or {}).get("retentionInDays"):
+            return ""
+        session.client("logs").put_retention_policy(logGroupName=group, retentionInDays=days)
     except (ClientError, BotoCoreError) as error:
         return f"no retention could be set for the log group {group}: {error}"
     return ""

@@ -1,7 +1,8 @@
 """Read training images by class: from CIFAR archives, from folders, and from labelled photos."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from model_build.serving.inference import BadRequest, decode
 Pixels = npt.NDArray[np.uint8]
 
 IMAGE_SUFFIXES: Final = {".png", ".jpg", ".jpeg"}
+TAR: Final = ".tar"  # of image files; a training job gets one per class
 NEGATIVES_FOLDER: Final = "other"
 DETAIL: Final = 64  # height and width in pixels of what augmentation starts from; CIFAR has half of that
 
@@ -64,6 +66,8 @@ class Images:
 
 def read_images(sources: Sequence[Path]) -> Images:
     """Read training images: CIFAR archives, folders of such archives, folders with a folder per class.
+
+    A class's folder has image files, or tar archives of image files.
 
     Args:
         sources: archives (`*.tar.gz`) or folders; only training splits are used.
@@ -120,11 +124,13 @@ def _add_archive(images: Images, archive: Archive) -> None:
 
 def _add_folder(images: Images, folder: Path) -> None:
     files = {
-        kind.name: [path for path in _files(kind) if path.suffix.lower() in IMAGE_SUFFIXES]
+        kind.name: [path for path in _files(kind) if path.suffix.lower() in {*IMAGE_SUFFIXES, TAR}]
         for kind in _folders(folder)
     }
     if not any(files.values()):
-        raise DataError(f"{folder}: no *.tar.gz archive and no folder per class with PNG or JPEG files in it")
+        raise DataError(
+            f"{folder}: no *.tar.gz archive and no folder per class with PNG or JPEG files, or a tar of them"
+        )
     _add_files(images, folder, files)
 
 
@@ -132,12 +138,30 @@ def _add_files(images: Images, folder: Path, files: Mapping[str, Sequence[Path]]
     """Add image files by class, and the digest of them all."""
     digest = hashlib.sha256()
     for name, paths in files.items():
-        for path in paths:
-            digest.update(path.read_bytes())
-        if paths:
-            compressed = any(path.suffix.lower() != ".png" for path in paths)
-            images.add(name, np.stack([_thumbnail(path) for path in paths]), compressed=compressed)
+        tars = [path for path in paths if path.suffix.lower() == TAR]
+        single = ((path, path.read_bytes()) for path in paths if path not in tars)
+        for group in (single, *map(_members, tars)):
+            pixels, compressed = [], False
+            for path, content in group:
+                digest.update(content)
+                pixels.append(_thumbnail(path, content))
+                compressed |= path.suffix.lower() != ".png"
+            if pixels:
+                images.add(name, np.stack(pixels), compressed=compressed)
     images.sources[folder.name] = digest.hexdigest()
+
+
+def _members(tar: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield the image files in a tar, in its order; nothing is written anywhere."""
+    try:
+        with tarfile.open(tar, "r:") as opened:
+            for member in opened:
+                path = tar / member.name
+                source = opened.extractfile(member) if path.suffix.lower() in IMAGE_SUFFIXES else None
+                if source is not None:
+                    yield path, source.read()
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(f"{tar}: not a readable tar: {error}") from error
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -150,10 +174,10 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
 
 
-def _thumbnail(path: Path) -> Pixels:
+def _thumbnail(path: Path, content: bytes) -> Pixels:
     """Return the central square of an image file, uint8 [DETAIL, DETAIL, 3]."""
     try:
-        image = decode(path.read_bytes())
+        image = decode(content)
     except BadRequest as error:
         raise DataError(f"{path}: {error}") from error
     side = min(image.size)

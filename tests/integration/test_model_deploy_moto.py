@@ -257,7 +257,9 @@ def test_labels_that_are_not_known_are_no_tag(cloud: Cloud, asked: DeployRequest
     deploy(asked, session=cloud.session)
     model = write_model(tmp_path / "spaces", ["red", "blue"])
     manifest = json.loads((model / "manifest.json").read_text(encoding="utf-8"))
-    (model / "manifest.json").write_text(json.dumps({**manifest, "labels": ["sports car", "blue"]}))
+    (model / "manifest.json").write_text(
+        json.dumps({**manifest, "labels": (names := ["sports car", "blue"]), "outputs": names})
+    )
 
     deploy(replace(asked, model=model), session=cloud.session)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,21 +126,23 @@ def test_images_are_uploaded_by_class_and_stay_what_they_are(
         for channel in job_of(session, result)["InputDataConfig"]
         if channel["ChannelName"] == "train"
     ]
-    names = names_below(session, url)
-    # Two training batches of two images a class in the second archive, whose images went through JPEG.
-    assert {name.split("/")[0] for name in names} == {"red", "blue", "white", "black"}
-    assert {name.split("/")[0]: name.rsplit(".")[-1] for name in names} == {
-        "red": "png",
-        "blue": "png",
-        "white": "jpg",
-        "black": "jpg",
+    # Two training batches of two images a class in the second archive, whose images were JPEG files.
+    found = {
+        name: tar_members(session, f"{key_of(url)}/{name}") for name in sorted(names_below(session, url))
     }
-    assert len(names) == 2 * 3 + 2 * 4
-    for name in names:
-        body = session.client("s3").get_object(Bucket=BUCKET, Key=f"{key_of(url)}/{name}")["Body"].read()
-        with Image.open(io.BytesIO(body)) as image:
-            assert image.size == (32, 32)
-            assert image.format == {"png": "PNG", "jpg": "JPEG"}[name.rsplit(".")[-1]]
+    assert {name: (len(images), {image.format for image in images}) for name, images in found.items()} == {
+        "black/1.tar": (4, {"JPEG"}),
+        "blue/0.tar": (3, {"PNG"}),
+        "red/0.tar": (3, {"PNG"}),
+        "white/1.tar": (4, {"JPEG"}),
+    }
+    assert {image.size for images in found.values() for image in images} == {(32, 32)}
+
+
+def tar_members(session: boto3.Session, key: str) -> list[Image.Image]:
+    body = session.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        return [Image.open(io.BytesIO(tar.extractfile(member).read())) for member in tar]  # type: ignore[union-attr]
 
 
 @pytest.mark.usefixtures("_container")
@@ -211,7 +214,8 @@ def test_failed_job_shows_the_reason_and_the_log(
 
 def write_log(session: boto3.Session, stream: str, line: str) -> None:
     group, logs = "/aws/sagemaker/TrainingJobs", session.client("logs")
-    logs.create_log_group(logGroupName=group)
+    (found,) = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    assert found["retentionInDays"] == 30, "train-cloud created it"
     logs.create_log_stream(logGroupName=group, logStreamName=stream)
     now = int(time.time() * 1000)
     logs.put_log_events(

@@ -4,18 +4,28 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model_build.artifact.package import package_model
-from model_build.cloud_training.upload import copy_source, files_by_class
-from model_build.data.cifar import Archive, load_archive
+from model_build.cloud_training.upload import copy_source, tar_of_class
+from model_build.data.cifar import Archive, Split, load_archive
 from model_build.evaluation.report import evaluate
 from tests.support.real_data import real_data
 
 IMAGES_A_CLASS = 150
+
+
+def few(archive: Archive) -> Archive:
+    """Return the archive with the first images of each class only."""
+    train = archive.train
+    kept = np.concatenate(
+        [np.flatnonzero(train.labels == label)[:IMAGES_A_CLASS] for label in range(len(archive.classes))]
+    )
+    return replace(archive, train=Split(train.images[kept], train.labels[kept], ()))
 
 
 @dataclass
@@ -26,11 +36,10 @@ class Container:
 
     def fill(self, archive: Archive, hyperparameters: dict[str, str]) -> None:
         """Lays out what SageMaker lays out before it starts the container."""
-        for name, content in files_by_class(archive):
-            target = self.base / "input" / "data" / "train" / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if len(list(target.parent.iterdir())) < IMAGES_A_CLASS:
-                target.write_bytes(content)
+        for index, name in enumerate(archive.classes):
+            folder = self.base / "input" / "data" / "train" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "0.tar").write_bytes(tar_of_class(few(archive), index))
         for name in ("input/config", "model", "output"):
             (self.base / name).mkdir(parents=True, exist_ok=True)
         code = self.base / "submitted"

@@ -3,13 +3,21 @@
 import io
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from model_build.cloud_training.upload import copy_source, files_by_class
+from model_build.cloud_training.upload import copy_source, tar_of_class, upload_by_class
 from model_build.data.cifar import load_archive
+from model_build.training.images import read_images
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive
+
+
+def images_in(tar: bytes) -> list[Image.Image]:
+    with tarfile.open(fileobj=io.BytesIO(tar)) as opened:
+        return [Image.open(io.BytesIO(opened.extractfile(member).read())) for member in opened]  # type: ignore[union-attr]
 
 
 def test_images_that_were_jpeg_files_stay_jpeg(tmp_path: Path) -> None:
@@ -19,19 +27,62 @@ def test_images_that_were_jpeg_files_stay_jpeg(tmp_path: Path) -> None:
     lossy = load_archive(write_archive(tmp_path / "b.tar.gz", cifar10_files(["white"], train=1, test=1)))
 
     for archive, kind in ((clean, "PNG"), (lossy, "JPEG")):
-        for number, (name, content) in enumerate(files_by_class(archive)):
-            with Image.open(io.BytesIO(content)) as image:
-                assert image.format == kind
-                assert image.size == (32, 32)
-            assert name.split("/")[0] == archive.classes[archive.train.labels[number]]
+        images = images_in(tar_of_class(archive, archive.classes.index(archive.present[0])))
+        assert images
+        assert {(image.format, image.size) for image in images} == {(kind, (32, 32))}
 
 
 def test_lossless_images_keep_every_pixel(tmp_path: Path) -> None:
     archive = load_archive(write_archive(tmp_path / "a.tar.gz", cifar100_files(["red"], train=2, test=1)))
+    index = archive.classes.index("red")
 
-    for number, (_, content) in enumerate(files_by_class(archive)):
-        with Image.open(io.BytesIO(content)) as image:
-            assert image.tobytes() == archive.train.images[number].tobytes()
+    images = images_in(tar_of_class(archive, index))
+
+    assert [image.tobytes() for image in images] == [image.tobytes() for image in archive.train.of(index)]
+
+
+def test_equal_images_give_equal_bytes(tmp_path: Path) -> None:
+    archive = load_archive(write_archive(tmp_path / "a.tar.gz", cifar100_files(["red"], train=2, test=1)))
+    index = archive.classes.index("red")
+
+    assert tar_of_class(archive, index) == tar_of_class(archive, index)
+
+
+class S3:
+    """A session whose S3 keeps what is put into it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def client(self, _: str, **__: Any) -> "S3":
+        """Return the client."""
+        return self
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803 - boto3's names
+        """Keep an object."""
+        self.objects[f"{Bucket}/{Key}"] = Body
+
+
+def test_every_class_of_every_archive_is_one_object_that_training_reads(tmp_path: Path) -> None:
+    archives = [
+        load_archive(write_archive(tmp_path / "a.tar.gz", cifar100_files(["red", "blue"], train=2, test=1))),
+        load_archive(write_archive(tmp_path / "b.tar.gz", cifar10_files(["red", "white"], train=1, test=1))),
+    ]
+    s3: Any = S3()
+
+    assert upload_by_class(archives, "bucket", "training/data/1", s3) == "s3://bucket/training/data/1"
+
+    assert sorted(s3.objects) == [
+        f"bucket/training/data/1/{name}.tar" for name in ("blue/0", "red/0", "red/1", "white/1")
+    ]
+    for key, content in s3.objects.items():
+        path = tmp_path / "channel" / key.removeprefix("bucket/training/data/1/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    direct = read_images([archive.path for archive in archives])
+    uploaded = read_images([tmp_path / "channel"])
+    assert uploaded.counts() == direct.counts()
+    assert [group.compressed for group in uploaded.by_class["red"]] == [False, True]
 
 
 def test_the_source_is_complete_and_nothing_else(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from model_build.__main__ import main
+from model_build.artifact import package
+from model_build.artifact.extract import list_files
 from tests.support.tiny_model import write_model
 
 
@@ -32,3 +34,17 @@ def test_an_archive_that_cannot_be_written_fails(tmp_path: Path, capsys: pytest.
     model = write_model(tmp_path / "model", ["red", "blue"])
     assert main(["package", "--model", str(model), "--output", str(tmp_path)]) == 1
     assert f"{tmp_path} cannot be written: " in capsys.readouterr().err
+
+
+def test_an_archive_for_an_image_of_aws_has_the_packages_that_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "packages"
+    (packages / "onnxruntime").mkdir(parents=True)
+    (packages / "onnxruntime" / "__init__.py").write_text("")
+    monkeypatch.setattr(package, "packages_for", lambda _: packages)
+    model = write_model(tmp_path / "model", ["red", "blue"])
+    for image, expected in (("own", False), ("ray", True)):
+        archive = tmp_path / f"{image}.tar.gz"
+        assert main(["package", "--model", str(model), "--image", image, "--output", str(archive)]) == 0
+        assert ("code/packages/cp313-x86_64/onnxruntime/__init__.py" in list_files(archive)) is expected

@@ -1,5 +1,7 @@
 """Reading training images: folders by class, and labelled photos."""
 
+import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,49 @@ def test_a_folder_with_a_folder_per_class(tmp_path: Path) -> None:
     assert images.by_class["red"][0].pixels.shape == (1, DETAIL, DETAIL, 3)
     assert [images.by_class[name][0].compressed for name in LABELS] == [False, True]
     assert list(images.sources) == ["data"]
+
+
+def write_tar(path: Path, **photos: str) -> Path:
+    """Write a tar of photos: file name (with `_` for the dot) to colour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, colour in photos.items():
+            file = write_photo(path.parents[2] / "photos" / name.replace("_", "."), colour)
+            tar.add(file, file.name)
+    return path
+
+
+def test_a_class_is_a_tar_or_several(tmp_path: Path) -> None:
+    write_tar(tmp_path / "data" / "red" / "0.tar", a_png="red", b_png="red")
+    write_tar(tmp_path / "data" / "red" / "1.tar", c_jpg="red")
+    write_photo(tmp_path / "data" / "red" / "d.png", "red")
+    write_tar(tmp_path / "data" / "blue" / "0.tar", a_png="blue")
+    images = read_images([tmp_path / "data"])
+    assert images.counts() == {"blue": 1, "red": 4}
+    assert sorted(len(group.pixels) for group in images.by_class["red"] if not group.compressed) == [1, 2]
+    assert [len(group.pixels) for group in images.by_class["red"] if group.compressed] == [1]
+
+
+def test_a_tar_gives_what_its_files_give(tmp_path: Path) -> None:
+    write_tar(tmp_path / "a" / "data" / "red" / "0.tar", a_png="red", b_png="blue")
+    for name in ("a.png", "b.png"):
+        (tmp_path / "b" / "data" / "red").mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp_path / "a" / "photos" / name, tmp_path / "b" / "data" / "red" / name)
+    packed, loose = (read_images([tmp_path / side / "data"]) for side in "ab")
+    assert packed.sources == loose.sources
+    assert np.array_equal(packed.by_class["red"][0].pixels, loose.by_class["red"][0].pixels)
+
+
+def test_a_broken_tar_and_a_broken_image_in_a_tar_are_named(tmp_path: Path) -> None:
+    (tmp_path / "red").mkdir()
+    (tmp_path / "red" / "0.tar").write_bytes(b"no tar")
+    with pytest.raises(DataError, match=r"red/0\.tar: not a readable tar"):
+        read_images([tmp_path])
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with tarfile.open(tmp_path / "red" / "0.tar", "w") as tar:
+        tar.add(tmp_path / "broken.png", "broken.png")
+    with pytest.raises(DataError, match=r"red/0\.tar/broken\.png: the body is not a readable image"):
+        read_images([tmp_path])
 
 
 def test_archives_are_found_in_folders(tmp_path: Path) -> None:
