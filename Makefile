@@ -16,16 +16,10 @@ TORCH_INDEX ?=
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# $(call venv,NAME): the lock is complete, so pip need not resolve (--no-deps) and checks every file's hash.
+# $(call venv,NAME): nothing is done if the locks are those that the environment was made from.
 define venv
 $(VENVS)/$(1)/.made: requirements/$(1).txt $(if $(2),requirements/$(2).txt)
-	@echo "making $(VENVS)/$(1) from requirements/$(1).txt (once; a minute or two)"
-	@$$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11 ...")'
-	@rm -rf $(VENVS)/$(1)
-	@$$(PYTHON) -m venv $(VENVS)/$(1)
-	@$(VENVS)/$(1)/bin/python $$(PIP_INSTALL) --no-deps --require-hashes -r requirements/$(1).txt
-	@$(if $(2),$(VENVS)/$(1)/bin/python $$(PIP_INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -r requirements/$(2).txt)
-	@touch $$@
+	@TORCH_INDEX="$(TORCH_INDEX)" $$(PYTHON) requirements/make_venv.py $(VENVS)/$(1) $$^
 endef
 $(eval $(call venv,run))
 $(eval $(call venv,test))

@@ -4,6 +4,7 @@ import os
 
 # One thread, as an endpoint that serves many callers has for each; must be set before numpy is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import json
 import platform

@@ -24,6 +24,11 @@ _SEE_CODE: Final = {
 }
 
 
+def aws_reason(error: Exception) -> str:
+    """Return what an error of AWS's SDK says, in one line with what to do; for the end of another message."""
+    return explain_aws(error) or str(error)
+
+
 def explain_aws(error: Exception) -> str | None:
     """Return one line for an error of boto3 or botocore; None if the error is not one of theirs.
 

@@ -144,6 +144,7 @@ def run(program: click.Command, name: str, arguments: Sequence[str] | None = Non
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = " ".join([name, *given[:1]]) if given and not given[0].startswith("-") else name
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or onnxruntime writes reports into the home folder
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # file names can contain anything

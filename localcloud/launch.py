@@ -1,5 +1,6 @@
 """Brings the application up: the local cloud started and the functions built side by side, then deployed."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,14 @@ from commandline.errors import CommandError
 from commandline.terminal import say
 from localcloud import lifecycle
 from localcloud.application import Application
+from localcloud.service import free_port
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError, Steps
 
 LOOPBACK: Final = "127.0.0.1"
+MEGABYTE: Final = 1024 * 1024
+NEEDED_MB: Final = 500
+"""The demo used 364 MB at its peak: the built functions, and a copy for each of their processes."""
 
 
 def start_and_build(
@@ -33,12 +38,26 @@ def start_and_build(
     Raises:
         CommandError: one of the two failed; nothing runs then.
     """
+    _require_space(folder)
+    free_port(
+        bind
+    )  # an address of another machine is told now, without the logs of services that cannot start
     folder.put_old_logs_aside()
     built = steps.submit(application.build)
     running, process = lifecycle.start(folder, bind, owned=owned)
     with stopped_on_error(process):
         built.result()
     return running, process
+
+
+def _require_space(folder: StateFolder) -> None:
+    folder.path.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder.path).free // MEGABYTE
+    if free < NEEDED_MB:
+        raise CommandError(
+            f"{folder.path} has {free} MB free, and the local cloud needs {NEEDED_MB}: make room, or name a "
+            "folder on another disk with --state"
+        )
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class ServingImage:
 
 
 # One thread per request: the network is small, and the servers run requests in parallel.
-_COMMON: Final = {"OMP_NUM_THREADS": "1"}
+_COMMON: Final = {"OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 OWN: Final = "own"
 RAY: Final = "ray"
 DEFAULT_SERVING_IMAGE: Final = RAY

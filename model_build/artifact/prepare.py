@@ -10,6 +10,7 @@ from urllib.parse import urlparse
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.aws_errors import aws_reason
 from model_build.artifact.extract import ExtractionError, extract, list_files
 from model_build.artifact.package import BUNDLED, CODE, HANDLERS, code_files, package_model
 from model_build.errors import CloudError, RefusedError
@@ -80,7 +81,7 @@ def _download(uri: Path | str, target: Path, session: boto3.Session) -> Path:
     try:
         session.client("s3").download_file(parts.netloc, parts.path.lstrip("/"), str(target))
     except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"--model {uri} cannot be downloaded: {error}") from error
+        raise CloudError(f"--model {uri} cannot be downloaded: {aws_reason(error)}") from error
     return target
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.aws_errors import aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
 from commandline.terminal import say
 from model_build.cloud_training.request import TrainRequest
@@ -73,7 +74,7 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
         job_name = model_trainer.start(request, JOB_NAME, data_url, session=session)
         job = wait_for_job(session, job_name, request.max_runtime_seconds)
     except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"training on SageMaker failed: {error}") from error
+        raise CloudError(f"training on SageMaker failed: {aws_reason(error)}") from error
     model_data_url = job["ModelArtifacts"]["S3ModelArtifacts"]
     model = _download(session, model_data_url, request.output / "model.tar.gz")
     return TrainResult(
@@ -132,5 +133,7 @@ def _download(session: boto3.Session, url: str, target: Path) -> Path:
     try:
         session.client("s3").download_file(parts.netloc, parts.path.lstrip("/"), str(target))
     except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"the job completed, but its model {url} cannot be downloaded: {error}") from error
+        raise CloudError(
+            f"the job completed, but its model {url} cannot be downloaded: {aws_reason(error)}"
+        ) from error
     return target

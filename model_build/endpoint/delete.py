@@ -3,6 +3,7 @@
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.aws_errors import aws_reason
 from model_build.endpoint.aws import new_session
 from model_build.endpoint.inventory import Inventory, take_inventory
 from model_build.endpoint.logs import delete_log_group
@@ -23,7 +24,7 @@ def find(endpoint_name: str, *, session: boto3.Session | None = None) -> Invento
     try:
         return take_inventory(session or new_session(), endpoint_name)
     except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"looking for endpoint {endpoint_name} failed: {error}") from error
+        raise CloudError(f"looking for endpoint {endpoint_name} failed: {aws_reason(error)}") from error
 
 
 def delete(
@@ -68,7 +69,7 @@ def delete(
         if logs and inventory.log_group:
             delete_log_group(session, inventory.log_group)
     except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"deleting endpoint {endpoint_name} failed: {error}") from error
+        raise CloudError(f"deleting endpoint {endpoint_name} failed: {aws_reason(error)}") from error
     return inventory
 
 

@@ -14,6 +14,7 @@ from typing import Final
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.aws_errors import aws_reason
 from model_build.artifact.extract import ExtractionError
 from model_build.artifact.package import read_labels
 from model_build.artifact.prepare import prepare_archive
@@ -113,7 +114,9 @@ def deploy(
         for call in plan.scaling:
             send(session, call)
     except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"deploying endpoint {name} failed: {error}{_way_out(request, error)}") from error
+        raise CloudError(
+            f"deploying endpoint {name} failed: {aws_reason(error)}{_way_out(request, error)}"
+        ) from error
     return DeployResult(
         endpoint_name=name,
         endpoint_arn=endpoint["EndpointArn"],

@@ -7,6 +7,8 @@ from typing import Final
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.aws_errors import aws_reason
+
 TAG: Final = "scones:labels"
 MAX_TAG_VALUE: Final = 256
 # What AWS allows in a tag's value, without the space that separates the labels.
@@ -40,7 +42,7 @@ def tag_endpoint(session: boto3.Session, arn: str, labels: Sequence[str] | None)
         else:
             sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": TAG, "Value": value}])
     except (ClientError, BotoCoreError) as error:
-        return f"the endpoint's tag {TAG} could not be set: {error}"
+        return f"the endpoint's tag {TAG} could not be set: {aws_reason(error)}"
     return ""
 
 

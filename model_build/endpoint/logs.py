@@ -5,6 +5,8 @@ from typing import Any, Final
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.aws_errors import aws_reason
+
 TRAINING_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 LINES: Final = 20
 RETENTION_DAYS: Final = 30
@@ -41,7 +43,7 @@ def log_tail(session: boto3.Session, group: str, stream_prefix: str = "") -> str
                     [f"end of the container's log ({group}, {stream['logStreamName']}):", *lines]
                 )
     except (ClientError, BotoCoreError) as error:
-        return f"the container's log ({group}) can't be read: {error}"
+        return f"the container's log ({group}) can't be read: {aws_reason(error)}"
     return f"the container wrote no log ({group})"
 
 
@@ -83,7 +85,7 @@ def set_retention(session: boto3.Session, group: str, days: int = RETENTION_DAYS
             return ""
         session.client("logs").put_retention_policy(logGroupName=group, retentionInDays=days)
     except (ClientError, BotoCoreError) as error:
-        return f"no retention could be set for the log group {group}: {error}"
+        return f"no retention could be set for the log group {group}: {aws_reason(error)}"
     return ""
 
 

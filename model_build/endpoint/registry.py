@@ -6,6 +6,7 @@ from typing import Any, Final
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.aws_errors import aws_reason
 from model_build.artifact.own_image import REPOSITORY, docker
 from model_build.artifact.registries import ACCOUNTS, EcrImage, parse_uri, registry
 from model_build.errors import CloudError, RefusedError
@@ -43,7 +44,7 @@ def look_up(session: boto3.Session, uri: str) -> str:
         )
     except (ClientError, BotoCoreError) as error:
         if not _repository_is_missing(error) or _is_aws(image):
-            return f"{uri} can't be looked up: {error}"
+            return f"{uri} can't be looked up: {aws_reason(error)}"
         raise RefusedError(f"--image {uri}: the repository does not exist; {_way_out(image)}") from error
     if answer["images"]:
         return ""
@@ -74,7 +75,7 @@ def push(session: boto3.Session, name: str) -> str:
             return uri
         token = session.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
     except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"pushing {name} failed: {error}") from error
+        raise CloudError(f"pushing {name} failed: {aws_reason(error)}") from error
     user, _, password = base64.b64decode(token).decode().partition(":")
     docker("login", "--username", user, "--password-stdin", host, password=password)
     docker("tag", name, uri)

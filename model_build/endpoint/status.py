@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.aws_errors import aws_reason
 from model_build.endpoint.aws import new_session
 from model_build.endpoint.inventory import Inventory, take_inventory
 from model_build.endpoint.prices import instance_prices
@@ -64,7 +65,7 @@ def endpoint_status(endpoint_name: str, *, session: boto3.Session | None = None)
     try:
         return _status(take_inventory(session or new_session(), endpoint_name))
     except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"looking for endpoint {endpoint_name} failed: {error}") from error
+        raise CloudError(f"looking for endpoint {endpoint_name} failed: {aws_reason(error)}") from error
 
 
 def _status(inventory: Inventory) -> EndpointStatus:

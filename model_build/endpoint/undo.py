@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.aws_errors import aws_reason
 from model_build.endpoint.aws import ApiCall, send
 from model_build.errors import CloudError, DeploymentError, StillSettlingError
 
@@ -78,4 +79,4 @@ class Undo:
                 self._settle()
         except (ClientError, BotoCoreError, CloudError) as error:
             what = " ".join(map(str, parameters.values()))
-            self._notice(f"{what} of the failed version could not be deleted: {error}")
+            self._notice(f"{what} of the failed version could not be deleted: {aws_reason(error)}")

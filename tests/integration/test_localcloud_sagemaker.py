@@ -445,3 +445,25 @@ def _capture_lines(cloud: LocalCloud, prefix: str, count: int) -> list[dict[str,
 
     wait_until(complete)
     return lines
+
+
+@pytest.mark.parametrize(
+    ("name", "packed", "cause"),
+    [
+        ("not-an-archive", b"text", "Not a gzipped file"),
+        ("hostile", archive({"../outside.py": "pass"}), "leads outside the archive"),
+        (
+            "broken",
+            code(load="raise RuntimeError('weights of another version')"),
+            "weights of another version",
+        ),
+    ],
+)
+def test_the_cause_of_a_failed_start_is_in_the_containers_log(
+    cloud: LocalCloud, name: str, packed: bytes, cause: str
+) -> None:
+    """SageMaker's own words say only that the archive or the health check failed."""
+    assert deploy(cloud, name, packed)["EndpointStatus"] == "Failed"
+    group = f"/aws/sagemaker/Endpoints/{name}"
+    logged = cloud.client("logs").filter_log_events(logGroupName=group)["events"]
+    assert any(cause in event["message"] for event in logged), logged

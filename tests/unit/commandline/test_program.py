@@ -1,6 +1,7 @@
 """How the programs find commands, report errors and exit."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -153,3 +154,9 @@ def test_a_broken_pipe_elsewhere_is_told(
     monkeypatch.setitem(ERRORS, "socket", BrokenPipeError(errno.EPIPE, "Broken pipe"))
     assert call("show", "--fail", "socket") == 1
     assert capsys.readouterr().err == "program show: Broken pipe\n"
+
+
+def test_onnxruntime_sends_and_stores_no_usage_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    call("--version")
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"

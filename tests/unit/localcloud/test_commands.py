@@ -1,6 +1,7 @@
 """The commands where no local cloud runs: what they say, and how they end."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,16 @@ def test_wrong_use_is_told_before_anything_starts(
 
     assert told in capsys.readouterr().err
     assert not (tmp_path / "state").exists()
+
+
+def test_a_disk_that_is_nearly_full_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("localcloud.launch.NEEDED_MB", 10**12)
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("something was started"))
+
+    assert main(["up", "--state", str(tmp_path / "state")]) == 1
+
+    told = capsys.readouterr().err
+    assert f"python -m localcloud up: {tmp_path}/state has " in told
+    assert "MB free, and the local cloud needs" in told

@@ -1,0 +1,89 @@
+"""What `down` keeps for the next `up`, and a model of other classes on a stack that exists."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localcloud.environment import Addresses
+from localcloud.state import Running, StateFolder
+from tests.e2e.conftest import localcloud
+from tests.support.local_cloud import LocalCloud
+from tests.support.tiny_model import write_model, write_photo
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Path]:
+    """Return a state folder; what runs in it is stopped in the end."""
+    yield tmp_path / "state"
+    localcloud("down", "--state", tmp_path / "state")
+
+
+def up(state: Path, model: Path) -> Running:
+    done = localcloud("up", "--state", state, "--model", model)
+    assert done.returncode == 0, done.stdout + done.stderr
+    running = StateFolder(state).load()
+    assert running is not None
+    return running
+
+
+def send(state: Path, folder: Path) -> dict[str, tuple[str, str | None]]:
+    """Send a folder; return outcome and label of each file."""
+    done = localcloud("send", "--json", "--state", state, folder)
+    assert done.returncode == 0, done.stderr
+    *photos, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert last["summary"]["photos"] == len(photos)
+    return {photo["file"]: (photo["outcome"], photo["label"]) for photo in photos}
+
+
+def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, tmp_path: Path) -> None:
+    # Given a local cloud that classified two photos, and was stopped
+    first = up(own, model)
+    for colour in ("red", "green"):
+        write_photo(tmp_path / "photos" / f"{colour}.png", colour)
+    assert send(own, tmp_path / "photos") == {
+        "red.png": ("ACCEPTED", "bicycle"),
+        "green.png": ("ACCEPTED", "motorcycle"),
+    }
+    stopped = localcloud("down", "--state", own)
+    assert "kept for the next start" in stopped.stderr
+
+    # When it is started again with a model of other classes
+    colours = write_model(tmp_path / "colours", ["red", "green", "blue"])
+    second = up(own, colours)
+
+    # Then everything is where it was, and what is new has the labels of the new model
+    assert (second.aws_url, second.sagemaker_url) == (first.aws_url, first.sagemaker_url)
+    assert second.stack["outputs"]["ResultsTableName"] == first.stack["outputs"]["ResultsTableName"]
+    assert second.stack["outputs"]["ClassLabels"] == "red,green,blue"
+    cloud = LocalCloud(second, own)
+    listed = cloud.client("s3").list_objects_v2(Bucket=cloud.outputs["PhotoBucketName"])["Contents"]
+    assert {item["Key"] for item in listed} == {"incoming/green.png", "incoming/red.png"}
+    assert [record["label"] for record in cloud.records("incoming/red.png")] == ["bicycle"]
+    write_photo(tmp_path / "more" / "blue.png", "blue")
+    assert send(own, tmp_path / "more") == {"blue.png": ("ACCEPTED", "blue")}
+    archives = cloud.client("s3").list_objects_v2(Bucket="scones-models", Prefix="models/")["Contents"]
+    assert len(archives) == 1, "each start left an archive behind"
+
+    # And erased only if that is asked for
+    assert localcloud("down", "--erase", "--yes", "--state", own).returncode == 0
+    assert not StateFolder(own).kept.folder.exists()
+
+
+def test_urls_in_the_kept_state_follow_to_other_ports(own: Path, model: Path) -> None:
+    first = up(own, model)
+    assert localcloud("down", "--state", own).returncode == 0
+    # As if the last start had listened elsewhere, where something else listens now.
+    folder = StateFolder(own)
+    elsewhere = Addresses("127.0.0.1", "http://127.0.0.1:9", "http://127.0.0.1:10")
+    folder.kept.move_to(elsewhere)
+
+    second = up(own, model)
+
+    port = second.aws_url.rpartition(":")[2]
+    assert f":{port}/" in second.stack["outputs"]["ReviewQueueUrl"]
+    assert (
+        first.stack["outputs"]["ReviewQueueUrl"].rpartition("/")[2]
+        == (second.stack["outputs"]["ReviewQueueUrl"].rpartition("/")[2])
+    )

@@ -1,0 +1,147 @@
+"""What each command says and how it ends when it is used as people use things: one line, no traceback.
+
+The programs run as processes of their own, in a folder of their own, without the user's AWS account.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+from localcloud.state import StateFolder
+from tests.support.sam_app import ROOT
+
+MODEL = str(ROOT / "model_build" / "default_model")
+ROLE = "arn:aws:iam::123456789012:role/scones-model"
+DEPLOY = ["deploy", "--model", MODEL, "--endpoint-name", "e", "--role-arn", ROLE, "--bucket"]
+ACCOUNT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-west-1"}
+NOWHERE = ACCOUNT | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+NO_REGION = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+NOBODY = {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"}
+PROFILE = {"AWS_PROFILE": "nobody", "AWS_DEFAULT_REGION": "eu-west-1"}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A command line, what it prints in one line, and its exit code.
+
+    Attributes:
+        program: the package that is run.
+        arguments: its command line.
+        code: the expected exit code.
+        told: part of the line.
+        variables: of AWS.
+    """
+
+    program: str
+    arguments: Sequence[str]
+    code: int
+    told: str
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return a short name for the test's id."""
+        return " ".join([self.program, *self.arguments[:3], *self.variables])[:80]
+
+
+MISTAKES = [
+    # A name that does not exist, a name that is misspelt
+    Mistake("localcloud", ["dmeo"], 2, "No such command 'dmeo'. Did you mean demo"),
+    Mistake("operations", ["result"], 2, "Did you mean results"),
+    Mistake("model_build", ["predcit", "a.jpg"], 2, "Did you mean predict"),
+    Mistake("localcloud", ["demo", "--photo", "."], 2, "No such option: --photo"),
+    Mistake("localcloud", ["demo", "--photos", "no/such"], 2, "'no/such' does not exist"),
+    Mistake("localcloud", ["demo", "--model", "no/such"], 2, "'no/such' does not exist"),
+    Mistake("localcloud", ["demo", "--data", "no.tar.gz"], 2, "'no.tar.gz' does not exist"),
+    Mistake("localcloud", ["send", "no.jpg"], 2, "'no.jpg' does not exist"),
+    Mistake("operations", ["send", "no.jpg"], 2, "'no.jpg' does not exist"),
+    Mistake("model_build", ["predict", "no.jpg"], 2, "'no.jpg' does not exist"),
+    Mistake("model_build", ["predict", "--model", "no/such", "photo.jpg"], 2, "no/such"),
+    Mistake("model_build", ["evaluate", "--data", "no.tar.gz"], 2, "no.tar.gz"),
+    # A folder without photos, a file that is not what it should be
+    Mistake("localcloud", ["demo", "--photos", "empty"], 2, "there are no photos in empty"),
+    Mistake("localcloud", ["send", "empty"], 2, "there are no photos in empty"),
+    Mistake("operations", ["send", "empty"], 2, "there are no photos in empty"),
+    Mistake("localcloud", ["demo", "--photos", "photo.jpg"], 2, "'photo.jpg' is a file"),
+    Mistake("localcloud", ["demo", "--model", "photo.jpg"], 1, "photo.jpg cannot be extracted"),
+    # Numbers and times out of bounds
+    Mistake("localcloud", ["demo", "--timeout", "0"], 2, "'0' is not a number of seconds above 0"),
+    Mistake("localcloud", ["demo", "--timeout", "nan"], 2, "'nan' is not a number of seconds above 0"),
+    Mistake("localcloud", ["demo", "--limit", "0"], 2, "0 is not in the range"),
+    Mistake("operations", ["send", "photo.jpg", "--timeout", "-1"], 2, "not a number of seconds above 0"),
+    Mistake("operations", ["results", "--since", "1 day"], 2, "not a time such as 90s, 30m, 24h or 7d"),
+    Mistake("operations", ["results", "--outcome", "GOOD"], 2, "'GOOD' is not one of"),
+    Mistake("model_build", ["delete", "--endpoint-name", "e", "--timeout", "inf"], 2, "above 0"),
+    # Nothing runs, something else does, the folder or the disk does not take it
+    Mistake("localcloud", ["send", "photo.jpg"], 2, "start it with: make up"),
+    Mistake("localcloud", ["up", "--state", "/proc/state"], 1, "/proc/state"),
+    Mistake("localcloud", ["down", "--erase"], 2, "give --yes"),
+    Mistake("localcloud", ["up", "--state", "busy"], 1, "is starting the local cloud of"),
+    Mistake("localcloud", ["up", "--bind", "192.0.2.1", "--state", "s"], 1, "cannot listen on 192.0.2.1"),
+    Mistake("model_build", ["samples", "--output", "/proc/samples"], 2, "cannot write to /proc/samples"),
+    Mistake("model_build", ["package", "--model", MODEL, "--output", "/proc/m.tar.gz"], 1, "/proc/m.tar.gz"),
+    # AWS: no region, no account, an unknown profile, no connection, no such stack or bucket
+    Mistake("operations", ["results"], 1, "no AWS region is set", NO_REGION),
+    Mistake("operations", ["results"], 1, "no AWS credentials were found", NOBODY),
+    Mistake("operations", ["results"], 1, "The config profile (nobody) could not be found", PROFILE),
+    Mistake("operations", ["results", "--profile", "nobody"], 1, "profile (nobody)", ACCOUNT),
+    Mistake("operations", ["results"], 1, "Could not connect to the endpoint URL", NOWHERE),
+    Mistake("operations", ["results", "--stack-name", "mine"], 1, "no stack 'mine' in eu-west-1", ACCOUNT),
+    Mistake("operations", ["send", "photo.jpg"], 1, "there is no stack 'scones' in eu-west-1", ACCOUNT),
+    Mistake("model_build", ["status", "--endpoint-name", "e"], 1, "profile (nobody)", PROFILE),
+    Mistake("model_build", ["status", "--endpoint-name", "e"], 1, "no AWS region is set", NO_REGION),
+    Mistake("model_build", ["status", "--endpoint-name", "e"], 1, "Could not connect", NOWHERE),
+    Mistake("model_build", [*DEPLOY, "no-such-bucket"], 1, "no-such-bucket", ACCOUNT),
+]
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[str]:
+    """Return the URL of an AWS without stacks and buckets."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def run(mistake: Mistake, folder: Path, aws: str) -> subprocess.CompletedProcess[str]:
+    """Run a command line in a folder, with the variables of the mistake and no other account."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment |= {
+        "HOME": str(folder),
+        "PYTHONPATH": str(ROOT),
+        "SCONES_STATE": str(folder / "state"),
+        "AWS_ENDPOINT_URL": aws,
+        **mistake.variables,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", mistake.program, *mistake.arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=str)
+def test_a_mistake_is_told_in_one_line(mistake: Mistake, tmp_path: Path, aws: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "photo.jpg").write_bytes(b"not a photo")
+    with StateFolder(tmp_path / "busy").reserved():
+        done = run(mistake, tmp_path, aws)
+
+    (*before, line) = done.stderr.splitlines()
+    assert mistake.told in line
+    assert done.returncode == mistake.code
+    assert line.startswith("python -m")
+    assert "Traceback" not in done.stderr
+    assert len(before) <= 2, "notices of what was done before, if anything"
