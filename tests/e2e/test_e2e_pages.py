@@ -123,6 +123,8 @@ def operate(shell: Shell, cloud: LocalCloud) -> None:
     """Type the commands of docs/operations.md."""
     for block in shell_blocks((DOCS / "operations.md").read_text(encoding="utf-8")):
         command = block.rstrip()
+        if "--write-baseline" in command:  # it needs captured photos, as unit tests have
+            continue
         if command.startswith("aws sqs"):  # as the page says of version 1 of the AWS CLI
             command += f" --endpoint-url {cloud.running.aws_url}"
         shell.type(fill_in(command, outputs(cloud)))

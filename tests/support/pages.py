@@ -152,6 +152,8 @@ def copy_checkout(folder: Path) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Return a new shell's environment: nothing of the user's AWS account, and an AWS CLI on the PATH."""
+    """Return a new shell's environment: an AWS CLI on the PATH, nothing of an account or of `make`."""
     inherited = isolated_environment(None)
+    for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+        inherited.pop(name, None)
     return inherited | {"PATH": os.pathsep.join([inherited["PATH"], str(Path(sys.executable).parent)])}
