@@ -34,6 +34,10 @@ COMMANDS: Final = {
         "model_build.commands.evaluate:command",
         "Measure accuracy, coverage, calibration and out-of-distribution rejection.",
     ),
+    "compare": LazyCommand(
+        "model_build.commands.compare:command",
+        "Compare a new model with the one that serves, and deploy it if it is better.",
+    ),
     "predict": LazyCommand("model_build.commands.predict:command", "Classify image files."),
     "card": LazyCommand("model_build.commands.card:command", "Write the model card from a fresh evaluation."),
     "samples": LazyCommand(

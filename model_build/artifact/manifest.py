@@ -188,17 +188,21 @@ class TrainingData:
     Attributes:
         sha256: hexadecimal digest of each archive, by file name.
         images: number of training images of each class, by name.
+        photos: digests of the labelled photos, see `data.hold_out.photo_digest`; None if there were none.
         extra: other keys of the file.
     """
 
     sha256: Mapping[str, str]
     images: Mapping[str, int]
+    photos: tuple[str, ...] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the values."""
         for key in ("sha256", "images"):
             _check(isinstance(getattr(self, key), Mapping), key, "an object", getattr(self, key))
+        digests = isinstance(self.photos, tuple) and all(isinstance(one, str) for one in self.photos)
+        _check(self.photos is None or digests, "photos", "a list of digests", self.photos)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, sessi
         CloudError: it cannot be downloaded.
         ModelBuildError: it cannot be packaged.
     """
-    path = _download(model, scratch / "downloaded.tar.gz", session) if _is_s3(model) else Path(model)
+    path = download(model, scratch / "downloaded.tar.gz", session) if _is_s3(model) else Path(model)
     if path.is_dir():
         path = package_model(path, scratch / "model.tar.gz", image.packages)
     elif not path.is_file():
@@ -76,7 +76,20 @@ def _is_s3(model: Path | str) -> bool:
     return str(model).startswith("s3://")
 
 
-def _download(uri: Path | str, target: Path, session: boto3.Session) -> Path:
+def download(uri: Path | str, target: Path, session: boto3.Session) -> Path:
+    """Download a model archive.
+
+    Args:
+        uri: its `s3://` URI.
+        target: the file to write.
+        session: account and region.
+
+    Returns:
+        `target`.
+
+    Raises:
+        CloudError: AWS refused it.
+    """
     parts = urlparse(str(uri))
     try:
         session.client("s3").download_file(parts.netloc, parts.path.lstrip("/"), str(target))

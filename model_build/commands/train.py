@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from commandline.options import FOLDER, PATH
+from commandline.options import FOLDER, PATH, PROBABILITY
 from commandline.terminal import plural
 from model_build.data.download import training_archives
 from model_build.training.options import UNDERSCORES, classes_option, data_option, recipe_options
@@ -25,6 +25,14 @@ from model_build.training.recipe import TIME_BUDGET, Recipe
     help="Train on labelled photos too: DIR/<label>/*, and DIR/other/* as negatives.",
 )
 @click.option(
+    "--hold-out",
+    type=PROBABILITY,
+    default=0.0,
+    metavar="SHARE",
+    help="Train on all but this share of the photos, so that `compare` has some that the model never saw. "
+    "A photo's content decides: the same ones are held out every time.",
+)
+@click.option(
     "--output", type=PATH, default=Path("build/model"), metavar="DIR", help="Model folder to write."
 )
 @click.option(
@@ -34,11 +42,12 @@ from model_build.training.recipe import TIME_BUDGET, Recipe
     help=f"Shorten the training to end in time, at the cost of reproducibility.  [{TIME_BUDGET}]",
 )
 @recipe_options
-def command(
+def command(  # noqa: PLR0913 - one parameter per option
     *,
     data: tuple[Path, ...],
     classes: tuple[str, ...],
     photos: Path | None,
+    hold_out: float,
     output: Path,
     time_budget: float | None,
     **hyperparameters: Any,
@@ -60,7 +69,7 @@ def command(
     # PyTorch takes seconds to import and is not in every environment: first check the options.
     from model_build.training.pipeline import Sources, train  # noqa: PLC0415
 
-    sources = Sources(data or training_archives(), classes, photos)
+    sources = Sources(data or training_archives(), classes, photos, hold_out)
     manifest = train(sources, recipe, output, time_budget)
     for name, value in (manifest.metrics or {}).items():
         print(f"{name:20}{round(value, 4) if isinstance(value, float) else value}")

@@ -24,14 +24,16 @@ from model_build.endpoint.logs import endpoint_log_group, set_retention
 from model_build.endpoint.plan import DeploymentPlan, plan_deployment
 from model_build.endpoint.progress import Progress, ignore, quiet
 from model_build.endpoint.registry import look_up
+from model_build.endpoint.replacement import plan_replacement
 from model_build.endpoint.requests import DEFAULT_INSTANCE_TYPE, DeployRequest
+from model_build.endpoint.serving_model import ServingModel
 from model_build.endpoint.undo import Undo
 from model_build.endpoint.update import refuse_serverless_update, serving_variant, update
 from model_build.endpoint.versions import version_name
 from model_build.endpoint.waiter import confirm_version, wait_until_settled
 from model_build.errors import CloudError
 
-__all__ = ["DeployRequest", "DeployResult", "deploy", "plan_only"]
+__all__ = ["DeployRequest", "DeployResult", "Follow", "deploy", "plan_only", "replace_model"]
 
 DEFAULT_TIMEOUT_S: Final = 1800.0
 Notice = Callable[[str], None]
@@ -54,6 +56,21 @@ class DeployResult:
     version: str
     model_data_url: str
     created: bool
+
+
+@dataclass(frozen=True)
+class Follow:
+    """How to follow a deployment.
+
+    Attributes:
+        progress: is told the endpoint's status while it waits.
+        notice: is told what did not succeed and is no reason to stop.
+        timeout_seconds: how long to wait for the endpoint.
+    """
+
+    progress: Progress = quiet
+    notice: Notice = ignore
+    timeout_seconds: float = DEFAULT_TIMEOUT_S
 
 
 def plan_only(request: DeployRequest, *, session: boto3.Session | None = None) -> DeploymentPlan:
@@ -92,31 +109,70 @@ def deploy(
         CloudError: AWS refused a call, or the endpoint did not settle in time.
     """
     session = session or new_session()
-    name = request.endpoint_name
     plan = plan_only(request, session=session)
-    settle = partial(wait_until_settled, session, name, timeout_seconds=timeout_seconds, progress=progress)
+    follow = Follow(progress, notice, timeout_seconds)
     try:
-        serving = serving_variant(session, name, settle)
-        if serving is not None and request.serverless:
-            refuse_serverless_update(name, serving)
-        _tell(notice, look_up(session, plan.image_uri))
-        _tell(notice, set_retention(session, endpoint_log_group(name)))
-        progress("Uploading", 0.0)
-        with Undo(session, settle, notice) as undo:
-            labels = _create_version(session, request.model, plan, undo)
-            undo.endpoint_is_changing = True
-            if serving is None:
-                undo.send(plan.create_endpoint)
-                endpoint = confirm_version(session, settle(), name=name, version=plan.version)
-            else:
-                endpoint = update(session, name, plan, serving, settle)
-        _tell(notice, tag_endpoint(session, endpoint["EndpointArn"], labels))
-        for call in plan.scaling:
-            send(session, call)
+        return _carry_out(session, request.model, plan, follow)
     except (ClientError, BotoCoreError) as error:
         raise CloudError(
-            f"deploying endpoint {name} failed: {aws_reason(error)}{_way_out(request, error)}"
+            f"deploying endpoint {request.endpoint_name} failed: {aws_reason(error)}"
+            f"{_way_out(request, error)}"
         ) from error
+
+
+def replace_model(
+    serving: ServingModel, model: Path | str, *, session: boto3.Session, follow: Follow | None = None
+) -> DeployResult:
+    """Deploy another model to an endpoint that is in service, and keep all of its settings.
+
+    Args:
+        serving: what the endpoint runs.
+        model: model folder, `model.tar.gz`, or the `s3://` URI of one.
+        session: account and region.
+        follow: how to follow the deployment.
+
+    Raises:
+        RefusedError: the model cannot be used; nothing was changed.
+        DeploymentError: the new version did not come into service; `serving_config` says what still serves.
+        CloudError: AWS refused a call, or the endpoint did not settle in time.
+    """
+    name = serving.endpoint_name
+    plan = plan_replacement(serving, version_name(name))
+    try:
+        return _carry_out(session, model, plan, follow or Follow())
+    except (ClientError, BotoCoreError) as error:
+        raise CloudError(f"deploying endpoint {name} failed: {aws_reason(error)}") from error
+
+
+def _carry_out(
+    session: boto3.Session, model: Path | str, plan: DeploymentPlan, follow: Follow
+) -> DeployResult:
+    """Make the calls of a plan and wait until the version serves."""
+    name, notice = plan.endpoint_name, follow.notice
+    settle = partial(
+        wait_until_settled,
+        session,
+        name,
+        timeout_seconds=follow.timeout_seconds,
+        progress=follow.progress,
+    )
+    serving = serving_variant(session, name, settle)
+    if serving is not None and "ServerlessConfig" in plan.variant:
+        refuse_serverless_update(name, serving)
+    _tell(notice, look_up(session, plan.image_uri))
+    _tell(notice, set_retention(session, endpoint_log_group(name)))
+    follow.progress("Uploading", 0.0)
+    with Undo(session, settle, notice) as undo:
+        labels = _create_version(session, model, plan, undo)
+        undo.endpoint_is_changing = True
+        if serving is None:
+            undo.send(plan.create_endpoint)
+            endpoint = confirm_version(session, settle(), name=name, version=plan.version)
+        else:
+            endpoint = update(session, name, plan, serving, settle)
+    _tell(notice, tag_endpoint(session, endpoint["EndpointArn"], labels))
+    for call in plan.scaling:
+        send(session, call)
     return DeployResult(
         endpoint_name=name,
         endpoint_arn=endpoint["EndpointArn"],

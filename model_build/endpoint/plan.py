@@ -25,6 +25,7 @@ class DeploymentPlan:
         create_endpoint: for an endpoint that does not exist yet.
         update_endpoint: for one that exists.
         scaling: sets up auto scaling; empty if the number of instances is fixed.
+        keeps_scaling: whether the endpoint goes on scaling as it does.
     """
 
     version: str
@@ -35,11 +36,17 @@ class DeploymentPlan:
     create_endpoint: ApiCall
     update_endpoint: ApiCall
     scaling: tuple[ApiCall, ...]
+    keeps_scaling: bool = False
 
     @property
     def model_data_url(self) -> str:
         """The `s3://` URI of the archive."""
         return f"s3://{self.upload.parameters['Bucket']}/{self.upload.parameters['Key']}"
+
+    @property
+    def endpoint_name(self) -> str:
+        """The endpoint."""
+        return str(self.update_endpoint.parameters["EndpointName"])
 
     @property
     def image_uri(self) -> str:

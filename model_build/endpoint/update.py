@@ -86,7 +86,7 @@ def update(
     call, removed = plan.update_endpoint, Scaling()
     scaling = read_scaling(session, name)
     same_instances = plan.variant.get("InstanceType") == serving.get("InstanceType")
-    if scaling.targets and plan.scaling and same_instances:
+    if scaling.targets and same_instances and (plan.scaling or plan.keeps_scaling):
         call = retain_instance_count(call)
     elif scaling.targets:
         remove_scaling(session, scaling)

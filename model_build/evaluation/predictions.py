@@ -189,10 +189,22 @@ def read_photos(labels: Sequence[str], folder: Path) -> list[Picture]:
         UsageError: the folder does not exist, has a subfolder of another name, or contains no photos, or
             something in a subfolder is not a file.
     """
+    return [
+        Picture(f"{path.parent.name}/{path.name}", path.read_bytes(), label)
+        for path, label in find_photos(labels, folder)
+    ]
+
+
+def find_photos(labels: Sequence[str], folder: Path) -> list[tuple[Path, str | None]]:
+    """Return the files that `read_photos` reads, each with its label (None for a negative).
+
+    Raises:
+        UsageError: as `read_photos` does.
+    """
     if not folder.is_dir():
         raise UsageError(f"--photos {folder}: no such folder")
     expected = f"{', '.join(labels)} or {OTHER}"
-    pictures = []
+    found = []
     for group in _visible(folder):
         if not group.is_dir():
             continue  # a README beside the folders, say
@@ -202,10 +214,10 @@ def read_photos(labels: Sequence[str], folder: Path) -> list[Picture]:
         for path in _visible(group):
             if not path.is_file():
                 raise UsageError(f"{path}: not a file; put the photos directly into {group}")
-            pictures.append(Picture(f"{group.name}/{path.name}", path.read_bytes(), label))
-    if not pictures:
+            found.append((path, label))
+    if not found:
         raise UsageError(f"--photos {folder}: no photos in folders named {expected}")
-    return pictures
+    return found
 
 
 def _visible(folder: Path) -> list[Path]:

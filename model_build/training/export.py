@@ -54,7 +54,9 @@ def write_model(
         temperature=recipe.temperature,
         views=(VIEWS[0], write_experts(folder, data.labels) or VIEWS[1]),
         default_threshold=recipe.threshold,
-        training_data=TrainingData(sha256=images.sources, images=images.counts()),
+        training_data=TrainingData(
+            sha256=images.sources, images=images.counts(), photos=tuple(images.photos) or None
+        ),
         starts_from=PRETRAINED,
         recipe=dataclasses.asdict(recipe),
         torch=torch.__version__,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from model_build.data.cifar import Archive, load_archive
+from model_build.data.hold_out import is_held_out, photo_digest
 from model_build.errors import UsageError
 from model_build.serving.inference import BadRequest, decode
 
@@ -47,10 +48,12 @@ class Images:
     Attributes:
         by_class: class name to groups; classes of equal names in several sources are one class.
         sources: file or folder name to SHA-256, for the manifest.
+        photos: digests of the labelled photos, for the manifest.
     """
 
     by_class: dict[str, list[Group]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    photos: list[str] = field(default_factory=list)
 
     def add(self, name: str, pixels: Pixels, *, compressed: bool) -> None:
         """Add images of a class, if there are any."""
@@ -95,13 +98,14 @@ def archives_in(sources: Sequence[Path]) -> list[Path]:
     ]
 
 
-def add_photos(images: Images, folder: Path, labels: Sequence[str]) -> None:
+def add_photos(images: Images, folder: Path, labels: Sequence[str], hold_out: float = 0.0) -> None:
     """Add the labelled photos `folder/<label>/*`, and `folder/other/*` as negatives.
 
     Args:
         images: what they are added to.
         folder: with a folder per class.
         labels: the classes to tell apart.
+        hold_out: share of the photos to leave out, see `data.hold_out`.
 
     Raises:
         DataError: a folder has another name, a file is not a readable image, or there are no photos.
@@ -113,7 +117,15 @@ def add_photos(images: Images, folder: Path, labels: Sequence[str]) -> None:
     files = {kind.name: _files(kind) for kind in _folders(folder)}
     if not any(files.values()):
         raise DataError(f"--photos {folder}: no photos in folders named {', '.join(known)}")
-    _add_files(images, folder, files)
+    digests = {path: photo_digest(path.read_bytes()) for paths in files.values() for path in paths}
+    used = {
+        name: [path for path in paths if not is_held_out(digests[path], hold_out)]
+        for name, paths in files.items()
+    }
+    images.photos.extend(sorted(digests[path] for paths in used.values() for path in paths))
+    if not images.photos:
+        raise DataError(f"--hold-out {hold_out:g}: no photo is left to train on in {folder}")
+    _add_files(images, folder, used)
 
 
 def _add_archive(images: Images, archive: Archive) -> None:

@@ -24,11 +24,13 @@ class Sources:
         paths: archives, folders of archives, or folders with a folder per class.
         labels: the classes to tell apart, in label order.
         photos: folder of labelled photos to train on too.
+        hold_out: share of those photos to leave out.
     """
 
     paths: Sequence[Path]
     labels: Sequence[str]
     photos: Path | None = None
+    hold_out: float = 0.0
 
     def read(self) -> Images:
         """Read all images.
@@ -38,7 +40,7 @@ class Sources:
         """
         images = read_images(self.paths)
         if self.photos:
-            add_photos(images, self.photos, self.labels)
+            add_photos(images, self.photos, self.labels, self.hold_out)
         return images
 
 

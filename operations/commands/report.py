@@ -7,12 +7,12 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from commandline.errors import FAILED, CommandError, UsageError
+from commandline.errors import FAILED, UsageError
 from commandline.options import PROBABILITY, Duration, NameList, json_option
 from commandline.terminal import progress_bar
 from operations.monitoring.baseline import statistics_of, to_json
 from operations.monitoring.files import write_text
-from operations.monitoring.gather import ReportRequest, make_report
+from operations.monitoring.gather import ReportRequest, make_report, required
 from operations.monitoring.page import render
 from operations.options import StackChoice, stack_options
 from operations.stack import open_session
@@ -99,12 +99,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     with progress_bar(total=None, title="captures", unit="record") as bar:
         report = make_report(request, bar.update)
     if write_baseline is not None:
-        if report.window is None:
-            raise CommandError(
-                f"--write-baseline {write_baseline}: there are no captured photos to keep the statistics of; "
-                "deploy the endpoint with --capture, or name captures with --captures"
-            )
-        text = to_json(statistics_of(report.window))
+        text = to_json(statistics_of(required(report.window)))
         write_text(write_baseline, text, "application/json", request.session)
     write_text(output, render(report, datetime.now(UTC)), "text/html; charset=utf-8", request.session)
     if as_json:

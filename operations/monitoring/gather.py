@@ -151,15 +151,25 @@ def _require_records(
     captured = window is not None and len(window) > 0
     if captured or (history is not None and len(history) and baseline is None):
         return
+    window = required(window)
+    raise CommandError(
+        f"{window.source.name}: no usable records in {plural(len(window.files), 'file')}"
+        + (f"; {_damage(window)}" if window.damage.total else "; give a folder or prefix with *.jsonl files")
+    )
+
+
+def required(window: Window | None) -> Window:
+    """Return the window.
+
+    Raises:
+        CommandError: there is none.
+    """
     if window is None:
         raise CommandError(
             "nothing is captured: deploy the endpoint with `python -m model_build deploy --capture …`, or "
             "name captures with --captures"
         )
-    raise CommandError(
-        f"{window.source.name}: no usable records in {plural(len(window.files), 'file')}"
-        + (f"; {_damage(window)}" if window.damage.total else "; give a folder or prefix with *.jsonl files")
-    )
+    return window
 
 
 def _damage(window: Window) -> str:

@@ -219,6 +219,17 @@ class Report:
         changes = ", ".join(f"{meaning(one)} ({one.distance:.0%} moved)" for one in self.drift.drifted)
         return f"{changes[0].upper()}{changes[1:]}. {compared}"
 
+    def _retrain(self) -> str:
+        """Return the commands of docs/operations.md that make and deploy a better model."""
+        accepted = (
+            1.0 if self.captured is None else float((self.captured.confidences >= self.threshold).mean())
+        )
+        return (
+            "python -m model_build train --photos labelled --hold-out 0.25 --output build/model\n"
+            "python -m model_build compare --model build/model --photos labelled "
+            f"--coverage {accepted:.2f} --endpoint-name ENDPOINT --deploy"
+        )
+
     def next_steps(self) -> list[tuple[str, str]]:
         """Return what to do about drift: a sentence and a command each."""
         if self.drift is None:
@@ -229,7 +240,7 @@ class Report:
         if not self.drift.drifted:
             return []
         return [
-            (_RETRAIN, "python -m model_build train --photos DIR --output build/model"),
+            (_RETRAIN, self._retrain()),
             (
                 "If the change is wanted, make these photos the new baseline:",
                 shlex.join([*self.command, "--write-baseline", "baseline.json"]),

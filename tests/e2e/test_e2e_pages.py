@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from commandline.polling import poll
 from localcloud.environment import aws_variables
 from localcloud.host import build_target
 from model_build.data.drawings import FIRST_TEST_SEED, draw
@@ -121,13 +122,30 @@ def test_deployment_page(checkout: Path, account: LocalCloud) -> None:
 
 def operate(shell: Shell, cloud: LocalCloud) -> None:
     """Type the commands of docs/operations.md."""
-    for block in shell_blocks((DOCS / "operations.md").read_text(encoding="utf-8")):
+    page = DOCS / "operations.md"
+    text = page.read_text(encoding="utf-8").replace(
+        section(page, "## Retrain"), ""
+    )  # PyTorch, labelled photos
+    for block in shell_blocks(text):
         command = block.rstrip()
         if "--write-baseline" in command:  # it needs captured photos, as unit tests have
             continue
         if command.startswith("aws sqs"):  # as the page says of version 1 of the AWS CLI
             command += f" --endpoint-url {cloud.running.aws_url}"
         shell.type(fill_in(command, outputs(cloud)))
+        if "--capture" in command:
+            shell.type("python -m operations send photo.jpg")
+            wait_for_capture(cloud)
+
+
+def wait_for_capture(cloud: LocalCloud) -> None:
+    """Wait until the endpoint has written a captured photo, as it does some time after its answer."""
+    s3, bucket = cloud.client("s3"), outputs(cloud)["BucketName"]
+    poll(
+        lambda: s3.list_objects_v2(Bucket=bucket, Prefix="capture/").get("KeyCount", 0),
+        until=bool,
+        timeout_seconds=30,
+    )
 
 
 @pytest.mark.timeout(900)

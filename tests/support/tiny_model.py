@@ -89,10 +89,10 @@ def picture(colour: str, seed: int = 0, side: int = 32) -> npt.NDArray[np.uint8]
     return (np.array(COLOURS[colour]) + noise).clip(0, 255).astype(np.uint8)
 
 
-def write_photo(path: Path, colour: str) -> Path:
+def write_photo(path: Path, colour: str, seed: int = 0) -> Path:
     """Write an image file of one colour."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture(colour, side=64)).save(path)
+    Image.fromarray(picture(colour, seed, side=64)).save(path)
     return path
 
 

@@ -134,6 +134,8 @@ def removed(*path: str | int) -> Callable[[Document], None]:
         (changed("views", 0, "softness", value=0), r"views\[0\].softness must be above 0"),
         (changed("views", 0, "prior_weight", value=-1), r"views\[0\].prior_weight must be 0 or more"),
         (changed("training_data", "images", value=3), "training_data.images must be an object"),
+        (changed("training_data", "photos", value="ab"), "training_data.photos must be a list of digests"),
+        (changed("training_data", "photos", value=[1]), "training_data.photos must be a list of digests"),
         (changed("metrics", value=[]), "metrics must be an object"),
         (changed("torch", value=2.13), "torch must be a version"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model_build.data.hold_out import is_held_out, photo_digest
 from model_build.training.images import DETAIL, DataError, Images, add_photos, archives_in, read_images
 from tests.support.tiny_model import cifar100_files, write_archive, write_photo
 
@@ -102,6 +103,21 @@ def test_photos_join_the_classes_and_other_is_a_class_of_negatives(tmp_path: Pat
     add_photos(images, tmp_path, LABELS)
     assert images.counts() == {"other": 1, "red": 4}
     assert len(images.sources) == 1
+
+
+def test_photos_that_are_held_out_are_not_trained_on_and_the_others_are_noted(tmp_path: Path) -> None:
+    for number in range(40):
+        write_photo(tmp_path / ("red" if number % 2 else "blue") / f"{number}.png", "red", seed=number)
+    whole, part = Images(), Images()
+    add_photos(whole, tmp_path, LABELS)
+    add_photos(part, tmp_path, LABELS, hold_out=0.5)
+
+    bodies = {photo_digest(path.read_bytes()) for path in tmp_path.glob("*/*")}
+    assert set(whole.photos) == bodies
+    assert set(part.photos) == {digest for digest in bodies if not is_held_out(digest, 0.5)}
+    assert sum(part.counts().values()) == len(part.photos) < 30
+    with pytest.raises(DataError, match=r"--hold-out 1: no photo is left to train on"):
+        add_photos(Images(), tmp_path, LABELS, hold_out=1.0)
 
 
 @pytest.mark.parametrize(

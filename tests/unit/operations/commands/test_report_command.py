@@ -156,6 +156,8 @@ def test_an_endpoint_that_captures_nothing_leaves_the_results_table(
     found = figures(capsys)
     assert (found["captures"], found["outcomes"]["ACCEPTED"]) == (None, 1)
 
+    assert main(["report", "--write-baseline", "baseline.json"]) == 1
+    assert not Path("baseline.json").exists()
     assert main(["report", "--captures", usual, "--write-baseline", "baseline.json"]) == 0
     assert main(["report", "--baseline", "baseline.json"]) == 1
     assert "nothing is captured: deploy the endpoint with" in capsys.readouterr().err

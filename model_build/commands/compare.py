@@ -1,0 +1,168 @@
+"""The command `compare`."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+import click
+
+from commandline.errors import FAILED, UsageError
+from commandline.options import EXISTING, FOLDER, PROBABILITY, Seconds, json_option
+from commandline.terminal import plural, say
+from model_build.artifact.loaded_model import LoadedModel, open_model
+from model_build.endpoint.aws import new_session
+from model_build.endpoint.deploy import DEFAULT_TIMEOUT_S, Follow, replace_model
+from model_build.endpoint.progress import waiting_bar
+from model_build.endpoint.serving_model import ServingModel, serving_model
+from model_build.evaluation.compare_models import PhotoComparison, compare_models
+from model_build.evaluation.comparison import Verdict
+from model_build.evaluation.predictions import OTHER
+
+# What updating an endpoint on instances takes on SageMaker; only the progress bar uses it.
+USUAL_SECONDS: Final = 420.0
+
+
+@click.command()
+@click.option(
+    "--model", type=EXISTING, required=True, metavar="PATH", help="The new model: folder or model.tar.gz."
+)
+@click.option(
+    "--photos",
+    type=FOLDER,
+    required=True,
+    metavar="DIR",
+    help=f"Labelled photos: DIR/<label>/, and out-of-distribution ones in DIR/{OTHER}/.",
+)
+@click.option("--endpoint-name", help="Compare with the model that this endpoint serves.")
+@click.option(
+    "--against", type=EXISTING, metavar="PATH", help="Compare with this model: folder or model.tar.gz."
+)
+@click.option(
+    "--coverage",
+    type=PROBABILITY,
+    metavar="SHARE",
+    help="Share of the photos that the serving model accepts in production (see `operations report`). Needed "
+    "if photos were labelled because it was doubtful: of those, only their share in production is compared.",
+)
+@click.option(
+    "--threshold",
+    type=PROBABILITY,
+    metavar="T",
+    help="Confidence from which a prediction is accepted.  [default: each model's own]",
+)
+@click.option("--deploy", is_flag=True, help="Deploy the new model to the endpoint if it is better.")
+@click.option("--fail-unless-better", is_flag=True, help="Exit with 1 if it is not better.")
+@click.option(
+    "--timeout",
+    "timeout_seconds",
+    type=Seconds(),
+    default=DEFAULT_TIMEOUT_S,
+    help="How long to wait for the endpoint.",
+)
+@json_option
+def command(  # noqa: PLR0913 - one parameter per option
+    *,
+    model: Path,
+    photos: Path,
+    endpoint_name: str | None,
+    against: Path | None,
+    coverage: float | None,
+    threshold: float | None,
+    deploy: bool,
+    fail_unless_better: bool,
+    timeout_seconds: float,
+    as_json: bool,
+) -> int:
+    r"""Compare a new model with the one that serves, and deploy it if it is better.
+
+    Both classify the same labelled photos; those that either was trained on are left out. The new model is
+    better if McNemar's exact test says so at a significance level of 5 %, and it does not accept more wrong
+    predictions. Otherwise nothing is deployed, and the answer says about how many photos are missing.
+
+    --deploy keeps the endpoint's settings. Exit code 0 whatever the verdict; with --fail-unless-better 1 if
+    the new model is not better.
+
+    \b
+    Example:
+      python -m model_build compare --model build/model --photos labelled --coverage 0.92 \
+          --endpoint-name scones-vehicle-classifier --deploy
+    """
+    if (endpoint_name is None) == (against is None):
+        raise UsageError("give --endpoint-name or --against: the model to compare with")
+    if deploy and endpoint_name is None:
+        raise UsageError("--deploy needs --endpoint-name")
+    if coverage == 0:
+        raise UsageError("--coverage 0: the share of accepted photos is above 0")
+    session = new_session()
+    serving = None if endpoint_name is None else serving_model(session, endpoint_name)
+    with _both(model, against, serving, session) as (new, old):
+        found = compare_models(new, old, photos, coverage=coverage, threshold=threshold)
+    better = found.comparison.verdict is Verdict.BETTER
+    result: dict[str, Any] | None = None
+    if deploy and better and serving is not None:
+        with waiting_bar(f"endpoint {endpoint_name}", USUAL_SECONDS) as progress:
+            follow = Follow(progress, lambda text: say(f"notice: {text}"), timeout_seconds)
+            result = asdict(replace_model(serving, model, session=session, follow=follow))
+    _show(found, result, deploy=deploy, as_json=as_json)
+    return FAILED if fail_unless_better and not better else 0
+
+
+@contextmanager
+def _both(
+    model: Path, against: Path | None, serving: ServingModel | None, session: boto3.Session
+) -> Iterator[tuple[LoadedModel, LoadedModel]]:
+    """Open the new model and the one to compare with."""
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        other = against if serving is None else serving.download(scratch, session)
+        if other is None:
+            raise UsageError("there is no model to compare with")
+        yield stack.enter_context(open_model(model)), stack.enter_context(open_model(other))
+
+
+def _show(found: PhotoComparison, deployed: dict[str, Any] | None, *, deploy: bool, as_json: bool) -> None:
+    comparison = found.comparison
+    if as_json:
+        figures = {
+            **comparison.as_json(),
+            "sentence": comparison.sentence(),
+            "trained_on": found.trained_on,
+            "unreadable": list(found.unreadable),
+            "deployed": deployed,
+        }
+        print(json.dumps(figures))
+        return
+    for message in found.unreadable:
+        say(f"not compared: {message}")
+    if found.trained_on:
+        say(f"{plural(found.trained_on, 'photo')} left out: a model was trained on them")
+    if comparison.thinned:
+        say(
+            f"{plural(comparison.thinned, 'photo')} left out: there are more doubtful ones than in production"
+        )
+    print(_table(comparison.as_json()))
+    print(comparison.sentence())
+    if deployed:
+        print(f"endpoint {deployed['endpoint_name']} updated: version {deployed['version']} is in service")
+    elif deploy:
+        print("not deployed")
+
+
+def _table(figures: dict[str, Any]) -> str:
+    """Return the figures of both models side by side."""
+    lines = [f"{'':26}{'new':>9}{'serving':>9}"]
+    for name, title in (
+        ("right", "right"),
+        ("accepted", "accepted"),
+        ("right_of_accepted", "right of accepted"),
+    ):
+        cells = [figures[side][name] for side in ("new", "serving")]
+        lines.append(
+            f"{title:26}" + "".join(f"{'-' if cell is None else format(cell, '.3f'):>9}" for cell in cells)
+        )
+    return "\n".join(lines)

@@ -1,0 +1,197 @@
+"""The end of the loop: on real images a better model replaces the serving one, and no other does."""
+
+import functools
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from PIL import Image
+
+from model_build.__main__ import main
+from model_build.artifact.package import DEFAULT_MODEL, package_model
+from model_build.data.cifar import load_archive
+from model_build.data.download import CIFAR_100
+from model_build.data.hold_out import photo_digest
+from model_build.endpoint.delete import delete
+from model_build.endpoint.deploy import DeployRequest, DeployResult, deploy
+from tests.support.real_data import real_data
+from tests.support.sagemaker_emulator import BUCKET, ROLE, sagemaker_emulator
+
+ENDPOINT = "compared"
+
+
+@functools.cache
+def session() -> boto3.Session:
+    """Return one for all tests: each new one reads megabytes of service descriptions."""
+    return boto3.Session()
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with sagemaker_emulator(tmp_path_factory.mktemp("emulator")) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _environment(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the test images of bicycles and motorcycles into a folder of labelled photos."""
+    archive = load_archive(real_data(CIFAR_100))
+    folder = tmp_path_factory.mktemp("labelled")
+    for number, label in enumerate(archive.test.labels.tolist()):
+        name = archive.classes[label]
+        if name in {"bicycle", "motorcycle"}:
+            (folder / name).mkdir(exist_ok=True)
+            Image.fromarray(archive.test.images[number]).save(folder / name / f"{number}.png")
+    return folder
+
+
+def variant(folder: Path, **changes: Any) -> Path:
+    """Write the shipped model with another view of thumbnails."""
+    shutil.copytree(DEFAULT_MODEL, folder)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["views"][0].update(changes)
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def coarse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a model that sees less of a thumbnail: 0.91 right instead of 0.965."""
+    return variant(tmp_path_factory.mktemp("models") / "coarse", side=64, margin=0.0, mirror=False)
+
+
+def serve(model: Path) -> DeployResult:
+    request = DeployRequest(
+        model=model, endpoint_name=ENDPOINT, role_arn=ROLE, bucket=BUCKET, image="own", capture=True
+    )
+    return deploy(request, session=session(), timeout_seconds=60)
+
+
+@pytest.fixture
+def coarse_serves(coarse: Path) -> Iterator[DeployResult]:
+    yield serve(coarse)
+    delete(ENDPOINT, session=session())
+
+
+@pytest.fixture
+def shipped_serves() -> Iterator[DeployResult]:
+    yield serve(DEFAULT_MODEL)
+    delete(ENDPOINT, session=session())
+
+
+def compare(model: Path, photos: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
+    capsys.readouterr()
+    asked = ["compare", "--model", str(model), "--photos", str(photos), "--endpoint-name", ENDPOINT, *options]
+    assert main([*asked, "--json"]) == 0
+    figures: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return figures
+
+
+def serving() -> str:
+    name = boto3.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointConfigName"]
+    return str(name)
+
+
+def test_a_better_model_is_deployed_with_the_endpoints_settings(
+    coarse_serves: DeployResult, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = compare(DEFAULT_MODEL, photos, capsys, "--deploy")
+
+    assert found["verdict"] == "better"
+    assert (found["photos"], found["p_value"]) == (200, pytest.approx(0.0037, abs=0.003))
+    assert found["deployed"]["version"] == serving() != coarse_serves.version
+    sagemaker = boto3.client("sagemaker")
+    before, after = (
+        sagemaker.describe_endpoint_config(EndpointConfigName=name)
+        for name in (coarse_serves.version, serving())
+    )
+    assert after["DataCaptureConfig"] == before["DataCaptureConfig"]
+    variants = [dict(config["ProductionVariants"][0], ModelName="") for config in (before, after)]
+    assert variants[0] == variants[1]
+    image = next(photos.glob("bicycle/*.png"))
+    answer = boto3.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=ENDPOINT, ContentType="image/png", Body=image.read_bytes()
+    )
+    assert serving() in answer["CustomAttributes"]
+
+
+def test_a_model_that_is_no_better_or_worse_is_not_deployed(
+    shipped_serves: DeployResult,
+    coarse: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    same = variant(tmp_path / "same", prior_weight=0.0)
+    for model, verdict in ((same, "no better"), (coarse, "worse")):
+        found = compare(model, photos, capsys, "--deploy")
+        assert (found["verdict"], found["deployed"]) == (verdict, None)
+        assert serving() == shipped_serves.version
+
+
+def test_too_few_photos_say_so_and_nothing_is_deployed(
+    coarse_serves: DeployResult, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = tmp_path / "few"
+    for path in [path for folder in photos.iterdir() for path in sorted(folder.iterdir())[:15]]:
+        (few / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, few / path.parent.name)
+
+    found = compare(DEFAULT_MODEL, few, capsys, "--deploy")
+
+    assert (found["verdict"], found["deployed"]) == ("too few photos", None)
+    assert found["photos_missing"] > 0
+    assert f"too few photos to tell: about {found['photos_missing']:,} more" in found["sentence"]
+    assert serving() == coarse_serves.version
+
+
+def test_exit_code_and_words_for_a_person(
+    coarse_serves: DeployResult,
+    coarse: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trained = shutil.copytree(coarse, tmp_path / "trained")
+    manifest = json.loads((trained / "manifest.json").read_text())
+    digests = [photo_digest(path.read_bytes()) for path in sorted(photos.glob("bicycle/*"))]
+    manifest["training_data"]["photos"] = digests
+    (trained / "manifest.json").write_text(json.dumps(manifest))
+    archive = package_model(trained, tmp_path / "model.tar.gz")
+
+    asked = ["compare", "--model", str(archive), "--photos", str(photos), "--endpoint-name", ENDPOINT]
+    assert main([*asked, "--deploy", "--fail-unless-better"]) == 1
+
+    captured = capsys.readouterr()
+    assert f"{len(digests)} photos left out: a model was trained on them" in captured.err
+    assert "no better: of 100 photos" in captured.out
+    assert captured.out.endswith("not deployed\n")
+    assert serving() == coarse_serves.version
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "give --endpoint-name or --against"),
+        (["--endpoint-name", "e", "--against", "."], "give --endpoint-name or --against"),
+        (["--against", str(DEFAULT_MODEL), "--deploy"], "--deploy needs --endpoint-name"),
+        (["--against", str(DEFAULT_MODEL), "--coverage", "0"], "--coverage 0"),
+        (["--endpoint-name", "nobody"], "endpoint nobody does not exist: nothing serves there"),
+        (["--against", "/no/such/model"], "/no/such/model"),
+    ],
+)
+def test_wrong_use_is_told(
+    options: list[str], told: str, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "--model", str(DEFAULT_MODEL), "--photos", str(photos), *options]) == 2
+    assert told in capsys.readouterr().err
