@@ -111,5 +111,5 @@ def idle_usd_an_hour(variant: dict[str, Any], instances: int) -> float | None:
     """
     if "ServerlessConfig" in variant:
         return 0.0
-    price = instance_prices().instance_hour.get(variant["InstanceType"])
-    return None if price is None else price * instances
+    price = instance_prices().prices.get(variant["InstanceType"])
+    return None if price is None else price.usd * instances

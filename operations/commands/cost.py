@@ -65,14 +65,16 @@ def command(
     ]
     if as_json:
         listed = [asdict(cost) | {"total_usd": cost.total_usd} for cost in costs]
-        table = {**prices(), "sagemaker_instance_hour": instance_prices().instance_hour}
+        table = {
+            **{name: asdict(price) for name, price in prices().prices.items()},
+            "sagemaker_instance_hour": {
+                name: asdict(price) for name, price in instance_prices().prices.items()
+            },
+        }
         print(json.dumps({"prices": table, "usage": asdict(usage), "costs": listed}, indent=2))
         return
     print(as_table(costs))
-    print(
-        f"\n{prices()['region']}, {prices()['currency']} a month, prices of {prices()['date']}. "
-        f"{prices()['source']}."
-    )
+    print(f"\n{prices().note} ({prices().date}).")
 
 
 def as_table(costs: Sequence[Cost]) -> str:

@@ -1,17 +1,16 @@
 """Compute what a month of classifying photos costs on AWS, by hosting of the model and type of the workflow.
 
-Prices stand in `prices.json` here and in `model_build/endpoint/`, with date and source; what a photo uses
-stands in `Usage` below. Both are assumptions that anyone can check and change. The free tier is not counted.
+Prices are in `prices.json` here and in `model_build/endpoint/`, each with its source and date; what a photo
+uses is in `Usage` below. Both are assumptions that anyone can check and change. The free tier is not counted.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from model_build.endpoint.prices import HOURS_A_MONTH, instance_prices
+from model_build.endpoint.prices import HOURS_A_MONTH, PriceTable, instance_prices
 from model_build.errors import RefusedError
 
 PRICES: Final = Path(__file__).with_name("prices.json")
@@ -37,11 +36,17 @@ class Usage:
         events: events on EventBridge: the upload's, and the outcome's.
         review_share: share of the photos that a person must look at; each is three queue requests.
         table_writes: writes to the results table and to its index.
-        log_kb: what the functions, the workflow and the log of outcomes take, in KiB.
-        traced_share: share of the photos that X-Ray traces.
+        record_kb: size of a record in the table and its index, in KiB; records are kept as long as photos.
+        log_kb: what the functions and the log of outcomes take, in KiB.
+        workflow_log_kb: what the workflow logs of an accepted photo, in KiB: nothing at the level ERROR that
+            the template sets; about 17 at the level ALL.
+        traces_a_second: photos that X-Ray traces in every second; its default sampling rule.
+        traced_share: share of the other photos that it traces.
         peak_factor: requests in the busiest minutes relative to the month's average.
         invocations_per_instance: requests a minute that one instance is meant to answer.
         keys, dashboards: how many of each the template has, billed by the month.
+        key_rotations: yearly rotations of a key that are billed; AWS bills the first two, which is both of
+            them from the third year on.
         alarm_metrics: metrics that its alarms watch, billed by the month.
         custom_metrics: metrics of its own (photos by outcome, photos without outcome), billed by the month.
     """
@@ -57,11 +62,15 @@ class Usage:
     events: int = 2
     review_share: float = 0.15
     table_writes: int = 2
+    record_kb: float = 2.0
     log_kb: float = 5.0
+    workflow_log_kb: float = 0.0
+    traces_a_second: float = 1.0
     traced_share: float = 0.05
     peak_factor: float = 4.0
     invocations_per_instance: int = 1000
     keys: int = 1
+    key_rotations: int = 2
     alarm_metrics: int = 11
     custom_metrics: int = 5
     dashboards: int = 1
@@ -118,10 +127,9 @@ class Cost:
 
 
 @cache
-def prices() -> dict[str, Any]:
-    """Return the price table of everything but the endpoint's instances."""
-    table: dict[str, Any] = json.loads(PRICES.read_text(encoding="utf-8"))
-    return table
+def prices() -> PriceTable:
+    """Return the prices of everything but the endpoint's instances."""
+    return PriceTable.read(PRICES)
 
 
 def month(photos: int, *, hosting: Instances | Serverless, express: bool, usage: Usage | None = None) -> Cost:
@@ -137,17 +145,23 @@ def month(photos: int, *, hosting: Instances | Serverless, express: bool, usage:
         RefusedError: the price of the instance type is not known.
     """
     usage = usage or Usage()
-    table = prices()
+    usd = prices().usd
     endpoint, endpoint_usd = _endpoint(photos, hosting, usage)
     return Cost(
         photos=photos,
         endpoint=endpoint,
         workflow="EXPRESS" if express else "STANDARD",
-        endpoint_usd=endpoint_usd + photos * usage.endpoint_kb / KB_A_GB * table["sagemaker_data_gb"],
-        workflow_usd=photos * _workflow(table, usage, express=express),
-        photos_usd=photos * _storage(table, usage),
-        rest_usd=photos * _rest(table, usage) + _fixed(table, usage),
+        endpoint_usd=endpoint_usd + photos * usage.endpoint_kb / KB_A_GB * usd("sagemaker_data_gb"),
+        workflow_usd=photos * _workflow(usage, express=express),
+        photos_usd=photos * _storage(usage),
+        rest_usd=photos * _rest(usage) + traces(photos, usage) * usd("xray_trace") + _fixed(usage),
     )
+
+
+def traces(photos: int, usage: Usage) -> float:
+    """Return how many photos X-Ray traces in a month, if they are spread evenly over it."""
+    always = min(photos, usage.traces_a_second * SECONDS_A_MONTH)
+    return always + usage.traced_share * (photos - always)
 
 
 def instances_needed(photos: int, usage: Usage) -> int:
@@ -160,48 +174,54 @@ def _endpoint(photos: int, hosting: Instances | Serverless, usage: Usage) -> tup
     """Return what the endpoint is, and what its computing costs."""
     if isinstance(hosting, Serverless):
         gb_seconds = photos * usage.inference_seconds * hosting.memory_mb / MB_A_GB
-        return f"serverless {hosting.memory_mb} MB", gb_seconds * prices()["sagemaker_serverless_gb_second"]
-    known = instance_prices().instance_hour
+        return f"serverless {hosting.memory_mb} MB", gb_seconds * prices().usd(
+            "sagemaker_serverless_gb_second"
+        )
+    known = instance_prices().prices
     if hosting.instance_type not in known:
         raise RefusedError(
             f"no price is known for {hosting.instance_type}: add it to model_build/endpoint/prices.json, or "
             f"give one of {', '.join(known)}"
         )
     count = instances_needed(photos, usage)
-    return f"{count} x {hosting.instance_type}", count * HOURS_A_MONTH * known[hosting.instance_type]
+    return f"{count} x {hosting.instance_type}", count * HOURS_A_MONTH * known[hosting.instance_type].usd
 
 
-def _workflow(table: dict[str, Any], usage: Usage, *, express: bool) -> float:
+def _workflow(usage: Usage, *, express: bool) -> float:
+    usd = prices().usd
     if express:
         gb_seconds = usage.workflow_seconds * EXPRESS_CHUNK_GB
-        return float(
-            table["step_functions_express_request"] + gb_seconds * table["step_functions_express_gb_second"]
-        )
-    return float(usage.transitions * table["step_functions_standard_transition"])
+        return usd("step_functions_express_request") + gb_seconds * usd("step_functions_express_gb_second")
+    return usage.transitions * usd("step_functions_standard_transition")
 
 
-def _storage(table: dict[str, Any], usage: Usage) -> float:
+def _storage(usage: Usage) -> float:
+    usd = prices().usd
     kept = usage.photo_mb / MB_A_GB * usage.kept_months
-    return float(table["s3_put"] + table["s3_get"] + kept * table["s3_gb_month"])
+    return usd("s3_put") + usd("s3_get") + kept * usd("s3_gb_month")
 
 
-def _rest(table: dict[str, Any], usage: Usage) -> float:
-    return float(
-        usage.lambda_requests * table["lambda_request"]
-        + usage.lambda_gb_seconds * table["lambda_gb_second"]
-        + usage.events * table["eventbridge_event"]
-        + usage.table_writes * table["dynamodb_write"]
-        + usage.review_share * 3 * table["sqs_request"]
-        + usage.log_kb / KB_A_GB * table["logs_gb"]
-        + usage.traced_share * table["xray_trace"]
+def _rest(usage: Usage) -> float:
+    usd = prices().usd
+    record = usage.record_kb / KB_A_GB * usage.kept_months
+    logs = (usage.log_kb + usage.workflow_log_kb) / KB_A_GB
+    return (
+        usage.lambda_requests * usd("lambda_request")
+        + usage.lambda_gb_seconds * usd("lambda_gb_second")
+        + usage.events * usd("eventbridge_event")
+        + usage.table_writes * usd("dynamodb_write")
+        + record * (usd("dynamodb_gb_month") + usd("dynamodb_recovery_gb_month"))
+        + usage.review_share * 3 * usd("sqs_request")
+        + logs * (usd("logs_gb") + usd("logs_gb_month"))
     )
 
 
-def _fixed(table: dict[str, Any], usage: Usage) -> float:
+def _fixed(usage: Usage) -> float:
     """Return what a month costs without a single photo, the endpoint apart."""
-    return float(
-        usage.keys * table["kms_key_month"]
-        + usage.alarm_metrics * table["alarm_month"]
-        + usage.custom_metrics * table["custom_metric_month"]
-        + usage.dashboards * table["dashboard_month"]
+    usd = prices().usd
+    return (
+        usage.keys * (usd("kms_key_month") + usage.key_rotations * usd("kms_rotation_month"))
+        + usage.alarm_metrics * usd("alarm_month")
+        + usage.custom_metrics * usd("custom_metric_month")
+        + usage.dashboards * usd("dashboard_month")
     )

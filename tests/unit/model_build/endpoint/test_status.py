@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from model_build.commands.status import as_text
-from model_build.endpoint.prices import instance_prices
 from model_build.endpoint.status import EndpointStatus, idle_usd_an_hour
 
 SERVING = EndpointStatus(
@@ -84,12 +83,3 @@ def test_text_for_a_person(found: EndpointStatus, lines: list[str]) -> None:
 
     for line in lines:
         assert line in text
-
-
-def test_price_table_has_date_region_and_source() -> None:
-    prices = instance_prices()
-
-    assert prices.region == "us-east-1"
-    assert len(prices.date.split("-")) == 3
-    assert prices.source
-    assert min(prices.instance_hour.values()) > 0

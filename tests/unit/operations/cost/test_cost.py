@@ -1,15 +1,19 @@
 """The cost calculator: sums that were worked out by hand, and assumptions held to the application."""
 
 import json
+import re
 from collections import deque
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from model_build.endpoint.prices import instance_prices
+from model_build.endpoint.prices import PriceTable, instance_prices
 from model_build.errors import RefusedError
 from operations.__main__ import main
+from operations.cost import calculator
 from operations.cost.calculator import Instances, Serverless, Usage, instances_needed, month, prices
 from operations.outcomes import OUTCOMES
 from tests.support.sam_app import resources
@@ -33,7 +37,7 @@ def test_without_photos_only_what_is_paid_by_the_month_costs() -> None:
     idle = month(0, hosting=Serverless(6144), express=True)
 
     assert (idle.endpoint_usd, idle.workflow_usd, idle.photos_usd) == (0, 0, 0)
-    assert idle.total_usd == idle.rest_usd == pytest.approx(1 + 11 * 0.1 + 5 * 0.3 + 3)
+    assert idle.total_usd == idle.rest_usd == pytest.approx(1 + 2 + 11 * 0.1 + 5 * 0.3 + 3)
 
 
 @pytest.mark.parametrize(
@@ -99,20 +103,66 @@ def test_unknown_instance_type_is_refused_with_those_known() -> None:
         month(1, hosting=Instances("ml.x9.huge"), express=False)
 
 
-def test_price_table_says_when_where_and_whence() -> None:
-    table = prices()
+@pytest.mark.parametrize("table", [prices(), instance_prices()], ids=["services", "instances"])
+def test_every_price_has_a_source_and_a_date(table: PriceTable) -> None:
+    assert table.region == "us-east-1"
+    assert "Check them" in table.note
+    for name, price in table.prices.items():
+        assert price.usd > 0, name
+        assert re.fullmatch(r"https://aws\.amazon\.com/[a-z0-9/-]+/pricing/([a-z-]+/)?", price.source), name
+        assert date(2026, 1, 1) <= date.fromisoformat(price.date), name
 
-    assert table["region"] == "us-east-1"
-    assert len(table["date"].split("-")) == 3
-    assert "check" in table["source"]
-    numbers = [value for value in table.values() if isinstance(value, float)]
-    assert min(*numbers, *instance_prices().instance_hour.values()) > 0
+
+def test_prices_that_were_corrected() -> None:
+    assert instance_prices().usd("ml.g4dn.xlarge") == 0.7364
+
+
+def test_every_price_is_used() -> None:
+    source = Path(calculator.__file__).read_text(encoding="utf-8")
+
+    assert [name for name in prices().prices if f'"{name}"' not in source] == []
+
+
+@pytest.mark.parametrize(
+    ("photos", "traced"),
+    [
+        (0, 0),
+        (100_000, 100_000),  # far less than one a second: every photo
+        (2_628_000, 2_628_000),  # one a second, all month
+        (10_000_000, 2_628_000 + 0.05 * 7_372_000),
+    ],
+)
+def test_xray_traces_one_a_second_and_five_percent_of_the_others(photos: int, traced: float) -> None:
+    assert calculator.traces(photos, Usage()) == pytest.approx(traced)
+
+
+def test_what_grows_with_the_photos_by_hand() -> None:
+    none, some = (month(count, hosting=Serverless(1024), express=True).rest_usd for count in (0, 1_000_000))
+
+    kib = 1024 * 1024
+    expected = (
+        1_000_000 * (3 * 0.2e-6 + 0.45 * 0.0000166667 + 2 * 1e-6 + 2 * 0.625e-6 + 0.15 * 3 * 0.4e-6)
+        + 1_000_000 * 2 / kib * (0.25 + 0.20)  # records: storage and recovery
+        + 1_000_000 * 5 / kib * (0.50 + 0.03)  # logs: ingestion and a month of storage
+        + 1_000_000 * 5e-6  # traces: less than one photo a second
+    )
+    assert some - none == pytest.approx(expected)
+
+
+def test_a_workflow_that_logs_everything_costs_more() -> None:
+    quiet, loud = (
+        month(10_000_000, hosting=Serverless(1024), express=True, usage=Usage(workflow_log_kb=kb)).rest_usd
+        for kb in (0, 17)
+    )
+
+    assert loud - quiet == pytest.approx(10_000_000 * 17 / 1024 / 1024 * 0.53)
 
 
 def test_json_lists_every_combination_with_prices_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
     answer = json.loads(run(capsys, "--photos", "1000", "100000", "10000000", "--json"))
 
-    assert answer["prices"] == {**prices(), "sagemaker_instance_hour": instance_prices().instance_hour}
+    assert answer["prices"]["lambda_request"] == asdict(prices().prices["lambda_request"])
+    assert answer["prices"]["sagemaker_instance_hour"]["ml.m5.large"]["usd"] == 0.115
     combinations = {
         (c["photos"], c["endpoint"].split()[0] == "serverless", c["workflow"]) for c in answer["costs"]
     }
@@ -128,7 +178,7 @@ def test_table_shows_a_line_per_combination_and_where_the_prices_come_from(
     text = run(capsys, "--photos", "1000")
 
     assert len([line for line in text.splitlines() if line.startswith("|")]) == 2 + 4
-    assert prices()["date"] in text
+    assert prices().date in text
 
 
 @pytest.mark.parametrize("options", [["--photos", "-1"], ["--serverless-memory", "1000"]])
