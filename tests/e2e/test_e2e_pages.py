@@ -128,7 +128,7 @@ def operate(shell: Shell, cloud: LocalCloud) -> None:
     )  # PyTorch, labelled photos
     for block in shell_blocks(text):
         command = block.rstrip()
-        if "--write-baseline" in command:  # it needs captured photos, as unit tests have
+        if "--baseline" in command:  # it needs captured photos, as unit tests have
             continue
         if command.startswith("aws sqs"):  # as the page says of version 1 of the AWS CLI
             command += f" --endpoint-url {cloud.running.aws_url}"

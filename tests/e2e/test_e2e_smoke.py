@@ -60,7 +60,7 @@ def test_doctor_finds_nothing_wrong_with_a_deployed_stack(cloud: LocalCloud) -> 
     code, checks = operations(cloud, "doctor")
     assert code == 0
     assert {name for name, check in checks.items() if check["status"] == "wrong"} == set()
-    for name in ("identity", "stack scones", "class labels", "template template.yaml"):
+    for name in ("identity", "stack scones", "template template.yaml"):
         assert checks[name]["status"] == "ok", checks[name]
     assert checks["ClassifyImageStateMachine as EXPRESS"]["status"] == "ok"
 

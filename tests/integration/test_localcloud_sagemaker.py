@@ -453,7 +453,7 @@ def _capture_lines(cloud: LocalCloud, prefix: str, count: int) -> list[dict[str,
         ("not-an-archive", b"text", "Not a gzipped file"),
         ("hostile", archive({"../outside.py": "pass"}), "leads outside the archive"),
         (
-            "broken",
+            "other-version",
             code(load="raise RuntimeError('weights of another version')"),
             "weights of another version",
         ),
