@@ -66,18 +66,26 @@ def test_hyperparameters_come_from_the_environment(model: Path) -> None:
 
 
 @pytest.mark.parametrize("image", list(SERVING_IMAGES))
-def test_the_archive_of_a_job_deploys_without_being_repackaged(
-    model: Path, tmp_path: Path, image: str
-) -> None:
+def test_the_archive_of_a_job_deploys_with_its_own_code(model: Path, tmp_path: Path, image: str) -> None:
+    """Nothing but the packages that an image lacks is added: a job does not know which image will serve."""
     archive = tmp_path / "model.tar.gz"
     with tarfile.open(archive, "w:gz") as packed:  # as SageMaker does
         for file in sorted(model.iterdir()):
             packed.add(file, file.name)
     (tmp_path / "scratch").mkdir()
     session = boto3.Session(region_name="us-east-1")
-    assert prepare_archive(archive, SERVING_IMAGES[image], tmp_path / "scratch", session) == archive
+    prepared = prepare_archive(archive, SERVING_IMAGES[image], tmp_path / "scratch", session)
+    of_the_job, served = contents(archive), contents(prepared)
+    added = {name for name in served if not name.startswith("code/packages/")} - of_the_job.keys()
+    assert added == set()
     for name, file in code_files().items():
-        assert (model / name).read_bytes() == file.read_bytes(), name
+        assert served[name] == of_the_job[name] == file.read_bytes(), name
+
+
+def contents(archive: Path) -> dict[str, bytes]:
+    """Return the files of an archive by name."""
+    with tarfile.open(archive) as tar:
+        return {one.name: file.read() for one in tar if (file := tar.extractfile(one))}
 
 
 def test_options_take_precedence_and_may_have_underscores(job: Path) -> None:
