@@ -62,7 +62,7 @@ def test_a_job_trains_a_model_that_deploys_with_its_own_code(
         prepared = prepare_archive(archive, image, tmp_path / name, boto3.Session())
         assert without_packages(archive).keys() >= without_packages(prepared).keys()
     deploy(
-        DeployRequest(result.model_data_url, "trained", role_arn=ROLE, bucket=BUCKET, image="own"),
+        DeployRequest(result.model_data_url, "trained", role_arn=ROLE, bucket=BUCKET, image="ray"),
         session=boto3.Session(),
     )
     photo = write_photo(tmp_path / "blue.png", "blue")
