@@ -104,7 +104,7 @@ class Supervisor:
         environment = isolated_environment(running) | {"TMPDIR": str(self._folder.temporary)}
         self._spawn(
             "ministack",
-            ["-m", "localcloud.ministack_launcher", str(self._folder.path)],  # the path is for `ps`
+            ["-m", "localcloud.ministack", str(self._folder.path)],  # the path is for `ps`
             environment | self._ministack_settings(host, aws_port, running.instance),
             Health(f"{running.aws_url}/_ministack/health", running.instance),
         )

@@ -1,0 +1,27 @@
+"""Run ministack with the repairs of this package: `python -m localcloud.ministack`."""
+
+import sys
+
+from localcloud.ministack import alarms, lambda_errors, s3_events
+from localcloud.parent import end_with_parent
+
+REPAIRS = (lambda_errors, s3_events, alarms)
+
+
+def main() -> None:
+    """Repair ministack and run it in this process until it is told to stop.
+
+    Raises:
+        IncompatibleMinistackError: the installed ministack does not fit a repair.
+    """
+    end_with_parent()
+    for module in REPAIRS:
+        module.apply()
+    from ministack import app  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    sys.argv = ["ministack"]
+    app.main()
+
+
+if __name__ == "__main__":
+    main()
