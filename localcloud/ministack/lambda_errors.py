@@ -1,9 +1,9 @@
 """An exception in a Lambda reaches the workflow under its class name.
 
-ministack's Python worker drops the class, so that every error arrives as `Runtime.HandlerError` and no Catch
-by name can match; it also ends the worker, so that the next invocation is a cold start. AWS reports the class
-name as `errorType` and keeps the environment. The worker's script is changed to reply with name and trace, and
-the function that runs workers to turn that reply into Lambda's error.
+ministack's Python worker drops the class, so that every error arrives as `Runtime.HandlerError` and no
+Catch by name can match; it also ends the worker, so that the next invocation is a cold start. AWS
+reports the class name as `errorType` and keeps the environment. The worker's script is changed to reply
+with name and trace, and the function that runs workers to turn that reply into Lambda's error.
 """
 
 from typing import Any
