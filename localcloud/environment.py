@@ -14,6 +14,18 @@ SAGEMAKER_SERVICES: Final = ("sagemaker", "sagemaker-runtime", "application-auto
 """Services of the SageMaker emulator; ministack has all others."""
 
 
+# fmt: off
+_INHERITED: Final = frozenset((
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TMP", "TEMP", "TZ", "LANG", "LANGUAGE", "TERM",
+    "COLUMNS", "LINES", "NO_COLOR", "CI", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy",
+))
+# fmt: on
+_INHERITED_PREFIXES: Final = ("LC_", "PIP_", "PYENV_", "XDG_", "DOCKER_", "SCONES_")
+"""Of the user's variables, those that programs need to run, find files and download packages. Others would
+change ministack (`LAMBDA_STRICT`, `USE_SSL`, `PERSIST_STATE`, ...), Python or the functions."""
+
 _QUIET: Final = {"SAM_CLI_TELEMETRY": "0", "ORT_DISABLE_TELEMETRY": "1"}
 """No usage reports: onnxruntime writes its own into the home folder otherwise."""
 
@@ -50,11 +62,15 @@ def aws_variables(addresses: Addresses) -> dict[str, str]:
 def isolated_environment(addresses: Addresses | None) -> dict[str, str]:
     """Return the environment for programs that see the local cloud and nothing of the user's AWS account.
 
+    Only the user's variables that are known to be needed are in it.
+
     Args:
         addresses: the local cloud; None before it runs.
     """
     kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "BOTO_"))
+        name: value
+        for name, value in os.environ.items()
+        if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
     no_proxy = ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1", "localhost"]))
     if addresses:

@@ -131,6 +131,7 @@ class Supervisor:
             "MINISTACK_HOST": host,
             "MINISTACK_EDITION": instance,  # shown in its answer to the health check
             "LAMBDA_EXECUTOR": "local",
+            "LAMBDA_ACCOUNT_CONCURRENCY": "1000",  # AWS's default; the workers behind it are far fewer
             # No listeners on fixed ports, and no containers on the user's Docker.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",

@@ -24,6 +24,9 @@ COMMANDS: Final = {
         "operations.commands.send:command", "Send photos to a stack and show the outcome of each."
     ),
     "results": LazyCommand("operations.commands.results:command", "List the recorded outcomes."),
+    "redrive": LazyCommand(
+        "operations.commands.redrive:command", "Start photos again that failed or have no outcome."
+    ),
     "cost": LazyCommand("operations.commands.cost:command", "Estimate the monthly cost on AWS."),
     "report": LazyCommand(
         "operations.commands.report:command", "Write a page about confidence, outcomes and drift."

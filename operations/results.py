@@ -1,14 +1,23 @@
 """The results table: one record for each version of each photo."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Self
+from itertools import islice, product
+from typing import Any, Final, Self
 
 from boto3.dynamodb.types import TypeDeserializer
 
+from operations.outcomes import OUTCOMES
 from operations.stack import Stack
+
+INDEX: Final = "by-outcome"
+"""Index of the table by outcome and day; template.yaml describes its keys."""
+SHARDS: Final = 4
+LONGEST_BY_INDEX: Final = timedelta(days=100)
+"""Beyond it, reading the whole table takes fewer requests than the days' partitions."""
+_KEYS_A_REQUEST: Final = 100  # of BatchGetItem
 
 _deserialize = TypeDeserializer().deserialize
 
@@ -29,6 +38,9 @@ class Record:
         execution_arn: the execution that recorded the outcome.
         started_at: when that execution began, ISO 8601.
         recorded_at: when the outcome was recorded, ISO 8601 in UTC.
+        model_version: the model that answered; None if none did, or it does not say.
+        decided_by: who decided about the photo, if a person did.
+        decided_at: when, ISO 8601 in UTC.
     """
 
     object_uri: str
@@ -42,6 +54,9 @@ class Record:
     execution_arn: str | None = None
     started_at: str | None = None
     recorded_at: str | None = None
+    model_version: str | None = None
+    decided_by: str | None = None
+    decided_at: str | None = None
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:
@@ -89,32 +104,94 @@ class ResultsTable:
     def find(
         self, *, outcome: str | None = None, label: str | None = None, since: datetime | None = None
     ) -> Iterator[Record]:
-        """Read the records that match, in no particular order. Scans the whole table.
+        """Read the records that match, in no particular order.
+
+        With `since`, asks the index for each day and outcome; otherwise reads the whole table.
 
         Args:
             outcome: only this outcome.
             label: only this label.
             since: only what was recorded at that time or later.
         """
-        wanted = {"outcome": outcome, "label": label, "recorded_at": since and _timestamp(since)}
-        conditions = {name: text for name, text in wanted.items() if text}
-        request: dict[str, Any] = {"TableName": self._name}
-        if conditions:
-            request |= _filter(conditions)
+        if since and datetime.now(UTC) - since <= LONGEST_BY_INDEX:
+            yield from self._query((outcome,) if outcome else OUTCOMES, label, since)
+            return
+        wanted = {"outcome": outcome, "label": label, "recorded_at": _timestamp(since) if since else None}
+        request = {"TableName": self._name, **_expressions("FilterExpression", wanted)}
         for page in self._client.get_paginator("scan").paginate(**request):
             yield from map(Record.from_item, page["Items"])
 
+    def _query(self, outcomes: Iterable[str], label: str | None, since: datetime) -> Iterator[Record]:
+        """Read records by the index, whose partitions are an outcome, a day and a shard."""
+        pages = self._client.get_paginator("query")
+        for outcome, day, shard in product(outcomes, days_since(since), range(SHARDS)):
+            keys = {"outcome_day": f"{outcome}#{day.isoformat()}#{shard}", "recorded_at": _timestamp(since)}
+            request = {"TableName": self._name, "IndexName": INDEX}
+            request = _merged(
+                request,
+                _expressions("KeyConditionExpression", keys),
+                _expressions("FilterExpression", {"label": label}),
+            )
+            for page in pages.paginate(**request):
+                yield from map(Record.from_item, page["Items"])
 
-def _filter(conditions: Mapping[str, str]) -> dict[str, Any]:
-    """Return the members of a Scan request that select by equality, and `recorded_at` from a time on."""
+    def missing(self, versions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """Yield those of some versions of photos that have no record.
+
+        Args:
+            versions: pairs of `s3://bucket/key` and version.
+        """
+        remaining = iter(versions)
+        while part := list(islice(remaining, _KEYS_A_REQUEST)):
+            found: set[tuple[str, str]] = set()
+            request: Any = {
+                self._name: {
+                    "Keys": [
+                        {"object_uri": {"S": uri}, "object_version": {"S": one}} for uri, one in set(part)
+                    ],
+                    "ProjectionExpression": "object_uri, object_version",
+                    "ConsistentRead": True,
+                }
+            }
+            while request:  # DynamoDB may answer a part of it only
+                answer = self._client.batch_get_item(RequestItems=request)
+                items = answer["Responses"].get(self._name, [])
+                found |= {(item["object_uri"]["S"], item["object_version"]["S"]) for item in items}
+                request = answer.get("UnprocessedKeys")
+            yield from (one for one in part if one not in found)
+
+
+def days_since(time: datetime) -> list[date]:
+    """Return the days in UTC from that of a time to today, and tomorrow: clocks differ."""
+    first, last = time.astimezone(UTC).date(), datetime.now(UTC).date() + timedelta(days=1)
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def _expressions(kind: str, wanted: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return the members of a request that select by equality, and `recorded_at` from a time on.
+
+    Args:
+        kind: `FilterExpression` or `KeyConditionExpression`.
+        wanted: values by attribute; None does not select.
+    """
+    conditions = {name: text for name, text in wanted.items() if text}
+    if not conditions:
+        return {}
     comparison = {"recorded_at": ">="}
     return {
-        "FilterExpression": " AND ".join(
-            f"#{name} {comparison.get(name, '=')} :{name}" for name in conditions
-        ),
+        kind: " AND ".join(f"#{name} {comparison.get(name, '=')} :{name}" for name in conditions),
         "ExpressionAttributeNames": {f"#{name}": name for name in conditions},
         "ExpressionAttributeValues": {f":{name}": {"S": text} for name, text in conditions.items()},
     }
+
+
+def _merged(*requests: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of all requests; of members that are mappings, the union."""
+    merged: dict[str, Any] = {}
+    for request in requests:
+        for name, value in request.items():
+            merged[name] = {**merged.get(name, {}), **value} if isinstance(value, Mapping) else value
+    return merged
 
 
 def _timestamp(time: datetime) -> str:

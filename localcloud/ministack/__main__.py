@@ -2,10 +2,10 @@
 
 import sys
 
-from localcloud.ministack import alarms, lambda_errors, s3_events
+from localcloud.ministack import alarms, history, lambda_errors, retries, s3_events, web_pages, workers
 from localcloud.parent import end_with_parent
 
-REPAIRS = (lambda_errors, s3_events, alarms)
+REPAIRS = (lambda_errors, workers, retries, s3_events, alarms, history, web_pages)
 
 
 def main() -> None:

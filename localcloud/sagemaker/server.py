@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from localcloud.access_guard import refusal
 from localcloud.sagemaker.autoscaling import AutoScaling
 from localcloud.sagemaker.control_plane import ControlPlane
 from localcloud.sagemaker.errors import ApiError
@@ -52,12 +53,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer the launcher's health check."""
+        if self._refused():
+            return
         known = self.path == HEALTH_PATH
         body = {"status": "ok", "instance": self.server.instance} if known else {}
         self._answer(200 if known else 404, {"Content-Type": "application/json"}, json.dumps(body).encode())
 
     def do_POST(self) -> None:
         """Answer one API request."""
+        if self._refused():
+            return
         length = int(self.headers.get("Content-Length", "0"))
         if length > _MAX_REQUEST:
             self.close_connection = True
@@ -75,6 +80,14 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as error:  # noqa: BLE001  # every request must get an answer
             _log.exception("%s %s", self.path, self.headers.get("X-Amz-Target", ""))
             self._answer_error(ApiError("InternalFailure", f"{type(error).__name__}: {error}", status=500))
+
+    def _refused(self) -> bool:
+        """Answer a web page's request, and return whether it is one."""
+        reason = refusal({name.lower(): value for name, value in self.headers.items()})
+        if reason:
+            self.close_connection = True  # the body was not read
+            self._answer_error(ApiError("AccessDeniedException", reason, status=403))
+        return reason is not None
 
     def _call(self, target: str, body: bytes) -> dict[str, Any]:
         prefix, _, operation = target.partition(".")

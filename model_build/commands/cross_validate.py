@@ -62,7 +62,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     with --photos, which takes seconds.
 
     \b
-    Examples:
+    Example:
       python -m model_build cross-validate --folds 5 --dropout 0.3
       python -m model_build cross-validate --folds 10 --photos my-photos
     """

@@ -4,6 +4,7 @@ import heapq
 import json
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import click
 
@@ -12,6 +13,8 @@ from commandline.terminal import has_colour, plural, say
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES, painted
 from operations.results import Record, ResultsTable
+
+DEFAULT_PERIOD: Final = timedelta(days=30)
 
 
 @click.command("results")
@@ -32,12 +35,16 @@ def command(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     r"""List the recorded outcomes, the newest last.
 
-    With --json each record is one line with the attributes of the results table.
+    With --json each record is one line with the attributes of the results table. --outcome alone lists the
+    last 30 days.
 
     \b
     Example:
       python -m operations results --outcome FAILED --since 24h
     """
+    if outcome and not since:
+        since = DEFAULT_PERIOD
+        say(f"{outcome} in the last {since.days} days; --since 365d lists more")
     start = datetime.now(UTC) - since if since else None
     found = ResultsTable(choice.find()).find(outcome=outcome, label=label, since=start)
     newest = heapq.nlargest(limit, found, key=_time) if limit else list(found)

@@ -58,3 +58,13 @@ def cloud(state: Path) -> LocalCloud:
 def published(cloud: LocalCloud) -> Listener:
     """Everything that is published about outcomes."""
     return Listener(cloud).to_events(OUTCOME_EVENTS)
+
+
+@pytest.fixture
+def without_rule(cloud: LocalCloud) -> Iterator[None]:
+    """Disable the rule that starts the workflow."""
+    events = cloud.client("events")
+    (rule,) = [rule["Name"] for rule in events.list_rules()["Rules"] if "PhotoUploaded" in rule["Name"]]
+    events.disable_rule(Name=rule)
+    yield
+    events.enable_rule(Name=rule)

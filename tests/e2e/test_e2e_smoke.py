@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +43,6 @@ def operations(cloud: LocalCloud, *arguments: str) -> tuple[int, dict[str, dict[
     assert lines, done.stderr
     assert "summary" in lines[-1]
     return done.returncode, {line["name"]: line for line in lines[:-1]}
-
-
-@pytest.fixture
-def without_rule(cloud: LocalCloud) -> Iterator[None]:
-    """Disable the rule that starts the workflow."""
-    events = cloud.client("events")
-    (rule,) = [rule["Name"] for rule in events.list_rules()["Rules"] if "PhotoUploaded" in rule["Name"]]
-    events.disable_rule(Name=rule)
-    yield
-    events.enable_rule(Name=rule)
 
 
 def test_doctor_finds_nothing_wrong_with_a_deployed_stack(cloud: LocalCloud) -> None:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -12,6 +13,7 @@ from localcloud.application import ENDPOINT_NAME
 from tests.support.local_cloud import Listener, LocalCloud, wait_until
 from tests.support.tiny_model import COLOURS
 
+pillow_heif.register_heif_opener()
 STEP_LIMIT = 100_000
 """Bytes of JSON between two states: AWS refuses 262,144."""
 
@@ -59,6 +61,18 @@ def test_a_clear_photo_is_accepted(cloud: LocalCloud, published: Listener, colou
     assert output["model_version"] == outcome["model_version"]
     assert str(outcome["model_version"]).startswith(ENDPOINT_NAME)
     assert "image_data" not in output
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF", "TIFF", "BMP", "WEBP"])
+def test_a_photo_of_another_format_is_accepted_whatever_its_name_ends_in(
+    cloud: LocalCloud, published: Listener, kind: str
+) -> None:
+    key = f"incoming/formats/{kind}.jpg"
+    cloud.upload(key, photo(COLOURS["red"], kind=kind))
+
+    outcome = only_outcome(cloud, published, key)
+
+    assert (outcome["outcome"], outcome.get("label"), outcome.get("error")) == ("ACCEPTED", "bicycle", None)
 
 
 def test_a_doubtful_photo_is_sent_to_review(cloud: LocalCloud, published: Listener) -> None:

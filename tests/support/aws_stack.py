@@ -1,6 +1,7 @@
 """A small deployed stack in moto: photo bucket, results table, and the outputs that name them."""
 
 import json
+from dataclasses import replace
 from typing import Any, Final
 
 import boto3
@@ -10,6 +11,7 @@ from operations.stack import Stack
 STACK_NAME: Final = "scones"
 BUCKET: Final = "photos"
 TABLE: Final = "results"
+_WORKFLOW: Final = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
 _OUTPUTS: Final = {"PhotoBucketName": BUCKET, "ResultsTableName": TABLE}
 
 
@@ -23,14 +25,38 @@ def deployed_stack() -> Stack:
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": "S"} for name in ("object_uri", "object_version")
+            {"AttributeName": name, "AttributeType": "S"}
+            for name in ("object_uri", "object_version", "outcome_day", "recorded_at")
         ],
         KeySchema=[
             {"AttributeName": "object_uri", "KeyType": "HASH"},
             {"AttributeName": "object_version", "KeyType": "RANGE"},
         ],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by-outcome",
+                "KeySchema": [
+                    {"AttributeName": "outcome_day", "KeyType": "HASH"},
+                    {"AttributeName": "recorded_at", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
     )
     return Stack(STACK_NAME, _OUTPUTS, session)
+
+
+def with_workflow(stack: Stack) -> Stack:
+    """Add a workflow and the queue of undelivered events to a deployed stack."""
+    machine = stack.client("stepfunctions").create_state_machine(
+        name="classify", definition=json.dumps(_WORKFLOW), roleArn="arn:aws:iam::123456789012:role/workflow"
+    )
+    queue = stack.client("sqs").create_queue(QueueName="undelivered")
+    more = {
+        "ClassifyImageStateMachineArn": machine["stateMachineArn"],
+        "UndeliveredEventsQueueUrl": queue["QueueUrl"],
+    }
+    return replace(stack, outputs={**stack.outputs, **more})
 
 
 def create_in_cloudformation(outputs: dict[str, str] = _OUTPUTS) -> None:
@@ -51,5 +77,7 @@ def put_record(stack: Stack, key: str, outcome: str, **more: str | float) -> Non
         "recorded_at": "2026-11-25T10:00:00.000Z",
         **more,
     }
+    shard = sum(key.encode()) % 4
+    facts.setdefault("outcome_day", f"{outcome}#{str(facts['recorded_at'])[:10]}#{shard}")
     item = {name: {"S": v} if isinstance(v, str) else {"N": str(v)} for name, v in facts.items()}
     stack.client("dynamodb").put_item(TableName=TABLE, Item=item)

@@ -74,3 +74,24 @@ def test_children_see_nothing_of_the_users_account(monkeypatch: pytest.MonkeyPat
     assert environment["NO_PROXY"] == "example.org,127.0.0.1,localhost,127.0.0.1"
     assert environment["AWS_CONFIG_FILE"] == os.devnull
     assert "AWS_ENDPOINT_URL" not in isolated_environment(None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("LAMBDA_STRICT", "USE_SSL", "PERSIST_STATE", "LAMBDA_ACCOUNT_CONCURRENCY", "GATEWAY_PORT"),
+        *("AWS_PROFILE", "SAM_CLI_POLL_DELAY", "BOTO_CONFIG", "PYTHONPATH", "PYTHONSTARTUP", "MAKEFLAGS"),
+    ],
+)
+def test_the_users_variables_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    assert name not in isolated_environment(None)
+
+
+def test_what_programs_need_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = ("PATH", "HOME", "LC_ALL", "HTTPS_PROXY", "SSL_CERT_FILE", "PIP_INDEX_URL", "NO_COLOR")
+    for name in needed:
+        monkeypatch.setenv(name, f"my {name}")
+    assert {name: isolated_environment(None).get(name) for name in needed} == {
+        name: f"my {name}" for name in needed
+    }

@@ -1,0 +1,142 @@
+"""`operations redrive`."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+
+import click
+
+from commandline.errors import FAILED, UsageError
+from commandline.options import Duration, Seconds, json_option
+from commandline.terminal import plural, progress, say
+from operations.options import StackChoice, stack_options
+from operations.outcomes import OUTCOMES
+from operations.redrive import Redrive, Redriven, Start, recorded, undelivered, without_outcome
+from operations.results import ResultsTable
+from operations.stack import Stack
+
+
+@click.command("redrive")
+@stack_options
+@click.option(
+    "--outcome",
+    type=click.Choice(OUTCOMES, case_sensitive=False),
+    help="Start the photos with this outcome again; a person's decision stays.  [default: FAILED]",
+)
+@click.option(
+    "--missing",
+    is_flag=True,
+    help="Start the photos without an outcome instead: versions under incoming/ that have no record, and "
+    "upload events that were not delivered.",
+)
+@click.option(
+    "--since",
+    type=Duration(),
+    default="30d",
+    show_default=True,
+    help="Only what was recorded in this time: 30m, 24h, 7d.",
+)
+@click.option(
+    "--older-than",
+    type=Duration(),
+    default="5m",
+    show_default=True,
+    help="With --missing: leave out what was uploaded in this time, since it is probably in progress.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 1000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Executions to start in a second.",
+)
+@click.option("--timeout", type=Seconds(), default=3600, help="How long to wait for the outcomes.")
+@click.option("--wait/--no-wait", default=True, help="Whether to wait for the outcomes.")
+@click.option("--dry-run", is_flag=True, help="List the photos and start nothing.")
+@json_option
+def command(  # noqa: PLR0913 - one parameter for each option
+    *,
+    choice: StackChoice,
+    outcome: str | None,
+    missing: bool,
+    since: timedelta,
+    older_than: timedelta,
+    rate: float,
+    timeout: float,
+    wait: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    r"""Start photos again: those that failed, or with --missing those without an outcome.
+
+    Prints what became of each; with --json each photo is one line, and the last line is the summary. Exit
+    code 0 if none of them failed again.
+
+    \b
+    Example:
+      python -m operations redrive --since 24h
+      python -m operations redrive --missing --dry-run
+    """
+    if missing and outcome:
+        raise UsageError("--missing and --outcome exclude each other: a photo without an outcome has none")
+    stack = choice.find()
+    table = ResultsTable(stack)
+    if missing:
+        starts = without_outcome(stack, table, older_than)
+        if not dry_run:  # reading the queue hides its messages from others for a while
+            starts = chain(undelivered(stack), starts)
+    else:
+        starts = recorded(table, outcome or "FAILED", datetime.now(UTC) - since)
+    if dry_run:
+        return _list(starts, as_json=as_json)
+    begun = time.monotonic()
+    results = list(_drive(stack, starts, rate, timeout if wait else None, as_json=as_json))
+    counts = Counter(one.outcome for one in results)
+    summary: dict[str, float] = {"photos": len(results), **{name: counts[name] for name in OUTCOMES}}
+    summary |= {"unfinished": counts[None], "seconds": round(time.monotonic() - begun, 3)}
+    if as_json:
+        print(json.dumps({"summary": summary}))
+    else:
+        _conclude(summary, waited=wait)
+    return FAILED if counts["FAILED"] or (wait and counts[None]) else 0
+
+
+def _list(starts: Iterator[Start], *, as_json: bool) -> int:
+    count = 0
+    for count, one in enumerate(starts, 1):  # noqa: B007 - the count is what is wanted
+        print(json.dumps(one.input) if as_json else one.name)
+    say(f"{plural(count, 'photo')} would be started again")
+    return 0
+
+
+def _drive(
+    stack: Stack, starts: Iterator[Start], rate: float, timeout: float | None, *, as_json: bool
+) -> Iterator[Redriven]:
+    """Start the executions and follow them, if there is a time to wait; print what became of each."""
+    redrive = Redrive(stack, rate)
+    started = list(progress(redrive.start(starts), title="starting", unit="photo"))
+    if timeout is not None and any(":express:" in one.execution_arn for one in started):
+        say("an EXPRESS workflow keeps no executions: see `operations results` for the outcomes")
+        timeout = None
+    ended = started if timeout is None else redrive.follow(started, timeout)
+    for one in progress(ended, total=len(started), title="waiting", unit="photo"):
+        if as_json:
+            print(json.dumps(one.as_json()))
+        elif one.outcome:
+            print(f"{one.outcome:<14} {one.name}{f'  {one.error}' if one.error else ''}")
+        yield one
+
+
+def _conclude(summary: dict[str, float], *, waited: bool) -> None:
+    photos = plural(int(summary["photos"]), "photo")
+    if not summary["photos"]:
+        say("no such photo: nothing was started")
+    elif not waited:
+        say(f"{photos} started again; `operations results` shows what becomes of them")
+    else:
+        counts = ", ".join(f"{summary[name]} {name}" for name in OUTCOMES)
+        say(f"{photos} started again: {counts}, {summary['unfinished']} unfinished")

@@ -1,0 +1,177 @@
+"""Start photos again: those with an outcome that is not final, and those without any."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from commandline.polling import Rhythm, poll
+from operations.photos.sources import PREFIX
+from operations.results import Record, ResultsTable
+from operations.stack import Stack
+
+NO_VERSION: Final = "unversioned"
+"""What the workflow records as the version of an object without one."""
+REJECTIONS: Final = ("ObjectNotFound", "ObjectTooLarge", "UnsupportedImage", "ImageTooLarge")
+"""Errors with which a photo is REJECTED (statemachine/classify_image.asl.json)."""
+_REPLACED_BY_ANY: Final = "FAILED"
+_RHYTHM: Final = Rhythm(shortest_pause=0.5, longest_pause=5)
+
+
+@dataclass(frozen=True)
+class Start:
+    """An execution to start.
+
+    Attributes:
+        input: the workflow's input.
+        name: what it is about, for people: a photo's URI, or `an undelivered event`.
+        receipt: of the undelivered event's message, which is deleted once the execution is started.
+    """
+
+    input: Mapping[str, Any]
+    name: str
+    receipt: str | None = None
+
+
+@dataclass(frozen=True)
+class Redriven:
+    """What became of an execution that was started.
+
+    Attributes:
+        name: as in `Start`.
+        execution_arn: the execution.
+        outcome: the outcome it ended with: ACCEPTED, LOW_CONFIDENCE, REJECTED, FAILED; None if it still runs.
+        error: the error that it ended with.
+    """
+
+    name: str
+    execution_arn: str
+    outcome: str | None = None
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the members of the line that `redrive --json` prints."""
+        return {
+            "photo": self.name,
+            "execution_arn": self.execution_arn,
+            "outcome": self.outcome,
+            "error": self.error,
+        }
+
+
+def recorded(table: ResultsTable, outcome: str, since: datetime) -> Iterator[Start]:
+    """Yield an execution for each photo that was recorded with an outcome.
+
+    A `FAILED` is replaced by every other outcome, and stays if the photo fails again. Other outcomes are
+    replaced only because the execution is told to reclassify.
+
+    Args:
+        table: the results table.
+        outcome: the outcome.
+        since: only what was recorded at that time or later.
+    """
+    for record in table.find(outcome=outcome, since=since):
+        bucket, key = record.object_uri.removeprefix("s3://").split("/", 1)
+        chosen = {} if outcome == _REPLACED_BY_ANY else {"reclassify": True}
+        yield Start({**_photo(bucket, key, record), **chosen}, record.object_uri)
+
+
+def _photo(bucket: str, key: str, record: Record) -> dict[str, str]:
+    version = {} if record.object_version == NO_VERSION else {"version_id": record.object_version}
+    return {"s3_bucket": bucket, "s3_key": key, **version}
+
+
+def without_outcome(stack: Stack, table: ResultsTable, older_than: timedelta) -> Iterator[Start]:
+    """Yield an execution for each version of a photo under `incoming/` that has no record.
+
+    A photo in progress has none either; a second execution of it changes nothing.
+
+    Args:
+        stack: the deployed stack.
+        table: its results table.
+        older_than: younger versions are left out, since they are probably in progress.
+    """
+    bucket, limit = stack.output("PhotoBucketName"), datetime.now(UTC) - older_than
+    pages = stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=PREFIX)
+    versions = (
+        (f"s3://{bucket}/{one['Key']}", one["VersionId"])
+        for page in pages
+        for one in page.get("Versions", [])
+        if one["LastModified"] < limit
+    )
+    for uri, version in table.missing(versions):
+        key = uri.removeprefix(f"s3://{bucket}/")
+        yield Start({"s3_bucket": bucket, "s3_key": key, "version_id": version}, uri)
+
+
+def undelivered(stack: Stack) -> Iterator[Start]:
+    """Yield an execution for each upload event that started none and waits in `UndeliveredEventsQueue`."""
+    queue, url = stack.client("sqs"), stack.output("UndeliveredEventsQueueUrl")
+    while messages := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            event = json.loads(message["Body"])
+            photo = event.get("detail", {}).get("object", {}).get("key", "")
+            yield Start(event, photo or "an undelivered event", message["ReceiptHandle"])
+
+
+class Redrive:
+    """Starts executions, paced, and follows them to their end.
+
+    Args:
+        stack: the deployed stack.
+        rate: executions to start in a second.
+    """
+
+    def __init__(self, stack: Stack, rate: float) -> None:
+        self._workflow = stack.client("stepfunctions")
+        self._machine = stack.output("ClassifyImageStateMachineArn")
+        self._queue, self._undelivered = stack.client("sqs"), stack.outputs.get("UndeliveredEventsQueueUrl")
+        self._pause_s = 1 / rate
+
+    def start(self, starts: Iterable[Start]) -> Iterator[Redriven]:
+        """Start executions, and yield each when it is started."""
+        for number, one in enumerate(starts):
+            if number:
+                time.sleep(self._pause_s)
+            answer = self._workflow.start_execution(
+                stateMachineArn=self._machine, input=json.dumps(one.input)
+            )
+            if one.receipt:
+                self._queue.delete_message(QueueUrl=self._undelivered, ReceiptHandle=one.receipt)
+            yield Redriven(one.name, answer["executionArn"])
+
+    def follow(self, started: Iterable[Redriven], timeout_s: float) -> Iterator[Redriven]:
+        """Yield what became of executions, each when it has ended; without outcome if it still runs then.
+
+        Args:
+            started: executions of a STANDARD workflow: EXPRESS keeps none that could be asked for.
+            timeout_s: how long to wait for all of them.
+        """
+        deadline = time.monotonic() + timeout_s
+        for one in started:
+            answer = poll(
+                lambda one=one: self._workflow.describe_execution(executionArn=one.execution_arn),  # type: ignore[misc]
+                until=lambda answer: answer["status"] != "RUNNING" or time.monotonic() > deadline,
+                timeout_seconds=timeout_s + 60,
+                rhythm=_RHYTHM,
+            )
+            yield ended(one, answer)
+
+
+def ended(started: Redriven, answer: Mapping[str, Any]) -> Redriven:
+    """Return what became of an execution by the answer of DescribeExecution.
+
+    An execution's end says its outcome: it succeeds for ACCEPTED, and fails with the error of the others.
+    """
+    status, error = answer["status"], answer.get("error")
+    if status == "RUNNING":
+        return started
+    if status == "SUCCEEDED":
+        return replace(started, outcome="ACCEPTED")
+    if error == "THRESHOLD_CONFIDENCE_NOT_MET":
+        outcome = "LOW_CONFIDENCE"
+    else:
+        outcome = "REJECTED" if error in REJECTIONS else "FAILED"
+    return replace(started, outcome=outcome, error=error or status)

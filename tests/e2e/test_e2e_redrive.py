@@ -1,0 +1,67 @@
+"""`operations redrive` on the deployed application: photos that failed, and those that nothing was told of."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from operations.__main__ import main
+from tests.e2e.test_e2e_workflow import RED
+from tests.support.local_cloud import Listener, LocalCloud, environment_of
+
+
+def redrive(cloud: LocalCloud, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, list[Any]]:
+    """Run the command; return its exit code and its lines."""
+    capsys.readouterr()
+    with environment_of(cloud.running):
+        status = main(["redrive", "--rate", "50", "--json", *options])
+    return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.usefixtures("without_rule")
+def test_photos_that_nothing_was_told_of_are_started(
+    cloud: LocalCloud, published: Listener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = [f"incoming/untold/{number}.jpg" for number in range(3)]
+    for key in keys:
+        cloud.upload(key, RED)
+    time.sleep(2)
+
+    status, lines = redrive(cloud, capsys, "--missing", "--older-than", "1s")
+
+    bucket = cloud.outputs["PhotoBucketName"]
+    mine = {line["photo"]: line["outcome"] for line in lines[:-1] if "/untold/" in line["photo"]}
+    assert mine == {f"s3://{bucket}/{key}": "ACCEPTED" for key in keys}
+    assert status == 0
+    assert [record["outcome"] for key in keys for record in cloud.records(key)] == ["ACCEPTED"] * 3
+    uris = [event["detail"]["object_uri"] for event in published.messages()]
+    assert all(uris.count(uri) == 1 for uri in mine)
+    assert redrive(cloud, capsys, "--missing", "--older-than", "1s")[1] == [
+        {"summary": lines[-1]["summary"] | {"photos": 0, "ACCEPTED": 0, "seconds": pytest.approx(0, abs=60)}}
+    ]
+
+
+@pytest.mark.usefixtures("without_rule")
+def test_a_failed_photo_is_started_again(cloud: LocalCloud, capsys: pytest.CaptureFixture[str]) -> None:
+    key = "incoming/failed-once.jpg"
+    version = cloud.upload(key, RED)
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+    facts = {
+        "object_uri": f"s3://{cloud.outputs['PhotoBucketName']}/{key}",
+        "object_version": version,
+        "outcome": "FAILED",
+        "outcome_day": f"FAILED#{now[:10]}#1",
+        "recorded_at": now,
+        "execution_arn": "arn:of-an-earlier-execution",
+    }
+    item = {name: {"S": text} for name, text in facts.items()} | {"outcome_rank": {"N": "1"}}
+    cloud.client("dynamodb").put_item(TableName=cloud.outputs["ResultsTableName"], Item=item)
+
+    status, lines = redrive(cloud, capsys, "--since", "1h")
+
+    assert [line["outcome"] for line in lines[:-1] if line["photo"].endswith(key)] == ["ACCEPTED"]
+    assert (status, lines[-1]["summary"]["unfinished"]) == (0, 0)
+    (record,) = cloud.records(key)
+    assert record["outcome"] == "ACCEPTED"
+    assert [line for line in redrive(cloud, capsys, "--since", "1h")[1] if "photo" in line] == []

@@ -1,0 +1,99 @@
+"""Programs on this machine are answered, web pages are not."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from localcloud.access_guard import is_own_host, refusal
+from localcloud.ministack.web_pages import guarded
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1:4566",
+        "127.0.0.1",
+        "[::1]:4566",
+        "localhost:4566",
+        "LocalHost.",
+        "photos.localhost:4566",
+        "host.docker.internal:4566",
+        "172.17.0.1:4566",
+    ],
+)
+def test_addresses_and_own_names_are_answered(host: str) -> None:
+    assert is_own_host(host)
+    assert refusal({"host": host}) is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example:4566",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "",
+        "[evil.example]:1",
+        "notlocalhost",
+    ],
+)
+def test_a_name_that_could_be_rebound_is_refused(host: str) -> None:
+    assert not is_own_host(host)
+    reason = refusal({"host": host})
+    assert reason is not None
+    assert "localhost" in reason
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:4566"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_pages_are_refused(headers: dict[str, str]) -> None:
+    assert refusal({"host": "127.0.0.1:4566", **headers}) == "a local cloud does not answer web pages"
+
+
+def test_an_address_typed_by_the_user_is_answered() -> None:
+    assert refusal({"host": "127.0.0.1:4566", "sec-fetch-site": "none"}) is None
+
+
+def request(kind: str, headers: dict[str, str]) -> tuple[list[str], list[dict[str, Any]]]:
+    """Send one request through the guard; returns the kinds of scope that arrived, and what was answered."""
+    arrived: list[str] = []
+    answers: list[dict[str, Any]] = []
+
+    async def application(scope: Any, _receive: Any, _send: Any) -> None:
+        arrived.append(scope["type"])
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    async def receive() -> Any:
+        return {}
+
+    scope = {"type": kind, "headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
+
+    async def ask() -> None:
+        await guarded(application)(scope, receive, send)
+
+    asyncio.run(ask())
+    return arrived, answers
+
+
+def test_the_guard_passes_programs_and_the_servers_own_start() -> None:
+    assert request("http", {"host": "127.0.0.1:4566"}) == (["http"], [])
+    assert request("lifespan", {}) == (["lifespan"], [])
+
+
+def test_the_guard_refuses_pages_on_every_protocol() -> None:
+    page = {"host": "127.0.0.1:4566", "origin": "https://evil.example"}
+    arrived, answers = request("http", page)
+    assert (arrived, answers[0]["status"]) == ([], 403)
+    arrived, answers = request("websocket", page)
+    assert (arrived, answers[0]["type"]) == ([], "websocket.close")

@@ -1,0 +1,158 @@
+"""Starting photos again: which ones, with which input, and what is said of them."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations.__main__ import main
+from operations.redrive import REJECTIONS, Redrive, Redriven, ended, recorded, undelivered, without_outcome
+from operations.results import ResultsTable
+from operations.stack import Stack
+from tests.support.aws_stack import (
+    BUCKET,
+    create_in_cloudformation,
+    deployed_stack,
+    put_record,
+    with_workflow,
+)
+
+NOW = datetime.now(UTC)
+TODAY = NOW.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+ASL = Path(__file__).parents[3] / "statemachine" / "classify_image.asl.json"
+
+
+@pytest.fixture
+def stack(aws: None) -> Stack:
+    del aws
+    return with_workflow(deployed_stack())
+
+
+def inputs(stack: Stack) -> list[dict[str, Any]]:
+    """Return the inputs of the executions that were started, sorted by key."""
+    workflow = stack.client("stepfunctions")
+    machine = stack.output("ClassifyImageStateMachineArn")
+    found = workflow.list_executions(stateMachineArn=machine)["executions"]
+    texts = [workflow.describe_execution(executionArn=one["executionArn"])["input"] for one in found]
+    return sorted(map(json.loads, texts), key=lambda one: str(one.get("s3_key")))
+
+
+def test_failed_photos_are_started_in_their_version(stack: Stack) -> None:
+    put_record(stack, "incoming/a b.jpg", "FAILED", recorded_at=TODAY)
+    put_record(stack, "incoming/old.jpg", "FAILED", recorded_at="2026-01-01T00:00:00.000Z")
+    put_record(stack, "incoming/good.jpg", "ACCEPTED", recorded_at=TODAY)
+
+    starts = list(recorded(ResultsTable(stack), "FAILED", NOW - timedelta(days=1)))
+
+    assert [one.input for one in starts] == [
+        {"s3_bucket": BUCKET, "s3_key": "incoming/a b.jpg", "version_id": "v1"}
+    ]
+
+
+def test_other_outcomes_are_replaced_on_request_only(stack: Stack) -> None:
+    put_record(stack, "incoming/a.jpg", "LOW_CONFIDENCE", recorded_at=TODAY)
+    (start,) = recorded(ResultsTable(stack), "LOW_CONFIDENCE", NOW - timedelta(days=1))
+    assert start.input["reclassify"] is True
+
+
+def test_versions_without_a_record_are_found(stack: Stack) -> None:
+    s3 = stack.client("s3")
+    old = s3.put_object(Bucket=BUCKET, Key="incoming/photo.jpg", Body=b"1")["VersionId"]
+    new = s3.put_object(Bucket=BUCKET, Key="incoming/photo.jpg", Body=b"2")["VersionId"]
+    s3.put_object(Bucket=BUCKET, Key="elsewhere/photo.jpg", Body=b"3")
+    s3.put_object(Bucket=BUCKET, Key="incoming/deleted.jpg", Body=b"4")
+    deleted = s3.list_object_versions(Bucket=BUCKET, Prefix="incoming/deleted")["Versions"][0]["VersionId"]
+    s3.delete_object(Bucket=BUCKET, Key="incoming/deleted.jpg")
+    put_record(stack, "incoming/photo.jpg", "ACCEPTED", object_version=old)
+
+    found = [one.input for one in without_outcome(stack, ResultsTable(stack), timedelta(seconds=-5))]
+
+    assert sorted((one["s3_key"], one["version_id"]) for one in found) == sorted(
+        [("incoming/photo.jpg", new), ("incoming/deleted.jpg", deleted)]
+    )
+    assert not list(without_outcome(stack, ResultsTable(stack), timedelta(hours=1))), "too young"
+
+
+def test_more_versions_than_one_request_takes(stack: Stack) -> None:
+    versions = [(f"s3://{BUCKET}/{number}", "v1") for number in range(250)]
+    for number in range(0, 250, 2):
+        put_record(stack, str(number), "ACCEPTED")
+    assert list(ResultsTable(stack).missing(versions)) == versions[1::2]
+
+
+def test_undelivered_events_are_started_and_leave_the_queue(stack: Stack) -> None:
+    event = {"detail": {"bucket": {"name": BUCKET}, "object": {"key": "incoming/late.jpg"}}}
+    queue, url = stack.client("sqs"), stack.output("UndeliveredEventsQueueUrl")
+    queue.send_message(QueueUrl=url, MessageBody=json.dumps(event))
+
+    (started,) = Redrive(stack, 100).start(undelivered(stack))
+
+    assert started.name == "incoming/late.jpg"
+    assert inputs(stack) == [event]
+    counts = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert counts["ApproximateNumberOfMessages"] == counts["ApproximateNumberOfMessagesNotVisible"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "error"),
+    [
+        ({"status": "RUNNING"}, None, None),
+        ({"status": "SUCCEEDED"}, "ACCEPTED", None),
+        (
+            {"status": "FAILED", "error": "THRESHOLD_CONFIDENCE_NOT_MET"},
+            "LOW_CONFIDENCE",
+            "THRESHOLD_CONFIDENCE_NOT_MET",
+        ),
+        ({"status": "FAILED", "error": "UnsupportedImage"}, "REJECTED", "UnsupportedImage"),
+        ({"status": "FAILED", "error": "EndpointUnavailable"}, "FAILED", "EndpointUnavailable"),
+        ({"status": "TIMED_OUT"}, "FAILED", "TIMED_OUT"),
+    ],
+)
+def test_an_executions_end_says_the_outcome(
+    answer: dict[str, Any], outcome: str | None, error: str | None
+) -> None:
+    assert ended(Redriven("photo", "arn"), answer) == Redriven("photo", "arn", outcome, error)
+
+
+def test_the_rejections_are_those_of_the_workflow() -> None:
+    states = json.loads(ASL.read_text(encoding="utf-8"))["States"]
+    rejected = {
+        name
+        for state in states.values()
+        for catcher in state.get("Catch", [])
+        if catcher.get("Assign", {}).get("outcome") == "REJECTED"
+        for name in catcher["ErrorEquals"]
+    }
+    assert rejected == set(REJECTIONS)
+
+
+def test_a_dry_run_lists_and_starts_nothing(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    put_record(stack, "incoming/a.jpg", "FAILED", recorded_at=TODAY)
+    create_in_cloudformation(dict(stack.outputs))
+
+    assert main(["redrive", "--dry-run", "--json"]) == 0
+
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"s3_bucket": BUCKET, "s3_key": "incoming/a.jpg", "version_id": "v1"}
+    assert "1 photo would be started" in said.err
+    assert inputs(stack) == []
+
+
+def test_the_command_starts_and_counts(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3):
+        put_record(stack, f"incoming/{number}.jpg", "FAILED", recorded_at=TODAY)
+    create_in_cloudformation(dict(stack.outputs))
+
+    assert main(["redrive", "--no-wait", "--rate", "100", "--json"]) == 0
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["outcome"] for line in lines[:-1]] == [None] * 3
+    assert lines[-1]["summary"]["photos"] == 3
+    assert len(inputs(stack)) == 3
+
+
+def test_missing_and_outcome_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["redrive", "--missing", "--outcome", "FAILED"]) == 2
+    assert "exclude each other" in capsys.readouterr().err
