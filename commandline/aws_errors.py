@@ -13,6 +13,10 @@ _HINTS: Final = {
     "UnauthorizedSSOTokenError": "the AWS session has expired: run `aws sso login`",
     "SSOTokenLoadError": "there is no AWS session: run `aws sso login`",
 }
+_ADVICE: Final = {
+    "EndpointConnectionError": "check the network; if AWS_ENDPOINT_URL is set, does what it names still run?",
+}
+"""What to do, after what the error itself says."""
 _UNKNOWN: Final = "AWS does not know these credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID"
 _SEE_CODE: Final = {
     "ExpiredToken": "the credentials have expired: get new ones",
@@ -41,6 +45,8 @@ def explain_aws(error: Exception) -> str | None:
         if kind.__name__ in _HINTS:
             return _HINTS[kind.__name__]
     text = " ".join(str(error).split()) or type(error).__name__
+    if advice := _ADVICE.get(type(error).__name__):
+        return f"{text}: {advice}"
     response = getattr(error, "response", None)
     return _refusal(text, response) if isinstance(response, Mapping) else text
 

@@ -1,6 +1,7 @@
 """boto3 sessions that lead to a local cloud, whatever the user's own AWS configuration says."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -19,10 +20,13 @@ class LocalSession(boto3.Session):
 
     Args:
         addresses: the local cloud.
+        require_alive: called before every request; raises if the local cloud has ended. Its ports may belong
+            to another one by then.
     """
 
-    def __init__(self, addresses: Addresses) -> None:
+    def __init__(self, addresses: Addresses, require_alive: Callable[[], None] | None = None) -> None:
         self._addresses = addresses
+        self._require_alive = require_alive
         super().__init__("test", "test", region_name=REGION, botocore_session=_bare_session())
 
     def client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
@@ -31,7 +35,10 @@ class LocalSession(boto3.Session):
         url = self._addresses.sagemaker_url if ours else self._addresses.aws_url
         options = {"endpoint_url": url, "config": Config(proxies={})} | kwargs
         make: Any = super().client
-        return make(service_name, *args, **options)
+        made = make(service_name, *args, **options)
+        if check := self._require_alive:
+            made.meta.events.register("before-send", lambda **_: check())
+        return made
 
 
 def _bare_session() -> botocore.session.Session:

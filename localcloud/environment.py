@@ -28,6 +28,8 @@ change ministack (`LAMBDA_STRICT`, `USE_SSL`, `PERSIST_STATE`, ...), Python or t
 
 _QUIET: Final = {"SAM_CLI_TELEMETRY": "0", "ORT_DISABLE_TELEMETRY": "1"}
 """No usage reports: onnxruntime writes its own into the home folder otherwise."""
+_IMPATIENT: Final = {"AWS_MAX_ATTEMPTS": "2"}
+"""A local cloud that does not answer has ended: no use in asking it for half a minute."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def env_script(addresses: Addresses) -> str:
     `sam build` then builds for this machine, which is what runs the functions. The shell function
     `scones_deactivate` undoes all of it, as that of a virtual environment does.
     """
-    constants = aws_variables(addresses) | build_target() | _QUIET
+    constants = aws_variables(addresses) | build_target() | _QUIET | _IMPATIENT
     values = {name: shlex.quote(value) for name, value in constants.items()}
     values["NO_PROXY"] = f'"${{NO_PROXY:+$NO_PROXY,}}127.0.0.1,localhost,{addresses.bind}"'
     values["PATH"] = f'{shlex.quote(str(Path(sys.executable).parent))}:"$PATH"'

@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from commandline.errors import CommandError
 from commandline.polling import PollingTimeoutError, Rhythm, poll
+from localcloud.access import LocalSession
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError, tail, timed
 from localcloud.supervisor import ALREADY_RUNNING
@@ -82,14 +84,32 @@ def _wait_until_up(folder: StateFolder, process: subprocess.Popen[bytes]) -> Run
     return found
 
 
-def require_alive(folder: StateFolder) -> None:
-    """Check that the local cloud still runs when a command on it has failed.
+def require_alive(folder: StateFolder, instance: str = "") -> None:
+    """Check that a local cloud still runs.
+
+    Args:
+        folder: its state folder.
+        instance: which one it was; empty for whichever runs.
 
     Raises:
-        StepError: the local cloud ended, which explains the failure.
+        StepError: it has ended; the message has the cause and the end of its logs.
     """
-    if folder.supervisor() is None:
-        raise StepError(f"the local cloud ended or was stopped\n{_service_logs(folder)}")
+    running = folder.load()
+    if running and instance in {"", running.instance}:
+        return
+    raise StepError(f"the local cloud has ended: {_cause(folder)}\n{_service_logs(folder)}")
+
+
+def _cause(folder: StateFolder) -> str:
+    """Return the last line that the supervisor wrote: why it stopped the services."""
+    log = folder.logs / "supervisor.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    return next((line for line in reversed(lines) if line.strip()), "it was stopped, or killed")
+
+
+def session(folder: StateFolder, running: Running) -> LocalSession:
+    """Return a session with a local cloud, whose requests fail at once when that has ended."""
+    return LocalSession(running, partial(require_alive, folder, running.instance))
 
 
 def _service_logs(folder: StateFolder) -> str:

@@ -197,17 +197,25 @@ def main() -> int:
     folder.clear()
     supervisor = Supervisor(folder, arguments.bind, keep=arguments.keep)
     try:
+        problem = _run(supervisor, folder, stop)
+    finally:
+        supervisor.stop()
+        lock.close()
+    return 1 if problem else 0
+
+
+def _run(supervisor: Supervisor, folder: StateFolder, stop: threading.Event) -> str:
+    """Start the services and return why they must be stopped; commands see that before it is done."""
+    try:
         folder.save(supervisor.start())
         problem = supervisor.watch(stop)
     except StartError as error:
         problem = str(error)
     finally:
-        supervisor.stop()
         folder.clear()
-        lock.close()
     if problem:
-        print(problem, file=sys.stderr)
-    return 1 if problem else 0
+        print(problem, file=sys.stderr, flush=True)
+    return problem
 
 
 if __name__ == "__main__":

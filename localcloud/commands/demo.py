@@ -8,7 +8,6 @@ from commandline.errors import FAILED, UsageError
 from commandline.options import FILE, FOLDER, POSITIVE, Seconds, json_option
 from commandline.terminal import say
 from localcloud import lifecycle
-from localcloud.access import LocalSession
 from localcloud.application import Application
 from localcloud.launch import deploy, start_and_build
 from localcloud.options import DEMO_STATE, bind_option, model_option, state_option
@@ -71,7 +70,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
         try:
             chosen = (own or (samples.result() if samples else []))[:limit]
             running = deploy(folder, application, running)
-            stack = Stack(running.stack["name"], running.stack["outputs"], LocalSession(running))
+            stack = Stack(running.stack["name"], running.stack["outputs"], lifecycle.session(folder, running))
             page = folder.path / "outcomes.html"
             done = send_photos(stack, chosen, timeout_s=timeout, as_json=as_json, page=page)
             return 0 if done else FAILED

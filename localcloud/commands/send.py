@@ -7,7 +7,7 @@ import click
 from commandline.errors import FAILED, UsageError
 from commandline.options import EXISTING, Seconds, json_option
 from commandline.terminal import say
-from localcloud.access import LocalSession
+from localcloud import lifecycle
 from localcloud.options import state_option
 from localcloud.state import StateFolder
 from operations.photos.send import send_photos
@@ -34,5 +34,5 @@ def command(*, paths: tuple[Path, ...], timeout: float, as_json: bool, state: Pa
         raise UsageError(f"nothing runs with the state folder {folder.path}; start it with: make up")
     for skipped in found.skipped:
         say(skipped)
-    stack = Stack(running.stack["name"], running.stack["outputs"], LocalSession(running))
+    stack = Stack(running.stack["name"], running.stack["outputs"], lifecycle.session(folder, running))
     return 0 if send_photos(stack, found.photos, timeout_s=timeout, as_json=as_json) else FAILED

@@ -5,13 +5,16 @@ from functools import cache
 from typing import Any
 
 import boto3
+from botocore.config import Config
 
+_ONE_RETRY = Config(retries={"mode": "standard", "total_max_attempts": 2})
+"""ministack answers at once, or has ended: this server then has no time for more."""
 _lock = threading.Lock()
 
 
 @cache
 def _make(service: str) -> Any:
-    return boto3.session.Session().client(service)  # type: ignore[call-overload]  # the name is no literal
+    return boto3.session.Session().client(service, config=_ONE_RETRY)  # type: ignore[call-overload]  # the name is no literal
 
 
 def client(service: str) -> Any:

@@ -74,6 +74,7 @@ class Container:
         self._spec = spec
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
+        self._starting = threading.Lock()
         self._in_flight = 0
         self._idle = threading.Condition()
 
@@ -98,7 +99,7 @@ class Container:
             raise ContainerError("Unable to provision requested ML compute capacity.") from error
 
     def invoke(self, body: bytes, headers: dict[str, str]) -> Answer:
-        """Send one request to the model.
+        """Send one request to the model, whose process is started again if it has ended, as SageMaker does.
 
         Args:
             body: the payload.
@@ -108,6 +109,7 @@ class Container:
             OSError: the process died or did not answer in time.
             http.client.HTTPException: The process died while it answered.
         """
+        self._start_if_ended()
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=INVOCATION_TIMEOUT_S)
         with contextlib.closing(connection):
             connection.request("POST", "/invocations", body=body, headers=headers)
@@ -189,6 +191,17 @@ class Container:
                 cwd=self._spec.folder / "model",
                 env=self._process_environment(),
             )
+
+    def _start_if_ended(self) -> None:
+        with self._starting:
+            if self._process is None or self._process.poll() is None:
+                return
+            self._log(f"the container ended with status {self._process.returncode} and is started again")
+            try:
+                self._spawn()
+                self._wait_until_healthy()
+            except ContainerError as error:
+                raise ConnectionRefusedError(str(error)) from error
 
     def _process_environment(self) -> dict[str, str]:
         # A container sees nothing of the host; one thread for each process, since several share the cores.

@@ -28,7 +28,7 @@ def line(outcome: Outcome, *, colour: bool) -> str:
 
 
 def show(outcomes: Iterable[Outcome], total: int, *, as_json: bool) -> list[Outcome]:
-    """Print outcomes as they come, then the summary.
+    """Print outcomes as they come, then the summary, even if they end with an error.
 
     Args:
         outcomes: what to show; consumed as it is shown.
@@ -41,13 +41,16 @@ def show(outcomes: Iterable[Outcome], total: int, *, as_json: bool) -> list[Outc
     start = time.monotonic()
     seen: list[Outcome] = []
     colour = has_colour(sys.stdout)
-    with progress_bar(total=total, title="classified", unit="photo", leave=False) as bar:
-        for outcome in outcomes:
-            seen.append(outcome)
-            bar.clear()
-            print(json.dumps(outcome.as_json()) if as_json else line(outcome, colour=colour), flush=True)
-            bar.update()
-    _print_summary(summarize(seen, time.monotonic() - start), as_json=as_json)
+    try:
+        with progress_bar(total=total, title="classified", unit="photo", leave=False) as bar:
+            for outcome in outcomes:
+                seen.append(outcome)
+                bar.clear()
+                print(json.dumps(outcome.as_json()) if as_json else line(outcome, colour=colour), flush=True)
+                bar.update()
+    finally:
+        numbers = summarize(seen, time.monotonic() - start) | {"photos": total}
+        _print_summary(numbers, as_json=as_json)
     return seen
 
 

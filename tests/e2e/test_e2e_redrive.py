@@ -1,4 +1,4 @@
-"""`operations redrive` on the deployed application: photos that failed, and those that nothing was told of."""
+"""`operations redrive` on the deployed application: photos that failed, and those that nobody heard of."""
 
 import json
 import time

@@ -10,14 +10,17 @@ import threading
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from localcloud import lifecycle
 from localcloud.build import ROOT
 from localcloud.service import Health, Service, StartError, free_port
 from localcloud.state import Running, StateFolder
+from localcloud.steps import StepError
 from tests.support.local_cloud import Listener, LocalCloud, bare_cloud, wait_until
 
 ROLE = "arn:aws:iam::000000000000:role/test"
@@ -163,9 +166,11 @@ def test_an_address_of_another_machine_is_refused() -> None:
 
 OWNER = """
 import sys, time
+from dataclasses import replace
 from pathlib import Path
 from localcloud import lifecycle
 from localcloud.state import Running, StateFolder
+from localcloud.steps import StepError
 lifecycle.start(StateFolder(Path(sys.argv[1])), "127.0.0.1", owned=True)
 print("up", flush=True)
 time.sleep(600)
@@ -208,3 +213,32 @@ def _alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and waits for its parent to ask does not."""
     shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return shown.stdout.strip()[:1] not in {"", "Z"}
+
+
+@pytest.mark.parametrize("victim", ["ministack", "sagemaker", "supervisor"])
+def test_requests_to_a_local_cloud_that_was_killed_fail_with_the_cause(tmp_path: Path, victim: str) -> None:
+    folder = StateFolder(tmp_path / "state")
+    running, process = lifecycle.start(folder, "127.0.0.1", owned=True)
+    try:
+        client = lifecycle.session(folder, running).client("s3")
+        assert client.list_buckets()["Buckets"] == []
+        os.kill(running.pids[victim], signal.SIGKILL)
+        wait_until(lambda: folder.load() is None)
+
+        cause = "killed" if victim == "supervisor" else f"{victim} ended with status -9"
+        with pytest.raises(StepError, match=f"the local cloud has ended: .*{cause}"):
+            client.list_buckets()
+    finally:
+        lifecycle.stop_process(process)
+
+
+def test_a_session_does_not_go_on_with_another_local_cloud(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path / "state")
+    running, process = lifecycle.start(folder, "127.0.0.1", owned=True)
+    try:
+        client = lifecycle.session(folder, running).client("s3")
+        folder.save(replace(running, instance="another"))
+        with pytest.raises(StepError, match="has ended"):
+            client.list_buckets()
+    finally:
+        lifecycle.stop_process(process)

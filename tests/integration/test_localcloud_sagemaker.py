@@ -151,6 +151,18 @@ def test_errors_of_the_model_arrive_as_model_errors(cloud: LocalCloud) -> None:
     assert any("out of order" in event["message"] for event in logged)
 
 
+def test_a_container_that_was_killed_is_started_again(cloud: LocalCloud) -> None:
+    deploy(cloud, "killed", code())
+    invoke = cloud.client("sagemaker-runtime").invoke_endpoint
+    died = refusal(invoke, EndpointName="killed", Body=b"die", ContentType="image/png")
+
+    assert died["OriginalStatusCode"] == 500
+    assert ask(cloud, "killed") == [0.75, 0.25]
+    refusal(invoke, EndpointName="killed", Body=b"break", ContentType="image/png")  # errors ship the log
+    logged = cloud.client("logs").filter_log_events(logGroupName="/aws/sagemaker/Endpoints/killed")["events"]
+    assert any("started again" in event["message"] for event in logged)
+
+
 @pytest.mark.parametrize(
     ("name", "limit", "size"),
     [

@@ -24,7 +24,10 @@ def refused(code: str, message: str, operation: str = "PutObject", **details: st
         (ProfileNotFound(profile="nobody"), "The config profile (nobody) could not be found"),
         (
             EndpointConnectionError(endpoint_url="http://x:1"),
-            'Could not connect to the endpoint URL: "http://x:1"',
+            (
+                'Could not connect to the endpoint URL: "http://x:1": check the network; if AWS_ENDPOINT_URL '
+                "is set, does what it names still run?"
+            ),
         ),
         (refused("NoSuchBucket", "The specified bucket does not exist", BucketName="photos"), "(photos)"),
         (refused("ExpiredToken", "The token has expired"), "get new ones"),
