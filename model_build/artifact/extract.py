@@ -7,11 +7,12 @@ wherever an archive is extracted.
 """
 
 import gzip
+import hashlib
 import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -82,6 +83,24 @@ def list_files(archive: Path, limits: Limits = DEFAULT_LIMITS) -> frozenset[str]
     """
     with _reported(archive), _opened(archive, limits) as tar:
         return frozenset(str(name) for member, name in _checked(tar, limits) if member.isfile())
+
+
+def hash_files(archive: Path, names: Collection[str], limits: Limits = DEFAULT_LIMITS) -> dict[str, str]:
+    """Return the SHA-256 digests, in hexadecimal, of those of some files that a tar.gz has; by name.
+
+    Raises:
+        ExtractionError: `extract` would refuse the archive.
+    """
+    digests: dict[str, str] = {}
+    with _reported(archive), _opened(archive, limits) as tar:
+        for member, path in _checked(tar, limits):
+            source = tar.extractfile(member) if str(path) in names and member.isfile() else None
+            if source is not None:
+                digest = hashlib.sha256()
+                while chunk := source.read(LARGEST_READ):
+                    digest.update(chunk)
+                digests[str(path)] = digest.hexdigest()
+    return digests
 
 
 def read_file(archive: Path, name: str, limits: Limits = DEFAULT_LIMITS) -> bytes | None:

@@ -7,14 +7,17 @@ below are the keys of the file, in its order.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+from model_build.artifact.digests import file_digests
 from model_build.errors import ModelBuildError
 
 FILE_NAME: Final = "manifest.json"
+NETWORK: Final = "model.onnx"
+"""The trained network; pretrained ones have names of their own."""
 FORMATS: Final = (1, 2)
 CHANNELS: Final = 3
 EXTRA: Final = "extra"
@@ -223,6 +226,7 @@ class Manifest:
         recipe: hyperparameters of the training.
         torch: version of PyTorch.
         metrics: figures of the model on the archives' test images, as `evaluate --json` names them.
+        files: SHA-256 digests of the networks, by file name; None for a model that was written without.
         extra: other keys of the file.
     """
 
@@ -238,6 +242,7 @@ class Manifest:
     recipe: Mapping[str, Any] | None = None
     torch: str | None = None
     metrics: Mapping[str, Any] | None = None
+    files: Mapping[str, str] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -255,7 +260,7 @@ class Manifest:
             _check(set(expert.outputs) == set(self.labels), "outputs", "of all labels", expert.outputs)
         accepted = _is_number(self.default_threshold, 0) and self.default_threshold <= 1
         _check(accepted, "default_threshold", "a number from 0 to 1", self.default_threshold)
-        for key in ("starts_from", "recipe", "metrics"):
+        for key in ("starts_from", "recipe", "metrics", "files"):
             value = getattr(self, key)
             _check(value is None or isinstance(value, Mapping), key, "an object", value)
         _check(self.torch is None or isinstance(self.torch, str), "torch", "a version", self.torch)
@@ -271,6 +276,11 @@ class Manifest:
         return tuple(
             one for view in self.views if isinstance(view, ExpertsView) for one in view.experts.all()
         )
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The file names of all networks."""
+        return (NETWORK, *(one.file for one in self.experts))
 
     @classmethod
     def from_json(cls, document: Any) -> "Manifest":
@@ -328,9 +338,16 @@ class Manifest:
         return {"format": FORMATS[1] if self.experts else FORMATS[0], **_document(self)}
 
     def write(self, folder: Path) -> Path:
-        """Write `manifest.json` into a model folder; equal manifests give equal bytes."""
+        """Write `manifest.json` into a model folder, with the digests of the networks that are there.
+
+        Equal manifests and networks give equal bytes.
+        """
         path = folder / FILE_NAME
-        path.write_text(json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        digests = file_digests(folder, self.networks) or None
+        path.write_text(
+            json.dumps(replace(self, files=digests).to_json(), indent=2, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+        )
         return path
 
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from model_build.artifact import manifest
-from model_build.artifact.extract import read_file
+from model_build.artifact.digests import file_digests, require_equal
+from model_build.artifact.extract import hash_files, read_file
 from model_build.artifact.serving_packages import Target, packages_for
 from model_build.errors import ModelBuildError
 
 SERVING: Final = Path(__file__).resolve().parents[1] / "serving"
 DEFAULT_MODEL: Final = Path(__file__).resolve().parents[1] / "default_model"
-NETWORK: Final = "model.onnx"
-MODEL_FILES: Final = (manifest.FILE_NAME, NETWORK)
+MODEL_FILES: Final = (manifest.FILE_NAME, manifest.NETWORK)
 CODE: Final = "code"
 HANDLERS: Final = f"{CODE}/inference.py"
 BUNDLED: Final = f"{CODE}/packages"
@@ -69,16 +69,18 @@ def model_files(model_dir: Path) -> dict[str, Path]:
     """Return the manifest and the networks of a model folder: name to file.
 
     Raises:
-        ModelBuildError: a file is missing, or the manifest is invalid.
+        ModelBuildError: a file is missing or damaged, or the manifest is invalid.
     """
-    names = [*MODEL_FILES]
+    names, expected = [*MODEL_FILES], None
     if (model_dir / manifest.FILE_NAME).is_file():
-        names += [one.file for one in manifest.Manifest.read(model_dir).experts]
+        described = manifest.Manifest.read(model_dir)
+        names, expected = [manifest.FILE_NAME, *described.networks], described.files
     missing = [name for name in names if not (model_dir / name).is_file()]
     if missing:
         raise ModelBuildError(
             f"{model_dir} has no {' and no '.join(missing)}: give a folder written by `model_build train`"
         )
+    require_equal(expected, file_digests(model_dir, names), str(model_dir))
     return {name: model_dir / name for name in names}
 
 
@@ -127,6 +129,22 @@ def read_labels(archive: Path) -> tuple[str, ...] | None:
     except (ValueError, KeyError, TypeError):
         return None
     return tuple(map(str, labels)) if isinstance(labels, list) else None
+
+
+def verify_archive(archive: Path) -> None:
+    """Compare the networks in an archive with the digests in its manifest, if it has one with digests.
+
+    Raises:
+        ExtractionError: it is not an archive that is safe to read.
+        DamagedModelError: a network is damaged, missing, or another model's.
+    """
+    content = read_file(archive, manifest.FILE_NAME)
+    try:
+        expected = json.loads(content or b"{}").get("files")
+    except (ValueError, AttributeError):
+        return  # another manifest than this project's; the image's own code judges it
+    if isinstance(expected, dict):
+        require_equal(expected, hash_files(archive, expected), str(archive))
 
 
 def _bundled_files(target: Target) -> dict[str, Path]:

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import aws_reason
 from model_build.artifact.extract import ExtractionError, extract, list_files
-from model_build.artifact.package import BUNDLED, CODE, HANDLERS, code_files, package_model
+from model_build.artifact.package import BUNDLED, CODE, HANDLERS, code_files, package_model, verify_archive
 from model_build.errors import CloudError, RefusedError
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, sessi
     elif not path.is_file():
         raise RefusedError(f"--model {model}: no such folder or file; give a model folder or a model.tar.gz")
     try:
+        if image.archive_members:  # another image may serve anything
+            verify_archive(path)
         missing = _missing(path, image)
         if not missing:
             return path

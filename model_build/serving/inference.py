@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import io
 import json
 import math
@@ -88,7 +89,8 @@ def model_fn(model_dir: str, context: object | None = None) -> Model:  # noqa: A
 
     Raises:
         FileNotFoundError: the manifest or a network is missing.
-        ValueError: the manifest has a format that this file cannot read.
+        ValueError: the manifest has a format that this file cannot read, or a network is not the one that the
+            manifest describes.
     """
     folder = Path(model_dir)
     network, description = _file(folder, "model.onnx"), _file(folder, "manifest.json")
@@ -104,6 +106,8 @@ def model_fn(model_dir: str, context: object | None = None) -> Model:  # noqa: A
         for role in ("classifier", "detector")
         if role in one.get("experts", {})
     }
+    for name, digest in manifest.get("files", {}).items():
+        _check_digest(_file(folder, name), digest)
     experts = {name: _load(_file(folder, name)) for name in sorted(files)}
     return Model(_load(network), manifest, experts)
 
@@ -113,6 +117,16 @@ def _file(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
         raise FileNotFoundError(f"{folder} has no {name}: not a folder written by `model_build train`")
     return folder / name
+
+
+def _check_digest(file: Path, expected: str) -> None:
+    """Compare a file with the digest in the manifest: a damaged network may load, and answer nonsense."""
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if found != expected:
+        raise ValueError(
+            f"{file.name} is damaged or another model's: its SHA-256 is {found[:12]}…, the manifest says "
+            f"{expected[:12]}…"
+        )
 
 
 def _load(network: Path) -> onnxruntime.InferenceSession:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from model_build.artifact.manifest import Manifest, Normalisation, TrainingData
-from model_build.artifact.package import NETWORK, write_code
+from model_build.artifact.manifest import NETWORK, Manifest, Normalisation, TrainingData
+from model_build.artifact.package import write_code
 from model_build.training.dataset import TrainingSet
 from model_build.training.experts import write_experts, write_onnx
 from model_build.training.fuse_padding import fuse_padding
