@@ -1,5 +1,6 @@
 """What AWS's SDK raises in everyday use, told in one line with what to do."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ _HINTS: Final = {
     "UnauthorizedSSOTokenError": "the AWS session has expired: run `aws sso login`",
     "SSOTokenLoadError": "there is no AWS session: run `aws sso login`",
 }
+_HTML: Final = re.compile(r"<(!doctype|html)\b.*", re.IGNORECASE)
+"""The answer of a proxy, or of a server that is not AWS's."""
 _ADVICE: Final = {
     "EndpointConnectionError": "check the network; if AWS_ENDPOINT_URL is set, does what it names still run?",
 }
@@ -44,7 +47,7 @@ def explain_aws(error: Exception) -> str | None:
     for kind in type(error).__mro__:
         if kind.__name__ in _HINTS:
             return _HINTS[kind.__name__]
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = _HTML.sub("an HTML page", " ".join(str(error).split())) or type(error).__name__
     if advice := _ADVICE.get(type(error).__name__):
         return f"{text}: {advice}"
     response = getattr(error, "response", None)

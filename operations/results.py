@@ -91,6 +91,16 @@ class ResultsTable:
         answer = self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True)
         return Record.from_item(answer["Item"]) if "Item" in answer else None
 
+    def versions(self, uri: str) -> Iterator[Record]:
+        """Read the records of all versions of one photo.
+
+        Args:
+            uri: `s3://bucket/key`.
+        """
+        request = _expressions("KeyConditionExpression", {"object_uri": uri})
+        for page in self._client.get_paginator("query").paginate(TableName=self._name, **request):
+            yield from map(Record.from_item, page["Items"])
+
     def delete(self, uri: str, version: str) -> None:
         """Delete the record of one version of one photo, if there is one.
 

@@ -29,6 +29,10 @@ def refused(code: str, message: str, operation: str = "PutObject", **details: st
                 "is set, does what it names still run?"
             ),
         ),
+        (
+            refused("500", "<!doctype html>\n<html><body>Internal Server Error</body></html>"),
+            "An error occurred (500) when calling the PutObject operation: an HTML page",
+        ),
         (refused("NoSuchBucket", "The specified bucket does not exist", BucketName="photos"), "(photos)"),
         (refused("ExpiredToken", "The token has expired"), "get new ones"),
         (refused("InvalidClientTokenId", "The token is invalid"), "check AWS_PROFILE"),

@@ -1,0 +1,66 @@
+"""`operations show`."""
+
+import json
+import sys
+
+import click
+
+from commandline.errors import CommandError
+from commandline.options import json_option
+from commandline.terminal import has_colour, plural
+from operations.options import StackChoice, stack_options
+from operations.outcomes import painted
+from operations.photos.traces import Version, uri_of, versions_of
+
+
+@click.command("show")
+@click.argument("photo")
+@stack_options
+@json_option
+def command(*, choice: StackChoice, photo: str, as_json: bool) -> None:
+    r"""Show what became of one photo: each version, its outcome, and its way through the workflow.
+
+    PHOTO is a key under incoming/, what follows incoming/ in the key, or an s3:// URI. With --json each
+    version is one line.
+
+    \b
+    Example:
+      python -m operations show photo.jpg
+    """
+    stack = choice.find()
+    uri = uri_of(stack, photo)
+    versions = versions_of(stack, uri)
+    if not versions:
+        raise CommandError(f"{uri}: neither the bucket nor the results table know this photo")
+    if as_json:
+        for version in versions:
+            print(json.dumps(version.as_json()))
+        return
+    print(f"{uri}: {plural(len(versions), 'version')}")
+    for version in versions:
+        print("\n" + "\n".join(_lines(version)))
+
+
+def _lines(version: Version) -> list[str]:
+    size = "not in the bucket any more" if version.size is None else f"{version.size:,} bytes"
+    time = f", uploaded {version.uploaded_at:%Y-%m-%d %H:%M:%S} UTC" if version.uploaded_at else ""
+    lines = [f"version {version.object_version}: {size}{time}"]
+    record = version.record
+    if record is None:
+        return [*lines, "  no outcome yet; `python -m operations redrive --missing` starts it if it is lost"]
+    outcome = painted(record.outcome, colour=has_colour(sys.stdout)).rstrip()
+    sure = "" if record.confidence is None else f" {record.label} {record.confidence:.3f}"
+    needed = "" if record.threshold is None else f" (threshold {record.threshold:g})"
+    lines.append(f"  {outcome}{sure}{needed}, recorded {record.recorded_at}")
+    shown = {
+        "error": ": ".join(filter(None, [record.error, record.cause])),
+        "decided by": f"{record.decided_by}, {record.decided_at}" if record.decided_by else "",
+        "model": record.model_version,
+        "execution": record.execution_arn,
+    }
+    lines += [f"  {name}: {value}" for name, value in shown.items() if value]
+    for step in version.steps:
+        tries = f", {step.attempts} attempts" if step.attempts > 1 else ""
+        error = f", {step.error}" if step.error else ""
+        lines.append(f"    {step.name:<16} {step.seconds:6.2f} s{tries}{error}")
+    return lines

@@ -1,0 +1,126 @@
+"""The traces of one photo in a deployed stack: its versions, their records, and what its executions did."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from commandline.errors import UsageError
+from operations.photos.sources import PREFIX
+from operations.photos.steps import Step, steps_of
+from operations.results import Record, ResultsTable
+from operations.stack import Stack
+
+_SCHEME: Final = "s3://"
+LEFT: Final = (
+    "left, and gone after their time: log lines with its key (LogRetentionDays), the execution without the "
+    "picture (90 days), a review message (14 days), captured requests, which have no key (90 days), backups "
+    "of the table (35 days)"
+)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a photo.
+
+    Attributes:
+        object_uri: `s3://bucket/key`.
+        object_version: its version.
+        uploaded_at: when it was uploaded; None if the bucket has it no more.
+        size: bytes; None if the bucket has it no more.
+        record: its record; None while it has no outcome.
+        steps: the states that the execution of that record went through; empty for an EXPRESS workflow.
+    """
+
+    object_uri: str
+    object_version: str
+    uploaded_at: datetime | None
+    size: int | None
+    record: Record | None
+    steps: tuple[Step, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the members of the line that `show --json` prints."""
+        uploaded = self.uploaded_at.isoformat() if self.uploaded_at else None
+        return {**asdict(self), "uploaded_at": uploaded}
+
+
+def uri_of(stack: Stack, photo: str) -> str:
+    """Return the URI of a photo.
+
+    Args:
+        stack: the deployed stack.
+        photo: the URI itself, a key under `incoming/`, or what follows that in the key.
+
+    Raises:
+        UsageError: it is a URI of another bucket.
+    """
+    bucket = stack.output("PhotoBucketName")
+    if photo.startswith(_SCHEME):
+        if not photo.startswith(f"{_SCHEME}{bucket}/"):
+            raise UsageError(f"{photo}: not in the photo bucket of the stack {stack.name}, which is {bucket}")
+        return photo
+    return f"{_SCHEME}{bucket}/{photo if photo.startswith(PREFIX) else PREFIX + photo}"
+
+
+def versions_of(stack: Stack, uri: str) -> list[Version]:
+    """Return all versions of a photo that bucket or results table know, the oldest first.
+
+    Args:
+        stack: the deployed stack.
+        uri: `s3://bucket/key`.
+    """
+    records = {record.object_version: record for record in ResultsTable(stack).versions(uri)}
+    newest_first = list(stored_versions(stack, uri))
+    stored = {one["VersionId"]: one for one in reversed(newest_first)}
+    found = []
+    for version in {**stored, **records}:
+        record, one = records.get(version), stored.get(version, {})
+        steps = steps_of(stack, record.execution_arn) if record else []
+        found.append(Version(uri, version, one.get("LastModified"), one.get("Size"), record, tuple(steps)))
+    return sorted(found, key=_time)
+
+
+def stored_versions(stack: Stack, uri: str, kind: str = "Versions") -> Iterator[dict[str, Any]]:
+    """Yield the versions of an object as S3 describes them.
+
+    Args:
+        stack: the deployed stack.
+        uri: `s3://bucket/key`.
+        kind: `Versions`, or `DeleteMarkers`.
+    """
+    bucket, key = uri.removeprefix(_SCHEME).split("/", 1)
+    pages = stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
+    for page in pages:
+        yield from (one for one in page.get(kind, []) if one["Key"] == key)
+
+
+def _time(version: Version) -> str:
+    if version.uploaded_at:
+        return version.uploaded_at.isoformat()
+    return (version.record.recorded_at if version.record else None) or ""
+
+
+def forget(stack: Stack, uri: str) -> dict[str, int]:
+    """Delete a photo and what the stack has recorded of it.
+
+    Deletes its versions from the photo bucket and its records. What is left expires by itself, see `LEFT`.
+
+    Args:
+        stack: the deployed stack.
+        uri: `s3://bucket/key`.
+
+    Returns:
+        How many of each were deleted: `versions`, `records`.
+    """
+    bucket, key = uri.removeprefix(_SCHEME).split("/", 1)
+    s3, table = stack.client("s3"), ResultsTable(stack)
+    deleted = {"versions": 0, "records": 0}
+    for kind in ("Versions", "DeleteMarkers"):
+        for one in list(stored_versions(stack, uri, kind)):
+            s3.delete_object(Bucket=bucket, Key=key, VersionId=one["VersionId"])
+            deleted["versions"] += 1
+    for record in list(table.versions(uri)):
+        table.delete(uri, record.object_version)
+        deleted["records"] += 1
+    return deleted

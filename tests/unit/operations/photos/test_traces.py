@@ -1,0 +1,95 @@
+"""The traces of one photo: shown, and deleted."""
+
+import json
+
+import pytest
+
+from commandline.errors import UsageError
+from operations.__main__ import main
+from operations.photos.traces import forget, stored_versions, uri_of, versions_of
+from operations.results import ResultsTable
+from operations.stack import Stack
+from tests.support.aws_stack import BUCKET, create_in_cloudformation, deployed_stack, put_record
+
+KEY = "incoming/a b.jpg"
+URI = f"s3://{BUCKET}/{KEY}"
+
+
+@pytest.fixture
+def stack(aws: None) -> Stack:
+    """Return a stack with a photo of two versions, of which the first has an outcome, and one beside it."""
+    del aws
+    stack = deployed_stack()
+    s3 = stack.client("s3")
+    first = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"one")["VersionId"]
+    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"second")
+    s3.put_object(Bucket=BUCKET, Key=f"{KEY}.png", Body=b"another photo")
+    put_record(stack, KEY, "LOW_CONFIDENCE", object_version=first, label="bicycle", confidence=0.6)
+    put_record(stack, f"{KEY}.png", "ACCEPTED")
+    create_in_cloudformation(dict(stack.outputs))
+    return stack
+
+
+@pytest.mark.parametrize("name", [URI, KEY, "a b.jpg"])
+def test_a_photo_is_named_by_uri_key_or_name(stack: Stack, name: str) -> None:
+    assert uri_of(stack, name) == URI
+
+
+def test_a_photo_of_another_bucket_is_refused(stack: Stack) -> None:
+    with pytest.raises(UsageError, match="which is photos"):
+        uri_of(stack, "s3://elsewhere/incoming/a.jpg")
+
+
+def test_each_version_is_shown_with_its_record(stack: Stack) -> None:
+    old, new = versions_of(stack, URI)
+    assert (old.size, old.record and old.record.outcome) == (3, "LOW_CONFIDENCE")
+    assert (new.size, new.record) == (6, None)
+
+
+def test_a_record_whose_object_is_gone_is_shown(stack: Stack) -> None:
+    put_record(stack, "incoming/gone.jpg", "REJECTED")
+    (version,) = versions_of(stack, f"s3://{BUCKET}/incoming/gone.jpg")
+    assert (version.size, version.uploaded_at) == (None, None)
+
+
+def test_the_command_prints_outcome_and_what_is_missing(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del stack
+    assert main(["show", "a b.jpg"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 versions" in shown
+    assert "LOW_CONFIDENCE bicycle 0.600" in shown
+    assert "no outcome yet" in shown
+    assert main(["show", "a b.jpg", "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["record"] and line["record"]["label"] for line in lines] == ["bicycle", None]
+
+
+def test_an_unknown_photo_is_named(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    del stack
+    for command in ("show", "forget"):
+        assert main([command, "nothing.jpg"]) == 1
+        assert "s3://photos/incoming/nothing.jpg" in capsys.readouterr().err
+
+
+def test_forgetting_deletes_all_versions_and_records_of_that_photo_only(stack: Stack) -> None:
+    stack.client("s3").delete_object(Bucket=BUCKET, Key=KEY)
+
+    assert forget(stack, URI) == {"versions": 3, "records": 1}, "two versions and a delete marker"
+
+    assert versions_of(stack, URI) == []
+    assert [record.object_uri for record in ResultsTable(stack).find()] == [f"{URI}.png"]
+    assert [one["Key"] for one in stored_versions(stack, f"{URI}.png")] == [f"{KEY}.png"]
+
+
+def test_without_yes_nobody_is_asked_in_a_script_and_nothing_is_deleted(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["forget", "a b.jpg"]) == 2
+    assert "--yes" in capsys.readouterr().err
+    assert len(versions_of(stack, URI)) == 2
+    assert main(["forget", "a b.jpg", "--yes", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"photo": URI, "versions": 2, "records": 1}
+    assert "backups of the table" in said.err
