@@ -11,7 +11,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-train test-sagemaker test-docker train bench lint lock format clean
+.PHONY: help demo up down test test-train test-sagemaker test-docker test-browser train bench lint lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,7 @@ $(VENVS)/$(1)/.made: requirements/$(1).txt $(if $(2),requirements/$(2).txt)
 endef
 $(eval $(call venv,run))
 $(eval $(call venv,test))
+$(eval $(call venv,browser))
 $(eval $(call venv,scan))
 $(eval $(call venv,train,torch))
 $(eval $(call venv,sagemaker,torch))
@@ -36,7 +37,7 @@ up: $(VENVS)/run/.made ## the same, left running for you to try things on
 down: $(VENVS)/run/.made ## stops what `make up` started
 	@$(RUN) -m localcloud down
 
-test: $(VENVS)/test/.made ## every test that needs neither PyTorch, the SageMaker SDK nor Docker
+test: $(VENVS)/test/.made ## every test that needs neither PyTorch, the SageMaker SDK, a browser nor Docker
 	@$(TEST) -m pytest tests/unit tests/contract tests/integration tests/e2e $(PYTEST_FLAGS)
 
 test-train: $(VENVS)/train/.made ## the tests that train (PyTorch)
@@ -44,6 +45,9 @@ test-train: $(VENVS)/train/.made ## the tests that train (PyTorch)
 
 test-sagemaker: $(VENVS)/sagemaker/.made ## the tests of the SageMaker SDK and its containers' contracts
 	@$(VENVS)/sagemaker/bin/python -m pytest tests/sagemaker tests/integration/test_model_deploy_moto.py tests/integration/test_model_deploy_standin.py $(PYTEST_FLAGS)
+
+test-browser: $(VENVS)/browser/.made ## the review desk and the servers in a browser (Chromium)
+	@$(VENVS)/browser/bin/python -m pytest tests/browser $(PYTEST_FLAGS)
 
 test-docker: $(VENVS)/test/.made ## sam local invoke, every function with every event (Docker)
 	@$(TEST) -m pytest tests/docker $(PYTEST_FLAGS)
@@ -74,7 +78,7 @@ RUN_WITHOUT := cfn-lint sympy mpmath networkx
 lock: ## makes the locks in requirements/ again; LOCK_FLAGS=--upgrade takes newer versions
 	@test -x $(VENVS)/lock/bin/uv || { $(PYTHON) -m venv $(VENVS)/lock && $(VENVS)/lock/bin/python $(PIP_INSTALL) uv==0.13.9; }
 	$(LOCK) $(LOCK_FLAGS) $(RUN_WITHOUT:%=--no-emit-package %) requirements/run.in --output-file requirements/run.txt
-	for name in test train scan sagemaker; do $(LOCK) $(LOCK_FLAGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
+	for name in test train browser scan sagemaker; do $(LOCK) $(LOCK_FLAGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 	for name in serving serving-image; do $(LOCK_SERVING) $(LOCK_FLAGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 format: $(VENVS)/test/.made ## formats the code

@@ -24,6 +24,7 @@ COMMANDS: Final = {
         "operations.commands.send:command", "Send photos to a stack and show the outcome of each."
     ),
     "results": LazyCommand("operations.commands.results:command", "List the recorded outcomes."),
+    "review": LazyCommand("operations.commands.review:command", "Decide on doubtful photos in a browser."),
     "show": LazyCommand("operations.commands.show:command", "Show what became of one photo, and why."),
     "forget": LazyCommand("operations.commands.forget:command", "Delete a photo and its records."),
     "redrive": LazyCommand(

@@ -41,6 +41,7 @@ class Record:
         model_version: the model that answered; None if none did, or it does not say.
         decided_by: who decided about the photo, if a person did.
         decided_at: when, ISO 8601 in UTC.
+        model_label: what the model had said, if a person decided.
     """
 
     object_uri: str
@@ -57,6 +58,7 @@ class Record:
     model_version: str | None = None
     decided_by: str | None = None
     decided_at: str | None = None
+    model_label: str | None = None
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:

@@ -1,0 +1,65 @@
+"""`operations review`."""
+
+import getpass
+import os
+import webbrowser
+
+import click
+
+from commandline.options import PROBABILITY
+from commandline.terminal import say
+from operations.options import StackChoice, stack_options
+
+_LOOPBACK = "127.0.0.1"
+
+
+def default_reviewer() -> str:
+    """Return the name of whoever runs this command, as the system knows it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+@click.command("review")
+@stack_options
+@click.option("--port", type=click.IntRange(0, 65535), default=4580, help="Port; 0 takes a free one.")
+@click.option(
+    "--reviewer", metavar="NAME", help="Who decides; recorded.  [default: your name on this machine]"
+)
+@click.option(
+    "--audit",
+    type=PROBABILITY,
+    default=0.02,
+    help="Share of the accepted photos to look at, too: drawn at random, without the model's guess.",
+)
+@click.option("--open/--no-open", "opened", default=False, help="Open the page in a browser.")
+def command(*, choice: StackChoice, port: int, reviewer: str | None, audit: float, opened: bool) -> None:
+    r"""Serve the review desk on this machine, until Ctrl-C: decide on doubtful photos with one key each.
+
+    A decision is recorded with the reviewer's name, published as event with `reviewed: true`, and the photo
+    is copied to labelled/<label>/ in the photo bucket. Photos that are looked at are hidden from others.
+
+    \b
+    Example:
+      python -m operations review --open
+    """
+    # Imported late: other commands need no web server.
+    from operations.review.desk import Desk, Settings  # noqa: PLC0415
+    from operations.review.pictures import Pictures  # noqa: PLC0415
+    from operations.review.run import serve  # noqa: PLC0415
+    from operations.review.server import create_app  # noqa: PLC0415
+
+    stack = choice.find()
+    desk = Desk(stack, Settings(reviewer or default_reviewer(), audit))
+
+    def started(port: int) -> None:
+        address = f"http://{_LOOPBACK}:{port}/"
+        say(f"review desk of the stack {stack.name}: {address} (Ctrl-C ends it)")
+        if opened:
+            webbrowser.open(address)
+
+    try:
+        serve(create_app(desk, Pictures(stack)), _LOOPBACK, port, started)
+    finally:
+        desk.close()

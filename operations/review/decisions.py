@@ -1,0 +1,179 @@
+"""Decisions of people: recorded, published, and kept as labelled photos for training.
+
+A decision stands in the record of the photo's version, above every outcome that the workflow could write
+(statemachine/classify_image.asl.json leaves records with `decided_by` alone). It makes the outcome ACCEPTED
+with the person's label, or REJECTED if the photo shows none of the labels; `model_label` keeps what the model
+said. It is published as the workflow publishes outcomes, with `reviewed: true`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
+
+from commandline.errors import CommandError
+from operations.photos.listener import DETAIL_TYPE, SOURCE
+from operations.results import Record
+from operations.review.queue import Waiting
+from operations.stack import Stack
+
+NEITHER: Final = "other"
+"""Folder of photos that show none of the labels, as `train --photos` and `evaluate --photos` read it."""
+NO_LABEL: Final = "NoVehicle"
+"""Error of a photo that shows none of the labels."""
+LABELLED: Final = "labelled/"
+_RANK: Final = "4"  # above ACCEPTED and LOW_CONFIDENCE
+_CONFLICT: Final = "ConditionalCheckFailedException"
+_deserialize: Final = TypeDeserializer().deserialize
+
+
+class AlreadyDecidedError(CommandError):
+    """Somebody else has decided about the photo meanwhile, or it was deleted."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision that was carried out.
+
+    Attributes:
+        photo: what it is about.
+        label: the person's label; `NEITHER` for none of the labels.
+        before: the record's item as it was, to undo the decision.
+        copy: key of the labelled copy.
+    """
+
+    photo: Waiting
+    label: str
+    before: Mapping[str, Any]
+    copy: str
+
+
+class Decisions:
+    """Carries decisions out.
+
+    Args:
+        stack: the deployed stack.
+        reviewer: who decides; recorded.
+    """
+
+    def __init__(self, stack: Stack, reviewer: str) -> None:
+        self._reviewer = reviewer
+        self._table = stack.output("ResultsTableName")
+        self._bucket = stack.output("PhotoBucketName")
+        self._dynamodb, self._s3 = stack.client("dynamodb"), stack.client("s3")
+        self._events = stack.client("events")
+
+    def decide(self, photo: Waiting, label: str) -> Decision:
+        """Record, publish and keep a decision.
+
+        Args:
+            photo: what it is about.
+            label: one of the stack's labels, or `NEITHER`.
+
+        Raises:
+            AlreadyDecidedError: the record has another decision by now, or is gone.
+        """
+        before = self._item(photo)
+        after = decided(before, label, self._reviewer, datetime.now(UTC))
+        self._put(after, "attribute_exists(object_uri) AND attribute_not_exists(decided_by)", photo)
+        copy = f"{LABELLED}{label}/{file_name(photo)}"
+        source = {"Bucket": self._bucket, "Key": photo.key}
+        if photo.object_version != "unversioned":
+            source["VersionId"] = photo.object_version
+        self._s3.copy_object(Bucket=self._bucket, Key=copy, CopySource=source)
+        self._publish(after, reviewed=True)
+        return Decision(photo, label, before, copy)
+
+    def undo(self, decision: Decision) -> None:
+        """Restore the record, publish what it says again, and delete the labelled copy.
+
+        Raises:
+            AlreadyDecidedError: the record was changed after the decision.
+        """
+        mine = {":reviewer": {"S": self._reviewer}}
+        self._put(decision.before, "decided_by = :reviewer", decision.photo, mine)
+        self._s3.delete_object(Bucket=self._bucket, Key=decision.copy)
+        self._publish(decision.before, reviewed=False)
+
+    def _item(self, photo: Waiting) -> dict[str, Any]:
+        key = {"object_uri": {"S": photo.object_uri}, "object_version": {"S": photo.object_version}}
+        answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        if "Item" not in answer:
+            raise AlreadyDecidedError(f"{photo.object_uri} has no record any more: it was deleted")
+        item: dict[str, Any] = answer["Item"]
+        return item
+
+    def _put(
+        self, item: Mapping[str, Any], condition: str, photo: Waiting, values: Mapping[str, Any] | None = None
+    ) -> None:
+        more = {"ExpressionAttributeValues": values} if values else {}
+        try:
+            self._dynamodb.put_item(TableName=self._table, Item=item, ConditionExpression=condition, **more)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != _CONFLICT:
+                raise
+            raise AlreadyDecidedError(f"{photo.object_uri} was decided by somebody else meanwhile") from error
+
+    def _publish(self, item: Mapping[str, Any], *, reviewed: bool) -> None:
+        detail = {**_facts(item), "reviewed": reviewed}
+        entry = {"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": json.dumps(detail)}
+        answer = self._events.put_events(Entries=[entry])
+        if answer["FailedEntryCount"]:
+            failed = answer["Entries"][0]
+            raise CommandError(f"the decision is recorded, not published: {failed['ErrorMessage']}")
+
+
+def decided(item: Mapping[str, Any], label: str, reviewer: str, now: datetime) -> dict[str, Any]:
+    """Return a record's item with a decision.
+
+    Args:
+        item: as DynamoDB's API has it.
+        label: the person's label, or `NEITHER`.
+        reviewer: who decided.
+        now: when.
+    """
+    outcome = "REJECTED" if label == NEITHER else "ACCEPTED"
+    shard = item["outcome_day"]["S"].rsplit("#", 1)[1]
+    day = item["recorded_at"]["S"][:10]
+    kept = {name: value for name, value in item.items() if name not in {"error", "cause", "label"}}
+    texts = {
+        "outcome": outcome,
+        "outcome_day": f"{outcome}#{day}#{shard}",
+        "decided_by": reviewer,
+        "decided_at": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        **(
+            {"error": NO_LABEL, "cause": f"{reviewer} sees none of the labels"}
+            if label == NEITHER
+            else {"label": label}
+        ),
+    }
+    model = {"model_label": item["label"]} if "label" in item else {}
+    return {
+        **kept,
+        **model,
+        **{name: {"S": text} for name, text in texts.items()},
+        "outcome_rank": {"N": _RANK},
+    }
+
+
+def file_name(photo: Waiting) -> str:
+    """Return the name of a labelled copy: the photo's own, and a digest that tells versions apart."""
+    identity = f"{photo.object_uri}\n{photo.object_version}".encode()
+    return f"{hashlib.sha256(identity).hexdigest()[:12]}-{PurePosixPath(photo.key).name}"
+
+
+def _facts(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is published of a record: its attributes, null where missing."""
+    plain = {name: _deserialize(value) for name, value in item.items()}
+    names = Record.__dataclass_fields__
+    return {name: _number(plain.get(name)) for name in names}
+
+
+def _number(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else float(value)

@@ -1,0 +1,86 @@
+"""A local cloud with the application, the review desk on it, and the system's Chromium."""
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from localcloud.access import LocalSession
+from operations.review.desk import Desk, Settings
+from operations.review.pictures import Pictures
+from operations.review.server import create_app
+from operations.stack import Stack
+from tests.e2e.conftest import cloud, model, published, state
+from tests.support.local_cloud import LocalCloud
+
+__all__ = ["cloud", "model", "published", "state"]
+
+REBOUND = "evil.example"
+"""A name that the browser resolves to loopback, as a page's own name server could."""
+
+
+@dataclass(frozen=True)
+class RunningDesk:
+    """A review desk that is served.
+
+    Attributes:
+        url: its address.
+        desk: its session.
+    """
+
+    url: str
+    desk: Desk
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start Chromium, which must be installed."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert path, "no Chromium found: install it (Debian: apt install chromium), or run .ci/install-chromium"
+    arguments = ["--no-sandbox", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Open a page in a profile of its own; fail the test if the page logs an error."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    yield opened
+    context.close()
+    assert errors == []
+
+
+def stack_of(local: LocalCloud) -> Stack:
+    """Return the stack that is deployed on a local cloud."""
+    return Stack("scones", local.outputs, LocalSession(local.running))
+
+
+@pytest.fixture
+def desk(cloud: LocalCloud) -> Iterator[RunningDesk]:
+    """Serve the review desk on a free port."""
+    stack = stack_of(cloud)
+    session = Desk(stack, Settings("ada", audit=0.0))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(session, Pictures(stack)), log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield RunningDesk(f"http://127.0.0.1:{listener.getsockname()[1]}", session)
+    server.should_exit = True
+    thread.join(10)
+    session.close()
+    listener.close()

@@ -1,0 +1,161 @@
+"""The review desk in a browser: a doubtful photo appears, is decided by a key, and comes back by another."""
+
+import re
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Dialog, Page, Request, expect
+
+from tests.browser.conftest import RunningDesk, stack_of
+from tests.e2e.test_e2e_workflow import BETWEEN
+from tests.support.local_cloud import Listener, LocalCloud, wait_until
+
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
+
+
+def doubtful(cloud: LocalCloud, *names: str) -> list[str]:
+    """Send photos that the model is unsure about, and wait until they are recorded; return their keys."""
+    keys = [f"incoming/review/{name}" for name in names]
+    for key in keys:
+        cloud.upload(key, BETWEEN)
+    for key in keys:
+        cloud.executions(key)
+        assert [record["outcome"] for record in cloud.records(key)] == ["LOW_CONFIDENCE"]
+    return keys
+
+
+def wait_for_picture(page: Page) -> None:
+    """Wait until a photo is shown; not by Playwright's own function, which the page's policy refuses."""
+    wait_until(lambda: page.evaluate("Boolean(document.images[0]?.complete)"))
+
+
+@pytest.fixture(autouse=True)
+def empty_queue(cloud: LocalCloud) -> None:
+    """Start without the photos of other tests."""
+    sqs, url = cloud.client("sqs"), cloud.outputs["ReviewQueueUrl"]
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def test_a_doubtful_photo_is_decided_by_one_key_and_comes_back_by_another(
+    cloud: LocalCloud, published: Listener, desk: RunningDesk, page: Page
+) -> None:
+    page.goto(desk.url)
+    expect(page.get_by_text("No photo is waiting")).to_be_visible()
+    (key,) = doubtful(cloud, "one.jpg")
+
+    expect(page.locator("#name")).to_have_text(key, timeout=4000)  # without a reload
+    expect(page.get_by_role("button", name="bicycle")).to_be_enabled()
+    page.keyboard.press("2")
+
+    expect(page.get_by_text("No photo is waiting")).to_be_visible()
+    expect(page.locator("#decided")).to_have_text("1")
+    wait_until(lambda: cloud.records(key)[0].get("decided_by"))
+    (record,) = cloud.records(key)
+    assert (record["outcome"], record["label"]) == ("ACCEPTED", "motorcycle")
+    uri = record["object_uri"]
+    reviewed = [e["detail"] for e in published.messages() if e["detail"]["object_uri"] == uri][-1]
+    assert (reviewed["reviewed"], reviewed["label"]) == (True, "motorcycle")
+    copies = cloud.client("s3").list_objects_v2(Bucket=cloud.outputs["PhotoBucketName"], Prefix="labelled/")
+    assert any("motorcycle/" in one["Key"] for one in copies["Contents"])
+
+    page.keyboard.press("u")
+    expect(page.locator("#name")).to_have_text(key, timeout=4000)
+    (record,) = cloud.records(key)
+    assert (record["outcome"], record.get("decided_by")) == ("LOW_CONFIDENCE", None)
+
+
+def test_the_next_photos_are_there_before_they_are_shown(
+    cloud: LocalCloud, desk: RunningDesk, page: Page
+) -> None:
+    doubtful(cloud, *(f"{number}.jpg" for number in range(5)))
+    fetched: list[str] = []
+    page.on("request", lambda request: _note(request, fetched))
+    page.goto(desk.url)
+    wait_for_picture(page)
+    wait_until(lambda: len(fetched) >= 5)
+    before = len(fetched)
+    took = []
+    for _ in range(4):
+        shown = page.locator("#name").inner_text()
+        took.append(
+            page.evaluate(
+                """async (before) => {
+                  const start = performance.now();
+                  document.dispatchEvent(new KeyboardEvent("keydown", {key: "1", bubbles: true}));
+                  while (document.getElementById("name").textContent === before
+                         || !document.images[0]?.complete) await new Promise(requestAnimationFrame);
+                  return performance.now() - start;
+                }""",
+                shown,
+            )
+        )
+    bare = page.evaluate(
+        """async () => { const start = performance.now(); await (await fetch("waiting")).text();
+           return performance.now() - start; }"""
+    )
+    print(
+        f"next photo shown after {statistics.median(took):.1f} ms at the median, {max(took):.1f} ms at most; "
+    )
+    print(f"a bare request takes {bare:.1f} ms: {max(took) / bare:.2f} times as long")
+    assert len(fetched) == before, "a decision waits for no picture"
+    assert len(set(fetched)) == len(fetched), "no picture is fetched twice"
+
+
+def _note(request: Request, fetched: list[str]) -> None:
+    if "/photos/" in request.url:
+        fetched.append(request.url)
+
+
+def test_a_hostile_name_is_text(cloud: LocalCloud, desk: RunningDesk, page: Page) -> None:
+    dialogs: list[str] = []
+
+    def note(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", note)
+    (key,) = doubtful(cloud, "<img src=x onerror=alert(1)>'\"${alert(2)}.jpg")
+    page.goto(desk.url)
+    expect(page.locator("#name")).to_have_text(key)
+    time.sleep(0.3)
+    assert dialogs == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_is_accessible_and_fits(
+    cloud: LocalCloud, desk: RunningDesk, page: Page, width: int
+) -> None:
+    doubtful(cloud, f"street-{width}.jpg")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(desk.url)
+    wait_for_picture(page)
+    expect(page.get_by_role("button", name="neither")).to_be_enabled()
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"review-{width}.png")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+    found = Axe().run(page).response["violations"]
+    serious = [one for one in found if one["impact"] in {"serious", "critical"}]
+    assert serious == [], [one["id"] for one in serious]
+
+
+def test_two_reviewers_see_different_photos(cloud: LocalCloud, desk: RunningDesk, page: Page) -> None:
+    from operations.review.desk import Desk, Settings  # noqa: PLC0415
+
+    doubtful(cloud, *(f"shared-{number}.jpg" for number in range(8)))
+    page.goto(desk.url)
+    wait_for_picture(page)
+    other = Desk(stack_of(cloud), Settings("grace", audit=0.0))
+    try:
+        mine = {photo["id"] for photo in desk.desk.waiting()}
+        others = {photo["id"] for photo in other.waiting()}
+    finally:
+        other.close()
+    assert len(mine) == 6
+    assert others
+    assert mine.isdisjoint(others)
+    assert re.fullmatch(r"incoming/review/shared-\d\.jpg", page.locator("#name").inner_text())

@@ -1,0 +1,163 @@
+"""The review desk on a small stack: holding, deciding, undoing, auditing."""
+
+import json
+from typing import Any
+
+import pytest
+
+from operations.results import ResultsTable
+from operations.review.audit import Audited, audited
+from operations.review.decisions import NEITHER, NO_LABEL
+from operations.review.desk import AHEAD, Desk, Settings
+from operations.stack import Stack
+from tests.support.review import events, put_doubtful, review_stack
+
+VERSION_FIELDS = ("outcome", "label", "model_label", "decided_by", "error")
+
+
+@pytest.fixture
+def stack(aws: None) -> Stack:
+    del aws
+    return review_stack()
+
+
+def desk_of(stack: Stack, reviewer: str = "ada", audit: float = 0.0) -> Desk:
+    return Desk(stack, Settings(reviewer, audit, seed=1))
+
+
+def record(stack: Stack, uri: str) -> dict[str, Any]:
+    (found,) = ResultsTable(stack).versions(uri)
+    return {name: getattr(found, name) for name in VERSION_FIELDS}
+
+
+def test_a_decision_is_recorded_published_and_kept(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/it's <b>.jpg")
+    desk = desk_of(stack)
+    (shown,) = desk.waiting()
+    assert (shown["key"], shown["label"], shown["confidence"]) == ("incoming/it's <b>.jpg", "bicycle", 0.6)
+
+    assert desk.decide(shown["id"], "motorcycle") == ""
+
+    assert record(stack, uri) == {
+        "outcome": "ACCEPTED",
+        "label": "motorcycle",
+        "model_label": "bicycle",
+        "decided_by": "ada",
+        "error": None,
+    }
+    (event,) = events(stack)
+    assert (event["reviewed"], event["label"], event["object_uri"]) == (True, "motorcycle", uri)
+    s3 = stack.client("s3")
+    (copy,) = s3.list_objects_v2(Bucket="photos", Prefix="labelled/")["Contents"]
+    assert copy["Key"].startswith("labelled/motorcycle/")
+    assert copy["Key"].endswith("-it's <b>.jpg")
+    assert desk.status() == {"decided": 1, "waiting": 0, "can_undo": True}
+    assert desk.waiting() == []
+
+
+def test_a_photo_of_neither_is_rejected(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/cat.jpg")
+    desk = desk_of(stack)
+    desk.decide(desk.waiting()[0]["id"], NEITHER)
+    found = record(stack, uri)
+    assert (found["outcome"], found["error"], found["label"]) == ("REJECTED", NO_LABEL, None)
+    listed = stack.client("s3").list_objects_v2(Bucket="photos", Prefix="labelled/other/")
+    assert listed["KeyCount"] == 1
+
+
+def test_the_record_is_listed_under_its_new_outcome(stack: Stack) -> None:
+    put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    desk.decide(desk.waiting()[0]["id"], "bicycle")
+    index = stack.client("dynamodb").scan(TableName="results", IndexName="by-outcome")["Items"]
+    assert [item["outcome_day"]["S"].split("#")[0] for item in index] == ["ACCEPTED"]
+
+
+def test_undo_restores_record_queue_and_folder_and_says_so(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg")
+    before = stack.client("dynamodb").scan(TableName="results")["Items"]
+    desk = desk_of(stack)
+    shown = desk.waiting()[0]["id"]
+    desk.decide(shown, "motorcycle")
+
+    assert desk.undo() == shown
+
+    assert stack.client("dynamodb").scan(TableName="results")["Items"] == before
+    assert stack.client("s3").list_objects_v2(Bucket="photos", Prefix="labelled/")["KeyCount"] == 0
+    last = events(stack)[-1]
+    assert (last["object_uri"], last["outcome"], last["reviewed"]) == (uri, "LOW_CONFIDENCE", False)
+    assert [photo["id"] for photo in desk.waiting()] == [shown]
+    assert desk.undo() is None
+
+
+def test_two_reviewers_never_hold_the_same_photo(stack: Stack) -> None:
+    for number in range(AHEAD + 3):
+        put_doubtful(stack, f"incoming/{number}.jpg")
+    first, second = desk_of(stack, "ada"), desk_of(stack, "grace")
+    mine = {photo["id"] for photo in first.waiting()}
+    others = {photo["id"] for photo in second.waiting()}
+    assert (len(mine), len(others)) == (AHEAD, 3)
+    assert mine.isdisjoint(others)
+    first.close()
+    assert len(second.waiting()) == AHEAD
+
+
+def test_a_photo_that_somebody_decided_meanwhile_leaves_the_queue_undecided(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg")
+    put_doubtful(stack, "incoming/a.jpg", record=False)  # its message twice, as SQS may deliver it
+    first, second = desk_of(stack, "ada"), desk_of(stack, "grace")
+    held = first.waiting()[0]["id"]
+    put_doubtful(stack, "incoming/a.jpg", record=False)
+    (again,) = second.waiting()
+    first.decide(held, "bicycle")
+
+    assert "decided by somebody else" in second.decide(again["id"], "motorcycle")
+
+    assert record(stack, uri)["decided_by"] == "ada"
+    assert len(events(stack)) == 1
+
+
+def test_an_unknown_label_is_refused(stack: Stack) -> None:
+    put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    with pytest.raises(ValueError, match="bus"):
+        desk.decide(desk.waiting()[0]["id"], "bus")
+    with pytest.raises(KeyError):
+        desk.decide("0123456789ab", "bicycle")
+
+
+def test_accepted_photos_come_up_blind_and_bound_the_error_rate(stack: Stack) -> None:
+    for number in range(4):
+        put_doubtful(stack, f"incoming/{number}.jpg", outcome="ACCEPTED", confidence=0.97)
+    desk = desk_of(stack, audit=0.5)
+    labels = []
+    for label in ("bicycle", "motorcycle"):
+        (shown,) = desk.waiting()
+        assert (shown["audit"], "label" in shown, "confidence" in shown) == (True, False, False)
+        desk.decide(shown["id"], label)
+        labels.append(label)
+    assert desk.waiting() == [], "half of four"
+    assert desk.bound() == audited(ResultsTable(stack)) == Audited(2, 1)
+    assert "from 2 audited with 1 wrong" in desk.bound().sentence()
+    assert Audited(299, 0).sentence().startswith("at most 1.0 % wrong among accepted photos, 95 % sure")
+
+
+def test_an_audited_photo_can_be_undone(stack: Stack) -> None:
+    put_doubtful(stack, "incoming/a.jpg", outcome="ACCEPTED", confidence=0.97)
+    desk = desk_of(stack, audit=1.0)
+    shown = desk.waiting()[0]["id"]
+    desk.decide(shown, "bicycle")
+    assert desk.undo() == shown
+    assert [photo["id"] for photo in desk.waiting()] == [shown]
+    assert desk.bound() == Audited(0, 0)
+
+
+def test_the_event_is_json_that_the_workflows_readers_understand(stack: Stack) -> None:
+    put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    desk.decide(desk.waiting()[0]["id"], "bicycle")
+    (event,) = events(stack)
+    published = {"object_uri", "object_version", "outcome", "label", "confidence", "error", "execution_arn"}
+    assert set(event) >= published
+    assert isinstance(event["confidence"], float)
+    json.dumps(event)
