@@ -30,6 +30,9 @@ COMMANDS: Final = {
     "redrive": LazyCommand(
         "operations.commands.redrive:command", "Start photos again that failed or have no outcome."
     ),
+    "load": LazyCommand(
+        "operations.commands.load:command", "Send photos on a schedule and balance the account."
+    ),
     "cost": LazyCommand("operations.commands.cost:command", "Estimate the monthly cost on AWS."),
     "report": LazyCommand(
         "operations.commands.report:command", "Write a page about confidence, outcomes and drift."

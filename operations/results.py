@@ -147,30 +147,36 @@ class ResultsTable:
             for page in pages.paginate(**request):
                 yield from map(Record.from_item, page["Items"])
 
+    def get_many(self, versions: Iterable[tuple[str, str]]) -> Iterator[Record]:
+        """Read the records of some versions of photos, in no particular order; some may have none.
+
+        Args:
+            versions: pairs of `s3://bucket/key` and version.
+        """
+        for part in _parts(versions):
+            keys = [{"object_uri": {"S": uri}, "object_version": {"S": one}} for uri, one in set(part)]
+            request: Any = {self._name: {"Keys": keys, "ConsistentRead": True}}
+            while request:  # DynamoDB may answer a part of it only
+                answer = self._client.batch_get_item(RequestItems=request)
+                yield from map(Record.from_item, answer["Responses"].get(self._name, []))
+                request = answer.get("UnprocessedKeys")
+
     def missing(self, versions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         """Yield those of some versions of photos that have no record.
 
         Args:
             versions: pairs of `s3://bucket/key` and version.
         """
-        remaining = iter(versions)
-        while part := list(islice(remaining, _KEYS_A_REQUEST)):
-            found: set[tuple[str, str]] = set()
-            request: Any = {
-                self._name: {
-                    "Keys": [
-                        {"object_uri": {"S": uri}, "object_version": {"S": one}} for uri, one in set(part)
-                    ],
-                    "ProjectionExpression": "object_uri, object_version",
-                    "ConsistentRead": True,
-                }
-            }
-            while request:  # DynamoDB may answer a part of it only
-                answer = self._client.batch_get_item(RequestItems=request)
-                items = answer["Responses"].get(self._name, [])
-                found |= {(item["object_uri"]["S"], item["object_version"]["S"]) for item in items}
-                request = answer.get("UnprocessedKeys")
+        for part in _parts(versions):
+            found = {(record.object_uri, record.object_version) for record in self.get_many(part)}
             yield from (one for one in part if one not in found)
+
+
+def _parts(versions: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """Split versions into as many as BatchGetItem takes at a time."""
+    remaining = iter(versions)
+    while part := list(islice(remaining, _KEYS_A_REQUEST)):
+        yield part
 
 
 def days_since(time: datetime) -> list[date]:

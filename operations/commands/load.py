@@ -1,0 +1,84 @@
+"""`operations load`."""
+
+import json
+
+import click
+
+from commandline.errors import FAILED
+from commandline.options import FiniteRange, Seconds, json_option
+from commandline.terminal import say
+from operations.load.schedule import DEFAULT_MIX, SHAPES, Plan, parse_mix
+from operations.options import StackChoice, stack_options
+from operations.outcomes import OUTCOMES
+
+
+@click.command("load")
+@stack_options
+@click.option(
+    "--rate", type=FiniteRange(0.01, 1000), default=1, metavar="R", help="Photos a second, on average."
+)
+@click.option(
+    "--duration", type=Seconds(), default=60, metavar="S", help="For how many seconds photos are sent."
+)
+@click.option(
+    "--shape",
+    type=click.Choice(SHAPES),
+    default="poisson",
+    help="How photos arrive: evenly, independently of each other, or --burst at a time.",
+)
+@click.option("--burst", type=click.IntRange(1, 10_000), default=10, metavar="N", help="Photos of one burst.")
+@click.option(
+    "--mix",
+    default=DEFAULT_MIX,
+    metavar="SHARES",
+    help="Shares of good, doubtful, broken, duplicate (started twice) and overwritten photos.",
+)
+@click.option("--seed", type=int, default=0, help="Equal seeds send the same photos at the same times.")
+@click.option(
+    "--timeout", type=Seconds(), default=180, help="How long to wait for outcomes after the last photo."
+)
+@json_option
+def command(  # noqa: PLR0913 - one parameter for each option
+    *,
+    choice: StackChoice,
+    rate: float,
+    duration: float,
+    shape: str,
+    burst: int,
+    mix: str,
+    seed: int,
+    timeout: float,
+    as_json: bool,
+) -> int:
+    r"""Send drawn photos on a schedule and balance the account: sent, outcomes, lost, duplicates.
+
+    Latency is from when a photo was due to when its outcome was recorded. With --json the last line is the
+    summary. Exit code 0 if every version of every photo has exactly one outcome. The photos stay under
+    incoming/load/, and doubtful ones go to the review queue: use a stack that nobody relies on.
+
+    \b
+    Example:
+      python -m operations load --rate 5 --duration 60 --mix good=.9,doubtful=.1
+    """
+    plan = Plan(rate, duration, shape, burst, parse_mix(mix), seed)
+    from operations.load.account import balances  # noqa: PLC0415 - draws samples, which takes NumPy
+    from operations.load.run import Load  # noqa: PLC0415
+
+    stack = choice.find()
+    say(f"{len(plan.arrivals())} photos in {duration:g} s to the stack {stack.name}, seed {seed}")
+    account = Load(stack, plan).run(timeout)
+    summary = account.summary()
+    for message in account.unsent:
+        say(f"not sent: {message}")
+    for uri, version in sorted({*account.missing(), *account.unheard()}):
+        say(f"lost: {uri} {version}")
+    if as_json:
+        print(json.dumps({"summary": summary}))
+    else:
+        counts = ", ".join(f"{summary['outcomes'][name]} {name}" for name in OUTCOMES)
+        print(f"sent {summary['sent']}: {counts}; lost {summary['lost']}, duplicates {summary['duplicates']}")
+        print(
+            "from due to recorded: "
+            + ", ".join(f"{name} {summary[f'{name}_s']} s" for name in ("p50", "p95", "p99", "max"))
+        )
+    return 0 if balances(summary) else FAILED
