@@ -47,11 +47,16 @@ def explain_aws(error: Exception) -> str | None:
     for kind in type(error).__mro__:
         if kind.__name__ in _HINTS:
             return _HINTS[kind.__name__]
-    text = _HTML.sub("an HTML page", " ".join(str(error).split())) or type(error).__name__
+    text = one_line(str(error)) or type(error).__name__
     if advice := _ADVICE.get(type(error).__name__):
         return f"{text}: {advice}"
     response = getattr(error, "response", None)
     return _refusal(text, response) if isinstance(response, Mapping) else text
+
+
+def one_line(text: str) -> str:
+    """Return a service's message in one line, without the HTML page that a proxy answered with."""
+    return _HTML.sub("an HTML page", " ".join(text.split()))
 
 
 def _refusal(text: str, response: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ import click
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.aws_errors import one_line
 from commandline.terminal import has_colour, plural
 
 ACCESS_DENIED: Final = frozenset(
@@ -128,7 +129,7 @@ def run_checks(checks: Iterable[NamedCheck]) -> Iterator[Check]:
             yield unknown(name, str(error))
         except ClientError as error:
             told = error.response.get("Error", {})
-            yield unknown(name, f"{told.get('Code')}: {told.get('Message')}")
+            yield unknown(name, one_line(f"{told.get('Code')}: {told.get('Message')}"))
 
 
 def report(checks: Iterable[Check], *, as_json: bool) -> int:

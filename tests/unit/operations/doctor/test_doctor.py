@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import botocore.session
 import pytest
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.stub import Stubber
 
 from commandline.errors import UsageError
@@ -80,6 +80,14 @@ def test_a_check_that_cannot_be_asked_does_not_end_the_others(session: StubbedSe
         ("one", Status.UNKNOWN),
         ("identity", Status.OK),
     ]
+
+
+def test_a_web_page_in_the_place_of_an_answer_is_one_line() -> None:
+    def broken() -> Iterable[Check]:
+        page = "<!doctype html>\n<html lang=en>\n<h1>Internal Server Error</h1>"
+        raise ClientError({"Error": {"Code": "500", "Message": page}}, "ValidatePolicy")
+
+    assert only(run_checks([("policies", broken)])).detail == "500: an HTML page"
 
 
 def test_without_credentials_the_identity_is_wrong(
