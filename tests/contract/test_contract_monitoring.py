@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ ALARMS = {name: alarm["Properties"] for name, alarm in resources("AWS::CloudWatc
 MACHINE = "scones-ClassifyImageStateMachine-0f0f"
 STATE_MACHINE_ARN = f"arn:aws:states:us-east-1:111122223333:stateMachine:{MACHINE}"
 OUTCOMES = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED")
+OPERATIONS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
 NAMESPACE = {"Fn::Sub": "Scones/${AWS::StackName}"}
 
 
@@ -223,3 +225,21 @@ def test_the_dashboard_shows_the_outcomes() -> None:
     (widget,) = (w["properties"] for w in body["widgets"] if w["properties"]["title"] == "Photos by outcome")
     assert [metric[3] for metric in widget["metrics"] if len(metric) == 4] == list(OUTCOMES)
     assert not any("upload" in w["properties"]["title"] for w in body["widgets"])
+
+
+def test_a_persons_decision_is_not_counted_as_a_photo() -> None:
+    event = outcome_event(f"arn:aws:states:us-east-1:111122223333:execution:{MACHINE}:1")
+    assert pattern("OutcomeRule").matches_event(event)
+    for reviewed in (True, False):
+        assert not pattern("OutcomeRule").matches_event(
+            {**event, "detail": {**event["detail"], "reviewed": reviewed}}
+        )
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_the_operations_page_says_what_each_alarm_means_and_what_mends_it(alarm: str) -> None:
+    page = OPERATIONS.read_text(encoding="utf-8")
+    assert f"| `{alarm}` |" in page
+    paragraph = re.search(rf"^\*\*{alarm}\.\*\* (.+?)\n\n", page, re.MULTILINE | re.DOTALL)
+    assert paragraph, "no paragraph"
+    assert "`" in paragraph[1], "no command, and no queue to look into"
