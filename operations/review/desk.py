@@ -1,6 +1,7 @@
 """One person's session at the review desk: the photos held, the decisions made, and the way back."""
 
 import threading
+import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,11 +11,13 @@ from botocore.exceptions import ClientError
 from operations.results import ResultsTable
 from operations.review.audit import Audited, audited, draw
 from operations.review.decisions import NEITHER, AlreadyDecidedError, Decision, Decisions, file_name
-from operations.review.queue import ReviewQueue, Waiting
+from operations.review.queue import HOLD_S, ReviewQueue, Waiting
 from operations.stack import Stack
 
 AHEAD: Final = 6
 """Photos held at a time: the one that is shown and the next five."""
+GRID: Final = 12
+"""Photos held at a time while they are shown together."""
 _AUDIT_EVERY: Final = 5  # doubtful photos between two audited ones, while there are both
 
 
@@ -52,14 +55,18 @@ class Desk:
         self._done: deque[Decision] = deque(maxlen=100)
         self._lock = threading.RLock()
         self._decided = 0
+        self._renewed = time.monotonic()
 
-    def waiting(self) -> list[dict[str, Any]]:
-        """Return the photos to decide on, first the one to be shown; renews the hold on them."""
+    def waiting(self, count: int = AHEAD) -> list[dict[str, Any]]:
+        """Return the photos to decide on, first the one to be shown; renews the hold on them.
+
+        Args:
+            count: how many to hold, at most `GRID`.
+        """
         with self._lock:
-            for name, photo in list(self._held.items()):
-                self._renew(name, photo)
-            for photo in self._queue.take(AHEAD - len(self._held)):
-                self._held[identity(photo)] = photo
+            self._renew()
+            while taken := self._queue.take(min(count, GRID) - len(self._held)):
+                self._held |= {identity(photo): photo for photo in taken}
             due = self._decided and self._decided % _AUDIT_EVERY == 0
             if (due or not self._held) and not any(one.audited for one in self._held.values()):
                 for photo in self._audits:
@@ -136,11 +143,16 @@ class Desk:
                 self._queue.hold(photo, 0)
             self._held.clear()
 
-    def _renew(self, name: str, photo: Waiting) -> None:
-        try:
-            self._queue.hold(photo)
-        except ClientError:  # it was away too long: the photo is another's by now
-            del self._held[name]
+    def _renew(self) -> None:
+        """Keep the photos from others that have been held for a third of the time."""
+        if time.monotonic() - self._renewed < HOLD_S / 3:
+            return
+        self._renewed = time.monotonic()
+        for name, photo in list(self._held.items()):
+            try:
+                self._queue.hold(photo)
+            except ClientError:  # it was away too long: the photo is another's by now
+                del self._held[name]
 
     def _shown(self, name: str, photo: Waiting) -> dict[str, Any]:
         shown: dict[str, Any] = {"id": name, "key": photo.key, "audit": photo.audited}

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from commandline.aws_errors import aws_reason
 from commandline.errors import CommandError
 from operations.review.decisions import NEITHER
-from operations.review.desk import Desk
+from operations.review.desk import AHEAD, GRID, Desk
 from operations.review.pictures import Pictures
 
 TOKEN_HEADER: Final = "X-Desk-Token"  # noqa: S105 - a name
@@ -102,9 +102,11 @@ class _Server:
         )
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
-    async def waiting(self, _request: Request) -> Response:
+    async def waiting(self, request: Request) -> Response:
+        count = GRID if "grid" in request.query_params else AHEAD
+
         def ask() -> dict[str, Any]:
-            return {"photos": self._desk.waiting(), **self._desk.status()}
+            return {"photos": self._desk.waiting(count), **self._desk.status()}
 
         return await _answer(ask)
 

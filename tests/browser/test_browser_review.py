@@ -111,6 +111,33 @@ def _note(request: Request, fetched: list[str]) -> None:
         fetched.append(request.url)
 
 
+def test_one_key_decides_all_but_the_marked_of_twelve(
+    cloud: LocalCloud, desk: RunningDesk, page: Page
+) -> None:
+    keys = doubtful(cloud, *(f"grid-{number}.jpg" for number in range(12)))
+    page.goto(desk.url)
+    page.keyboard.press("g")
+    tiles = page.locator("[data-photo]")
+    expect(tiles).to_have_count(12)
+    kept = [tiles.nth(place).get_attribute("title") for place in (0, 5)]
+    page.keyboard.press("q")
+    tiles.nth(5).click()
+    expect(page.locator('[data-photo][aria-pressed="true"]')).to_have_count(2)
+    wait_until(lambda: page.evaluate("[...document.images].every((image) => image.complete)"))
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "review-grid-1280.png")
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in {"serious", "critical"}] == []
+
+    page.keyboard.press("1")
+
+    expect(page.locator("#decided")).to_have_text("10", timeout=30_000)
+    expect(tiles).to_have_count(2)
+    outcomes = {key: cloud.records(key)[0]["outcome"] for key in keys}
+    assert {key for key, outcome in outcomes.items() if outcome == "LOW_CONFIDENCE"} == set(kept)
+    assert list(outcomes.values()).count("ACCEPTED") == 10
+
+
 def test_a_hostile_name_is_text(cloud: LocalCloud, desk: RunningDesk, page: Page) -> None:
     dialogs: list[str] = []
 

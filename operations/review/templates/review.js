@@ -6,6 +6,9 @@ const decided = new Set();  // until the server's next list comes without them
 let waiting = [];
 let shown = null;
 let busy = false;
+let grid = false;
+const marked = new Set();  // photos of the grid that the next answer is not for
+const letters = "qwertyasdfhj";  // of the photos in the grid; u and g have other meanings
 
 async function ask(path, body) {
   const options = body === undefined ? {} : {
@@ -36,10 +39,48 @@ function picture(id) {
   return preloaded.get(id);
 }
 
+function guess(photo) {
+  if (photo.audit) return "audit: what does it show?";
+  const sure = photo.confidence === null || photo.confidence === undefined ? "" : `${(100 * photo.confidence).toFixed(1)} %`;
+  return `${photo.label || "no label"} ${sure}`;
+}
+
+function tile(photo, place) {
+  const button = Object.assign(document.createElement("button"), { type: "button", title: photo.key });
+  button.dataset.photo = photo.id;
+  button.dataset.key = letters[place];
+  button.setAttribute("aria-pressed", marked.has(photo.id));
+  button.setAttribute("aria-label", `exclude ${photo.key}, ${guess(photo)}`);
+  const image = picture(photo.id);
+  const text = Object.assign(document.createElement("span"), { textContent: guess(photo) });
+  text.append(Object.assign(document.createElement("kbd"), { textContent: letters[place] }));
+  button.append(image, text);
+  button.addEventListener("click", () => {
+    if (!marked.delete(photo.id)) marked.add(photo.id);
+    button.setAttribute("aria-pressed", marked.has(photo.id));
+  });
+  return button;
+}
+
+function showGrid() {
+  const open = waiting.filter((photo) => !decided.has(photo.id));
+  for (const button of document.querySelectorAll("[data-label]")) button.disabled = open.length === 0;
+  shown = null;
+  const frame = element("frame");
+  const there = [...frame.querySelectorAll("[data-photo]")].map((button) => button.dataset.photo);
+  if (there.length && there.join() === open.map((photo) => photo.id).join()) return;  // keeps the focus
+  if (open.length) frame.replaceChildren(...open.map(tile));
+  else frame.replaceChildren(Object.assign(document.createElement("p"), { textContent: "No photo is waiting. New ones appear here by themselves." }));
+}
+
 function show() {
+  if (grid) {
+    showGrid();
+    return;
+  }
   const next = waiting.find((photo) => !decided.has(photo.id)) || null;
   for (const button of document.querySelectorAll("[data-label]")) button.disabled = next === null;
-  if (next && shown && next.id === shown.id) return;
+  if (next && shown && next.id === shown.id && element("frame").contains(picture(next.id))) return;
   shown = next;
   const frame = element("frame");
   if (!next) {
@@ -52,12 +93,11 @@ function show() {
   image.onerror = () => say("This photo cannot be shown here; decide, or leave it to somebody else.");
   frame.replaceChildren(image);
   element("name").textContent = next.key;
-  const sure = next.confidence === null || next.confidence === undefined ? "" : `${(100 * next.confidence).toFixed(1)} %`;
-  element("guess").textContent = next.audit ? "audit: what does it show?" : `the model: ${next.label || "no label"} ${sure}`;
+  element("guess").textContent = next.audit ? guess(next) : `the model: ${guess(next)}`;
 }
 
 async function refresh() {
-  const status = await ask("waiting");
+  const status = await ask(grid ? "waiting?grid" : "waiting");
   waiting = status.photos;
   const held = new Set(waiting.map((photo) => photo.id));
   for (const id of decided) if (!held.has(id)) decided.delete(id);
@@ -68,17 +108,19 @@ async function refresh() {
 }
 
 async function decide(label) {
-  if (!shown || busy) return;
-  const photo = shown;
-  decided.add(photo.id);
-  show();  // at once: the decision is carried out meanwhile
-  try {
-    const status = await ask("decide", { id: photo.id, label });
-    counts(status);
-    say(status.problem);
-  } catch (error) {
-    decided.delete(photo.id);
-    say(`${photo.key} is not decided: ${error.message}`);
+  if (busy) return;
+  const chosen = grid ? waiting.filter((photo) => !decided.has(photo.id) && !marked.has(photo.id)) : [shown].filter(Boolean);
+  for (const photo of chosen) decided.add(photo.id);
+  show();  // at once: the decisions are carried out meanwhile
+  for (const photo of chosen) {
+    try {
+      const status = await ask("decide", { id: photo.id, label });
+      counts(status);
+      say(status.problem);
+    } catch (error) {
+      decided.delete(photo.id);
+      say(`${photo.key} is not decided: ${error.message}`);
+    }
   }
   await refresh().catch((error) => say(error.message));
 }
@@ -100,6 +142,17 @@ async function undo() {
 
 for (const button of document.querySelectorAll("[data-label]")) button.addEventListener("click", () => decide(button.dataset.label));
 element("undo").addEventListener("click", undo);
+element("mode").addEventListener("click", () => {
+  grid = !grid;
+  marked.clear();
+  element("mode").setAttribute("aria-pressed", grid);
+  element("frame").classList.toggle("grid", grid);
+  element("caption").hidden = grid;
+  element("hint").hidden = !grid;
+  shown = null;
+  show();
+  refresh().catch((error) => say(error.message));
+});
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const button = document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);

@@ -1,6 +1,7 @@
 """The review desk on a small stack: holding, deciding, undoing, auditing."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from operations.results import ResultsTable
 from operations.review.audit import Audited, audited
 from operations.review.decisions import NEITHER, NO_LABEL
 from operations.review.desk import AHEAD, Desk, Settings
+from operations.review.queue import HOLD_S
 from operations.stack import Stack
 from tests.support.review import events, put_doubtful, review_stack
 
@@ -115,6 +117,21 @@ def test_a_photo_that_somebody_decided_meanwhile_leaves_the_queue_undecided(stac
 
     assert record(stack, uri)["decided_by"] == "ada"
     assert len(events(stack)) == 1
+
+
+def test_a_photo_is_held_for_as_long_as_the_desk_is_heard_of(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    held: list[str] = []
+    monkeypatch.setattr(desk._queue, "hold", lambda photo: held.append(photo.key))  # noqa: SLF001
+    start, renewed = time.monotonic(), []
+    for passed in (0.0, 1.0, HOLD_S / 2, HOLD_S / 2 + 1, HOLD_S):
+        monkeypatch.setattr(time, "monotonic", lambda now=start + passed: now)
+        desk.waiting()
+        renewed.append(len(held))
+    assert renewed == [0, 0, 1, 1, 2], "well before the time is over, and not with every question"
 
 
 def test_an_unknown_label_is_refused(stack: Stack) -> None:
