@@ -37,5 +37,5 @@ def command(*, choice: StackChoice, photo: str, yes: bool, as_json: bool) -> Non
     if as_json:
         print(json.dumps({"photo": uri, **deleted}))
     else:
-        print(f"deleted {plural(deleted['versions'], 'version')} and {plural(deleted['records'], 'record')}")
+        print("deleted " + ", ".join(f"{count:,} {what}" for what, count in deleted.items() if count))
     say(LEFT)

@@ -9,6 +9,7 @@ from commandline.errors import UsageError
 from operations.photos.sources import PREFIX
 from operations.photos.steps import Step, steps_of
 from operations.results import Record, ResultsTable
+from operations.review.decisions import LABELLED, NEITHER, file_name
 from operations.stack import Stack
 
 _SCHEME: Final = "s3://"
@@ -104,23 +105,42 @@ def _time(version: Version) -> str:
 def forget(stack: Stack, uri: str) -> dict[str, int]:
     """Delete a photo and what the stack has recorded of it.
 
-    Deletes its versions from the photo bucket and its records. What is left expires by itself, see `LEFT`.
+    Deletes its versions from the photo bucket, the labelled copies that reviewers made of them, and its
+    records. What is left expires by itself, see `LEFT`.
 
     Args:
         stack: the deployed stack.
         uri: `s3://bucket/key`.
 
     Returns:
-        How many of each were deleted: `versions`, `records`.
+        How many of each were deleted: `versions`, `labelled copies`, `records`.
     """
-    bucket, key = uri.removeprefix(_SCHEME).split("/", 1)
-    s3, table = stack.client("s3"), ResultsTable(stack)
-    deleted = {"versions": 0, "records": 0}
-    for kind in ("Versions", "DeleteMarkers"):
-        for one in list(stored_versions(stack, uri, kind)):
-            s3.delete_object(Bucket=bucket, Key=key, VersionId=one["VersionId"])
-            deleted["versions"] += 1
-    for record in list(table.versions(uri)):
+    bucket, table = stack.output("PhotoBucketName"), ResultsTable(stack)
+    records = list(table.versions(uri))
+    versions = {
+        *(one["VersionId"] for one in stored_versions(stack, uri)),
+        *(one.object_version for one in records),
+    }
+    folders = [*stack.outputs.get("ClassLabels", "").split(","), NEITHER]
+    copies = [
+        f"{_SCHEME}{bucket}/{LABELLED}{folder}/{file_name(uri, version)}"
+        for version in versions
+        for folder in folders
+    ]
+    deleted = {
+        "versions": _delete_object(stack, uri),
+        "labelled copies": sum(_delete_object(stack, copy) for copy in copies),
+        "records": len(records),
+    }
+    for record in records:
         table.delete(uri, record.object_version)
-        deleted["records"] += 1
     return deleted
+
+
+def _delete_object(stack: Stack, uri: str) -> int:
+    """Delete all versions and delete markers of an object; return how many."""
+    bucket, key = uri.removeprefix(_SCHEME).split("/", 1)
+    found = [one for kind in ("Versions", "DeleteMarkers") for one in stored_versions(stack, uri, kind)]
+    for one in found:
+        stack.client("s3").delete_object(Bucket=bucket, Key=key, VersionId=one["VersionId"])
+    return len(found)

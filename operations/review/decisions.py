@@ -29,6 +29,7 @@ NO_LABEL: Final = "NoVehicle"
 """Error of a photo that shows none of the labels."""
 LABELLED: Final = "labelled/"
 _RANK: Final = "4"  # above ACCEPTED and LOW_CONFIDENCE
+_GONE: Final = ("NoSuchKey", "NoSuchVersion", "404")
 _CONFLICT: Final = "ConditionalCheckFailedException"
 _deserialize: Final = TypeDeserializer().deserialize
 
@@ -70,23 +71,25 @@ class Decisions:
         self._events = stack.client("events")
 
     def decide(self, photo: Waiting, label: str) -> Decision:
-        """Record, publish and keep a decision.
+        """Keep, record and publish a decision; may be repeated by the same reviewer if it fails half way.
 
         Args:
             photo: what it is about.
             label: one of the stack's labels, or `NEITHER`.
 
         Raises:
-            AlreadyDecidedError: the record has another decision by now, or is gone.
+            AlreadyDecidedError: somebody else has decided, or the photo or its record is gone.
         """
         before = self._item(photo)
         after = decided(before, label, self._reviewer, datetime.now(UTC))
-        self._put(after, "attribute_exists(object_uri) AND attribute_not_exists(decided_by)", photo)
-        copy = f"{LABELLED}{label}/{file_name(photo)}"
-        source = {"Bucket": self._bucket, "Key": photo.key}
-        if photo.object_version != "unversioned":
-            source["VersionId"] = photo.object_version
-        self._s3.copy_object(Bucket=self._bucket, Key=copy, CopySource=source)
+        copy = f"{LABELLED}{label}/{file_name(photo.object_uri, photo.object_version)}"
+        self._copy(photo, copy)
+        undecided = "attribute_not_exists(decided_by) OR decided_by = :reviewer"
+        try:
+            self._put(after, f"attribute_exists(object_uri) AND ({undecided})", photo)
+        except AlreadyDecidedError:
+            self._s3.delete_object(Bucket=self._bucket, Key=copy)
+            raise
         self._publish(after, reviewed=True)
         return Decision(photo, label, before, copy)
 
@@ -96,8 +99,7 @@ class Decisions:
         Raises:
             AlreadyDecidedError: the record was changed after the decision.
         """
-        mine = {":reviewer": {"S": self._reviewer}}
-        self._put(decision.before, "decided_by = :reviewer", decision.photo, mine)
+        self._put(decision.before, "decided_by = :reviewer", decision.photo)
         self._s3.delete_object(Bucket=self._bucket, Key=decision.copy)
         self._publish(decision.before, reviewed=False)
 
@@ -109,12 +111,28 @@ class Decisions:
         item: dict[str, Any] = answer["Item"]
         return item
 
-    def _put(
-        self, item: Mapping[str, Any], condition: str, photo: Waiting, values: Mapping[str, Any] | None = None
-    ) -> None:
-        more = {"ExpressionAttributeValues": values} if values else {}
+    def _copy(self, photo: Waiting, key: str) -> None:
+        source = {"Bucket": self._bucket, "Key": photo.key}
+        if photo.object_version != "unversioned":
+            source["VersionId"] = photo.object_version
         try:
-            self._dynamodb.put_item(TableName=self._table, Item=item, ConditionExpression=condition, **more)
+            self._s3.copy_object(Bucket=self._bucket, Key=key, CopySource=source)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _GONE:
+                raise
+            raise AlreadyDecidedError(
+                f"{photo.object_uri} was deleted: there is nothing to decide"
+            ) from error
+
+    def _put(self, item: Mapping[str, Any], condition: str, photo: Waiting) -> None:
+        """Write a record if it is as the condition says; `:reviewer` is this reviewer."""
+        try:
+            self._dynamodb.put_item(
+                TableName=self._table,
+                Item=item,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={":reviewer": {"S": self._reviewer}},
+            )
         except ClientError as error:
             if error.response["Error"]["Code"] != _CONFLICT:
                 raise
@@ -126,7 +144,7 @@ class Decisions:
         answer = self._events.put_events(Entries=[entry])
         if answer["FailedEntryCount"]:
             failed = answer["Entries"][0]
-            raise CommandError(f"the decision is recorded, not published: {failed['ErrorMessage']}")
+            raise CommandError(f"recorded, but not published; decide again: {failed['ErrorMessage']}")
 
 
 def decided(item: Mapping[str, Any], label: str, reviewer: str, now: datetime) -> dict[str, Any]:
@@ -162,10 +180,15 @@ def decided(item: Mapping[str, Any], label: str, reviewer: str, now: datetime) -
     }
 
 
-def file_name(photo: Waiting) -> str:
-    """Return the name of a labelled copy: the photo's own, and a digest that tells versions apart."""
-    identity = f"{photo.object_uri}\n{photo.object_version}".encode()
-    return f"{hashlib.sha256(identity).hexdigest()[:12]}-{PurePosixPath(photo.key).name}"
+def file_name(uri: str, version: str) -> str:
+    """Return the name of a labelled copy: the photo's own, and a digest that tells versions apart.
+
+    Args:
+        uri: `s3://bucket/key` of the photo.
+        version: its version.
+    """
+    identity = hashlib.sha256(f"{uri}\n{version}".encode()).hexdigest()[:12]
+    return f"{identity}-{PurePosixPath(uri).name}"
 
 
 def _facts(item: Mapping[str, Any]) -> dict[str, Any]:

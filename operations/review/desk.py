@@ -163,4 +163,4 @@ class Desk:
 
 def identity(photo: Waiting) -> str:
     """Return the name of a photo's version in addresses: letters and digits."""
-    return file_name(photo).split("-", 1)[0]
+    return file_name(photo.object_uri, photo.object_version).split("-", 1)[0]

@@ -76,7 +76,11 @@ def test_an_unknown_photo_is_named(stack: Stack, capsys: pytest.CaptureFixture[s
 def test_forgetting_deletes_all_versions_and_records_of_that_photo_only(stack: Stack) -> None:
     stack.client("s3").delete_object(Bucket=BUCKET, Key=KEY)
 
-    assert forget(stack, URI) == {"versions": 3, "records": 1}, "two versions and a delete marker"
+    assert forget(stack, URI) == {
+        "versions": 3,  # two, and a delete marker
+        "labelled copies": 0,
+        "records": 1,
+    }
 
     assert versions_of(stack, URI) == []
     assert [record.object_uri for record in ResultsTable(stack).find()] == [f"{URI}.png"]
@@ -91,5 +95,10 @@ def test_without_yes_nobody_is_asked_in_a_script_and_nothing_is_deleted(
     assert len(versions_of(stack, URI)) == 2
     assert main(["forget", "a b.jpg", "--yes", "--json"]) == 0
     said = capsys.readouterr()
-    assert json.loads(said.out) == {"photo": URI, "versions": 2, "records": 1}
+    assert json.loads(said.out) == {
+        "photo": URI,
+        "versions": 2,
+        "labelled copies": 0,
+        "records": 1,
+    }
     assert "backups of the table" in said.err

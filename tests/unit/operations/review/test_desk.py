@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from commandline.errors import CommandError
+from operations.photos.traces import forget
 from operations.results import ResultsTable
 from operations.review.audit import Audited, audited
 from operations.review.decisions import NEITHER, NO_LABEL
@@ -65,6 +67,16 @@ def test_a_photo_of_neither_is_rejected(stack: Stack) -> None:
     assert (found["outcome"], found["error"], found["label"]) == ("REJECTED", NO_LABEL, None)
     listed = stack.client("s3").list_objects_v2(Bucket="photos", Prefix="labelled/other/")
     assert listed["KeyCount"] == 1
+
+
+def test_a_photo_is_forgotten_with_its_labelled_copy(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/a b.jpg")
+    desk = desk_of(stack)
+    desk.decide(desk.waiting()[0]["id"], NEITHER)
+
+    assert forget(stack, uri) == {"versions": 1, "labelled copies": 1, "records": 1}
+
+    assert "Versions" not in stack.client("s3").list_object_versions(Bucket="photos")
 
 
 def test_the_record_is_listed_under_its_new_outcome(stack: Stack) -> None:
@@ -132,6 +144,36 @@ def test_a_photo_is_held_for_as_long_as_the_desk_is_heard_of(
         desk.waiting()
         renewed.append(len(held))
     assert renewed == [0, 0, 1, 1, 2], "well before the time is over, and not with every question"
+
+
+def test_a_photo_that_was_deleted_leaves_the_queue(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    held = desk.waiting()[0]["id"]
+    (version,) = ResultsTable(stack).versions(uri)
+    stack.client("s3").delete_object(Bucket="photos", Key="incoming/a.jpg", VersionId=version.object_version)
+    assert "was deleted" in desk.decide(held, "bicycle")
+    assert record(stack, uri)["decided_by"] is None
+    assert desk.status()["waiting"] == 0
+
+
+def test_a_decision_that_was_not_published_can_be_repeated(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    held = desk.waiting()[0]["id"]
+    refused = {"FailedEntryCount": 1, "Entries": [{"ErrorMessage": "throttled"}]}
+    with monkeypatch.context() as patch:
+        patch.setattr(desk._decisions._events, "put_events", lambda **_: refused)  # noqa: SLF001
+        with pytest.raises(CommandError, match="decide again: throttled"):
+            desk.decide(held, "bicycle")
+    assert [photo["id"] for photo in desk.waiting()] == [held], "it is still on the desk"
+
+    assert desk.decide(held, "bicycle") == ""
+
+    assert len(events(stack)) == 1
+    assert record(stack, uri)["label"] == "bicycle"
 
 
 def test_an_unknown_label_is_refused(stack: Stack) -> None:
