@@ -3,7 +3,8 @@
 ministack's Python worker drops the class, so that every error arrives as `Runtime.HandlerError` and no
 Catch by name can match; it also ends the worker, so that the next invocation is a cold start. AWS
 reports the class name as `errorType` and keeps the environment. The worker's script is changed to reply
-with name and trace, and the function that runs workers to turn that reply into Lambda's error.
+with name and trace, and the function that runs workers to turn that reply into Lambda's error. A worker that
+dies is `Runtime.ExitError`, as on AWS.
 """
 
 from typing import Any
@@ -34,14 +35,24 @@ def repair_script(script: str) -> str:
     return script.replace(_DROPS_THE_NAME, _KEEPS_THE_NAME)
 
 
+DIED = ("Worker process died", "Worker returned no response", "Broken pipe")
+"""What ministack says of a worker that ended before it replied."""
+
+
 def as_lambda_error(result: dict[str, Any]) -> dict[str, Any]:
-    """Turn the reply that `repair_script` makes into ministack's form of a function error."""
+    """Turn the reply that `repair_script` makes, or a worker's death, into Lambda's error, as ministack has it."""
     body = result.get("body")
+    if result.get("error") and isinstance(body, dict) and _died(str(body.get("errorMessage"))):
+        return {**result, "body": {**body, "errorType": "Runtime.ExitError"}}
     if not isinstance(body, dict) or RAISED not in body:
         return result
     raised = body[RAISED]
     log = "\n".join(filter(None, [result.get("log", ""), *raised["stackTrace"]]))
     return {"body": raised, "error": True, "log": log}
+
+
+def _died(message: str) -> bool:
+    return any(text in message for text in DIED)
 
 
 def apply() -> None:

@@ -3,15 +3,17 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from typing import Any
 
 import click
 
 from commandline.errors import FAILED, UsageError
 from commandline.options import Duration, Seconds, json_option
 from commandline.terminal import plural, progress, say
+from operations.delivery import Delivery, Undelivered
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
 from operations.redrive import Redrive, Redriven, Start, recorded, undelivered, without_outcome
@@ -30,14 +32,14 @@ from operations.stack import Stack
     "--missing",
     is_flag=True,
     help="Start the photos without an outcome instead: versions under incoming/ that have no record, and "
-    "upload events that were not delivered.",
+    "upload events that were not delivered. Recorded outcomes that nobody was told of are delivered.",
 )
 @click.option(
     "--since",
     type=Duration(),
     default="30d",
     show_default=True,
-    help="Only what was recorded in this time: 30m, 24h, 7d.",
+    help="Only what was recorded, or with --missing stopped, in this time: 30m, 24h, 7d.",
 )
 @click.option(
     "--older-than",
@@ -84,20 +86,23 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if missing and outcome:
         raise UsageError("--missing and --outcome exclude each other: a photo without an outcome has none")
     stack = choice.find()
-    table = ResultsTable(stack)
+    table, begin = ResultsTable(stack), datetime.now(UTC) - since
+    untold = Delivery(stack).undelivered(begin) if missing else iter(())
     if missing:
         starts = without_outcome(stack, table, older_than)
         if not dry_run:  # reading the queue hides its messages from others for a while
             starts = chain(undelivered(stack), starts)
     else:
-        starts = recorded(table, outcome or "FAILED", datetime.now(UTC) - since)
+        starts = recorded(table, outcome or "FAILED", begin)
     if dry_run:
-        return _list(starts, as_json=as_json)
+        return _list(untold, starts, as_json=as_json)
     begun = time.monotonic()
+    delivered = _deliver(Delivery(stack), untold, as_json=as_json)
     results = list(_drive(stack, starts, rate, timeout if wait else None, as_json=as_json))
     counts = Counter(one.outcome for one in results)
     summary: dict[str, float] = {"photos": len(results), **{name: counts[name] for name in OUTCOMES}}
-    summary |= {"unfinished": counts[None], "seconds": round(time.monotonic() - begun, 3)}
+    summary |= {"unfinished": counts[None], "delivered": delivered}
+    summary |= {"seconds": round(time.monotonic() - begun, 3)}
     if as_json:
         print(json.dumps({"summary": summary}))
     else:
@@ -105,12 +110,32 @@ def command(  # noqa: PLR0913 - one parameter for each option
     return FAILED if counts["FAILED"] or (wait and counts[None]) else 0
 
 
-def _list(starts: Iterator[Start], *, as_json: bool) -> int:
-    count = 0
+def _list(untold: Iterable[Undelivered], starts: Iterable[Start], *, as_json: bool) -> int:
+    count = late = 0
+    for late, outcome in enumerate(untold, 1):  # noqa: B007 - the count is what is wanted
+        print(
+            json.dumps(_untold(outcome)) if as_json else f"{outcome.object_uri}  {outcome.outcome}, not told"
+        )
     for count, one in enumerate(starts, 1):  # noqa: B007 - the count is what is wanted
         print(json.dumps(one.input) if as_json else one.name)
+    if late:
+        say(f"{plural(late, 'outcome')} would be delivered")
     say(f"{plural(count, 'photo')} would be started again")
     return 0
+
+
+def _deliver(delivery: Delivery, untold: Iterable[Undelivered], *, as_json: bool) -> int:
+    """Deliver recorded outcomes that nobody was told of; return how many."""
+    count = 0
+    for count, one in enumerate(untold, 1):  # noqa: B007 - the count is what is wanted
+        delivery.deliver(one)
+        line = json.dumps(_untold(one)) if as_json else f"{one.outcome:<14} {one.object_uri}  delivered"
+        print(line)
+    return count
+
+
+def _untold(one: Undelivered) -> dict[str, Any]:
+    return {"photo": one.object_uri, "outcome": one.outcome, "delivered": list(one.parts)}
 
 
 def _drive(
@@ -133,6 +158,8 @@ def _drive(
 
 def _conclude(summary: dict[str, float], *, waited: bool) -> None:
     photos = plural(int(summary["photos"]), "photo")
+    if summary["delivered"]:
+        say(f"{plural(int(summary['delivered']), 'recorded outcome')} delivered late")
     if not summary["photos"]:
         say("no such photo: nothing was started")
     elif not waited:

@@ -7,19 +7,16 @@ said. It is published as the workflow publishes outcomes, with `reviewed: true`.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from commandline.errors import CommandError
-from operations.photos.listener import DETAIL_TYPE, SOURCE
-from operations.results import Record
+from operations.delivery import EVENT, Delivery, NotPublishedError
 from operations.review.queue import Waiting
 from operations.stack import Stack
 
@@ -31,7 +28,7 @@ LABELLED: Final = "labelled/"
 _RANK: Final = "4"  # above ACCEPTED and LOW_CONFIDENCE
 _GONE: Final = ("NoSuchKey", "NoSuchVersion", "404")
 _CONFLICT: Final = "ConditionalCheckFailedException"
-_deserialize: Final = TypeDeserializer().deserialize
+_UNTOLD: Final = {"undelivered": {"S": EVENT}}
 
 
 class AlreadyDecidedError(CommandError):
@@ -68,7 +65,7 @@ class Decisions:
         self._table = stack.output("ResultsTableName")
         self._bucket = stack.output("PhotoBucketName")
         self._dynamodb, self._s3 = stack.client("dynamodb"), stack.client("s3")
-        self._events = stack.client("events")
+        self._delivery = Delivery(stack)
 
     def decide(self, photo: Waiting, label: str) -> Decision:
         """Keep, record and publish a decision; may be repeated by the same reviewer if it fails half way.
@@ -86,11 +83,11 @@ class Decisions:
         self._copy(photo, copy)
         undecided = "attribute_not_exists(decided_by) OR decided_by = :reviewer"
         try:
-            self._put(after, f"attribute_exists(object_uri) AND ({undecided})", photo)
+            self._put({**after, **_UNTOLD}, f"attribute_exists(object_uri) AND ({undecided})", photo)
         except AlreadyDecidedError:
             self._s3.delete_object(Bucket=self._bucket, Key=copy)
             raise
-        self._publish(after, reviewed=True)
+        self._publish(after)
         return Decision(photo, label, before, copy)
 
     def undo(self, decision: Decision) -> None:
@@ -99,9 +96,9 @@ class Decisions:
         Raises:
             AlreadyDecidedError: the record was changed after the decision.
         """
-        self._put(decision.before, "decided_by = :reviewer", decision.photo)
+        self._put({**decision.before, **_UNTOLD}, "decided_by = :reviewer", decision.photo)
         self._s3.delete_object(Bucket=self._bucket, Key=decision.copy)
-        self._publish(decision.before, reviewed=False)
+        self._publish(decision.before, undone=True)
 
     def _item(self, photo: Waiting) -> dict[str, Any]:
         key = {"object_uri": {"S": photo.object_uri}, "object_version": {"S": photo.object_version}}
@@ -138,13 +135,13 @@ class Decisions:
                 raise
             raise AlreadyDecidedError(f"{photo.object_uri} was decided by somebody else meanwhile") from error
 
-    def _publish(self, item: Mapping[str, Any], *, reviewed: bool) -> None:
-        detail = {**_facts(item), "reviewed": reviewed}
-        entry = {"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": json.dumps(detail)}
-        answer = self._events.put_events(Entries=[entry])
-        if answer["FailedEntryCount"]:
-            failed = answer["Entries"][0]
-            raise CommandError(f"recorded, but not published; decide again: {failed['ErrorMessage']}")
+    def _publish(self, item: Mapping[str, Any], *, undone: bool = False) -> None:
+        """Publish a record's item; until that is done, the record says that its event is missing."""
+        try:
+            self._delivery.publish(item, undone=undone)
+        except NotPublishedError as error:
+            raise CommandError(f"recorded, but not published; decide again: {error}") from error
+        self._delivery.delivered(item)
 
 
 def decided(item: Mapping[str, Any], label: str, reviewer: str, now: datetime) -> dict[str, Any]:
@@ -189,14 +186,3 @@ def file_name(uri: str, version: str) -> str:
     """
     identity = hashlib.sha256(f"{uri}\n{version}".encode()).hexdigest()[:12]
     return f"{identity}-{PurePosixPath(uri).name}"
-
-
-def _facts(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is published of a record: its attributes, null where missing."""
-    plain = {name: _deserialize(value) for name, value in item.items()}
-    names = Record.__dataclass_fields__
-    return {name: _number(plain.get(name)) for name in names}
-
-
-def _number(value: Any) -> Any:
-    return value if value is None or isinstance(value, str) else float(value)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -66,7 +67,7 @@ class Desk:
         with self._lock:
             self._renew()
             while taken := self._queue.take(min(count, GRID) - len(self._held)):
-                self._held |= {identity(photo): photo for photo in taken}
+                self._held |= {identity(photo): photo for photo in self._doubtful(taken)}
             due = self._decided and self._decided % _AUDIT_EVERY == 0
             if (due or not self._held) and not any(one.audited for one in self._held.values()):
                 for photo in self._audits:
@@ -142,6 +143,19 @@ class Desk:
             for photo in self._held.values():
                 self._queue.hold(photo, 0)
             self._held.clear()
+
+    def _doubtful(self, taken: list[Waiting]) -> Iterator[Waiting]:
+        """Yield the photos that still wait for a person; the messages of the others are deleted.
+
+        A photo may have two messages, and may have been decided, classified anew or forgotten meanwhile.
+        """
+        records = self._table.get_many((photo.object_uri, photo.object_version) for photo in taken)
+        waiting = {(one.object_uri, one.object_version) for one in records if one.outcome == "LOW_CONFIDENCE"}
+        for photo in taken:
+            if (photo.object_uri, photo.object_version) in waiting:
+                yield photo
+            else:
+                self._queue.finish(photo)
 
     def _renew(self) -> None:
         """Keep the photos from others that have been held for a third of the time."""

@@ -9,7 +9,8 @@ import pytest
 from tests.support.sam_app import FUNCTIONS, definition, expected, load_function
 
 STATES = definition()["States"]
-TASKS = [name for name, state in STATES.items() if state["Type"] == "Task"]
+# MarkUndelivered is the last resort: whatever becomes of it, the execution ends.
+TASKS = [name for name, state in STATES.items() if state["Type"] == "Task" and name != "MarkUndelivered"]
 FUNCTION_OF = {
     "SerializeImage": "serialize_image",
     "ClassifyImage": "classify_image",
@@ -28,6 +29,8 @@ RESERVED = {
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.Unknown",
     "Sandbox.Timedout",
+    "Runtime.ExitError",
+    "Runtime.OutOfMemory",
     "EventBridge.FailedEntry",
     "DynamoDB.ConditionalCheckFailedException",
     "DynamoDb.ConditionalCheckFailedException",
@@ -85,6 +88,16 @@ def test_permanent_errors_are_not_retried_and_transient_ones_are(state: str) -> 
     assert not permanent & (set(names(rest)) | retried_until_the_deadline(state))
     transient = classes(FUNCTION_OF[state]) & TRANSIENT
     assert retried_until_the_deadline(state) == transient | LAMBDA_ERRORS | {"States.Timeout"}
+
+
+@pytest.mark.parametrize("state", FUNCTION_OF)
+def test_a_crashed_function_is_called_again_a_few_times(state: str) -> None:
+    """A killed environment is bad luck once, and the photo's fault if it happens every time."""
+    (retrier,) = (one for one in STATES[state]["Retry"] if "Runtime.ExitError" in one["ErrorEquals"])
+    assert (retrier["ErrorEquals"], retrier["MaxAttempts"]) == (
+        ["Runtime.ExitError", "Runtime.OutOfMemory"],
+        2,
+    )
 
 
 @pytest.mark.parametrize("state", sorted(set(TASKS) - set(FUNCTION_OF)))

@@ -108,7 +108,8 @@ def test_each_action_is_allowed_on_exactly_its_resource() -> None:
     workflow = "ClassifyImageWorkflowRole"
     functions = [{"Fn::GetAtt": [name, "Arn"]} for name in LOGICAL_IDS.values()]
     assert resources_of(workflow, "lambda:InvokeFunction") == functions
-    assert resources_of(workflow, "dynamodb:PutItem") == [{"Fn::GetAtt": ["ResultsTable", "Arn"]}]
+    for action in ("dynamodb:PutItem", "dynamodb:UpdateItem"):
+        assert resources_of(workflow, action) == [{"Fn::GetAtt": ["ResultsTable", "Arn"]}]
     assert resources_of(workflow, "sqs:SendMessage") == [{"Fn::GetAtt": ["ReviewQueue", "Arn"]}]
     bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
     assert resources_of(workflow, "events:PutEvents") == [{"Fn::Sub": bus}]

@@ -136,7 +136,7 @@ def test_ray_serve_answers_images_and_tells_bad_ones(model_dir: Path, tmp_path: 
             assert isinstance(probabilities, list)
             assert sum(probabilities) == pytest.approx(1)
             assert probabilities[1] > 0.99
-        # Only now: Ray's proxy is healthy as soon as it knows the route, before the replica has loaded the model.
+        # Only now: the proxy is healthy as soon as it knows the route, before a replica has the model.
         assert is_mapped(model_dir / "code" / "packages"), "Ray's replica must use the archive's packages"
 
         status, answer = server.ask(b"this is no image", "image/png")

@@ -60,6 +60,14 @@ def test_the_installed_workers_errors_have_their_class_name(
     assert as_lambda_error({"body": worked["result"]}) == {"body": {"saw": "go"}}
 
 
+@pytest.mark.parametrize("message", ["Worker process died", "[Errno 32] Broken pipe"])
+def test_a_worker_that_dies_is_what_aws_calls_it(message: str) -> None:
+    died = {"body": {"errorMessage": message, "errorType": "Runtime.HandlerError"}, "error": True, "log": ""}
+    assert as_lambda_error(died)["body"]["errorType"] == "Runtime.ExitError"
+    timed_out = {"body": {"errorMessage": "Task timed out", "errorType": "Sandbox.Timedout"}, "error": True}
+    assert as_lambda_error(timed_out) == timed_out
+
+
 @pytest.mark.parametrize("script", ["", "something else altogether"])
 def test_a_worker_of_another_kind_is_refused(script: str) -> None:
     with pytest.raises(IncompatibleMinistackError, match=r"requirements/run\.txt"):

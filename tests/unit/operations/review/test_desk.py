@@ -2,11 +2,13 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from commandline.errors import CommandError
+from operations.delivery import Delivery
 from operations.photos.traces import forget
 from operations.results import ResultsTable
 from operations.review.audit import Audited, audited
@@ -14,6 +16,7 @@ from operations.review.decisions import NEITHER, NO_LABEL
 from operations.review.desk import AHEAD, Desk, Settings
 from operations.review.queue import HOLD_S
 from operations.stack import Stack
+from tests.support.aws_stack import put_record, with_workflow
 from tests.support.review import events, put_doubtful, review_stack
 
 VERSION_FIELDS = ("outcome", "label", "model_label", "decided_by", "error")
@@ -57,6 +60,47 @@ def test_a_decision_is_recorded_published_and_kept(stack: Stack) -> None:
     assert copy["Key"].endswith("-it's <b>.jpg")
     assert desk.status() == {"decided": 1, "waiting": 0, "can_undo": True}
     assert desk.waiting() == []
+
+
+def test_messages_of_photos_that_need_nobody_any_more_are_dropped(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg")
+    put_doubtful(stack, "incoming/forgotten.jpg")
+    put_doubtful(stack, "incoming/again.jpg")
+    desk = desk_of(stack)
+    sqs, url = stack.client("sqs"), stack.output("ReviewQueueUrl")
+    (record,) = ResultsTable(stack).versions(uri)
+    twice = {"object_uri": uri, "object_version": record.object_version}
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(twice))
+    forget(stack, "s3://photos/incoming/forgotten.jpg")
+    (again,) = ResultsTable(stack).versions("s3://photos/incoming/again.jpg")
+    more = {"object_version": again.object_version, "execution_arn": "arn:newer"}
+    put_record(stack, "incoming/again.jpg", "ACCEPTED", **more)
+
+    (shown,) = desk.waiting()
+    assert shown["key"] == "incoming/a.jpg"
+    desk.decide(shown["id"], "bicycle")
+    desk.close()
+
+    assert desk_of(stack).waiting() == []
+
+
+def test_a_decision_whose_event_is_missing_is_delivered_by_redrive(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_doubtful(stack, "incoming/a.jpg")
+    stack = with_workflow(stack)
+    desk = desk_of(stack)
+    held = desk.waiting()[0]["id"]
+    refused = {"FailedEntryCount": 1, "Entries": [{"ErrorMessage": "throttled"}]}
+    monkeypatch.setattr(desk._decisions._delivery._events, "put_events", lambda **_: refused)  # noqa: SLF001
+    with pytest.raises(CommandError, match="not published"):
+        desk.decide(held, "bicycle")
+
+    (late,) = Delivery(stack).undelivered(datetime.now(UTC) - timedelta(hours=1))
+    Delivery(stack).deliver(late)
+
+    (event,) = events(stack)
+    assert (event["reviewed"], event["decided_by"], event["label"]) == (True, "ada", "bicycle")
 
 
 def test_a_photo_of_neither_is_rejected(stack: Stack) -> None:
@@ -165,7 +209,7 @@ def test_a_decision_that_was_not_published_can_be_repeated(
     held = desk.waiting()[0]["id"]
     refused = {"FailedEntryCount": 1, "Entries": [{"ErrorMessage": "throttled"}]}
     with monkeypatch.context() as patch:
-        patch.setattr(desk._decisions._events, "put_events", lambda **_: refused)  # noqa: SLF001
+        patch.setattr(desk._decisions._delivery._events, "put_events", lambda **_: refused)  # noqa: SLF001
         with pytest.raises(CommandError, match="decide again: throttled"):
             desk.decide(held, "bicycle")
     assert [photo["id"] for photo in desk.waiting()] == [held], "it is still on the desk"
