@@ -40,7 +40,11 @@ DIED = ("Worker process died", "Worker returned no response", "Broken pipe")
 
 
 def as_lambda_error(result: dict[str, Any]) -> dict[str, Any]:
-    """Turn the reply that `repair_script` makes, or a worker's death, into Lambda's error, as ministack has it."""
+    """Turn a reply that `repair_script` makes, or a worker's death, into Lambda's error.
+
+    Args:
+        result: what ministack makes of the invocation.
+    """
     body = result.get("body")
     if result.get("error") and isinstance(body, dict) and _died(str(body.get("errorMessage"))):
         return {**result, "body": {**body, "errorType": "Runtime.ExitError"}}
