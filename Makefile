@@ -11,7 +11,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test test-train test-sagemaker test-docker test-browser train bench lint lock format clean
+.PHONY: help demo up down test test-train test-sagemaker test-docker test-browser test-faults train bench lint lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-sagemaker: $(VENVS)/sagemaker/.made ## the tests of the SageMaker SDK and i
 
 test-browser: $(VENVS)/browser/.made ## the review desk and the servers in a browser (Chromium)
 	@$(VENVS)/browser/bin/python -m pytest tests/browser $(PYTEST_FLAGS)
+
+test-faults: $(VENVS)/test/.made ## breaks everything on purpose: a table of faults (build/faults.md), and many photos at once
+	@$(TEST) -m pytest tests/faults $(PYTEST_FLAGS)
 
 test-docker: $(VENVS)/test/.made ## sam local invoke, every function with every event (Docker)
 	@$(TEST) -m pytest tests/docker $(PYTEST_FLAGS)

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "status": LazyCommand("localcloud.commands.status:command", "Show whether it runs, and where."),
     "logs": LazyCommand("localcloud.commands.logs:command", "Show the logs of its parts."),
     "demo": LazyCommand("localcloud.commands.demo:command", "Start it, classify photos, stop it."),
+    "fault": LazyCommand("localcloud.commands.fault:command", "Break parts of it on purpose."),
     "send": LazyCommand("localcloud.commands.send:command", "Classify photos with what `up` started."),
 }
 

@@ -15,6 +15,7 @@ from typing import IO, Any
 from commandline.errors import CommandError
 from localcloud import locks
 from localcloud.environment import Addresses, env_script
+from localcloud.faults.switches import FaultFile
 from localcloud.files import replace_text
 from localcloud.kept import KeptState
 
@@ -52,6 +53,7 @@ class StateFolder:
         self.logs = self.path / "logs"
         self.temporary = self.path / "tmp"
         self.kept = KeptState(self.path / "data")
+        self.faults = FaultFile(self.path / "faults.json")
         self.env_file = self.path / "env.sh"
         self._file = self.path / "state.json"
         self._lock = self.path / "lock"

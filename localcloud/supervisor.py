@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Final
 
 from localcloud.environment import isolated_environment
+from localcloud.faults.switches import VARIABLE
 from localcloud.kept import ministack_folders
 from localcloud.parent import wait_for_eof
 from localcloud.service import Health, Service, StartError, free_port, reachable
@@ -58,6 +59,7 @@ class Supervisor:
         """
         shutil.rmtree(self._folder.temporary, ignore_errors=True)
         self._folder.temporary.mkdir(parents=True)
+        self._folder.faults.clear()
         self._folder.logs.mkdir(exist_ok=True)
         last = self._folder.kept.last_ports() if self._keep else []
         preferred = [[*last[:1], AWS_PORT], [*last[1:], SAGEMAKER_PORT]]
@@ -101,7 +103,10 @@ class Supervisor:
         if self._keep:
             self._folder.kept.move_to(running)
         self._folder.temporary.mkdir(parents=True, exist_ok=True)
-        environment = isolated_environment(running) | {"TMPDIR": str(self._folder.temporary)}
+        environment = isolated_environment(running) | {
+            "TMPDIR": str(self._folder.temporary),
+            VARIABLE: str(self._folder.faults.path),
+        }
         self._spawn(
             "ministack",
             ["-m", "localcloud.ministack", str(self._folder.path)],  # the path is for `ps`

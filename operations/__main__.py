@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "redrive": LazyCommand(
         "operations.commands.redrive:command", "Start photos again that failed or have no outcome."
     ),
+    "batch": LazyCommand("operations.commands.batch:command", "Classify all photos of a prefix or a list."),
     "load": LazyCommand(
         "operations.commands.load:command", "Send photos on a schedule and balance the account."
     ),

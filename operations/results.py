@@ -171,6 +171,17 @@ class ResultsTable:
             found = {(record.object_uri, record.object_version) for record in self.get_many(part)}
             yield from (one for one in part if one not in found)
 
+    def unfinished(self, versions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """Yield those of some versions of photos that have no record, or one that says `FAILED`.
+
+        Args:
+            versions: pairs of `s3://bucket/key` and version.
+        """
+        for part in _parts(versions):
+            records = self.get_many(part)
+            done = {(one.object_uri, one.object_version) for one in records if one.outcome != "FAILED"}
+            yield from (one for one in part if one not in done)
+
 
 def _parts(versions: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
     """Split versions into as many as BatchGetItem takes at a time."""

@@ -2,10 +2,32 @@
 
 import sys
 
-from localcloud.ministack import alarms, history, lambda_errors, retries, s3_events, web_pages, workers
+from localcloud.ministack import (
+    alarms,
+    distributed_map,
+    fault_hooks,
+    history,
+    lambda_errors,
+    retries,
+    rule_delivery,
+    s3_events,
+    web_pages,
+    workers,
+)
 from localcloud.parent import end_with_parent
 
-REPAIRS = (lambda_errors, workers, retries, s3_events, alarms, history, web_pages)
+REPAIRS = (
+    lambda_errors,
+    workers,
+    retries,
+    s3_events,
+    rule_delivery,
+    alarms,
+    distributed_map,
+    history,
+    fault_hooks,
+    web_pages,
+)
 
 
 def main() -> None:

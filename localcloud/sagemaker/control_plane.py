@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localcloud.faults.switches import of_this_process
 from localcloud.sagemaker.aws import client
 from localcloud.sagemaker.endpoints import Config, Endpoint
 from localcloud.sagemaker.errors import ApiError, invalid
@@ -33,6 +34,7 @@ class ControlPlane:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.faults = of_this_process()
         self._folder = folder
         self._lock = threading.RLock()
         self._models: Collection[Resource] = Collection("model", "model")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email.message import Message
 from http import HTTPStatus
 
+from localcloud.faults.endpoint import asked
 from localcloud.sagemaker.capture import Exchange
 from localcloud.sagemaker.container import Answer
 from localcloud.sagemaker.control_plane import ControlPlane
@@ -59,7 +60,7 @@ def invoke(plane: ControlPlane, name: str, headers: Message, body: bytes) -> Inv
         limit = SERVERLESS_BODY_LIMIT if version.config.serverless else REALTIME_BODY_LIMIT
         if len(body) > limit:
             raise ApiError("", f"Request Entity Too Large: {len(body)} bytes, at most {limit}", status=413)
-        answer = _ask(version, headers, body)
+        answer = asked(plane.faults, lambda: _ask(version, headers, body))
         if answer.status != HTTPStatus.OK:
             version.logs.ship()
             raise _model_error(version, answer.status, answer.body.decode(errors="replace"))

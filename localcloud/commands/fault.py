@@ -1,0 +1,134 @@
+"""`localcloud fault`."""
+
+import json
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from commandline.errors import UsageError
+from commandline.options import FiniteRange, Seconds, json_option
+from commandline.terminal import plural, say
+from localcloud.faults.catalogue import PLACES
+from localcloud.faults.switches import Fault
+from localcloud.options import state_option
+from localcloud.state import StateFolder
+
+
+@click.group("fault")
+def command() -> None:
+    r"""Break parts of the local cloud on purpose, and see what becomes of the photos.
+
+    \b
+    Example:
+      python -m localcloud fault set throttled --service sagemaker --rate 0.5
+      python -m localcloud send photo.jpg
+      python -m localcloud fault clear
+    """
+
+
+@command.command("set")
+@click.argument("name")
+@click.option("--service", type=click.Choice(list(PLACES)), help="Where, if there are several places.")
+@click.option("--operation", metavar="CALL", help="At which call; by default at all of the service's.")
+@click.option(
+    "--rate",
+    type=FiniteRange(0, 1),
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of the calls.",
+)
+@click.option("--times", type=click.IntRange(1), metavar="N", help="How many calls at most.")
+@click.option(
+    "--key", default="", metavar="TEXT", help="Only photos whose key contains this (not sagemaker)."
+)
+@click.option("--seconds", type=Seconds(), default=2.0, show_default=True, help="How long, if it takes time.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds hit the same calls.")
+@state_option()
+def set_command(  # noqa: PLR0913 - one parameter for each option
+    *,
+    name: str,
+    service: str | None,
+    operation: str | None,
+    rate: float,
+    times: int | None,
+    key: str,
+    seconds: float,
+    seed: int,
+    state: Path,
+) -> int:
+    r"""Switch a fault on, beside those that are on. `fault list --known` shows which there are.
+
+    \b
+    Example:
+      python -m localcloud fault set crash --service lambda --operation ClassifyImage --times 1
+    """
+    place = _place(name, service, operation)
+    file = StateFolder(state).faults
+    fault = Fault(uuid.uuid4().hex[:8], name, place, operation or "", rate, times, key, seconds, seed)
+    file.save([*file.load(), fault])
+    say(f"{name} of {place} is on: {PLACES[place].faults[name]}")
+    return 0
+
+
+def _place(name: str, service: str | None, operation: str | None) -> str:
+    """Return the service of a fault.
+
+    Raises:
+        UsageError: there is no such fault, or it is not clear where.
+    """
+    places = [one for one, place in PLACES.items() if name in place.faults and service in {None, one}]
+    if not places:
+        where = f" of {service}" if service else ""
+        raise UsageError(f"there is no fault {name!r}{where}; `fault list --known` shows all")
+    if len(places) > 1:
+        raise UsageError(f"{name}: of which --service? {', '.join(places)}")
+    operations = PLACES[places[0]].operations
+    if operation and operation not in operations:
+        raise UsageError(f"{places[0]} has no --operation {operation}; it has {', '.join(operations)}")
+    return places[0]
+
+
+@command.command("list")
+@click.option("--known", is_flag=True, help="List all faults that there are instead.")
+@state_option()
+@json_option
+def list_command(*, known: bool, state: Path, as_json: bool) -> int:
+    r"""Show the faults that are on, and how many calls each has hit.
+
+    \b
+    Example:
+      python -m localcloud fault list --known
+    """
+    if known:
+        for service, place in PLACES.items():
+            for name, text in place.faults.items():
+                line = {"service": service, "name": name, "operations": place.operations, "what": text}
+                print(json.dumps(line) if as_json else f"{service:<10} {name:<13} {text}")
+        return 0
+    file = StateFolder(state).faults
+    hits = file.hits()
+    for one in file.load():
+        count = hits.get(one.id, 0)
+        if as_json:
+            print(json.dumps({**asdict(one), "hits": count}))
+        else:
+            where = f"{one.service} {one.operation}".strip()
+            print(f"{one.id}  {one.name} of {where}, {one.rate:.0%} of the calls: {plural(count, 'hit')}")
+    return 0
+
+
+@command.command("clear")
+@state_option()
+def clear_command(*, state: Path) -> int:
+    r"""Switch all faults off.
+
+    \b
+    Example:
+      python -m localcloud fault clear
+    """
+    StateFolder(state).faults.clear()
+    say("no fault is on")
+    return 0

@@ -1,0 +1,1 @@
+"""Classifying all photos of a prefix or a manifest in one execution."""

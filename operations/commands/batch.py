@@ -1,0 +1,166 @@
+"""`operations batch`."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from commandline.errors import FAILED, UsageError
+from commandline.options import FiniteRange, json_option
+from commandline.terminal import plural, progress, progress_bar, say
+from operations.batch.manifest import Version, listed, under, without_outcome
+from operations.batch.run import Options, Run, RunError, Runs, summarize
+from operations.cost.batch import dollars
+from operations.options import StackChoice, stack_options
+from operations.outcomes import OUTCOMES
+from operations.stack import Stack
+
+PHOTOS_A_BATCH = 25
+
+
+@click.command("batch")
+@stack_options
+@click.option("--prefix", metavar="KEY", help="Classify the photos under it; begins with incoming/.")
+@click.option(
+    "--manifest",
+    metavar="S3URI",
+    help="Classify the photos of a list: .jsonl, .csv, or an S3 Inventory's manifest.",
+)
+@click.option(
+    "--all", "everything", is_flag=True, help="Also photos with an outcome; a person's decision stays."
+)
+@click.option("--quiet-backfill", is_flag=True, help="Publish no events and request no reviews.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Batches at a time; each asks the endpoint for 4 photos at a time.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 100),
+    default=PHOTOS_A_BATCH,
+    show_default=True,
+    metavar="N",
+    help="Photos in a batch.",
+)
+@click.option(
+    "--tolerate",
+    type=FiniteRange(0, 100),
+    default=5.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Batches that may fail before the run is given up.",
+)
+@click.option("--wait/--no-wait", default=True, help="Whether to wait for the end and print the summary.")
+@click.option("--dry-run", is_flag=True, help="List the photos and start nothing.")
+@json_option
+def command(  # noqa: PLR0913 - one parameter for each option
+    *,
+    choice: StackChoice,
+    prefix: str | None,
+    manifest: str | None,
+    everything: bool,
+    quiet_backfill: bool,
+    concurrency: int,
+    batch_size: int,
+    tolerate: float,
+    wait: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    r"""Classify all photos of a prefix or a list in one execution.
+
+    Leaves alone what has an outcome already, so that a run that was stopped is continued by starting it
+    again. Each photo gets its record, event and review message, and a line in the run's results; the summary
+    is the last line. Exit code 0 if every photo has an outcome.
+
+    \b
+    Example:
+      python -m operations batch --prefix incoming/2026/ --dry-run
+      python -m operations batch --prefix incoming/2026/
+    """
+    if bool(prefix) == bool(manifest):
+        raise UsageError("give either --prefix or --manifest")
+    stack = choice.find()
+    photos = _chosen(stack, prefix, manifest, everything=everything)
+    if dry_run:
+        return _list(photos, as_json=as_json)
+    options = Options(batch_size, concurrency, tolerate, reclassify=everything, announce=not quiet_backfill)
+    begun, runs = time.monotonic(), Runs(stack)
+    run = runs.start(progress(photos, title="listing", unit="photo"), options)
+    if run is None:
+        return _nothing(as_json=as_json)
+    say(f"{plural(run.photos, 'photo')} in run {run.name}")
+    if not wait:
+        print(
+            json.dumps({"run": run.name, "execution_arn": run.execution_arn})
+            if as_json
+            else run.execution_arn
+        )
+        return 0
+    _wait(runs, run, batch_size)
+    return _conclude(runs, run, time.monotonic() - begun, as_json=as_json)
+
+
+def _chosen(stack: Stack, prefix: str | None, manifest: str | None, *, everything: bool) -> Iterator[Version]:
+    photos = under(stack, prefix) if prefix else listed(stack, manifest or "")
+    return photos if everything else without_outcome(stack, photos)
+
+
+def _list(photos: Iterator[Version], *, as_json: bool) -> int:
+    count = 0
+    for count, (key, version) in enumerate(photos, 1):  # noqa: B007 - the count is what is wanted
+        print(json.dumps({"key": key, "version_id": version}) if as_json else key)
+    say(f"{plural(count, 'photo')} would be classified")
+    return 0
+
+
+def _nothing(*, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"summary": {"photos": 0}}))
+    say("every photo has an outcome: nothing was started")
+    return 0
+
+
+def _wait(runs: Runs, run: Run, batch_size: int) -> None:
+    """Follow a run under a progress bar; an interruption stops it."""
+    total = -(-run.photos // batch_size)
+    try:
+        with progress_bar(total=total, title="classifying", unit="batch") as bar:
+            for ended in runs.follow(run):
+                bar.update(ended - bar.n)
+            bar.update(total - bar.n)
+    except KeyboardInterrupt:
+        runs.stop(run)
+        say("stopped; the same command goes on from there")
+        raise
+
+
+def _conclude(runs: Runs, run: Run, seconds: float, *, as_json: bool) -> int:
+    summary = summarize(_printed(runs.results(run), as_json=as_json), run)
+    summary |= {"seconds": round(seconds, 3), "dollars": round(dollars(summary["classified"]), 4)}
+    summary["results"] = runs.save(run, summary)
+    if as_json:
+        print(json.dumps({"summary": summary}))
+    else:
+        counts = ", ".join(f"{summary[name]} {name}" for name in OUTCOMES if summary[name])
+        print(f"{plural(run.photos, 'photo')}: {counts}; {summary['without_outcome']} without outcome")
+        print(f"{seconds:.1f} s, about {summary['dollars']} dollars on AWS; {summary['results']}")
+    problem = runs.problem(run)
+    if problem:
+        raise RunError(
+            f"run {run.name}: {problem}; start it again when the cause is gone: what is done stays done"
+        )
+    return FAILED if summary["without_outcome"] else 0
+
+
+def _printed(lines: Iterator[dict[str, Any]], *, as_json: bool) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        if as_json:
+            print(json.dumps(line))
+        yield line

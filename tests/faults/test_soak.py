@@ -1,0 +1,211 @@
+"""Many photos while a fifth of all calls fails and parts are killed: the account must balance.
+
+SOAK_PHOTOS and SOAK_SEED choose how many and which; the seed is printed, so that a run can be repeated.
+"""
+
+import json
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import TypeDeserializer
+
+from localcloud.faults.switches import Fault, FaultFile
+from localcloud.state import StateFolder
+from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
+from tests.faults.balance import OUTCOME_EVENTS, Observer
+from tests.faults.conftest import PATIENCE_S, set_patience
+from tests.faults.kill import kill
+from tests.support.local_cloud import Listener, wait_until
+
+PHOTOS = int(os.environ.get("SOAK_PHOTOS") or 2000)
+SEED = int(os.environ.get("SOAK_SEED") or time.time())
+OVERWRITTEN = 0.05
+A_SECOND = 14
+SOAK_PATIENCE_S = 60
+RATES = {
+    ("sagemaker", "error"): 0.06,
+    ("sagemaker", "throttled"): 0.06,
+    ("sagemaker", "model-error"): 0.04,
+    ("sagemaker", "timeout"): 0.04,
+    ("s3", "slow-down"): 0.1,
+    ("s3", "error"): 0.06,
+    ("s3", "broken-off"): 0.04,
+    ("lambda", "throttled"): 0.1,
+    ("lambda", "error"): 0.05,
+    ("lambda", "crash"): 0.05,
+    ("dynamodb", "throttled"): 0.1,
+    ("dynamodb", "error"): 0.1,
+    ("sqs", "throttled"): 0.1,
+    ("sqs", "error"): 0.1,
+    ("events", "throttled"): 0.1,
+    ("events", "error"): 0.1,
+    ("rule", "duplicate"): 0.1,
+    ("rule", "late"): 0.04,
+    ("rule", "lost"): 0.02,
+    ("rule", "throttled"): 0.03,
+    ("rule", "denied"): 0.01,
+}
+KINDS = {
+    "ACCEPTED": (RED, GREEN),
+    "LOW_CONFIDENCE": (BETWEEN,),
+    "REJECTED": (b"this is no photo",),
+}
+SHARES = {"ACCEPTED": 0.75, "LOW_CONFIDENCE": 0.15, "REJECTED": 0.1}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A photo to upload, and the outcome that it must have in the end."""
+
+    key: str
+    body: bytes
+    outcome: str
+
+
+def plan(rng: random.Random) -> list[Upload]:
+    """Draw the uploads; a share of the keys is uploaded twice."""
+    uploads: list[Upload] = []
+    while len(uploads) < PHOTOS:
+        outcome = rng.choices(list(SHARES), list(SHARES.values()))[0]
+        key = f"incoming/soak/{len(uploads):05}.jpg"
+        if uploads and rng.random() < OVERWRITTEN:
+            key = uploads[-1].key
+        uploads.append(Upload(key, rng.choice(KINDS[outcome]), outcome))
+    return uploads
+
+
+def switch_on(file: FaultFile) -> None:
+    file.save(
+        Fault(f"{service}-{name}", name, service, rate=rate, key=_about(service), seconds=1.0, seed=SEED)
+        for (service, name), rate in RATES.items()
+    )
+
+
+def _about(service: str) -> str:
+    return "" if service == "sagemaker" else "incoming/soak/"
+
+
+def run(observer: Observer, uploads: list[Upload]) -> dict[tuple[str, str], str]:
+    """Upload everything on a schedule and kill parts on the way; return the outcome of each version."""
+    cloud, expected = observer.cloud, {}
+    kills = {
+        len(uploads) // 4: lambda: kill("sagemaker/worker.py", observer),
+        len(uploads) // 2: lambda: kill("ministack-lambda", observer),
+    }
+    begun = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        pending: list[Future[str]] = []
+        for number, upload in enumerate(uploads):
+            time.sleep(max(0.0, begun + number / A_SECOND - time.monotonic()))
+            if number in kills:
+                kills[number]()
+            previous = pending[-1] if pending else None
+            if previous and uploads[number - 1].key == upload.key:
+                previous.result()  # versions of a key in their order
+            pending.append(pool.submit(cloud.upload, upload.key, upload.body))
+        for upload, one in zip(uploads, pending, strict=True):
+            expected[observer.uri(upload.key), one.result()] = upload.outcome
+    stop_some(observer, 10)
+    return expected
+
+
+def stop_some(observer: Observer, count: int) -> None:
+    """Stop executions that are under way, as an operator might."""
+    workflow = observer.cloud.client("stepfunctions")
+    for one in running(observer)[:count]:
+        try:
+            workflow.stop_execution(executionArn=one)
+        except workflow.exceptions.ClientError:
+            continue  # it has just ended
+
+
+def running(observer: Observer) -> list[str]:
+    arn = observer.cloud.outputs["ClassifyImageStateMachineArn"]
+    pages = (
+        observer.cloud.client("stepfunctions")
+        .get_paginator("list_executions")
+        .paginate(stateMachineArn=arn, statusFilter="RUNNING")
+    )
+    return [one["executionArn"] for page in pages for one in page["executions"]]
+
+
+def records(observer: Observer) -> dict[tuple[str, str], dict[str, Any]]:
+    plain = TypeDeserializer().deserialize
+    pages = observer.cloud.client("dynamodb").get_paginator("scan")
+    found = {}
+    for page in pages.paginate(TableName=observer.cloud.outputs["ResultsTableName"]):
+        for item in page["Items"]:
+            record = {name: plain(value) for name, value in item.items()}
+            if "/incoming/soak/" in record["object_uri"]:
+                found[record["object_uri"], record["object_version"]] = record
+    return found
+
+
+@pytest.fixture
+def patient(observer: Observer) -> Iterator[Observer]:
+    set_patience(observer.cloud, SOAK_PATIENCE_S)
+    yield observer
+    set_patience(observer.cloud, PATIENCE_S)
+
+
+@pytest.mark.timeout(1500)
+def test_every_photo_has_exactly_its_outcome(patient: Observer, capsys: pytest.CaptureFixture[str]) -> None:
+    observer, started = patient, time.monotonic()
+    uploads = plan(random.Random(SEED))  # noqa: S311 - a plan, no secret
+    events = Listener(observer.cloud).to_events(OUTCOME_EVENTS)
+    file = StateFolder(observer.cloud.folder).faults
+    switch_on(file)
+    try:
+        expected = run(observer, uploads)
+        wait_until(lambda: not running(observer), 600)
+        time.sleep(3)  # late events
+        wait_until(lambda: not running(observer), 600)
+        hits = file.hits()
+    finally:
+        file.clear()
+    before = Counter(record["outcome"] for record in records(observer).values())
+    observer.redrive()
+    observer.redrive("--missing")
+    wait_until(lambda: not running(observer), 600)
+
+    found = records(observer)
+    said = [one["detail"] for one in events.messages() if "/incoming/soak/" in one["detail"]["object_uri"]]
+    told = Counter((one["object_uri"], one["object_version"], one["outcome"]) for one in said)
+    reviews = Counter(
+        (one["object_uri"], one["object_version"])
+        for one in observer.all_reviews()
+        if "/incoming/soak/" in one["object_uri"]
+    )
+    account = {
+        "seed": SEED,
+        "versions": len(expected),
+        "seconds": round(time.monotonic() - started, 1),
+        "calls hit": dict(sorted(hits.items())),
+        "before redrive": {**before, "no outcome": len(expected) - sum(before.values())},
+        "after": dict(Counter(record["outcome"] for record in found.values())),
+        "lost": len(expected.keys() - found.keys()),
+        "events": len(said),
+        "review messages": sum(reviews.values()),
+    }
+    with capsys.disabled():
+        print(f"\nsoak: {json.dumps(account)}")
+    Path("build/soak.json").write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
+
+    assert found.keys() == expected.keys()
+    wrong = {name: (expected[name], found[name]["outcome"]) for name in expected}
+    assert {name: pair for name, pair in wrong.items() if pair[0] != pair[1]} == {}
+    assert [record for record in found.values() if "undelivered" in record] == []
+    finals = {(*name, outcome) for name, outcome in expected.items()}
+    assert finals <= told.keys(), "everybody was told of every outcome"
+    assert {name: count for name, count in told.items() if name in finals and count > 1} == {}
+    assert {name[2] for name in told.keys() - finals} <= {"FAILED"}
+    doubtful = {name for name, outcome in expected.items() if outcome == "LOW_CONFIDENCE"}
+    assert reviews == Counter(dict.fromkeys(doubtful, 1))
