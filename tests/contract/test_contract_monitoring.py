@@ -28,6 +28,10 @@ def pattern(rule: str) -> Any:
     text = text.replace(
         json.dumps({"Fn::Sub": "*:${ClassifyImageStateMachine.Name}:*"}), json.dumps(f"*:{MACHINE}:*")
     )
+    text = text.replace(
+        json.dumps({"Fn::Sub": "*:${ClassifyBatchStateMachine.Name}/*"}),
+        json.dumps("*:scones-classify-batch/*"),
+    )
     assert "Fn::" not in text
     assert '"Ref"' not in text
     return EventPattern.load(text)
@@ -47,6 +51,8 @@ def outcome_event(execution_arn: str) -> Any:
     [
         (f"arn:aws:states:us-east-1:111122223333:execution:{MACHINE}:0f0f", True),
         (f"arn:aws:states:us-east-1:111122223333:express:{MACHINE}:0f0f:1234", True),
+        ("arn:aws:states:us-east-1:111122223333:express:scones-classify-batch/Batches:0f0f:1234", True),
+        ("arn:aws:states:us-east-1:111122223333:express:scones-test-classify-batch/Batches:0:1", False),
         (
             "arn:aws:states:us-east-1:111122223333:execution:scones-test-ClassifyImageStateMachine-1:0f0f",
             False,

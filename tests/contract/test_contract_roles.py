@@ -133,7 +133,7 @@ def test_logs_go_to_the_functions_own_group(folder: str) -> None:
 
 def test_only_actions_without_resource_types_are_allowed_on_all_resources() -> None:
     roles = [name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::IAM::Role"]
-    assert len(roles) == 4
+    assert len(roles) == 6
     for role in roles:
         for statement in statements(role):
             assert statement["Effect"] == "Allow"
@@ -149,6 +149,8 @@ def test_only_actions_without_resource_types_are_allowed_on_all_resources() -> N
         ("ClassifyImageRole", "lambda.amazonaws.com"),
         ("FilterInferenceRole", "lambda.amazonaws.com"),
         ("ClassifyImageWorkflowRole", "states.amazonaws.com"),
+        ("ClassifyBatchRole", "lambda.amazonaws.com"),
+        ("ClassifyBatchWorkflowRole", "states.amazonaws.com"),
     ],
 )
 def test_only_its_own_service_may_assume_a_role(role: str, service: str) -> None:

@@ -1,0 +1,114 @@
+"""`operations batch` on the deployed application: a bucket's photos in one execution, again, and stopped."""
+
+import json
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from operations.__main__ import main
+from operations.batch.manifest import under
+from operations.batch.run import Options, Runs
+from operations.stack import find_stack, open_session
+from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
+from tests.support.local_cloud import Listener, LocalCloud, environment_of, wait_until
+
+BODIES = {"ACCEPTED": RED, "LOW_CONFIDENCE": BETWEEN, "REJECTED": b"this is no photo"}
+
+
+def batch(cloud: LocalCloud, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, list[Any]]:
+    """Run the command; return its exit code and its lines."""
+    capsys.readouterr()
+    with environment_of(cloud.running):
+        status = main(["batch", "--json", *options])
+    return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def upload(cloud: LocalCloud, prefix: str, count: int) -> dict[str, str]:
+    """Upload photos of all kinds; return the outcomes they must have, by key."""
+    kinds = ["ACCEPTED"] * 7 + ["LOW_CONFIDENCE", "REJECTED"]
+    expected = {f"{prefix}{number:03}.jpg": kinds[number % len(kinds)] for number in range(count)}
+    for key, outcome in expected.items():
+        cloud.upload(key, BODIES[outcome])
+    return expected
+
+
+@pytest.mark.usefixtures("without_rule")
+def test_a_prefix_is_classified_once(
+    cloud: LocalCloud, published: Listener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = upload(cloud, "incoming/batch/", 60)
+    reviews = Listener(cloud, cloud.outputs["ReviewQueueUrl"])
+    reviews.messages()
+
+    status, lines = batch(cloud, capsys, "--prefix", "incoming/batch/", "--batch-size", "7")
+
+    assert status == 0
+    assert {line["s3_key"]: line["outcome"] for line in lines[:-1]} == expected
+    summary, counts = lines[-1]["summary"], Counter(expected.values())
+    assert {name: summary[name] for name in counts} == counts
+    assert (summary["photos"], summary["classified"], summary["without_outcome"]) == (60, 60, 0)
+    assert summary["labels"] == {"bicycle": counts["ACCEPTED"]}
+    for key, outcome in expected.items():
+        (record,) = cloud.records(key)
+        assert record["outcome"] == outcome
+        assert "undelivered" not in record
+    told = Counter(one["detail"]["object_uri"] for one in published.messages())
+    head = f"s3://{cloud.outputs['PhotoBucketName']}/"
+    assert {told[head + key] for key in expected} == {1}
+    mine = [one for one in reviews.messages() if "/batch/" in one["object_uri"]]
+    assert len(mine) == counts["LOW_CONFIDENCE"]
+
+    status, lines = batch(cloud, capsys, "--prefix", "incoming/batch/")
+    assert (status, lines) == (0, [{"summary": {"photos": 0}}])
+
+
+@pytest.mark.usefixtures("without_rule")
+def test_a_run_that_is_stopped_is_continued_by_the_next(
+    cloud: LocalCloud, published: Listener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prefix = "incoming/stopped/"
+    expected = upload(cloud, prefix, 60)
+    with environment_of(cloud.running):
+        stack = find_stack("scones", open_session())
+        runs = Runs(stack)
+        run = runs.start(under(stack, prefix), Options(photos_a_batch=3, batches_at_a_time=1))
+        assert run
+        wait_until(lambda: any(cloud.records(key) for key in expected))
+        runs.stop(run)
+        assert runs.problem(run).startswith("ABORTED")
+
+    status, lines = batch(cloud, capsys, "--prefix", prefix)
+
+    assert status == 0
+    assert lines[-1]["summary"]["without_outcome"] == 0
+    assert {key: record["outcome"] for key in expected for record in cloud.records(key)} == expected
+    told = Counter(one["detail"]["object_uri"] for one in published.messages())
+    head = f"s3://{cloud.outputs['PhotoBucketName']}/"
+    assert {told[head + key] for key in expected} == {1}
+
+
+@pytest.mark.usefixtures("without_rule")
+def test_a_new_event_beside_a_batch_changes_nothing(
+    cloud: LocalCloud, published: Listener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "incoming/beside/a.jpg"
+    version = cloud.upload(key, GREEN)
+    start = {"s3_bucket": cloud.outputs["PhotoBucketName"], "s3_key": key, "version_id": version}
+    thread = threading.Thread(
+        target=cloud.client("stepfunctions").start_execution,
+        kwargs={
+            "stateMachineArn": cloud.outputs["ClassifyImageStateMachineArn"],
+            "input": json.dumps(start),
+        },
+    )
+    thread.start()
+    status, _ = batch(cloud, capsys, "--prefix", "incoming/beside/")
+    thread.join()
+    cloud.executions(key)
+    assert status == 0
+    (record,) = cloud.records(key)
+    assert (record["outcome"], record["label"]) == ("ACCEPTED", "motorcycle")
+    uris = [one["detail"]["object_uri"] for one in published.messages()]
+    assert uris.count(record["object_uri"]) == 1

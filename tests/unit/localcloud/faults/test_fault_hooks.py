@@ -1,0 +1,156 @@
+"""Each fault as AWS shows it: names of errors, HTTP statuses, answers."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.faults.catalogue import PLACES
+from localcloud.faults.endpoint import asked
+from localcloud.faults.switches import Fault, FaultFile, Switches
+from localcloud.ministack import fault_hooks
+from localcloud.ministack.fault_hooks import (
+    FaultyDelivery,
+    faulty_events,
+    faulty_execution,
+    faulty_integration,
+    faulty_storage,
+)
+from localcloud.ministack.rule_delivery import PermanentDeliveryError, TransientDeliveryError
+from localcloud.sagemaker.container import Answer
+from localcloud.sagemaker.errors import ApiError
+
+GOOD = Answer(200, "application/json", b"[0.75, 0.25]")
+
+
+class StateError(Exception):
+    """Stands for ministack's error of a state."""
+
+
+def on(folder: Path, service: str, name: str, **more: Any) -> Switches:
+    file = FaultFile(folder / "faults.json")
+    file.save([Fault("1", name, service, seconds=0.01, **more)])
+    return Switches(file)
+
+
+@pytest.mark.parametrize("name", PLACES["sagemaker"].faults)
+def test_every_fault_of_the_endpoint_does_something(name: str, tmp_path: Path) -> None:
+    try:
+        answer = asked(on(tmp_path, "sagemaker", name), lambda: GOOD)
+    except ApiError as error:
+        assert error.status >= 400  # noqa: PT017 - half of the faults answer
+        return
+    assert answer.body != GOOD.body or name == "slow"
+
+
+def test_an_endpoint_without_faults_answers(tmp_path: Path) -> None:
+    assert asked(None, lambda: GOOD) == GOOD
+    assert asked(Switches(FaultFile(tmp_path / "none.json")), lambda: GOOD) == GOOD
+
+
+@pytest.mark.parametrize("service", ["dynamodb", "sqs", "events"])
+@pytest.mark.parametrize("name", PLACES["sqs"].faults)
+def test_every_fault_of_a_states_call(
+    service: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fault_hooks, "LONGER_THAN_A_STATE_S", 0.01)
+    operation = PLACES[service].operations[0]
+    resource = f"arn:aws:states:::{service}:{operation[0].lower()}{operation[1:]}"
+    called: list[Any] = []
+
+    def error(error_name: str, _cause: str) -> Exception:
+        return StateError(error_name)
+
+    call = faulty_integration(
+        on(tmp_path, service, name, key="incoming/ä"), resource, lambda *a: called.append(a), error
+    )
+    call(resource, {"key": "other"})
+    assert len(called) == 1
+    if name == "slow":
+        call(resource, {"key": "incoming/ä"})
+        assert len(called) == 2
+        return
+    with pytest.raises(StateError, match=r"^(DynamoDB|Sqs|EventBridge)\.\w+$"):
+        call(resource, {"key": "incoming/ä"})
+    assert len(called) == 1, "the service never sees the call"
+
+
+@pytest.mark.parametrize("name", PLACES["lambda"].faults)
+def test_every_fault_of_a_function(name: str, tmp_path: Path) -> None:
+    execute = faulty_execution(on(tmp_path, "lambda", name), lambda *_: {"body": "done"})
+    func = {"config": {"FunctionName": "scones-ClassifyImageFunction-0F0F"}}
+    answer = execute(func, {"s3_key": "incoming/a.jpg"}, "request")
+    if name == "slow":
+        assert answer == {"body": "done"}
+    else:
+        assert answer["error"] is True
+        assert answer["body"]["errorType"].startswith(("Lambda.", "Runtime.", "Sandbox."))
+    assert execute({"config": {"FunctionName": "another"}}, {}, "request") == {"body": "done"}
+
+
+def upload(key: str = "incoming/a.jpg") -> dict[str, Any]:
+    return {"Source": "aws.s3", "Detail": json.dumps({"object": {"key": key}})}
+
+
+@pytest.mark.parametrize(("name", "count"), [("duplicate", 2), ("lost", 0), ("throttled", 1), ("denied", 1)])
+def test_every_fault_of_an_event(name: str, count: int, tmp_path: Path) -> None:
+    seen: list[Any] = []
+    dispatch = faulty_events(on(tmp_path, "rule", name), seen.append)
+    dispatch(upload())
+    assert len(seen) == count
+    dispatch({"Source": "aws.states"})
+    assert len(seen) == count + 1, "other events are left alone"
+
+
+def test_a_late_event_comes_later(tmp_path: Path) -> None:
+    import threading  # noqa: PLC0415
+
+    came = threading.Event()
+    faulty_events(on(tmp_path, "rule", "late"), lambda _: came.set())(upload())
+    assert came.wait(10)
+
+
+def test_the_faults_of_a_delivery(tmp_path: Path) -> None:
+    before = FaultyDelivery()
+    before("{}")
+    for name, error in (("throttled", TransientDeliveryError), ("denied", PermanentDeliveryError)):
+        dispatch = faulty_events(on(tmp_path, "rule", name), lambda event: before(event["Detail"]))
+        with pytest.raises(error):
+            dispatch(upload())
+    dispatch = faulty_events(on(tmp_path, "rule", "throttled"), lambda event: before(event["Detail"]))
+    dispatch(upload())  # the second attempt of the throttled one
+
+
+async def _read(path: str, switches: Switches) -> list[dict[str, Any]]:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {}
+
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"12345678"})
+
+    scope = {"type": "http", "method": "GET", "path": path}
+    await faulty_storage(switches, application)(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize("name", PLACES["s3"].faults)
+def test_every_fault_of_reading(name: str, tmp_path: Path) -> None:
+    switches = on(tmp_path, "s3", name)
+    start, body = asyncio.run(_read("/photos/incoming/a%20b.jpg", switches))
+    if name == "slow":
+        assert (start["status"], body["body"]) == (200, b"12345678")
+    elif name == "broken-off":
+        assert (start["status"], body["body"]) == (200, b"1234")
+    else:
+        assert start["status"] in {403, 500, 503}
+        assert b"<Code>" in body["body"]
+    start, body = asyncio.run(_read("/photos/labelled/a.jpg", switches))
+    assert body["body"] == b"12345678", "photos only"

@@ -1,0 +1,132 @@
+"""A run: its manifest and input, its summary, and what the command says."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from operations.__main__ import main
+from operations.batch.run import Options, Run, Runs, summarize
+from operations.stack import Stack
+from tests.support.aws_stack import BUCKET, create_in_cloudformation, deployed_stack, put_record
+
+DEFINITION = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
+
+
+@pytest.fixture
+def stack(aws: None) -> Stack:
+    del aws
+    stack = deployed_stack()
+    machine = stack.client("stepfunctions").create_state_machine(
+        name="batch", definition=json.dumps(DEFINITION), roleArn="arn:aws:iam::123456789012:role/workflow"
+    )
+    outputs = {**stack.outputs, "ClassifyBatchStateMachineArn": machine["stateMachineArn"]}
+    return replace(stack, outputs=outputs)
+
+
+def test_a_run_is_started_with_a_manifest_of_its_photos(stack: Stack) -> None:
+    run = Runs(stack).start([("incoming/a b.jpg", "v1"), ("incoming/ä.jpg", "v2")], Options(10, 3, 1.5))
+
+    assert run
+    assert run.photos == 2
+    workflow, s3 = stack.client("stepfunctions"), stack.client("s3")
+    start = json.loads(workflow.describe_execution(executionArn=run.execution_arn)["input"])
+    assert start == {
+        "bucket": BUCKET,
+        "manifest": f"runs/{run.name}/manifest.jsonl",
+        "results": f"runs/{run.name}/results",
+        "photos_a_batch": 10,
+        "batches_at_a_time": 3,
+        "tolerated_failure_percent": 1.5,
+        "reclassify": False,
+        "announce": True,
+    }
+    lines = s3.get_object(Bucket=BUCKET, Key=start["manifest"])["Body"].read().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"key": "incoming/a b.jpg", "version_id": "v1"},
+        {"key": "incoming/ä.jpg", "version_id": "v2"},
+    ]
+
+
+def test_without_photos_nothing_is_started(stack: Stack) -> None:
+    assert Runs(stack).start([], Options()) is None
+
+
+def test_results_are_the_lines_of_the_batches_that_succeeded(stack: Stack) -> None:
+    run = Run("r", "arn", 2)
+    for name, body in (
+        ("SUCCEEDED_0.jsonl", '{"s3_key": "a"}\n{"s3_key": "b"}\n'),
+        ("SUCCEEDED_1.jsonl", '{"s3_key": "c"}\n'),
+        ("FAILED_0.jsonl", '{"ExecutionArn": "x"}\n'),
+        ("manifest.json", "{}"),
+    ):
+        stack.client("s3").put_object(Bucket=BUCKET, Key=f"runs/r/results/1/{name}", Body=body)
+    assert [line["s3_key"] for line in Runs(stack).results(run)] == ["a", "b", "c"]
+
+
+def line(outcome: str, label: str | None = None, error: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"outcome": outcome, "label": label, "error": error, "already_recorded": False, **more}
+
+
+def test_the_summary_counts_every_photo() -> None:
+    lines = [
+        line("ACCEPTED", "bicycle"),
+        line("ACCEPTED", "bicycle", already_recorded=True),
+        line("ACCEPTED", "motorcycle"),
+        line("LOW_CONFIDENCE", "bicycle", "THRESHOLD_CONFIDENCE_NOT_MET"),
+        line("REJECTED", None, "UnsupportedImage"),
+    ]
+    assert summarize(lines, Run("r", "arn", 7)) == {
+        "run": "r",
+        "photos": 7,
+        "ACCEPTED": 3,
+        "LOW_CONFIDENCE": 1,
+        "REJECTED": 1,
+        "FAILED": 0,
+        "without_outcome": 2,
+        "classified": 4,
+        "labels": {"bicycle": 2, "motorcycle": 1},
+        "errors": {"THRESHOLD_CONFIDENCE_NOT_MET": 1, "UnsupportedImage": 1},
+    }
+
+
+def test_a_dry_run_lists_what_has_no_outcome(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    s3 = stack.client("s3")
+    versions = {
+        name: s3.put_object(Bucket=BUCKET, Key=f"incoming/{name}", Body=b"1")["VersionId"] for name in "ab"
+    }
+    put_record(stack, "incoming/a", "ACCEPTED", object_version=versions["a"])
+    create_in_cloudformation(dict(stack.outputs))
+
+    assert main(["batch", "--prefix", "incoming/", "--dry-run"]) == 0
+    assert capsys.readouterr().out == "incoming/b\n"
+    assert main(["batch", "--prefix", "incoming/", "--all", "--dry-run", "--json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert not stack.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="runs/")["KeyCount"]
+
+
+def test_a_run_without_results_says_so(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    """The state machine here does nothing: no photo has an outcome afterwards."""
+    stack.client("s3").put_object(Bucket=BUCKET, Key="incoming/a.jpg", Body=b"1")
+    create_in_cloudformation(dict(stack.outputs))
+    machine = stack.outputs["ClassifyBatchStateMachineArn"]
+    assert machine
+
+    status = main(["batch", "--prefix", "incoming/", "--json", "--no-wait"])
+    assert status == 0
+    assert json.loads(capsys.readouterr().out)["execution_arn"].startswith("arn:aws:states:")
+
+
+@pytest.mark.parametrize("options", [[], ["--prefix", "incoming/", "--manifest", "s3://b/k.csv"]])
+def test_prefix_or_manifest(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", *options]) == 2
+    assert "either --prefix or --manifest" in capsys.readouterr().err
+
+
+def test_nothing_to_do_is_no_failure(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    create_in_cloudformation(dict(stack.outputs))
+    assert main(["batch", "--prefix", "incoming/", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"summary": {"photos": 0}}
+    assert "every photo has an outcome" in said.err
