@@ -22,8 +22,6 @@ from operations.stack import Stack
 
 REVIEW: Final = "review"
 EVENT: Final = "event"
-DELIVERED_STATES: Final = ("Accepted", "ConfidenceTooLow", "PhotoRejected", "ClassificationFailed")
-"""The workflow enters them once the outcome is delivered (statemachine/classify_image.asl.json)."""
 _OF_DECISIONS: Final = ("decided_by", "decided_at", "model_label")
 _deserialize: Final = TypeDeserializer().deserialize
 
@@ -125,8 +123,8 @@ class Delivery:
         }
         for page in self._dynamodb.get_paginator("query").paginate(**request):
             for item in page["Items"]:
-                entered = {step.name for step in steps_of(self._stack, arn)}
-                parts = missing_parts(item["outcome"]["S"], entered)
+                done = {step.name for step in steps_of(self._stack, arn) if step.succeeded}
+                parts = missing_parts(item["outcome"]["S"], done)
                 if parts:
                     yield Undelivered(item, parts)
 
@@ -166,18 +164,20 @@ class Delivery:
                 raise
 
 
-def missing_parts(outcome: str, entered: set[str]) -> tuple[str, ...]:
+def missing_parts(outcome: str, done: set[str]) -> tuple[str, ...]:
     """Return what an execution that was stopped has not delivered of the outcome that it recorded.
+
+    A call that was under way when the execution was stopped may have been carried out; it is made again,
+    since hearing twice is better than never.
 
     Args:
         outcome: the recorded outcome.
-        entered: names of the states that it entered.
+        done: names of the states whose tasks have succeeded (statemachine/classify_image.asl.json).
     """
-    if entered.intersection(DELIVERED_STATES):
-        return ()
-    if outcome == "LOW_CONFIDENCE" and "PublishOutcome" not in entered:
-        return (REVIEW, EVENT)
-    return (EVENT,)
+    wanted = {"RequestReview": REVIEW, "PublishOutcome": EVENT}
+    if outcome != "LOW_CONFIDENCE":
+        del wanted["RequestReview"]
+    return tuple(part for state, part in wanted.items() if state not in done)
 
 
 def facts(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ tests/contract/test_contract_batch.py compares the two.
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ _ANY_RANK = 9
 _LONGEST_URI, _LONGEST_CAUSE = 1100, 1000
 _KEYS_A_REQUEST = 100
 _SHARDS = 4
+_SECONDS_A_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Records:
     """
 
     def __init__(self, client: DynamoDBClient, settings: Settings) -> None:
-        self._client, self._table, self._threshold = client, settings.results_table, settings.threshold
+        self._client, self._table, self._settings = client, settings.results_table, settings
 
     def known(self, batch: Batch) -> dict[Photo, dict[str, Any]]:
         """Return the records that there are of a batch's photos."""
@@ -167,7 +169,7 @@ class Records:
             "outcome": result.outcome,
             "label": result.label,
             "confidence": result.confidence,
-            "threshold": float(self._threshold),
+            "threshold": float(self._settings.threshold),
             "model_version": result.model_version,
             "error": result.error,
             "cause": result.cause and result.cause[:_LONGEST_CAUSE],
@@ -177,8 +179,13 @@ class Records:
             "outcome_rank": RANK[result.outcome],
             "outcome_day": f"{result.outcome}#{now[:10]}#{shard}",
             "undelivered": _undelivered(result.outcome) if batch.announce else None,
+            "expires_at": self._expires_at(),
         }
         return {name: _value(value) for name, value in facts.items() if value is not None}
+
+    def _expires_at(self) -> int | None:
+        days = self._settings.retention_days
+        return int(time.time()) + days * _SECONDS_A_DAY if days else None
 
 
 def _undelivered(outcome: str) -> str:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MOST_PHOTOS = 32
+_MOST_DAYS = 3650
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Settings:
         event_bus: the bus that outcomes are published on.
         threshold: the lowest accepted confidence, as it is recorded.
         photos_at_a_time: photos of a batch that are classified at the same time.
+        retention_days: how long records are kept; 0 for ever.
     """
 
     results_table: str
@@ -28,10 +30,11 @@ class Settings:
     event_bus: str
     threshold: str
     photos_at_a_time: int
+    retention_days: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Read RESULTS_TABLE, REVIEW_QUEUE_URL, EVENT_BUS, CONFIDENCE_THRESHOLD and PHOTOS_AT_A_TIME.
+        """Read the variables that are named like the attributes.
 
         Raises:
             ValueError: a variable is missing or invalid; the message names it.
@@ -41,7 +44,8 @@ class Settings:
             review_queue_url=_text(environment, "REVIEW_QUEUE_URL"),
             event_bus=_text(environment, "EVENT_BUS"),
             threshold=_text(environment, "CONFIDENCE_THRESHOLD"),
-            photos_at_a_time=_count(environment, "PHOTOS_AT_A_TIME"),
+            photos_at_a_time=_count(environment, "PHOTOS_AT_A_TIME", 1, _MOST_PHOTOS),
+            retention_days=_count(environment, "RESULT_RETENTION_DAYS", 0, _MOST_DAYS),
         )
 
 
@@ -52,10 +56,10 @@ def _text(environment: Mapping[str, str], name: str) -> str:
     return text
 
 
-def _count(environment: Mapping[str, str], name: str) -> int:
+def _count(environment: Mapping[str, str], name: str, least: int, most: int) -> int:
     text = environment.get(name, "")
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST_PHOTOS:
+    if not text.isdecimal() or not least <= int(text) <= most:
         raise ValueError(
-            f"environment variable {name} is {text!r}: set a whole number from 1 to {_MOST_PHOTOS}"
+            f"environment variable {name} is {text!r}: set it to a whole number from {least} to {most}"
         )
     return int(text)

@@ -8,6 +8,7 @@ from localcloud.ministack import (
     fault_hooks,
     history,
     lambda_errors,
+    log_queries,
     retries,
     rule_delivery,
     s3_events,
@@ -18,6 +19,7 @@ from localcloud.parent import end_with_parent
 
 REPAIRS = (
     lambda_errors,
+    log_queries,
     workers,
     retries,
     s3_events,

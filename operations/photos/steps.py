@@ -24,12 +24,14 @@ class Step:
         seconds: how long the execution was in it; 0 for a state that ends it.
         attempts: how often its task was tried; 0 for a state without a task.
         error: the last error of its task; empty if it had none.
+        succeeded: whether its task has succeeded.
     """
 
     name: str
     seconds: float = 0.0
     attempts: int = 0
     error: str = ""
+    succeeded: bool = False
 
 
 def steps_of(stack: Stack, execution_arn: str | None) -> list[Step]:
@@ -76,7 +78,7 @@ def steps_in(events: Iterable[Mapping[str, Any]]) -> list[Step]:
         elif kind in _FAILURES and steps:
             steps[-1] = replace(steps[-1], error=_error(event))
         elif kind == "TaskSucceeded" and steps:
-            steps[-1] = replace(steps[-1], error="")
+            steps[-1] = replace(steps[-1], error="", succeeded=True)
         elif kind == "TaskStateExited" and steps and entered:
             steps[-1] = replace(steps[-1], seconds=(event["timestamp"] - entered).total_seconds())
     return steps

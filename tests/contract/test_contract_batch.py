@@ -39,6 +39,7 @@ ENVIRONMENT = {
     "REVIEW_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/111122223333/review",
     "EVENT_BUS": "default",
     "PHOTOS_AT_A_TIME": "4",
+    "RESULT_RETENTION_DAYS": "0",
 }
 BATCH = load_function("classify_batch", ENVIRONMENT)
 PHOTO = {"key": "incoming/samples/bicycle.jpg", "version_id": "v7"}

@@ -154,7 +154,13 @@ def test_what_expires_in_the_bucket(key: str, days: int | None) -> None:
 
     expiring = [rule for rule in rules if "ExpirationInDays" in rule and key.startswith(rule["Prefix"])]
 
-    assert [rule["ExpirationInDays"] for rule in expiring] == ([] if days is None else [days])
+    captures = {"Ref": "CaptureRetentionDays"}
+    wanted: list[Any] = [] if days is None else [captures if key.startswith("capture/") else days]
+    assert [rule["ExpirationInDays"] for rule in expiring] == wanted
+
+
+def test_captures_expire_after_90_days_unless_the_parameter_says_otherwise() -> None:
+    assert TEMPLATE["Parameters"]["CaptureRetentionDays"]["Default"] == "90"
 
 
 def test_the_bucket_is_private_encrypted_and_outlives_the_stack() -> None:

@@ -459,6 +459,14 @@ def test_a_record_that_takes_no_note_ends_the_execution_as_well() -> None:
     assert "PublishOutcome of ACCEPTED" in (ending.cause or "")
 
 
+@pytest.mark.parametrize(("days", "expires"), [("0", None), ("30", 30 * 86_400)])
+def test_a_record_expires_after_its_retention(days: str, expires: int | None) -> None:
+    record = recorded(walk(workflow=definition(ResultRetentionDays=days)))
+    assert record.get("expires_at") == expires, "the virtual time begins at 0"
+    table = template()["Resources"]["ResultsTable"]["Properties"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
 def may_replace(ending: Ending, record: dict[str, Any] | None) -> bool:
     """Evaluate the condition of the write on the record that is there, as DynamoDB does."""
     call = ending.calls["RecordOutcome"]

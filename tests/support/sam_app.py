@@ -108,6 +108,7 @@ def substitutions(workflow_type: str = "STANDARD") -> dict[str, str]:
             for name, (_, express, standard) in patience.items()
         },
         "ConfidenceThreshold": parameter_default("ConfidenceThreshold"),
+        "ResultRetentionDays": parameter_default("ResultRetentionDays"),
         "ResultsTableName": "results",
         "ReviewQueueUrl": "https://sqs.us-east-1.amazonaws.com/111122223333/review",
         "EventBusName": "default",

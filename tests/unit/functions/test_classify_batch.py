@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -55,7 +56,8 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
         events.put_targets(Rule="heard", Targets=[{"Id": "queue", "Arn": arn}])
         environment = {name: v for folder in FOLDERS for name, v in function_environment(folder).items()}
         environment |= {"RESULTS_TABLE": TABLE, "REVIEW_QUEUE_URL": urls["review"], "EVENT_BUS": "default"}
-        loaded = load_function("classify_batch", environment | {"PHOTOS_AT_A_TIME": "2"})
+        environment |= {"PHOTOS_AT_A_TIME": "2", "RESULT_RETENTION_DAYS": "7"}
+        loaded = load_function("classify_batch", environment)
         loaded.urls = urls
         yield loaded
 
@@ -118,6 +120,8 @@ def test_each_photo_is_recorded_announced_and_a_line(
     found = records()
     assert {key: item["outcome"]["S"] for key, item in found.items()} == answers
     assert not any("undelivered" in item for item in found.values())
+    week = time.time() + 7 * 86_400
+    assert all(abs(int(item["expires_at"]["N"]) - week) < 60 for item in found.values())
     events = [body["detail"] for body in bodies(function.urls["heard"])]
     assert {one["object_uri"].rsplit("/", 1)[1]: one["outcome"] for one in events} == answers
     assert len(events) == 24
@@ -252,7 +256,9 @@ def test_an_error_that_stays_is_told_when_the_time_is_over(function: SimpleNames
     assert (left.error, left.cause) == ("StorageUnavailable", "s3")
 
 
-@pytest.mark.parametrize("name", ["RESULTS_TABLE", "REVIEW_QUEUE_URL", "EVENT_BUS", "PHOTOS_AT_A_TIME"])
+@pytest.mark.parametrize(
+    "name", ["RESULTS_TABLE", "REVIEW_QUEUE_URL", "EVENT_BUS", "PHOTOS_AT_A_TIME", "RESULT_RETENTION_DAYS"]
+)
 def test_a_missing_variable_is_named(name: str, function: SimpleNamespace) -> None:
     good = {
         "RESULTS_TABLE": "t",
@@ -260,6 +266,7 @@ def test_a_missing_variable_is_named(name: str, function: SimpleNamespace) -> No
         "EVENT_BUS": "b",
         "CONFIDENCE_THRESHOLD": "0.85",
         "PHOTOS_AT_A_TIME": "4",
+        "RESULT_RETENTION_DAYS": "0",
     }
     assert function.settings.Settings.from_environment(good).photos_at_a_time == 4
     with pytest.raises(ValueError, match=name):

@@ -135,7 +135,7 @@ def test_steps_are_read_from_the_history() -> None:
         event("FailStateEntered", 10, stateEnteredEventDetails={"name": "Failed"}),
     ]
     assert steps_in(history) == [
-        Step("SerializeImage", 3.5, 2),
+        Step("SerializeImage", 3.5, 2, succeeded=True),
         Step("ClassifyImage", 4.0, 1, "States.Timeout"),
         Step("Failed"),
     ]
