@@ -24,6 +24,9 @@ JPEG_PIXELS_FACTOR: Final = 4
 # Pillow expands the runs of a BMP in Python.
 MAX_RLE_BMP_PIXELS: Final = 4_000_000
 _RLE: Final = (1, 2)  # biCompression of run-length encoded bitmaps
+_BLOCK: Final = 8  # pixels a side that a JPEG encodes together
+_FEWEST_PIXELS: Final = 2
+_BLENDING: Final = 1  # of 255
 
 # The limit of pixels is checked here, for each format by what decoding costs.
 Image.MAX_IMAGE_PIXELS = None
@@ -106,10 +109,17 @@ def _may_be_cut_off(image: Image.Image, parts: jpeg.Jpeg) -> bool:
     """
     if parts.progressive:
         return True
-    # The last block has 8 pixels a side. Those next to other blocks are blended with them.
-    side = max(1, 6 * image.width // parts.width)
-    corner = image.crop((image.width - side, image.height - side, image.width, image.height))
-    return len(corner.getcolors(side * side) or ()) == 1
+    # The last block has up to 8 pixels a side, fewer where the picture is reduced. Its brightness is its own; its
+    # colour is blended with that of the blocks beside it, which brightness computed from colour feels a little.
+    width, height = (
+        ((whole - 1) % _BLOCK + 1) * reduced // whole
+        for whole, reduced in ((parts.width, image.width), (parts.height, image.height))
+    )
+    if min(width, height) < _FEWEST_PIXELS:
+        return True  # too few to tell
+    corner = image.crop((image.width - width, image.height - height, image.width, image.height))
+    darkest, brightest = corner.convert("L").getextrema()
+    return brightest - darkest <= _BLENDING
 
 
 def _decode_png(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> Decoded:

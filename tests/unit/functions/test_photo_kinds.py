@@ -276,6 +276,23 @@ def test_a_jpeg_that_is_cut_off_is_refused_whatever_ends_it(
         shrunk(content[: int(share * len(content))] + ENDS[end])
 
 
+def test_a_large_photo_with_detail_in_its_corner_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second decoding, which tells whether it is cut off, costs as much as the first."""
+    noise = np.random.default_rng(1).integers(-60, 60, (3000, 4000, 3))
+    pixels = (np.asarray(picture(4000, 3000)).astype("int16") + noise).clip(0, 255).astype("uint8")
+    content = encode(Image.fromarray(pixels), "JPEG", quality=85)
+    decode = function.decode
+    calls: list[str] = []
+    reduced = decode._reduced_jpeg  # noqa: SLF001
+    monkeypatch.setattr(decode, "_reduced_jpeg", lambda *a: calls.append("") or reduced(*a))
+    shrunk(content)
+    assert len(calls) == 1
+    calls.clear()
+    with pytest.raises(UnsupportedImage):
+        shrunk(content[: len(content) // 2] + b"\xff\xd9")
+    assert len(calls) == 2
+
+
 @pytest.mark.parametrize(
     "end", [b"", b"\x00\x00\x00\x00IEND\xaeB`\x82", bytes(200)], ids=["nothing", "IEND", "zeros"]
 )
