@@ -134,6 +134,7 @@ def _handler(folder: str) -> Handler:
         for name in names:
             sys.modules.pop(name, None)
         sys.modules.update(before)
+    app.logger = logging.getLogger(folder)  # all three are called `app` otherwise
     app.logger.setLevel(logging.WARNING)  # a line for each batch, not four for each photo
     handler: Handler = app.lambda_handler
     return handler

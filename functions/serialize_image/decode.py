@@ -109,8 +109,8 @@ def _may_be_cut_off(image: Image.Image, parts: jpeg.Jpeg) -> bool:
     """
     if parts.progressive:
         return True
-    # The last block has up to 8 pixels a side, fewer where the picture is reduced. Its brightness is its own; its
-    # colour is blended with that of the blocks beside it, which brightness computed from colour feels a little.
+    # The last block has up to 8 pixels a side, fewer where the picture is reduced. Its brightness is its own.
+    # Its colour is blended with that of the blocks beside it, which changes computed brightness a little.
     width, height = (
         ((whole - 1) % _BLOCK + 1) * reduced // whole
         for whole, reduced in ((parts.width, image.width), (parts.height, image.height))
