@@ -38,7 +38,7 @@ class Options:
         announce: whether outcomes are published, and doubtful photos sent for review.
     """
 
-    photos_a_batch: int = 25
+    photos_a_batch: int = 50
     batches_at_a_time: int = 5
     tolerated_percent: float = 5.0
     reclassify: bool = False

@@ -12,12 +12,12 @@ from commandline.options import FiniteRange, json_option
 from commandline.terminal import plural, progress, progress_bar, say
 from operations.batch.manifest import Version, listed, under, without_outcome
 from operations.batch.run import Options, Run, RunError, Runs, summarize
-from operations.cost.batch import dollars
+from operations.cost.calculator import batch_dollars
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
 from operations.stack import Stack
 
-PHOTOS_A_BATCH = 25
+PHOTOS_A_BATCH = 50
 
 
 @click.command("batch")
@@ -143,7 +143,7 @@ def _wait(runs: Runs, run: Run, batch_size: int) -> None:
 
 def _conclude(runs: Runs, run: Run, seconds: float, *, as_json: bool) -> int:
     summary = summarize(_printed(runs.results(run), as_json=as_json), run)
-    summary |= {"seconds": round(seconds, 3), "dollars": round(dollars(summary["classified"]), 4)}
+    summary |= {"seconds": round(seconds, 3), "dollars": round(batch_dollars(summary["classified"]), 4)}
     summary["results"] = runs.save(run, summary)
     if as_json:
         print(json.dumps({"summary": summary}))

@@ -13,6 +13,7 @@ from model_build.endpoint.requests import DEFAULT_INSTANCE_TYPE, SERVERLESS_MEMO
 from operations.cost.calculator import Cost, Instances, Serverless, Usage, month, prices
 
 VOLUMES: Final = (1_000, 100_000, 10_000_000)
+WORKFLOWS: Final = ("STANDARD", "EXPRESS", "BATCH")
 HEAD: Final = (
     "photos", "endpoint", "workflow",
     "endpoint $", "workflow $", "storage $", "rest $", "total $", "$ per 1,000",
@@ -49,8 +50,9 @@ def command(
 ) -> None:
     r"""Estimate the monthly cost of the application on AWS.
 
-    Compares a serverless endpoint with one on instances, and Standard with Express workflows, from list
-    prices and an assumed usage per photo. Makes no network calls.
+    Compares a serverless endpoint with one on instances, and photos by themselves (Standard and Express
+    workflows) with photos in batches, from list prices and an assumed usage per photo. Makes no network
+    calls.
 
     \b
     Example:
@@ -58,10 +60,10 @@ def command(
     """
     usage = Usage(photo_mb=photo_mb)
     costs = [
-        month(count, hosting=hosting, express=express, usage=usage)
+        month(count, hosting=hosting, workflow=workflow, usage=usage)
         for count in photos
         for hosting in (Serverless(int(serverless_memory)), Instances(instance_type))
-        for express in (False, True)
+        for workflow in WORKFLOWS
     ]
     if as_json:
         listed = [asdict(cost) | {"total_usd": cost.total_usd} for cost in costs]

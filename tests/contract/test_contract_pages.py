@@ -25,10 +25,10 @@ NOT_OURS = {
 
 
 @functools.cache
-def help_of(program: str, command: str | None) -> str:
-    """Return what `--help` prints; fail if there is no such command."""
+def help_of(program: str, *command: str) -> str:
+    """Return what `--help` prints, that of a command's own commands too; fail if there is no such command."""
     done = subprocess.run(
-        [sys.executable, "-m", program, *([command] if command else []), "--help"],
+        [sys.executable, "-m", program, *command, "--help"],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "200"},
         capture_output=True,
@@ -36,7 +36,9 @@ def help_of(program: str, command: str | None) -> str:
         check=False,
     )
     assert done.returncode == 0, f"python -m {program} {command} --help\n{done.stdout}{done.stderr}"
-    return done.stdout
+    listed = done.stdout.partition("ommands:")[2] if command else ""
+    below = re.findall(r"^  +([a-z][a-z-]+)  ", listed, re.MULTILINE)
+    return "".join([done.stdout, *(help_of(program, *command, name) for name in below)])
 
 
 @functools.cache
@@ -44,7 +46,7 @@ def all_options() -> set[str]:
     """Return the options of all commands of all programs."""
     found = set()
     for program in PROGRAMS:
-        listed = help_of(program, None).partition("ommands:")[2]
+        listed = help_of(program).partition("ommands:")[2]
         for command in set(re.findall(r"^  +([a-z][a-z-]+)  ", listed, re.MULTILINE)):
             found |= set(OPTION.findall(help_of(program, command)))
     return found
@@ -76,7 +78,7 @@ def test_every_link_leads_to_a_file_or_heading(page: Path) -> None:
 def test_every_command_and_option_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for program, command, options in commands_of(text):
-        known = set(OPTION.findall(help_of(program, command)))
+        known = set(OPTION.findall(help_of(program, *filter(None, [command]))))
         assert set(options) <= known, f"{page.name}: {program} {command} has no {set(options) - known}"
 
 

@@ -284,7 +284,12 @@ def test_a_large_photo_with_detail_in_its_corner_is_decoded_once(monkeypatch: py
     decode = function.decode
     calls: list[str] = []
     reduced = decode._reduced_jpeg  # noqa: SLF001
-    monkeypatch.setattr(decode, "_reduced_jpeg", lambda *a: calls.append("") or reduced(*a))
+
+    def counted(core: bytes, kind: str, target_side: int) -> Any:
+        calls.append(kind)
+        return reduced(core, kind, target_side)
+
+    monkeypatch.setattr(decode, "_reduced_jpeg", counted)
     shrunk(content)
     assert len(calls) == 1
     calls.clear()

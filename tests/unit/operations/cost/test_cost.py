@@ -13,8 +13,19 @@ import pytest
 from model_build.endpoint.prices import PriceTable, instance_prices
 from model_build.errors import RefusedError
 from operations.__main__ import main
+from operations.batch.run import Options
+from operations.commands.batch import PHOTOS_A_BATCH
 from operations.cost import calculator
-from operations.cost.calculator import Instances, Serverless, Usage, instances_needed, month, prices
+from operations.cost.calculator import (
+    BatchUsage,
+    Instances,
+    Serverless,
+    Usage,
+    batch_dollars,
+    instances_needed,
+    month,
+    prices,
+)
 from operations.outcomes import OUTCOMES
 from tests.support.sam_app import resources
 
@@ -27,14 +38,14 @@ def run(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 
 
 def test_an_idle_instance_costs_its_hours() -> None:
-    idle = month(0, hosting=Instances("ml.m5.large"), express=False)
+    idle = month(0, hosting=Instances("ml.m5.large"), workflow="STANDARD")
 
     assert idle.endpoint_usd == pytest.approx(730 * 0.115)
     assert idle.endpoint == "1 x ml.m5.large"
 
 
 def test_without_photos_only_what_is_paid_by_the_month_costs() -> None:
-    idle = month(0, hosting=Serverless(6144), express=True)
+    idle = month(0, hosting=Serverless(6144), workflow="EXPRESS")
 
     assert (idle.endpoint_usd, idle.workflow_usd, idle.photos_usd) == (0, 0, 0)
     assert idle.total_usd == idle.rest_usd == pytest.approx(1 + 2 + 11 * 0.1 + 5 * 0.3 + 3)
@@ -68,8 +79,8 @@ def test_metrics_are_those_of_the_template() -> None:
 def test_a_million_photos_by_hand() -> None:
     usage = Usage(transitions=10, workflow_seconds=2.0, inference_seconds=0.1, endpoint_kb=0)
 
-    standard = month(1_000_000, hosting=Serverless(2048), express=False, usage=usage)
-    express = month(1_000_000, hosting=Serverless(2048), express=True, usage=usage)
+    standard = month(1_000_000, hosting=Serverless(2048), workflow="STANDARD", usage=usage)
+    express = month(1_000_000, hosting=Serverless(2048), workflow="EXPRESS", usage=usage)
 
     assert standard.workflow_usd == pytest.approx(10 * 25)  # 25 dollars a million transitions
     # 1 dollar a million requests, and 2 s x 1/16 GB x 0.00001667 dollars a photo
@@ -82,8 +93,8 @@ def test_a_million_photos_by_hand() -> None:
 
 
 def test_storage_is_paid_for_as_long_as_photos_are_kept() -> None:
-    short = month(1000, hosting=Serverless(1024), express=True, usage=Usage(kept_months=1))
-    long = month(1000, hosting=Serverless(1024), express=True, usage=Usage(kept_months=3))
+    short = month(1000, hosting=Serverless(1024), workflow="EXPRESS", usage=Usage(kept_months=1))
+    long = month(1000, hosting=Serverless(1024), workflow="EXPRESS", usage=Usage(kept_months=3))
 
     assert long.photos_usd - short.photos_usd == pytest.approx(2 * 1000 * 3.0 / 1024 * 0.023)
 
@@ -95,12 +106,12 @@ def test_busy_months_need_more_instances() -> None:
     assert instances_needed(10_000_000, usage) == 1
     # 43 million photos are 982 a minute on average, 3927 in the busiest minutes.
     assert instances_needed(43_000_000, usage) == 4
-    assert month(43_000_000, hosting=Instances("ml.m5.large"), express=True).endpoint.startswith("4 x")
+    assert month(43_000_000, hosting=Instances("ml.m5.large"), workflow="EXPRESS").endpoint.startswith("4 x")
 
 
 def test_unknown_instance_type_is_refused_with_those_known() -> None:
     with pytest.raises(RefusedError, match=r"ml\.x9\.huge.*ml\.m5\.large"):
-        month(1, hosting=Instances("ml.x9.huge"), express=False)
+        month(1, hosting=Instances("ml.x9.huge"), workflow="STANDARD")
 
 
 @pytest.mark.parametrize("table", [prices(), instance_prices()], ids=["services", "instances"])
@@ -137,7 +148,9 @@ def test_xray_traces_one_a_second_and_five_percent_of_the_others(photos: int, tr
 
 
 def test_what_grows_with_the_photos_by_hand() -> None:
-    none, some = (month(count, hosting=Serverless(1024), express=True).rest_usd for count in (0, 1_000_000))
+    none, some = (
+        month(count, hosting=Serverless(1024), workflow="EXPRESS").rest_usd for count in (0, 1_000_000)
+    )
 
     kib = 1024 * 1024
     expected = (
@@ -151,11 +164,40 @@ def test_what_grows_with_the_photos_by_hand() -> None:
 
 def test_a_workflow_that_logs_everything_costs_more() -> None:
     quiet, loud = (
-        month(10_000_000, hosting=Serverless(1024), express=True, usage=Usage(workflow_log_kb=kb)).rest_usd
+        month(
+            10_000_000, hosting=Serverless(1024), workflow="EXPRESS", usage=Usage(workflow_log_kb=kb)
+        ).rest_usd
         for kb in (0, 17)
     )
 
     assert loud - quiet == pytest.approx(10_000_000 * 17 / 1024 / 1024 * 0.53)
+
+
+def test_a_batch_is_counted_as_it_runs() -> None:
+    function = resources("AWS::Serverless::Function")["ClassifyBatchFunction"]["Properties"]
+    assert function["MemorySize"] / 1024 == calculator.BATCH_FUNCTION_GB
+    assert BatchUsage.photos == PHOTOS_A_BATCH == Options.photos_a_batch
+
+
+def test_a_million_photos_in_batches_by_hand() -> None:
+    batches = 1_000_000 / 50
+    by_hand = (
+        1_000_000 * 0.05 * 2 * 0.00002  # serverless endpoint of 2 GB
+        + 1_000_000 * 40 / 1024 / 1024 * 0.016  # its data
+        + batches * (0.000001 + 0.000025)  # a child, and the parent's transition
+        + 1_000_000 * 0.1 * 64 / 1024 * 0.00001667
+        + batches * 0.0000002
+        + 1_000_000 * 0.1 * 1769 / 1024 * 0.0000166667
+        + 1_000_000 * (0.000001 + 4 * 0.000000625 + 0.000000125)  # event, writes, read
+        + 1_000_000 * 0.15 * 2.1 * 0.0000004  # reviews
+        + 1_000_000 * (0.0000004 + 0.001 * 0.000005)  # S3
+        + (1_000_000 * 1 + batches * 1) / 1024 / 1024 * (0.5 + 0.03)  # logs
+    )
+    assert batch_dollars(1_000_000) == pytest.approx(by_hand, rel=0.001)
+    assert batch_dollars(1_000_000) < 12
+    alone = month(1_000_000, hosting=Serverless(2048), workflow="EXPRESS")
+    together = month(1_000_000, hosting=Serverless(2048), workflow="BATCH")
+    assert together.total_usd < alone.total_usd
 
 
 def test_json_lists_every_combination_with_prices_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +208,7 @@ def test_json_lists_every_combination_with_prices_and_usage(capsys: pytest.Captu
     combinations = {
         (c["photos"], c["endpoint"].split()[0] == "serverless", c["workflow"]) for c in answer["costs"]
     }
-    assert len(combinations) == len(answer["costs"]) == 3 * 2 * 2
+    assert len(combinations) == len(answer["costs"]) == 3 * 2 * 3
     for line in answer["costs"]:
         parts = ("endpoint_usd", "workflow_usd", "photos_usd", "rest_usd")
         assert line["total_usd"] == pytest.approx(sum(line[part] for part in parts))
@@ -177,7 +219,7 @@ def test_table_shows_a_line_per_combination_and_where_the_prices_come_from(
 ) -> None:
     text = run(capsys, "--photos", "1000")
 
-    assert len([line for line in text.splitlines() if line.startswith("|")]) == 2 + 4
+    assert len([line for line in text.splitlines() if line.startswith("|")]) == 2 + 6
     assert prices().date in text
 
 
