@@ -58,8 +58,8 @@ test-docker: $(VENVS)/test/.made ## sam local invoke, every function with every 
 train: $(VENVS)/train/.made ## trains the shipped model anew, from CIFAR-100 or DATA=archive
 	@$(TRAIN) -m model_build train $(if $(DATA),--data $(DATA)) --output $(or $(OUTPUT),build/model) $(TRAIN_FLAGS)
 
-bench: $(VENVS)/run/.made ## the benchmarks: a table, and build/bench.json
-	@$(RUN) -m bench
+bench: $(VENVS)/test/.made ## the benchmarks: a table, and build/bench.json
+	@$(TEST) -m bench $(BENCH_FLAGS)
 
 FUNCTIONS := $(wildcard functions/*/)
 lint: $(VENVS)/test/.made $(VENVS)/scan/.made ## ruff, mypy, import-linter, cfn-lint, sam validate, security scan of the templates

@@ -9,22 +9,27 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import json
 import platform
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bench.batch import Growth, grow
 from bench.cases import (
     FUNCTIONS,
     classify_a_photo,
     classify_a_thumbnail,
     cold_start,
     load_the_model,
+    peak_memory,
+    shrink_a_heic,
     shrink_a_phone_photo,
 )
 from bench.parameters import ROOT
 from bench.timing import Result
-from commandline.options import FOLDER, PATH, json_option
+from commandline.options import FOLDER, PATH, VariadicOption, json_option
 from commandline.program import CONTEXT, run
 from commandline.terminal import progress_bar
 
@@ -38,8 +43,19 @@ from commandline.terminal import progress_bar
     help="Repetitions of what takes milliseconds; a new process is measured a tenth as often.",
 )
 @click.option("--output", type=PATH, default=ROOT / "build" / "bench.json", help="JSON file to write.")
+@click.option(
+    "--batch",
+    cls=VariadicOption,
+    type=click.IntRange(min=1),
+    default=(100, 1000),
+    metavar="N",
+    help="Photos in the batches that are run on a local cloud; one or several numbers.",
+)
+@click.option("--keep", is_flag=True, help="Write bench/RESULTS.md and its charts too.")
 @json_option
-def bench(model: Path, rounds: int, output: Path, *, as_json: bool) -> None:
+def bench(  # noqa: PLR0913 - one parameter for each option
+    model: Path, rounds: int, output: Path, batch: Sequence[int], *, keep: bool, as_json: bool
+) -> None:
     r"""Measure what users wait for: an answer of the model, a phone photo, a function's cold start.
 
     Every figure is measured in turns with a reference in the same run, and their ratio means the same on a
@@ -49,40 +65,60 @@ def bench(model: Path, rounds: int, output: Path, *, as_json: bool) -> None:
     Example:
       python -m bench --rounds 20
     """
-    results = run_all(model, rounds)
+    results, grown = run_all(model, rounds), run_batches(batch)
     report: dict[str, Any] = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "python": platform.python_version(),
         "machine": platform.machine(),
         "processors": os.cpu_count(),
         "results": [result.as_json() for result in results],
+        "peak_mb": {"shrink a 12-megapixel photo": peak_memory("JPEG")},
+        "batches": [one.as_json() for one in grown],
     }
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    click.echo(json.dumps(report) if as_json else table(results))
+    if keep:
+        from bench.results import write_results  # noqa: PLC0415 - draws, which takes matplotlib
+
+        write_results(report)
+    click.echo(json.dumps(report) if as_json else table(results, grown, report["peak_mb"]))
+
+
+def run_batches(sizes: Sequence[int]) -> list[Growth]:
+    """Run a batch of each size on a local cloud of its own; none without sizes."""
+    with progress_bar(total=len(sizes), title="batches", unit="batch") as bar:
+        return grow(tuple(sizes), bar.update) if sizes else []
 
 
 def run_all(model_dir: Path, rounds: int) -> list[Result]:
     """Run every benchmark: `rounds` times, or a tenth of it (three at least) for new processes."""
     few = max(3, rounds // 10)
     functions = sorted(path.parent.name for path in FUNCTIONS.glob("*/app.py"))
-    total = rounds + rounds + few + few + few * len(functions)
+    total = rounds + rounds + 3 * few + few * len(functions)
     with progress_bar(total=total, title="bench", unit="round") as bar:
         return [
             classify_a_photo(model_dir, rounds, bar.update),
             classify_a_thumbnail(model_dir, rounds, bar.update),
             load_the_model(model_dir, few, bar.update),
             shrink_a_phone_photo(few, bar.update),
+            shrink_a_heic(few, bar.update),
             *(cold_start(function, few, bar.update) for function in functions),
         ]
 
 
-def table(results: list[Result]) -> str:
+def table(results: list[Result], grown: list[Growth], peaks: dict[str, float]) -> str:
     """Return the results as text, a line each."""
     lines = [f"{'':48} {'p50':>9} {'p90':>9}  ratio"]
     lines += [
         f"{r.name:48} {r.p50_ms:6.1f} ms {r.p90_ms:6.1f} ms  {r.ratio:5.2f} x {r.reference} "
         f"({r.reference_p50_ms:.1f} ms)"
         for r in results
+    ]
+    lines += [f"{f'{name}, peak memory':48} {peak:6.1f} MB" for name, peak in peaks.items()]
+    lines += [
+        f"{f'batch of {one.photos:,} thumbnails':48} {one.seconds:6.1f} s   "
+        f"{one.photos / one.seconds:6.1f} a second, memory {sum(one.memory_mb.values()):,.0f} MB"
+        for one in grown
     ]
     return "\n".join(lines)
 

@@ -3,19 +3,25 @@
 import importlib.util
 import io
 import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
+import numpy as np
 from PIL import Image
 
+from bench.naive import serialize_image as plain
 from bench.parameters import ROOT, function_environments
 from bench.timing import Case, Result, compare, in_fresh_process
 from model_build.data.drawings import FIRST_TEST_SEED, draw
 from model_build.serving import inference
 
 FUNCTIONS = ROOT / "functions"
+NAIVE = ROOT / "bench" / "naive"
 PHONE_PHOTO = (4000, 3000)  # 12 megapixels
 THUMBNAIL = 32  # pixels
 Tick = Callable[[], object]
@@ -74,28 +80,99 @@ def load_the_model(model_dir: Path, rounds: int, tick: Tick) -> Result:
 
 def shrink_a_phone_photo(rounds: int, tick: Tick) -> Result:
     """Measure SerializeImage's work on 12 megapixels."""
-    imaging = _module_of(FUNCTIONS / "serialize_image", "imaging")
-    limits = function_environments()["serialize_image"]
-    side, max_pixels = int(limits["LONGEST_SIDE"]), int(limits["MAX_PIXELS"])
-    photo = _jpeg(PHONE_PHOTO)
+    shrink, side, photo = _shrinking(), _longest_side(), _photo("JPEG", quality=90)
     return compare(
-        Case(
-            "shrink a 12-megapixel photo (SerializeImage)",
-            lambda: imaging.shrink(photo, longest_side=side, max_pixels=max_pixels),
-        ),
-        Case("decode all of it, then shrink", lambda: _decode_whole(photo, side)),
+        Case("shrink a 12-megapixel photo (SerializeImage)", lambda: shrink(photo)),
+        Case("the plain way (bench/naive)", lambda: plain.shrink(photo, side)),
         rounds=rounds,
         tick=tick,
     )
 
 
+def shrink_a_heic(rounds: int, tick: Tick) -> Result:
+    """Measure SerializeImage's work on a 12-megapixel HEIC."""
+    import pillow_heif  # noqa: PLC0415 - the function's own lock has it too
+
+    pillow_heif.register_heif_opener()
+    shrink, photo, jpeg = _shrinking(), _photo("HEIF", quality=60), _photo("JPEG", quality=90)
+    return compare(
+        Case("shrink a 12-megapixel HEIC (SerializeImage)", lambda: shrink(photo)),
+        Case("shrink a JPEG of the same picture", lambda: shrink(jpeg)),
+        rounds=rounds,
+        tick=tick,
+    )
+
+
+# Linux counts the parent's memory into a new process's ru_maxrss; its VmHWM begins with the program.
+_PEAK: Final = (
+    'int(re.search(r"VmHWM: *\\s*(\\d+)", Path("/proc/self/status").read_text())[1])'
+    if sys.platform == "linux"
+    else "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss"
+)
+
+
+def peak_memory(file_format: str) -> float:
+    """Return the peak memory in MB of a new process that shrinks a 12-megapixel photo.
+
+    Args:
+        file_format: `JPEG`, in which the function needs little of the picture at a time.
+    """
+    with tempfile.NamedTemporaryFile(suffix=".photo") as file:
+        file.write(_photo(file_format, quality=90))
+        file.flush()
+        code = (
+            "import re, resource, imaging; from pathlib import Path; "
+            f"imaging.shrink(Path({file.name!r}).read_bytes(), "
+            f"longest_side={_longest_side()}, max_pixels=10**8); "
+            f"print({_PEAK})"
+        )
+        folder = FUNCTIONS / "serialize_image"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, check=True, capture_output=True, text=True
+        )
+    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
+    return round(int(done.stdout) / unit, 1)
+
+
+def _shrinking() -> Callable[[bytes], object]:
+    """Return SerializeImage's work on the bytes of a photo."""
+    imaging = _module_of(FUNCTIONS / "serialize_image", "imaging")
+    max_pixels = int(function_environments()["serialize_image"]["MAX_PIXELS"])
+    side = _longest_side()
+    return lambda photo: imaging.shrink(photo, longest_side=side, max_pixels=max_pixels)
+
+
+def _longest_side() -> int:
+    return int(function_environments()["serialize_image"]["LONGEST_SIDE"])
+
+
+def _photo(file_format: str, quality: int) -> bytes:
+    """Return 12 megapixels with the noise of a camera, which a drawing lacks."""
+    drawn = np.asarray(draw("bicycle", FIRST_TEST_SEED, PHONE_PHOTO)).astype(np.int16)
+    noise = np.random.default_rng(1).integers(-6, 7, drawn.shape)
+    buffer = io.BytesIO()
+    Image.fromarray((drawn + noise).clip(0, 255).astype(np.uint8)).save(buffer, file_format, quality=quality)
+    return buffer.getvalue()
+
+
 def cold_start(function: str, rounds: int, tick: Tick) -> Result:
-    """Measure importing a function's handler in a new interpreter."""
+    """Measure importing a function's handler in a new interpreter, against the plain version of it."""
     environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1", **function_environments()[function]}
     folder = FUNCTIONS / function
+    plain_way = (NAIVE / f"{function}.py").exists()
+    reference = (
+        Case(
+            "the plain way (bench/naive)",
+            in_fresh_process(
+                f"import bench.naive.{function}", ROOT, {**environment, "PYTHONPATH": str(ROOT)}
+            ),
+        )
+        if plain_way
+        else Case("start Python and import boto3", in_fresh_process("import boto3", folder, environment))
+    )
     return compare(
         Case(f"cold start of {function}", in_fresh_process("import app", folder, environment)),
-        Case("start Python and import boto3", in_fresh_process("import boto3", folder, environment)),
+        reference,
         rounds=rounds,
         tick=tick,
     )

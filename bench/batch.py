@@ -1,0 +1,129 @@
+"""How a batch grows with its photos: seconds and memory, on a local cloud of its own."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from bench.parameters import ROOT
+from model_build.data.drawings import FIRST_TEST_SEED, draw
+
+THUMBNAIL = 32  # pixels, as CIFAR-100 has
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One batch.
+
+    Attributes:
+        photos: photos in it.
+        seconds: from the start of the command to its summary.
+        memory_mb: resident memory afterwards, of ministack, the SageMaker stand-in, model, functions.
+    """
+
+    photos: int
+    seconds: float
+    memory_mb: dict[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self)
+
+
+def grow(sizes: tuple[int, ...], tick: Callable[[], object]) -> list[Growth]:
+    """Run a batch of each size, after a small one that starts the functions' processes."""
+    with tempfile.TemporaryDirectory() as folder, _local_cloud(Path(folder)) as environment:
+        _batch(environment, "incoming/warm/", 50)
+        grown = []
+        for size in sizes:
+            seconds = _batch(environment, f"incoming/{size}/", size)
+            grown.append(Growth(size, seconds, _memory(folder)))
+            tick()
+        return grown
+
+
+@contextmanager
+def _local_cloud(state: Path) -> Iterator[dict[str, str]]:
+    """Run a local cloud; yields the environment that leads to it, with the upload rule off."""
+    command = [sys.executable, "-m", "localcloud"]
+    options = ["--state", str(state)]
+    subprocess.run([*command, "up", *options], cwd=ROOT, check=True, capture_output=True)
+    try:
+        script = f". {state}/env.sh && env -0"
+        listed = subprocess.run(["sh", "-c", script], check=True, capture_output=True, text=True).stdout
+        environment = dict(entry.split("=", 1) for entry in listed.split("\0") if "=" in entry)
+        events = _client("events", environment)
+        for rule in events.list_rules()["Rules"]:
+            if "PhotoUploaded" in rule["Name"]:
+                events.disable_rule(Name=rule["Name"])
+        yield environment
+    finally:
+        subprocess.run([*command, "down", *options], cwd=ROOT, check=False, capture_output=True)
+
+
+def _client(service: str, environment: dict[str, str]) -> Any:
+    session = boto3.Session(
+        environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
+    )
+    return session.client(service, endpoint_url=environment["AWS_ENDPOINT_URL"])  # type: ignore[call-overload]
+
+
+def _batch(environment: dict[str, str], prefix: str, count: int) -> float:
+    """Upload thumbnails and classify them in a batch; return its seconds."""
+    s3 = _client("s3", environment)
+    bodies = [_png(seed) for seed in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda number: s3.put_object(
+                    Bucket="scones-photos", Key=f"{prefix}{number:06}.png", Body=bodies[number % len(bodies)]
+                ),
+                range(count),
+            )
+        )
+    command = [sys.executable, "-m", "operations", "batch", "--prefix", prefix, "--json"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, check=True, capture_output=True, text=True
+    )
+    summary = json.loads(done.stdout.splitlines()[-1])["summary"]
+    if summary["classified"] != count:
+        raise RuntimeError(f"{summary['classified']} of {count} photos were classified")
+    return float(summary["seconds"])
+
+
+def _png(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    draw(("bicycle", "motorcycle")[seed % 2], FIRST_TEST_SEED + seed, (THUMBNAIL, THUMBNAIL)).save(
+        buffer, "PNG"
+    )
+    return buffer.getvalue()
+
+
+def _memory(state: str) -> dict[str, float]:
+    """Return the resident memory of a local cloud's processes, in MB; that of the functions together."""
+    listed = subprocess.run(
+        ["ps", "-axww", "-o", "rss,command"], check=True, capture_output=True, text=True
+    ).stdout
+    parts = {
+        "ministack": "localcloud.ministack",
+        "stand-in": "localcloud.sagemaker",
+        "model": "worker.py",
+        "functions": "ministack-lambda",
+    }
+    found = dict.fromkeys(parts, 0.0)
+    for line in listed.splitlines()[1:]:
+        size, command = line.split(None, 1)
+        for name, text in parts.items():
+            if text in command and state in command:
+                found[name] += int(size) / 1024
+    return {name: round(size, 1) for name, size in found.items()}

@@ -1,0 +1,1 @@
+"""The plain way to write the functions: what the benchmarks compare them with."""
