@@ -33,12 +33,14 @@ class Running(Addresses):
         pids: process ids by role.
         stack: name, outputs and parameters of the deployed stack; empty before.
         endpoint: name of the deployed SageMaker endpoint; empty before.
+        desk_url: where the review desk is to be, once the stack is deployed; empty for none.
     """
 
     instance: str = ""
     pids: Mapping[str, int] = field(default_factory=dict)
     stack: Mapping[str, Any] = field(default_factory=dict)
     endpoint: str = ""
+    desk_url: str = ""
 
 
 class StateFolder:
@@ -98,6 +100,10 @@ class StateFolder:
         """Return what runs here, or None; a file that a crash left behind does not count."""
         if self.supervisor() is None:
             return None
+        return self.saved()
+
+    def saved(self) -> Running | None:
+        """Return what was saved last, whether it runs or not; for the supervisor, which knows that."""
         try:
             return Running(**json.loads(self._file.read_text(encoding="utf-8")))
         except FileNotFoundError:

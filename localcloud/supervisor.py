@@ -50,6 +50,7 @@ class Supervisor:
         self._bind = bind
         self._keep = keep
         self._services: list[Service] = []
+        self._desk: Service | None = None
 
     def start(self) -> Running:
         """Start everything, on other ports if another program takes the chosen ones first.
@@ -76,6 +77,7 @@ class Supervisor:
     def watch(self, stop: threading.Event) -> str:
         """Return when told to stop (an empty text) or when a service ends by itself (its name and status)."""
         while not stop.wait(0.5):
+            self._start_desk()
             for service in self._services:
                 if service.process.poll() is not None:
                     return f"{service.name} ended with status {service.process.returncode}"
@@ -83,7 +85,8 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop all services, the latest first, and remove their temporary files."""
-        services, self._services = self._services[::-1], []
+        desk, self._desk = [self._desk] if self._desk else [], None
+        services, self._services = [*desk, *self._services[::-1]], []
         deadline = time.monotonic() + _STOP_TIMEOUT_S
         for service in services:
             service.ask_to_stop()
@@ -127,6 +130,19 @@ class Supervisor:
         pids = {"supervisor": os.getpid()} | {s.name: s.process.pid for s in self._services}
         return replace(running, pids=pids)
 
+    def _start_desk(self) -> None:
+        """Start the review desk once there is a stack and a command wants it; all else runs without it."""
+        running = self._folder.saved()
+        if self._desk or running is None or not running.desk_url or not running.stack:
+            return
+        port = running.desk_url.rstrip("/").rsplit(":", 1)[1]
+        self._desk = self._spawned(
+            "review-desk",
+            ["-m", "localcloud.desk", port, str(self._folder.path)],  # the path is for `ps`
+            isolated_environment(running),
+            Health(running.desk_url, ""),
+        )
+
     def _ministack_settings(self, host: str, port: int, instance: str) -> dict[str, str]:
         kept = self._folder.kept
         files = kept.settings() if self._keep else ministack_folders(self._folder.temporary)
@@ -144,6 +160,11 @@ class Supervisor:
         }
 
     def _spawn(self, name: str, arguments: list[str], environment: dict[str, str], health: Health) -> None:
+        self._services.append(self._spawned(name, arguments, environment, health))
+
+    def _spawned(
+        self, name: str, arguments: list[str], environment: dict[str, str], health: Health
+    ) -> Service:
         with (self._folder.logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -153,7 +174,7 @@ class Supervisor:
                 cwd=Path(__file__).resolve().parents[1],
                 env=environment,
             )
-        self._services.append(Service(name, process, health))
+        return Service(name, process, health)
 
 
 def _end_grandchildren() -> None:

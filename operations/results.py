@@ -136,16 +136,44 @@ class ResultsTable:
     def _query(self, outcomes: Iterable[str], label: str | None, since: datetime) -> Iterator[Record]:
         """Read records by the index, whose partitions are an outcome, a day and a shard."""
         pages = self._client.get_paginator("query")
+        for request in self._partitions(outcomes, since):
+            filtered = _merged(request, _expressions("FilterExpression", {"label": label}))
+            for page in pages.paginate(**filtered):
+                yield from map(Record.from_item, page["Items"])
+
+    def count(self, outcome: str, since: datetime) -> int:
+        """Count the records of an outcome, by the index.
+
+        Args:
+            outcome: the outcome.
+            since: only what was recorded at that time or later.
+        """
+        pages = self._client.get_paginator("query")
+        return sum(
+            page["Count"]
+            for request in self._partitions((outcome,), since)
+            for page in pages.paginate(**request, Select="COUNT")
+        )
+
+    def latest(self, since: datetime, limit: int) -> list[Record]:
+        """Return the latest records of all outcomes, the newest first.
+
+        Args:
+            since: only what was recorded at that time or later.
+            limit: how many at most.
+        """
+        found: list[Record] = []
+        for request in self._partitions(OUTCOMES, since):
+            answer = self._client.query(**request, ScanIndexForward=False, Limit=limit)
+            found += map(Record.from_item, answer["Items"])
+        return sorted(found, key=lambda one: one.recorded_at or "", reverse=True)[:limit]
+
+    def _partitions(self, outcomes: Iterable[str], since: datetime) -> Iterator[dict[str, Any]]:
+        """Yield a query for each partition of the index: an outcome, a day and a shard."""
         for outcome, day, shard in product(outcomes, days_since(since), range(SHARDS)):
             keys = {"outcome_day": f"{outcome}#{day.isoformat()}#{shard}", "recorded_at": _timestamp(since)}
             request = {"TableName": self._name, "IndexName": INDEX}
-            request = _merged(
-                request,
-                _expressions("KeyConditionExpression", keys),
-                _expressions("FilterExpression", {"label": label}),
-            )
-            for page in pages.paginate(**request):
-                yield from map(Record.from_item, page["Items"])
+            yield _merged(request, _expressions("KeyConditionExpression", keys))
 
     def get_many(self, versions: Iterable[tuple[str, str]]) -> Iterator[Record]:
         """Read the records of some versions of photos, in no particular order; some may have none.

@@ -1,6 +1,8 @@
 """`localcloud up`."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -10,8 +12,11 @@ from localcloud.application import Application
 from localcloud.launch import LOOPBACK, deploy, start_and_build, stopped_on_error
 from localcloud.next_steps import print_next_steps
 from localcloud.options import bind_option, model_option, state_option
+from localcloud.service import free_port
 from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps
+
+DESK_PORT: Final = 4580
 
 
 @click.command("up")
@@ -38,7 +43,17 @@ def command(*, model: Path, bind: str, state: Path) -> None:
             running, process = start_and_build(folder, steps, application, bind, owned=False)
             with stopped_on_error(process):
                 running = deploy(folder, application, running)
+        running = _with_desk(folder, running)
     print_next_steps(folder, running)
+
+
+def _with_desk(folder: StateFolder, running: Running) -> Running:
+    """Let the supervisor start the review desk, on loopback; return the local cloud with its address."""
+    if not running.desk_url:
+        port = free_port(LOOPBACK, DESK_PORT)
+        running = replace(running, desk_url=f"http://{LOOPBACK}:{port}/")
+        folder.save(running)
+    return running
 
 
 def _deploy_again(folder: StateFolder, application: Application, running: Running, bind: str) -> Running:

@@ -38,7 +38,8 @@ def command(*, choice: StackChoice, port: int, reviewer: str | None, audit: floa
     r"""Serve the review desk on this machine, until Ctrl-C: decide on doubtful photos with one key each.
 
     A decision is recorded with the reviewer's name, published as event with `reviewed: true`, and the photo
-    is copied to labelled/<label>/ in the photo bucket. Photos that are looked at are hidden from others.
+    is copied to labelled/<label>/ in the photo bucket. Photos that are looked at are hidden from others. The
+    page /live shows what comes in now; a photo that is dropped there is sent through.
 
     \b
     Example:
@@ -46,6 +47,7 @@ def command(*, choice: StackChoice, port: int, reviewer: str | None, audit: floa
     """
     # Imported late: other commands need no web server.
     from operations.review.desk import Desk, Settings  # noqa: PLC0415
+    from operations.review.live import Live  # noqa: PLC0415
     from operations.review.pictures import Pictures  # noqa: PLC0415
     from operations.review.run import serve  # noqa: PLC0415
     from operations.review.server import create_app  # noqa: PLC0415
@@ -55,11 +57,11 @@ def command(*, choice: StackChoice, port: int, reviewer: str | None, audit: floa
 
     def started(port: int) -> None:
         address = f"http://{_LOOPBACK}:{port}/"
-        say(f"review desk of the stack {stack.name}: {address} (Ctrl-C ends it)")
+        say(f"review desk of the stack {stack.name}: {address} (Ctrl-C ends it); live view: {address}live")
         if opened:
             webbrowser.open(address)
 
     try:
-        serve(create_app(desk, Pictures(stack)), _LOOPBACK, port, started)
+        serve(create_app(desk, Pictures(stack), Live(stack)), _LOOPBACK, port, started)
     finally:
         desk.close()

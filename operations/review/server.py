@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import jinja2
 from botocore.exceptions import BotoCoreError, ClientError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -17,16 +16,18 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from commandline.aws_errors import aws_reason
 from commandline.errors import CommandError
+from operations.review.answers import answered, page, without_token
 from operations.review.decisions import NEITHER
 from operations.review.desk import AHEAD, GRID, Desk
+from operations.review.live import Live
+from operations.review.live_pages import LivePages
 from operations.review.pictures import Pictures
 
-TOKEN_HEADER: Final = "X-Desk-Token"  # noqa: S105 - a name
 _FROM_OURSELVES: Final = ("none", "same-origin")
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -35,19 +36,18 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_templates: Final = jinja2.Environment(
-    loader=jinja2.PackageLoader("operations.review"), autoescape=True, undefined=jinja2.StrictUndefined
-)
 
 
-def create_app(desk: Desk, pictures: Pictures) -> Starlette:
+def create_app(desk: Desk, pictures: Pictures, live: Live) -> Starlette:
     """Return the application.
 
     Args:
         desk: the session that it shows.
         pictures: reads the photos.
+        live: what the live view shows.
     """
     server = _Server(desk, pictures)
+    now = LivePages(live, pictures, desk.stack_name, server.token)
     guards = [
         Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
         Middleware(BaseHTTPMiddleware, dispatch=refuse_others),
@@ -60,6 +60,11 @@ def create_app(desk: Desk, pictures: Pictures) -> Starlette:
         Route("/bound", server.bound),
         Route("/decide", server.decide, methods=["POST"]),
         Route("/undo", server.undo, methods=["POST"]),
+        Route("/live", now.page),
+        Route("/live/state", now.state),
+        Route("/live/way", now.way),
+        Route("/live/photo", now.photo),
+        Route("/live/drop", now.drop, methods=["POST"]),
     ]
     return Starlette(routes=routes, middleware=guards)
 
@@ -84,23 +89,16 @@ async def refuse_others(request: Request, answer: Callable[[Request], Awaitable[
 class _Server:
     def __init__(self, desk: Desk, pictures: Pictures) -> None:
         self._desk, self._pictures = desk, pictures
-        self._token = secrets.token_urlsafe(32)
+        self.token = secrets.token_urlsafe(32)
 
     async def page(self, _request: Request) -> Response:
-        nonce = secrets.token_urlsafe(16)
-        html = _templates.get_template("review.html.j2").render(
+        return page(
+            "review.html.j2",
+            self.token,
             stack_name=self._desk.stack_name,
             labels=self._desk.labels,
             neither=NEITHER,
-            token=self._token,
-            token_header=TOKEN_HEADER,
-            nonce=nonce,
         )
-        policy = (
-            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self'; "
-            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        )
-        return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
     async def waiting(self, request: Request) -> Response:
         count = GRID if "grid" in request.query_params else AHEAD
@@ -108,10 +106,10 @@ class _Server:
         def ask() -> dict[str, Any]:
             return {"photos": self._desk.waiting(count), **self._desk.status()}
 
-        return await _answer(ask)
+        return await answered(ask)
 
     async def bound(self, _request: Request) -> Response:
-        return await _answer(lambda: {"sentence": self._desk.bound().sentence()})
+        return await answered(lambda: {"sentence": self._desk.bound().sentence()})
 
     async def photo(self, request: Request) -> Response:
         photo = self._desk.photo(request.path_params["name"])
@@ -125,7 +123,7 @@ class _Server:
         return Response(body, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
 
     async def decide(self, request: Request) -> Response:
-        if refused := self._without_token(request):
+        if refused := without_token(request, self.token):
             return refused
         try:
             wanted = await request.json()
@@ -140,12 +138,12 @@ class _Server:
                 return {"problem": "this photo is not held here any more", **self._desk.status()}
 
         try:
-            return await _answer(do)
+            return await answered(do)
         except ValueError:
             return PlainTextResponse(f"{label}: no such label", 400)
 
     async def undo(self, request: Request) -> Response:
-        if refused := self._without_token(request):
+        if refused := without_token(request, self.token):
             return refused
 
         def do() -> dict[str, Any]:
@@ -155,19 +153,4 @@ class _Server:
                 return {"id": None, "problem": str(error), **self._desk.status()}
             return {"id": name, "problem": "" if name else "nothing to undo", **self._desk.status()}
 
-        return await _answer(do)
-
-    def _without_token(self, request: Request) -> Response | None:
-        if secrets.compare_digest(request.headers.get(TOKEN_HEADER, ""), self._token):
-            return None
-        return PlainTextResponse("this request does not come from the desk's page: load it again", 403)
-
-
-async def _answer(do: Callable[[], dict[str, Any]]) -> Response:
-    """Return as JSON what a function returns that waits for AWS; its errors as a sentence."""
-    try:
-        return JSONResponse(await run_in_threadpool(do))
-    except (ClientError, BotoCoreError) as error:
-        return PlainTextResponse(aws_reason(error), 502)
-    except CommandError as error:
-        return PlainTextResponse(str(error), 502)
+        return await answered(do)

@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 from starlette.applications import Starlette
 
+from operations.review.answers import TOKEN_HEADER
 from operations.review.desk import Desk, Settings
+from operations.review.live import Live
 from operations.review.pictures import LONGEST_SIDE, Pictures
-from operations.review.server import TOKEN_HEADER, create_app
+from operations.review.server import create_app
 from operations.stack import Stack
 from tests.support.review import put_doubtful, review_stack
 
@@ -28,7 +30,7 @@ def stack(aws: None) -> Stack:
 @pytest.fixture
 def app(stack: Stack) -> Starlette:
     put_doubtful(stack, "incoming/<script>alert(1)</script>.jpg")
-    return create_app(Desk(stack, Settings("ada", 0.0)), Pictures(stack))
+    return create_app(Desk(stack, Settings("ada", 0.0)), Pictures(stack), Live(stack))
 
 
 def ask(
@@ -139,7 +141,7 @@ def test_a_photo_that_is_not_held_is_not_shown(app: Starlette) -> None:
 
 def test_a_file_that_cannot_be_shown_says_so(stack: Stack) -> None:
     put_doubtful(stack, "incoming/broken.jpg", body=b"no picture")
-    app = create_app(Desk(stack, Settings("ada", 0.0)), Pictures(stack))
+    app = create_app(Desk(stack, Settings("ada", 0.0)), Pictures(stack), Live(stack))
     (photo,) = json.loads(ask(app, "/waiting", OWN)[2])["photos"]
     status, _, body = ask(app, f"/photos/{photo['id']}", OWN)
     assert (status, b"cannot be shown" in body) == (415, True)

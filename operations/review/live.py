@@ -1,0 +1,152 @@
+"""What happens now: photos in progress, outcomes of the last hour, the latest photos, and one photo's way."""
+
+import threading
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from commandline.errors import UsageError
+from operations.outcomes import OUTCOMES
+from operations.photos.sources import PREFIX
+from operations.photos.steps import steps_of
+from operations.results import Record, ResultsTable
+from operations.review.queue import ReviewQueue, Waiting
+from operations.stack import Stack
+
+PERIOD: Final = timedelta(hours=1)
+LATEST: Final = 24
+"""Photos in the list of the latest."""
+MOST_BYTES: Final = 25 * 1024 * 1024
+"""Largest photo that can be dropped on the page; the stack may take less (MaxObjectBytes)."""
+_KEPT_S: Final = 1.0  # several pages share an answer
+_MOST_RUNNING: Final = 100
+
+
+class Live:
+    """The live view of a deployed stack. Its methods may be called from several threads.
+
+    Args:
+        stack: the deployed stack.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._table, self._queue = ResultsTable(stack), ReviewQueue(stack)
+        self._lock = threading.Lock()
+        self._state: dict[str, Any] = {}
+        self._asked = float("-inf")
+
+    def state(self) -> dict[str, Any]:
+        """Return counts of the last hour, what is in progress, and the latest photos."""
+        with self._lock:
+            if time.monotonic() - self._asked >= _KEPT_S:
+                self._state, self._asked = self._ask(), time.monotonic()
+            return self._state
+
+    def _ask(self) -> dict[str, Any]:
+        since = datetime.now(UTC) - PERIOD
+        counts = {name: self._table.count(name, since) for name in OUTCOMES}
+        latest = self._table.latest(since, LATEST)
+        return {
+            "counts": counts,
+            "states": passed(counts),
+            "running": self._running(),
+            "waiting": self._queue.length(),
+            "latest": [_shown(record) for record in latest],
+        }
+
+    def _running(self) -> int | None:
+        """Return how many executions are in progress, at most 100; None for EXPRESS, which keeps none."""
+        workflow, machine = (
+            self._stack.client("stepfunctions"),
+            self._stack.output("ClassifyImageStateMachineArn"),
+        )
+        try:
+            found = workflow.list_executions(
+                stateMachineArn=machine, statusFilter="RUNNING", maxResults=_MOST_RUNNING
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "StateMachineTypeNotSupported":
+                raise
+            return None
+        return len(found["executions"])
+
+    def way(self, key: str, version: str) -> dict[str, Any]:
+        """Return a photo's record and the steps of its execution.
+
+        Args:
+            key: of the photo.
+            version: its version.
+
+        Raises:
+            UsageError: there is no record of it.
+        """
+        record = self._table.get(self._uri(key), version)
+        if record is None:
+            raise UsageError(f"{key} has no record in the version {version}")
+        steps = steps_of(self._stack, record.execution_arn)
+        return {"record": record.as_json(), "steps": [asdict(step) for step in steps]}
+
+    def photo(self, key: str, version: str) -> Waiting:
+        """Return a photo for `Pictures`.
+
+        Args:
+            key: of the photo, under `incoming/`.
+            version: its version.
+
+        Raises:
+            UsageError: it is another object of the bucket.
+        """
+        if not key.startswith(PREFIX):
+            raise UsageError(f"{key} is no photo")
+        return Waiting(self._uri(key), version, {})
+
+    def drop(self, name: str, body: bytes) -> str:
+        """Upload a photo as a driver does; return its key.
+
+        Args:
+            name: of the file; its folders are left out.
+            body: its bytes.
+
+        Raises:
+            UsageError: it has no name, no bytes, or too many.
+        """
+        if not body or len(body) > MOST_BYTES:
+            raise UsageError(f"{name}: a photo has 1 to {MOST_BYTES:,} bytes, this file {len(body):,}")
+        file = PurePosixPath(name.replace("\\", "/")).name
+        if not file:
+            raise UsageError("the file has no name")
+        key = f"{PREFIX}dropped/{datetime.now(UTC):%Y%m%dT%H%M%S}-{file}"
+        bucket = self._stack.output("PhotoBucketName")
+        self._stack.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
+        return key
+
+    def _uri(self, key: str) -> str:
+        return f"s3://{self._stack.output('PhotoBucketName')}/{key}"
+
+
+def passed(counts: dict[str, int]) -> dict[str, int]:
+    """Return how many photos with an outcome went into each state of the workflow.
+
+    A rejected photo ends in SerializeImage. Where a service failed is in the photo's own way, not counted.
+
+    Args:
+        counts: photos by outcome.
+    """
+    arrived = sum(counts.values())
+    judged = counts["ACCEPTED"] + counts["LOW_CONFIDENCE"]
+    return {
+        "SerializeImage": arrived,
+        "ClassifyImage": arrived - counts["REJECTED"],
+        "FilterInference": judged,
+    }
+
+
+def _shown(record: Record) -> dict[str, Any]:
+    key = record.object_uri.removeprefix("s3://").split("/", 1)[1]
+    names = ("outcome", "label", "confidence", "error", "recorded_at", "decided_by")
+    return {"key": key, "version": record.object_version, **{name: getattr(record, name) for name in names}}

@@ -1,0 +1,124 @@
+"""The live view on a small stack: counts, latest photos, a photo's way, and dropping one."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from commandline.errors import UsageError
+from operations.results import ResultsTable
+from operations.review.live import MOST_BYTES, Live, passed
+from operations.stack import Stack
+from tests.support.aws_stack import BUCKET, put_record, with_workflow
+from tests.support.review import put_doubtful, review_stack
+
+NOW = datetime.now(UTC)
+
+
+def stamp(minutes: int) -> str:
+    time = NOW - timedelta(minutes=minutes)
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@pytest.fixture
+def stack(aws: None) -> Stack:
+    del aws
+    return with_workflow(review_stack())
+
+
+def test_counts_are_of_the_last_hour_and_the_newest_come_first(stack: Stack) -> None:
+    for minutes, outcome in (
+        (1, "ACCEPTED"),
+        (2, "REJECTED"),
+        (3, "ACCEPTED"),
+        (4, "FAILED"),
+        (90, "ACCEPTED"),
+    ):
+        put_record(stack, f"incoming/{minutes}.jpg", outcome, recorded_at=stamp(minutes))
+    put_doubtful(stack, "incoming/doubtful.jpg")
+
+    state = Live(stack).state()
+
+    assert state["counts"] == {"ACCEPTED": 2, "LOW_CONFIDENCE": 1, "REJECTED": 1, "FAILED": 1}
+    assert [one["key"].removeprefix("incoming/") for one in state["latest"]] == [
+        "doubtful.jpg",
+        "1.jpg",
+        "2.jpg",
+        "3.jpg",
+        "4.jpg",
+    ]
+    assert (state["waiting"], state["running"]) == (1, 0)
+
+
+def test_the_latest_are_limited(stack: Stack) -> None:
+    for number in range(30):
+        put_record(stack, f"incoming/{number}.jpg", "ACCEPTED", recorded_at=stamp(number % 50))
+    found = ResultsTable(stack).latest(NOW - timedelta(hours=1), 7)
+    assert [one.recorded_at for one in found] == [stamp(number) for number in range(7)]
+
+
+def test_an_answer_is_shared_for_a_moment(stack: Stack) -> None:
+    live = Live(stack)
+    before = live.state()
+    put_record(stack, "incoming/a.jpg", "ACCEPTED", recorded_at=stamp(0))
+    assert live.state() is before
+
+
+def test_photos_go_through_the_states_until_they_have_an_outcome() -> None:
+    counts = {"ACCEPTED": 5, "LOW_CONFIDENCE": 2, "REJECTED": 3, "FAILED": 1}
+    assert passed(counts) == {"SerializeImage": 11, "ClassifyImage": 8, "FilterInference": 7}
+
+
+def test_a_photos_way_has_its_record(stack: Stack) -> None:
+    put_record(stack, "incoming/a b.jpg", "REJECTED", error="UnsupportedImage")
+    way = Live(stack).way("incoming/a b.jpg", "v1")
+    assert (way["record"]["error"], way["steps"]) == ("UnsupportedImage", [])
+    with pytest.raises(UsageError, match="no record"):
+        Live(stack).way("incoming/other.jpg", "v1")
+
+
+def test_only_photos_are_shown(stack: Stack) -> None:
+    assert Live(stack).photo("incoming/a.jpg", "v1").key == "incoming/a.jpg"
+    with pytest.raises(UsageError, match="is no photo"):
+        Live(stack).photo("runs/1/manifest.jsonl", "v1")
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("a b.jpg", "-a b.jpg"),
+        ("../../etc/x.jpg", "-x.jpg"),
+        ("C:\\fotos\\y.jpg", "-y.jpg"),
+        ("<b>.jpg", "-<b>.jpg"),
+    ],
+)
+def test_a_dropped_photo_is_uploaded_under_its_own_name(stack: Stack, name: str, ending: str) -> None:
+    key = Live(stack).drop(name, b"photo")
+    assert key.startswith("incoming/dropped/")
+    assert key.endswith(ending)
+    assert key.count("/") == 2
+    assert stack.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"photo"
+
+
+@pytest.mark.parametrize(("name", "body"), [("a.jpg", b""), ("a.jpg", bytes(MOST_BYTES + 1)), ("/", b"1")])
+def test_what_cannot_be_a_photo_is_refused(stack: Stack, name: str, body: bytes) -> None:
+    with pytest.raises(UsageError):
+        Live(stack).drop(name, body)
+    assert not stack.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"]
+
+
+def test_an_express_workflow_does_not_say_what_is_in_progress(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    class Express:
+        def list_executions(self, **_: object) -> None:
+            raise ClientError({"Error": {"Code": "StateMachineTypeNotSupported"}}, "ListExecutions")
+
+    live, client = Live(stack), Stack.client
+    monkeypatch.setattr(
+        Stack, "client", lambda self, name: Express() if name == "stepfunctions" else client(self, name)
+    )
+    assert live.state()["running"] is None
+    assert replace(stack).name == stack.name
