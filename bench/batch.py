@@ -117,7 +117,7 @@ def _memory(state: str) -> dict[str, float]:
     parts = {
         "ministack": "localcloud.ministack",
         "stand-in": "localcloud.sagemaker",
-        "model": "worker.py",
+        "model": "sagemaker/worker.py",
         "functions": "ministack-lambda",
     }
     found = dict.fromkeys(parts, 0.0)

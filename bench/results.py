@@ -98,7 +98,7 @@ def _draw_growth(batches: list[dict[str, Any]]) -> None:
     for name in batches[0]["memory_mb"]:
         memory.plot(photos, [one["memory_mb"][name] for one in batches], "o-", label=name)
     memory.set(xlabel="photos", ylabel="MB", xlim=(0, None), ylim=(0, None))
-    memory.legend(frameon=False)
+    memory.legend(frameon=False, loc="center right")
     for axes in (time, memory):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(GROWTH, metadata={"Date": None})

@@ -1,0 +1,57 @@
+"""The pages that commands write, opened from disk: the outcomes of a run of photos, and the report."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from operations.__main__ import main
+from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
+from tests.support.local_cloud import LocalCloud, environment_of
+
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
+PHOTOS = {
+    "red.jpg": RED,
+    "green <b>.png": GREEN,
+    "between.jpg": BETWEEN,
+    "broken.jpg": b"this is no photo",
+}
+
+
+@pytest.fixture(scope="module")
+def pages(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Send photos, and return the pages about them."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name, body in PHOTOS.items():
+        (folder / name).write_bytes(body)
+    found = {name: folder / f"{name}.html" for name in ("outcomes", "report")}
+    with environment_of(cloud.running):
+        files = [str(folder / name) for name in PHOTOS]
+        assert main(["send", *files, "--page", str(found["outcomes"])]) == 0
+        assert main(["report", "--since", "1h", "--output", str(found["report"])]) == 0
+    return found
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("name", "shows"), [("outcomes", "LOW_CONFIDENCE"), ("report", "confidence")])
+def test_a_page_is_accessible_fits_and_loads_nothing(
+    name: str, shows: str, width: int, pages: dict[str, Path], page: Page
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(pages[name].as_uri())
+
+    expect(page.get_by_text(shows).first).to_be_visible()
+    assert {url.split(":")[0] for url in asked} <= {"file", "data"}, "nothing comes from elsewhere"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}-{width}.png", full_page=True)
+    violations = Axe().run(page).response["violations"]
+    assert [one["id"] for one in violations if one["impact"] in {"serious", "critical"}] == []
+
+
+def test_a_hostile_file_name_is_text(pages: dict[str, Path], page: Page) -> None:
+    page.goto(pages["outcomes"].as_uri())
+    expect(page.get_by_text("green <b>.png").first).to_be_visible()
