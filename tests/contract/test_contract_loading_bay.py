@@ -17,7 +17,7 @@ def matches(detail: dict[str, Any]) -> bool:
     pattern = copy.deepcopy(RESOURCES["LoadingBayRule"]["Properties"]["EventPattern"])
     text = json.dumps(pattern).replace(json.dumps({"Fn::Sub": "s3://${PhotoBucket}/"}), '"s3://photos/"')
     assert "Fn::" not in text
-    event = {
+    event: Any = {
         "source": "scones.vehicle-classification",
         "detail-type": "Vehicle Classified",
         "detail": {"object_uri": "s3://photos/incoming/a.jpg", **detail},
