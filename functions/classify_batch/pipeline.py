@@ -127,7 +127,7 @@ def _handler(folder: str) -> Handler:
     before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     sys.path.insert(0, str(path))
     try:
-        app = importlib.import_module("app")
+        app: Any = importlib.import_module("app")
     finally:
         sys.path.remove(str(path))
         sys.path.append(str(path))  # its libraries are there
