@@ -118,8 +118,8 @@ def _may_be_cut_off(image: Image.Image, parts: jpeg.Jpeg) -> bool:
     if min(width, height) < _FEWEST_PIXELS:
         return True  # too few to tell
     corner = image.crop((image.width - width, image.height - height, image.width, image.height))
-    darkest, brightest = corner.convert("L").getextrema()
-    return brightest - darkest <= _BLENDING
+    brightness = corner.convert("L").tobytes()
+    return max(brightness) - min(brightness) <= _BLENDING
 
 
 def _decode_png(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> Decoded:
