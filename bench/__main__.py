@@ -16,11 +16,12 @@ from typing import Any
 
 import click
 
-from bench.batch import Growth, grow
+from bench.batch import Growth, on_a_local_cloud
 from bench.cases import (
     FUNCTIONS,
     classify_a_photo,
     classify_a_thumbnail,
+    classify_side_by_side,
     cold_start,
     load_the_model,
     peak_memory,
@@ -65,7 +66,8 @@ def bench(  # noqa: PLR0913 - one parameter for each option
     Example:
       python -m bench --rounds 20
     """
-    results, grown = run_all(model, rounds), run_batches(batch)
+    results, (workflow, grown) = run_all(model, rounds), run_batches(batch)
+    results += workflow
     report: dict[str, Any] = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "python": platform.python_version(),
@@ -84,21 +86,25 @@ def bench(  # noqa: PLR0913 - one parameter for each option
     click.echo(json.dumps(report) if as_json else table(results, grown, report["peak_mb"]))
 
 
-def run_batches(sizes: Sequence[int]) -> list[Growth]:
-    """Run a batch of each size on a local cloud of its own; none without sizes."""
+def run_batches(sizes: Sequence[int]) -> tuple[list[Result], list[Growth]]:
+    """Measure the workflow, and a batch of each size, on a local cloud of its own; nothing without sizes."""
+    if not sizes:
+        return [], []
     with progress_bar(total=len(sizes), title="batches", unit="batch") as bar:
-        return grow(tuple(sizes), bar.update) if sizes else []
+        workflow, grown = on_a_local_cloud(tuple(sizes), bar.update)
+    return [workflow], grown
 
 
 def run_all(model_dir: Path, rounds: int) -> list[Result]:
     """Run every benchmark: `rounds` times, or a tenth of it (three at least) for new processes."""
     few = max(3, rounds // 10)
     functions = sorted(path.parent.name for path in FUNCTIONS.glob("*/app.py"))
-    total = rounds + rounds + 3 * few + few * len(functions)
+    total = rounds + rounds + 4 * few + few * len(functions)
     with progress_bar(total=total, title="bench", unit="round") as bar:
         return [
             classify_a_photo(model_dir, rounds, bar.update),
             classify_a_thumbnail(model_dir, rounds, bar.update),
+            classify_side_by_side(model_dir, few, bar.update),
             load_the_model(model_dir, few, bar.update),
             shrink_a_phone_photo(few, bar.update),
             shrink_a_heic(few, bar.update),

@@ -1,4 +1,4 @@
-"""How a batch grows with its photos: seconds and memory, on a local cloud of its own."""
+"""What is measured on a local cloud: how a batch grows with its photos, and what the workflow adds."""
 
 import io
 import json
@@ -16,8 +16,11 @@ from typing import Any
 import boto3
 
 from bench.parameters import ROOT
+from bench.timing import Result
+from bench.workflow import through_the_workflow
 from model_build.data.drawings import FIRST_TEST_SEED, draw
 
+ALONE = 31  # photos sent one by one, the first to warm up
 THUMBNAIL = 32  # pixels, as CIFAR-100 has
 
 
@@ -40,16 +43,18 @@ class Growth:
         return asdict(self)
 
 
-def grow(sizes: tuple[int, ...], tick: Callable[[], object]) -> list[Growth]:
-    """Run a batch of each size, after a small one that starts the functions' processes."""
+def on_a_local_cloud(sizes: tuple[int, ...], tick: Callable[[], object]) -> tuple[Result, list[Growth]]:
+    """Send photos through the workflow, then run a batch of each size, after a small one that warms up."""
     with tempfile.TemporaryDirectory() as folder, _local_cloud(Path(folder)) as environment:
+        photos = _upload(environment, "incoming/alone/", 2 * ALONE)
+        workflow = through_the_workflow(lambda name: _client(name, environment), environment, photos)
         _batch(environment, "incoming/warm/", 50)
         grown = []
         for size in sizes:
             seconds = _batch(environment, f"incoming/{size}/", size)
             grown.append(Growth(size, seconds, _memory(folder)))
             tick()
-        return grown
+        return workflow, grown
 
 
 @contextmanager
@@ -80,17 +85,7 @@ def _client(service: str, environment: dict[str, str]) -> Any:
 
 def _batch(environment: dict[str, str], prefix: str, count: int) -> float:
     """Upload thumbnails and classify them in a batch; return its seconds."""
-    s3 = _client("s3", environment)
-    bodies = [_png(seed) for seed in range(20)]
-    with ThreadPoolExecutor(8) as pool:
-        list(
-            pool.map(
-                lambda number: s3.put_object(
-                    Bucket="scones-photos", Key=f"{prefix}{number:06}.png", Body=bodies[number % len(bodies)]
-                ),
-                range(count),
-            )
-        )
+    _upload(environment, prefix, count)
     command = [sys.executable, "-m", "operations", "batch", "--prefix", prefix, "--json"]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, check=True, capture_output=True, text=True
@@ -99,6 +94,19 @@ def _batch(environment: dict[str, str], prefix: str, count: int) -> float:
     if summary["classified"] != count:
         raise RuntimeError(f"{summary['classified']} of {count} photos were classified")
     return float(summary["seconds"])
+
+
+def _upload(environment: dict[str, str], prefix: str, count: int) -> list[tuple[str, str]]:
+    """Upload thumbnails; return their keys and versions."""
+    s3 = _client("s3", environment)
+    bodies = [_png(seed) for seed in range(20)]
+
+    def put(number: int) -> tuple[str, str]:
+        key, body = f"{prefix}{number:06}.png", bodies[number % len(bodies)]
+        return key, s3.put_object(Bucket="scones-photos", Key=key, Body=body)["VersionId"]
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(put, range(count)))
 
 
 def _png(seed: int) -> bytes:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -48,6 +49,22 @@ def classify_a_thumbnail(model_dir: Path, rounds: int, tick: Tick) -> Result:
             _classification(model_dir, _jpeg((THUMBNAIL, THUMBNAIL))),
         ),
         Case(f"classify one {side}-pixel photo", _classification(model_dir, _jpeg((side, side)))),
+        rounds=rounds,
+        tick=tick,
+    )
+
+
+def classify_side_by_side(model_dir: Path, rounds: int, tick: Tick) -> Result:
+    """Measure an endpoint that serves two requests at a time, against one after the other."""
+    answer, photos = _classification(model_dir, _jpeg((256, 256))), range(8)
+
+    def two_at_a_time() -> list[str]:
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lambda _: answer(), photos))
+
+    return compare(
+        Case("classify 8 photos, two at a time", two_at_a_time),
+        Case("one after the other", lambda: [answer() for _ in photos]),
         rounds=rounds,
         tick=tick,
     )

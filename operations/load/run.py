@@ -63,10 +63,17 @@ class Load:
                 while time.time() < deadline and not self._settled(len(arrivals)):
                     self._listen(listener)
                     bar.n = len(self.account.records)
-                    bar.set_postfix(sent=len(self.account.due), refresh=True)
+                    bar.set_postfix(self._seen(), refresh=True)
             senders.shutdown(cancel_futures=True)
             self._listen(listener)  # a duplicate event would come about now
         return self.account
+
+    def _seen(self) -> dict[str, Any]:
+        """Return what the bar shows: sent, each outcome that there was, and the latency so far."""
+        with self._lock:
+            summary = self.account.summary()
+        outcomes = {name: count for name, count in summary["outcomes"].items() if count}
+        return {"sent": summary["sent"], **outcomes, "p50": summary["p50_s"], "p95": summary["p95_s"]}
 
     def _settled(self, photos: int) -> bool:
         with self._lock:
