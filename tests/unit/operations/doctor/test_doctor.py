@@ -275,8 +275,17 @@ def role(statements: list[dict[str, Any]]) -> dict[str, Any]:
 
 def test_a_template_larger_than_the_api_takes_is_not_sent(session: StubbedSession, tmp_path: Path) -> None:
     path = tmp_path / "big.yaml"
-    path.write_text("#" * 60_000)
+    path.write_text(f"Description: {'x' * 60_000}")
     assert only(application.template_is_valid(session, path)).status is Status.WRONG
+
+
+def test_a_template_that_is_large_by_its_comments_is_sent_without_them(
+    session: StubbedSession, tmp_path: Path
+) -> None:
+    path = tmp_path / "commented.yaml"
+    path.write_text(f"Description: short # {'x' * 60_000}")
+    session.answer("cloudformation", "validate_template", {})
+    assert only(application.template_is_valid(session, path)).status is Status.OK
 
 
 def test_a_template_that_cloudformation_refuses_is_wrong(session: StubbedSession) -> None:
