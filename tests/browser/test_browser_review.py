@@ -1,5 +1,6 @@
 """The review desk in a browser: a doubtful photo appears, is decided by a key, and comes back by another."""
 
+import itertools
 import re
 import statistics
 import time
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Dialog, Page, Request, expect
+from playwright.sync_api import Dialog, Page, Request, Route, expect
 
 from tests.browser.conftest import RunningDesk, stack_of
 from tests.e2e.test_e2e_workflow import BETWEEN
@@ -138,6 +139,29 @@ def test_one_key_decides_all_but_the_marked_of_twelve(
     outcomes = {key: cloud.records(key)[0]["outcome"] for key in keys}
     assert {key for key, outcome in outcomes.items() if outcome == "LOW_CONFIDENCE"} == set(kept)
     assert list(outcomes.values()).count("ACCEPTED") == 10
+
+
+def test_what_is_said_of_one_among_several_stays_said(
+    cloud: LocalCloud, desk: RunningDesk, page: Page
+) -> None:
+    doubtful(cloud, *(f"several-{number}.jpg" for number in range(3)))
+    page.goto(desk.url)
+    page.keyboard.press("g")
+    expect(page.locator("[data-photo]")).to_have_count(3)
+    answers = itertools.count()
+
+    def answer(route: Route) -> None:
+        if next(answers):
+            route.continue_()
+        else:
+            route.fulfill(json={"problem": "it was deleted", **desk.desk.status()})
+
+    page.route("**/decide", answer)
+
+    page.keyboard.press("1")
+
+    expect(page.locator("#decided")).to_have_text("2")
+    expect(page.locator("#message")).to_have_text("it was deleted")
 
 
 def test_a_hostile_name_is_text(cloud: LocalCloud, desk: RunningDesk, page: Page) -> None:

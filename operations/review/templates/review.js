@@ -112,15 +112,18 @@ async function decide(label) {
   const chosen = grid ? waiting.filter((photo) => !decided.has(photo.id) && !marked.has(photo.id)) : [shown].filter(Boolean);
   for (const photo of chosen) decided.add(photo.id);
   show();  // at once: the decisions are carried out meanwhile
+  const problems = [];  // of all the photos chosen: a later photo's success hides no earlier one's failure
+  say("");
   for (const photo of chosen) {
     try {
       const status = await ask("decide", { id: photo.id, label });
       counts(status);
-      say(status.problem);
+      if (status.problem) problems.push(status.problem);
     } catch (error) {
       decided.delete(photo.id);
-      say(`${photo.key} is not decided: ${error.message}`);
+      problems.push(`${photo.key} is not decided: ${error.message}`);
     }
+    say(problems.join("\n"));
   }
   await refresh().catch((error) => say(error.message));
 }
