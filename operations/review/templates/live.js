@@ -83,13 +83,17 @@ async function refresh() {
 }
 
 async function send(files) {
+  const problems = [];
   for (const file of files) {
-    say(`sending ${file.name} …`, true);
+    say([...problems, `sending ${file.name} …`].join("\n"), !problems.length);
     try {
       const query = new URLSearchParams({ name: file.name });
       const sent = await ask(`/live/drop?${query}`, { method: "POST", body: file, headers: { [settings.header]: settings.token } });
-      say(`${sent.key} is on its way`, true);
-    } catch (error) { say(error.message); }
+      say([...problems, `${sent.key} is on its way`].join("\n"), !problems.length);
+    } catch (error) {
+      problems.push(`${file.name}: ${error.message}`);
+      say(problems.join("\n"));
+    }
   }
 }
 

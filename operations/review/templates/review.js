@@ -7,6 +7,8 @@ let waiting = [];
 let shown = null;
 let busy = false;
 let grid = false;
+let asked = 0;  // questions for the waiting photos, counted
+let answered = 0;  // the latest of them whose answer is shown
 const marked = new Set();  // photos of the grid that the next answer is not for
 const letters = "qwertyasdfhj";  // of the photos in the grid; u and g have other meanings
 
@@ -97,7 +99,10 @@ function show() {
 }
 
 async function refresh() {
+  const turn = ++asked;
   const status = await ask(grid ? "waiting?grid" : "waiting");
+  if (turn < answered) return;  // a later question was answered first, and that answer is shown
+  answered = turn;
   waiting = status.photos;
   const held = new Set(waiting.map((photo) => photo.id));
   for (const id of decided) if (!held.has(id)) decided.delete(id);
