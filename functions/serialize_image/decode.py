@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -24,9 +25,11 @@ JPEG_PIXELS_FACTOR: Final = 4
 # Pillow expands the runs of a BMP in Python.
 MAX_RLE_BMP_PIXELS: Final = 4_000_000
 _RLE: Final = (1, 2)  # biCompression of run-length encoded bitmaps
-_BLOCK: Final = 8  # pixels a side that a JPEG encodes together
-_FEWEST_PIXELS: Final = 2
-_BLENDING: Final = 1  # of 255
+# Pixels for each of the result's, along a side, that leave the resampling filter enough. 4,000 pixels, a side
+# of most phones' photos, have as many at an eighth, for a result of 256.
+_ENOUGH_PIXELS: Final = 1.95
+_MIDDLE: Final = 128  # of the range of brightness
+_ROUNDING: Final = 2  # of conversions between colour spaces
 
 # The limit of pixels is checked here, for each format by what decoding costs.
 Image.MAX_IMAGE_PIXELS = None
@@ -52,7 +55,8 @@ def decode(photo: bytes, *, target_side: int, max_pixels: int) -> Decoded:
 
     Args:
         photo: the file.
-        target_side: the longest side that is needed, in pixels; a JPEG may come out up to twice as large.
+        target_side: the longest side that is needed, in pixels; a JPEG is decoded at the least fraction of
+            its size that leaves about twice as many.
         max_pixels: images with more pixels (width times height) are refused before they are decoded; a JPEG
             may have four times as many.
 
@@ -94,10 +98,10 @@ def _decode_jpeg(photo: bytes, kind: str, target_side: int, max_pixels: int) -> 
 
 
 def _reduced_jpeg(core: bytes, kind: str, target_side: int) -> Image.Image:
-    # The decoder can skip detail that shrinking discards: seven times faster for 12 megapixels. Twice the
-    # final size leaves the resampling filter enough pixels.
+    # The decoder can skip detail that shrinking discards: seven times faster for 12 megapixels.
     image = Image.open(io.BytesIO(core), formats=[kind])
-    image.draft("RGB", (2 * target_side, 2 * target_side))
+    scale = _ENOUGH_PIXELS * target_side / max(image.size)
+    image.draft("RGB", (math.ceil(image.width * scale), math.ceil(image.height * scale)))
     image.load()
     return image
 
@@ -105,21 +109,15 @@ def _reduced_jpeg(core: bytes, kind: str, target_side: int) -> Image.Image:
 def _may_be_cut_off(image: Image.Image, parts: jpeg.Jpeg) -> bool:
     """Return whether the end of the picture looks as if it was missing.
 
-    The decoder fills what is missing with one colour. A progressive picture misses detail everywhere.
+    The decoder paints what is missing in the middle of the range of brightness: libjpeg's jdhuff.c leaves all
+    coefficients of a block without data zero. A picture of several scans misses detail or colour everywhere.
     """
-    if parts.progressive:
+    if parts.scans > 1 or parts.progressive:
         return True
-    # The last block has up to 8 pixels a side, fewer where the picture is reduced. Its brightness is its own.
-    # Its colour is blended with that of the blocks beside it, which changes computed brightness a little.
-    width, height = (
-        ((whole - 1) % _BLOCK + 1) * reduced // whole
-        for whole, reduced in ((parts.width, image.width), (parts.height, image.height))
-    )
-    if min(width, height) < _FEWEST_PIXELS:
-        return True  # too few to tell
-    corner = image.crop((image.width - width, image.height - height, image.width, image.height))
-    brightness = corner.convert("L").tobytes()
-    return max(brightness) - min(brightness) <= _BLENDING
+    last = image.crop((image.width - 1, image.height - 1, image.width, image.height))
+    # The black of CMYK, as brightness, is stored at full resolution: no colour of other blocks is mixed in.
+    (brightness,) = (last.getchannel("K") if last.mode == "CMYK" else last.convert("L")).tobytes()
+    return abs(brightness - _MIDDLE) <= _ROUNDING
 
 
 def _decode_png(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> Decoded:

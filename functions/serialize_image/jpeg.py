@@ -20,6 +20,7 @@ MAX_ICC_BYTES: Final = 4 << 20  # the largest profile of a printing press has ab
 
 _SOF: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_ARITHMETIC: Final = frozenset(range(0xC9, 0xD0))
 _KEPT: Final = _SOF | {0xC4, 0xCC, 0xDB, 0xDD, 0xDC, 0xDA}  # tables, frame, restart interval, scan
 _APP1, _APP2, _APP14, _COM = 0xE1, 0xE2, 0xEE, 0xFE
 _BARE: Final = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a segment
@@ -40,7 +41,6 @@ class Jpeg:
         exif: the EXIF data without its header; empty if there is none.
         icc: the colour profile; empty if there is none, or it is damaged.
         scans: how many scans the picture has.
-        width, height: in pixels.
         progressive: whether decoding needs all coefficients at once.
     """
 
@@ -48,8 +48,6 @@ class Jpeg:
     exif: bytes
     icc: bytes
     scans: int
-    width: int
-    height: int
     progressive: bool
 
 
@@ -100,6 +98,10 @@ class _Reader:
     def _frame(self, marker: int, body: bytes) -> None:
         if len(body) < 6 or self.size != (0, 0):  # noqa: PLR2004 - precision, height, width, components
             raise UnsupportedImage("the JPEG image has a damaged frame header")
+        if marker in _ARITHMETIC:  # libjpeg needs the whole file at once for it, and Pillow hands it parts
+            raise UnsupportedImage(
+                "the JPEG image is compressed by arithmetic coding, which is not supported here: convert it"
+            )
         self.size = (int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big"))
         self.progressive = marker in _PROGRESSIVE
 
@@ -144,8 +146,6 @@ def read_jpeg(content: bytes, max_pixels: int) -> Jpeg:
         exif=reader.exif,
         icc=_joined(reader.icc, reader.icc_parts),
         scans=reader.scans,
-        width=width,
-        height=height,
         progressive=reader.progressive,
     )
 

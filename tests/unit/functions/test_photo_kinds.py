@@ -276,10 +276,43 @@ def test_a_jpeg_that_is_cut_off_is_refused_whatever_ends_it(
         shrunk(content[: int(share * len(content))] + ENDS[end])
 
 
-def test_a_large_photo_with_detail_in_its_corner_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def of_three_scans(image: Image.Image) -> bytes:
+    """Return a JPEG that is not progressive and has each component in a scan of its own."""
+    planes = [encode(plane, "JPEG", quality=85) for plane in image.convert("YCbCr").split()]
+    tables = planes[0][: planes[0].index(b"\xff\xc0")]
+    huffman = planes[0][planes[0].index(b"\xff\xc4") : planes[0].index(b"\xff\xda")]
+    components = b"".join(bytes([number, 0x11, 0]) for number in (1, 2, 3))
+    frame = segment(0xC0, struct.pack(">BHHB", 8, image.height, image.width, 3) + components)
+    scans = [
+        segment(0xDA, bytes([1, number, 0, 0, 63, 0])) + plane[plane.index(b"\xff\xda") + 10 : -2]
+        for number, plane in enumerate(planes, start=1)
+    ]
+    return tables + frame + huffman + b"".join(scans) + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["nothing", "the end marker"])
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_jpeg_that_lacks_a_part_of_its_colour_is_refused(share: float, end: bytes) -> None:
+    content = of_three_scans(picture(240, 160))
+    assert_shows(content)
+    last = content.rindex(b"\xff\xda")
+    with pytest.raises(UnsupportedImage):
+        shrunk(content[: last + int(share * (len(content) - last))] + end)
+
+
+def test_arithmetic_coding_is_named() -> None:
+    content = encode(picture(), "JPEG").replace(b"\xff\xc0", b"\xff\xc9", 1)
+    with pytest.raises(UnsupportedImage, match="arithmetic coding"):
+        shrunk(content)
+
+
+@pytest.mark.parametrize("corner", ["detail", "white"])
+def test_a_large_photo_is_decoded_once(monkeypatch: pytest.MonkeyPatch, corner: str) -> None:
     """The second decoding, which tells whether it is cut off, costs as much as the first."""
     noise = np.random.default_rng(1).integers(-60, 60, (3000, 4000, 3))
     pixels = (np.asarray(picture(4000, 3000)).astype("int16") + noise).clip(0, 255).astype("uint8")
+    if corner == "white":
+        pixels[-500:, -500:] = 255
     content = encode(Image.fromarray(pixels), "JPEG", quality=85)
     decode = function.decode
     calls: list[str] = []
