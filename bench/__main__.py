@@ -16,13 +16,11 @@ from typing import Any
 
 import click
 
-from bench.batch import Growth, on_a_local_cloud
+from bench.batch import OnALocalCloud, on_a_local_cloud
 from bench.cases import (
-    FUNCTIONS,
     classify_a_photo,
     classify_a_thumbnail,
     classify_side_by_side,
-    cold_start,
     load_the_model,
     peak_memory,
     shrink_a_heic,
@@ -57,7 +55,7 @@ from commandline.terminal import progress_bar
 def bench(  # noqa: PLR0913 - one parameter for each option
     model: Path, rounds: int, output: Path, batch: Sequence[int], *, keep: bool, as_json: bool
 ) -> None:
-    r"""Measure what users wait for: an answer of the model, a phone photo, a function's cold start.
+    r"""Measure what users wait for: an answer of the model, a phone photo, a function's cold start, a batch.
 
     Every figure is measured in turns with a reference in the same run, and their ratio means the same on a
     fast machine and on a slow one. These are measurements, not tests: nothing fails for being slow.
@@ -66,8 +64,9 @@ def bench(  # noqa: PLR0913 - one parameter for each option
     Example:
       python -m bench --rounds 20
     """
-    results, (workflow, grown) = run_all(model, rounds), run_batches(batch)
-    results += workflow
+    few = max(3, rounds // 10)
+    here, cloud = run_here(model, rounds, few), run_on_a_local_cloud(batch, few)
+    results = here + cloud.results
     report: dict[str, Any] = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "python": platform.python_version(),
@@ -75,7 +74,8 @@ def bench(  # noqa: PLR0913 - one parameter for each option
         "processors": os.cpu_count(),
         "results": [result.as_json() for result in results],
         "peak_mb": {"shrink a 12-megapixel photo": peak_memory("JPEG")},
-        "batches": [one.as_json() for one in grown],
+        "memory": [one.as_json() for one in cloud.memory],
+        "batches": [one.as_json() for one in cloud.batches],
     }
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -83,24 +83,18 @@ def bench(  # noqa: PLR0913 - one parameter for each option
         from bench.results import write_results  # noqa: PLC0415 - draws, which takes matplotlib
 
         write_results(report)
-    click.echo(json.dumps(report) if as_json else table(results, grown, report["peak_mb"]))
+    click.echo(json.dumps(report) if as_json else table(results, cloud, report["peak_mb"]))
 
 
-def run_batches(sizes: Sequence[int]) -> tuple[list[Result], list[Growth]]:
-    """Measure the workflow, and a batch of each size, on a local cloud of its own; nothing without sizes."""
-    if not sizes:
-        return [], []
-    with progress_bar(total=len(sizes), title="batches", unit="batch") as bar:
-        workflow, grown = on_a_local_cloud(tuple(sizes), bar.update)
-    return [workflow], grown
+def run_on_a_local_cloud(sizes: Sequence[int], rounds: int) -> OnALocalCloud:
+    """Measure the functions, the workflow, and a batch of each size, on a local cloud of its own."""
+    with progress_bar(total=3 * rounds + len(sizes), title="on a local cloud", unit="round") as bar:
+        return on_a_local_cloud(sizes, rounds, bar.update)
 
 
-def run_all(model_dir: Path, rounds: int) -> list[Result]:
-    """Run every benchmark: `rounds` times, or a tenth of it (three at least) for new processes."""
-    few = max(3, rounds // 10)
-    functions = sorted(path.parent.name for path in FUNCTIONS.glob("*/app.py"))
-    total = rounds + rounds + 4 * few + few * len(functions)
-    with progress_bar(total=total, title="bench", unit="round") as bar:
+def run_here(model_dir: Path, rounds: int, few: int) -> list[Result]:
+    """Measure the model and the shrinking: `rounds` times, or `few` times what takes longer."""
+    with progress_bar(total=2 * rounds + 4 * few, title="in this process", unit="round") as bar:
         return [
             classify_a_photo(model_dir, rounds, bar.update),
             classify_a_thumbnail(model_dir, rounds, bar.update),
@@ -108,23 +102,26 @@ def run_all(model_dir: Path, rounds: int) -> list[Result]:
             load_the_model(model_dir, few, bar.update),
             shrink_a_phone_photo(few, bar.update),
             shrink_a_heic(few, bar.update),
-            *(cold_start(function, few, bar.update) for function in functions),
         ]
 
 
-def table(results: list[Result], grown: list[Growth], peaks: dict[str, float]) -> str:
+def table(results: list[Result], cloud: OnALocalCloud, peaks: dict[str, float]) -> str:
     """Return the results as text, a line each."""
-    lines = [f"{'':48} {'p50':>9} {'p90':>9}  ratio"]
+    lines = [f"{'':52} {'p50':>9} {'p90':>9}  ratio"]
     lines += [
-        f"{r.name:48} {r.p50_ms:6.1f} ms {r.p90_ms:6.1f} ms  {r.ratio:5.2f} x {r.reference} "
+        f"{r.name:52} {r.p50_ms:6.1f} ms {r.p90_ms:6.1f} ms  {r.ratio:5.2f} x {r.reference} "
         f"({r.reference_p50_ms:.1f} ms)"
         for r in results
     ]
-    lines += [f"{f'{name}, peak memory':48} {peak:6.1f} MB" for name, peak in peaks.items()]
+    lines += [f"{f'{name}, peak memory':52} {peak:6.1f} MB" for name, peak in peaks.items()]
     lines += [
-        f"{f'batch of {one.photos:,} thumbnails':48} {one.seconds:6.1f} s   "
+        f"{f'{one.function}, peak memory':52} {one.mb:6.1f} MB, the plain way {one.reference_mb:.1f} MB"
+        for one in cloud.memory
+    ]
+    lines += [
+        f"{f'batch of {one.photos:,} thumbnails':52} {one.seconds:6.1f} s   "
         f"{one.photos / one.seconds:6.1f} a second, memory {sum(one.memory_mb.values()):,.0f} MB"
-        for one in grown
+        for one in cloud.batches
     ]
     return "\n".join(lines)
 

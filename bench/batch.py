@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,11 +15,14 @@ from typing import Any
 
 import boto3
 
+from bench.cases import phone_photo
 from bench.parameters import ROOT
+from bench.runtime import Memory, on_the_runtime
 from bench.timing import Result
 from bench.workflow import through_the_workflow
 from model_build.data.drawings import FIRST_TEST_SEED, draw
 
+BUCKET = "scones-photos"
 ALONE = 31  # photos sent one by one, the first to warm up
 THUMBNAIL = 32  # pixels, as CIFAR-100 has
 
@@ -43,9 +46,34 @@ class Growth:
         return asdict(self)
 
 
-def on_a_local_cloud(sizes: tuple[int, ...], tick: Callable[[], object]) -> tuple[Result, list[Growth]]:
-    """Send photos through the workflow, then run a batch of each size, after a small one that warms up."""
+@dataclass(frozen=True)
+class OnALocalCloud:
+    """What was measured there.
+
+    Attributes:
+        results: of the functions and the workflow.
+        memory: of the functions.
+        batches: one for each size.
+    """
+
+    results: list[Result]
+    memory: list[Memory]
+    batches: list[Growth]
+
+
+def on_a_local_cloud(sizes: Sequence[int], rounds: int, tick: Callable[[], object]) -> OnALocalCloud:
+    """Measure the functions, the workflow, and a batch of each size, after a small one that warms up.
+
+    Args:
+        sizes: photos of each batch.
+        rounds: how often each function is started anew.
+        tick: called after each of these rounds, and each batch.
+    """
     with tempfile.TemporaryDirectory() as folder, _local_cloud(Path(folder)) as environment:
+        photo = {"s3_bucket": BUCKET, "s3_key": "incoming/phone.jpg"}
+        body = phone_photo("JPEG", quality=90)
+        _client("s3", environment).put_object(Bucket=BUCKET, Key=photo["s3_key"], Body=body)
+        results, memory = on_the_runtime(environment, photo, rounds, tick)
         photos = _upload(environment, "incoming/alone/", 2 * ALONE)
         workflow = through_the_workflow(lambda name: _client(name, environment), environment, photos)
         _batch(environment, "incoming/warm/", 50)
@@ -54,7 +82,7 @@ def on_a_local_cloud(sizes: tuple[int, ...], tick: Callable[[], object]) -> tupl
             seconds = _batch(environment, f"incoming/{size}/", size)
             grown.append(Growth(size, seconds, _memory(folder)))
             tick()
-        return workflow, grown
+        return OnALocalCloud([*results, workflow], memory, grown)
 
 
 @contextmanager
@@ -103,7 +131,7 @@ def _upload(environment: dict[str, str], prefix: str, count: int) -> list[tuple[
 
     def put(number: int) -> tuple[str, str]:
         key, body = f"{prefix}{number:06}.png", bodies[number % len(bodies)]
-        return key, s3.put_object(Bucket="scones-photos", Key=key, Body=body)["VersionId"]
+        return key, s3.put_object(Bucket=BUCKET, Key=key, Body=body)["VersionId"]
 
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(put, range(count)))

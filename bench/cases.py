@@ -1,4 +1,4 @@
-"""The benchmarks: an answer of the model, loading it, a phone photo, and each function's cold start."""
+"""What is measured in this process: an answer of the model, loading it, a phone photo."""
 
 import importlib.util
 import io
@@ -22,7 +22,6 @@ from model_build.data.drawings import FIRST_TEST_SEED, draw
 from model_build.serving import inference
 
 FUNCTIONS = ROOT / "functions"
-NAIVE = ROOT / "bench" / "naive"
 PHONE_PHOTO = (4000, 3000)  # 12 megapixels
 THUMBNAIL = 32  # pixels
 Tick = Callable[[], object]
@@ -97,7 +96,7 @@ def load_the_model(model_dir: Path, rounds: int, tick: Tick) -> Result:
 
 def shrink_a_phone_photo(rounds: int, tick: Tick) -> Result:
     """Measure SerializeImage's work on 12 megapixels."""
-    shrink, side, photo = _shrinking(), _longest_side(), _photo("JPEG", quality=90)
+    shrink, side, photo = _shrinking(), _longest_side(), phone_photo("JPEG", quality=90)
     return compare(
         Case("shrink a 12-megapixel photo (SerializeImage)", lambda: shrink(photo)),
         Case("the plain way (bench/naive)", lambda: plain.shrink(photo, side)),
@@ -111,7 +110,7 @@ def shrink_a_heic(rounds: int, tick: Tick) -> Result:
     import pillow_heif  # noqa: PLC0415 - the function's own lock has it too
 
     pillow_heif.register_heif_opener()
-    shrink, photo, jpeg = _shrinking(), _photo("HEIF", quality=60), _photo("JPEG", quality=90)
+    shrink, photo, jpeg = _shrinking(), phone_photo("HEIF", quality=60), phone_photo("JPEG", quality=90)
     return compare(
         Case("shrink a 12-megapixel HEIC (SerializeImage)", lambda: shrink(photo)),
         Case("shrink a JPEG of the same picture", lambda: shrink(jpeg)),
@@ -135,7 +134,7 @@ def peak_memory(file_format: str) -> float:
         file_format: `JPEG`, in which the function needs little of the picture at a time.
     """
     with tempfile.NamedTemporaryFile(suffix=".photo") as file:
-        file.write(_photo(file_format, quality=90))
+        file.write(phone_photo(file_format, quality=90))
         file.flush()
         code = (
             "import re, resource, imaging; from pathlib import Path; "
@@ -163,36 +162,13 @@ def _longest_side() -> int:
     return int(function_environments()["serialize_image"]["LONGEST_SIDE"])
 
 
-def _photo(file_format: str, quality: int) -> bytes:
-    """Return 12 megapixels with the noise of a camera, which a drawing lacks."""
+def phone_photo(file_format: str, quality: int) -> bytes:
+    """Return a file of 12 megapixels with the noise of a camera, which a drawing lacks."""
     drawn = np.asarray(draw("bicycle", FIRST_TEST_SEED, PHONE_PHOTO)).astype(np.int16)
     noise = np.random.default_rng(1).integers(-6, 7, drawn.shape)
     buffer = io.BytesIO()
     Image.fromarray((drawn + noise).clip(0, 255).astype(np.uint8)).save(buffer, file_format, quality=quality)
     return buffer.getvalue()
-
-
-def cold_start(function: str, rounds: int, tick: Tick) -> Result:
-    """Measure importing a function's handler in a new interpreter, against the plain version of it."""
-    environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1", **function_environments()[function]}
-    folder = FUNCTIONS / function
-    plain_way = (NAIVE / f"{function}.py").exists()
-    reference = (
-        Case(
-            "the plain way (bench/naive)",
-            in_fresh_process(
-                f"import bench.naive.{function}", ROOT, {**environment, "PYTHONPATH": str(ROOT)}
-            ),
-        )
-        if plain_way
-        else Case("start Python and import boto3", in_fresh_process("import boto3", folder, environment))
-    )
-    return compare(
-        Case(f"cold start of {function}", in_fresh_process("import app", folder, environment)),
-        reference,
-        rounds=rounds,
-        tick=tick,
-    )
 
 
 def _jpeg(size: tuple[int, int]) -> bytes:

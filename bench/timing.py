@@ -4,7 +4,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,18 +50,30 @@ def compare(measured: Case, reference: Case, *, rounds: int, tick: Callable[[], 
     times: list[float] = []
     reference_times: list[float] = []
     for _ in range(rounds):
-        times.append(_seconds(measured.run))
-        reference_times.append(_seconds(reference.run))
+        times.append(seconds(measured.run))
+        reference_times.append(seconds(reference.run))
         tick()
+    return compared(measured.name, times, reference.name, reference_times)
+
+
+def compared(name: str, times: Sequence[float], reference: str, reference_times: Sequence[float]) -> Result:
+    """Return the result of two measurements that were taken in turns.
+
+    Args:
+        name: what was measured.
+        times: its times, in seconds.
+        reference: what it is compared with.
+        reference_times: the times of that.
+    """
     p50, reference_p50 = statistics.median(times), statistics.median(reference_times)
     return Result(
-        name=measured.name,
-        reference=reference.name,
+        name=name,
+        reference=reference,
         p50_ms=round(p50 * 1000, 3),
         p90_ms=round(statistics.quantiles(times, n=10)[-1] * 1000, 3),
         reference_p50_ms=round(reference_p50 * 1000, 3),
         ratio=round(p50 / reference_p50, 2),
-        rounds=rounds,
+        rounds=len(times),
     )
 
 
@@ -74,7 +86,8 @@ def in_fresh_process(code: str, folder: Path, environment: dict[str, str]) -> Ca
     return run
 
 
-def _seconds(action: Callable[[], object]) -> float:
+def seconds(action: Callable[[], object]) -> float:
+    """Return how long an action takes."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start

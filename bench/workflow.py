@@ -1,7 +1,6 @@
 """What the workflow adds: one photo through it, against its three handlers called one after the other."""
 
 import json
-import statistics
 import subprocess
 import sys
 import time
@@ -9,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.parameters import ROOT, function_environments
-from bench.timing import Result
+from bench.timing import Result, compared
 
 _ASK_S = 0.005
 # In a process of its own, as a function is: its imports and its environment are not the benchmark's.
@@ -50,15 +49,8 @@ def through_the_workflow(
         text=True,
     )
     handlers = json.loads(done.stdout)[1:]
-    p50, reference = statistics.median(workflow), statistics.median(handlers)
-    return Result(
-        name="one thumbnail through the workflow",
-        reference="the three handlers in one process",
-        p50_ms=round(p50 * 1000, 3),
-        p90_ms=round(statistics.quantiles(workflow, n=10)[-1] * 1000, 3),
-        reference_p50_ms=round(reference * 1000, 3),
-        ratio=round(p50 / reference, 2),
-        rounds=len(workflow),
+    return compared(
+        "one thumbnail through the workflow", workflow, "the three handlers in one process", handlers
     )
 
 

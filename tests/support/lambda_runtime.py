@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -29,22 +30,52 @@ _PROCESSORS = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 _START_S = 30
 
 
+@dataclass(frozen=True)
+class LambdaRuntime:
+    """A function that runs on the emulator; call it with an event.
+
+    Attributes:
+        address: where the emulator listens.
+        process: id of the emulator's process, whose child is the function's.
+    """
+
+    address: str
+    process: int
+
+    def __call__(self, event: Any) -> dict[str, Any]:
+        """Return Lambda's response to an event."""
+        return _invoke(self.address, event)
+
+    def peak_memory_mb(self) -> float:
+        """Return the most memory that the function's process has had, in MB; only Linux tells."""
+        threads = Path(f"/proc/{self.process}/task").glob("*/children")
+        (child,) = [child for thread in threads for child in thread.read_text(encoding="ascii").split()]
+        status = Path(f"/proc/{child}/status").read_text(encoding="utf-8")
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
 @contextlib.contextmanager
 def lambda_runtime(
-    folder: str, variables: Mapping[str, str], log: Path, *, code: Path | None = None
-) -> Iterator[Invoke]:
-    """Run a function until the context ends.
+    folder: str,
+    variables: Mapping[str, str],
+    log: Path,
+    *,
+    code: Path | None = None,
+    handler: str = "app.lambda_handler",
+) -> Iterator[LambdaRuntime]:
+    """Run a function until the context ends. Its process starts with the first event.
 
     Args:
         folder: the function's folder in functions/.
         variables: environment in addition to the template's: endpoints and credentials.
         log: file for the function's output.
         code: a built function instead of the source folder.
+        handler: module and function in that folder.
     """
     rapid = Path(samcli.__file__).parent / "local" / "rapid"
     emulator = rapid / f"aws-lambda-rie-{_PROCESSORS[platform.machine()]}"
     invoke_at, runtime_at = (f"127.0.0.1:{port}" for port in _free_ports(2))
-    handler = [sys.executable, "-m", "awslambdaric", "app.lambda_handler"]
+    command = [sys.executable, "-m", "awslambdaric", handler]
     addresses = ["--runtime-interface-emulator-address", invoke_at, "--runtime-api-address", runtime_at]
     environment = {
         "PATH": os.environ["PATH"],
@@ -59,7 +90,7 @@ def lambda_runtime(
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(emulator), *addresses, *handler],
+            [str(emulator), *addresses, *command],
             cwd=code or FUNCTIONS / folder,
             env=environment,
             stdout=output,
@@ -67,7 +98,7 @@ def lambda_runtime(
         )
     try:
         _wait_for_port(invoke_at, process, log)
-        yield lambda event: _invoke(invoke_at, event)
+        yield LambdaRuntime(invoke_at, process.pid)
     finally:
         process.terminate()
         process.wait(10)
