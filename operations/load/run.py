@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.terminal import progress_bar
 from model_build.data.samples import write_samples
 from operations.load.account import Account, Version
 from operations.load.schedule import Plan
+from operations.load.view import View
 from operations.photos.listener import OutcomeListener
 from operations.photos.sources import PREFIX
 from operations.results import ResultsTable
@@ -36,6 +36,7 @@ class Load:
 
     def __init__(self, stack: Stack, plan: Plan) -> None:
         self.account = Account()
+        self._title = f"{plan.rate:g} photos a second to {stack.name}, {plan.shape}, seed {plan.seed}"
         self._plan = plan
         self._bucket = stack.output("PhotoBucketName")
         self._machine = stack.output("ClassifyImageStateMachineArn")
@@ -59,21 +60,17 @@ class Load:
             for number, (due, kind) in enumerate(zip(arrivals, kinds, strict=True)):
                 senders.submit(self._send_when_due, f"{number:06d}-{kind}.jpg", kind, begun + due)
             deadline = begun + self._plan.duration_s + timeout_s
-            with progress_bar(total=len(arrivals), title="outcomes", unit="photo") as bar:
+            view = View(self._title, len(arrivals), begun + self._plan.duration_s)
+            with view.on_terminal() as live:
                 while time.time() < deadline and not self._settled(len(arrivals)):
                     self._listen(listener)
-                    bar.n = len(self.account.records)
-                    bar.set_postfix(self._seen(), refresh=True)
+                    if live:
+                        with self._lock:
+                            panel = view.panel(self.account)
+                        live.update(panel, refresh=True)
             senders.shutdown(cancel_futures=True)
             self._listen(listener)  # a duplicate event would come about now
         return self.account
-
-    def _seen(self) -> dict[str, Any]:
-        """Return what the bar shows: sent, each outcome that there was, and the latency so far."""
-        with self._lock:
-            summary = self.account.summary()
-        outcomes = {name: count for name, count in summary["outcomes"].items() if count}
-        return {"sent": summary["sent"], **outcomes, "p50": summary["p50_s"], "p95": summary["p95_s"]}
 
     def _settled(self, photos: int) -> bool:
         with self._lock:
