@@ -7,12 +7,14 @@ from urllib.parse import urlsplit
 
 from localcloud.environment import Addresses
 from localcloud.files import replace_text
+from localcloud.ministack.saving import UNSAVED
 
 
 class KeptState:
     """The kept state of one local cloud.
 
-    ministack reads it when it starts and writes it when it is stopped: photos at once, everything else then.
+    ministack reads it when it starts. It writes photos at once, everything else when it is asked to (after a
+    deployment) and when it is stopped.
 
     Args:
         folder: where it is.
@@ -44,6 +46,21 @@ class KeptState:
                     replace_text(file, text.replace(last[0], addresses.aws_url))
         self.folder.mkdir(parents=True, exist_ok=True)
         replace_text(self._addresses, json.dumps([addresses.aws_url, addresses.sagemaker_url]) + "\n")
+
+    def recover(self) -> str:
+        """Make what a killed ministack left fit for a start; return what was lost, empty if nothing.
+
+        The photos are whole: ministack writes them at once. All else is as it was when it was last saved.
+        """
+        if not (self.folder / UNSAVED).exists():
+            return ""
+        if any((self.folder / "state").glob("*.json")):
+            return (
+                "the local cloud was killed last time: what was recorded since its last deployment is lost, "
+                "photos are not; classify them with: python -m operations redrive --missing"
+            )
+        self.erase()
+        return "the local cloud was killed last time before anything was deployed: it starts anew"
 
     def erase(self) -> None:
         """Remove photos, results, stacks and everything else that is kept."""

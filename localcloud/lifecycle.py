@@ -11,7 +11,9 @@ from typing import Final
 
 from commandline.errors import CommandError
 from commandline.polling import PollingTimeoutError, Rhythm, poll
+from commandline.terminal import say
 from localcloud.access import LocalSession
+from localcloud.ministack.saving import SAVE
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError, tail, timed
 from localcloud.supervisor import ALREADY_RUNNING
@@ -43,6 +45,8 @@ def start(folder: StateFolder, bind: str, *, owned: bool) -> tuple[Running, subp
     """
     if folder.supervisor():
         raise AlreadyRunningError(f"a local cloud runs already with the state folder {folder.path}")
+    if not owned and (lost := folder.kept.recover()):
+        say(lost)
     folder.logs.mkdir(parents=True, exist_ok=True)
     with (folder.logs / "supervisor.log").open("wb") as output:
         process = subprocess.Popen(
@@ -115,6 +119,12 @@ def session(folder: StateFolder, running: Running) -> LocalSession:
 def _service_logs(folder: StateFolder) -> str:
     logs = [folder.logs / f"{name}.log" for name in ("supervisor", "ministack", "sagemaker")]
     return "\n".join(f"  the end of {log}:\n{tail(log)}" for log in logs if log.exists())
+
+
+def save_state(running: Running) -> None:
+    """Let a local cloud save what is kept for the next start, as it does when it is stopped."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(running.pids["ministack"], SAVE)
 
 
 def stop_process(process: subprocess.Popen[bytes]) -> None:

@@ -10,6 +10,7 @@ from commandline.errors import UsageError
 from commandline.terminal import say
 from localcloud.application import Application
 from localcloud.launch import LOOPBACK, deploy, start_and_build, stopped_on_error
+from localcloud.lifecycle import save_state
 from localcloud.next_steps import print_next_steps
 from localcloud.options import bind_option, model_option, state_option
 from localcloud.service import free_port
@@ -43,6 +44,7 @@ def command(*, model: Path, bind: str, state: Path) -> None:
             running, process = start_and_build(folder, steps, application, bind, owned=False)
             with stopped_on_error(process):
                 running = deploy(folder, application, running)
+        save_state(running)
         running = _with_desk(folder, running)
     print_next_steps(folder, running)
 

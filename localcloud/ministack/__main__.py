@@ -12,6 +12,7 @@ from localcloud.ministack import (
     retries,
     rule_delivery,
     s3_events,
+    saving,
     web_pages,
     workers,
 )
@@ -29,6 +30,7 @@ REPAIRS = (
     history,
     fault_hooks,
     web_pages,
+    saving,
 )
 
 

@@ -1,6 +1,8 @@
 """What `down` keeps for the next `up`, and a model of other classes on a stack that exists."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +10,9 @@ import pytest
 
 from localcloud.environment import Addresses
 from localcloud.state import Running, StateFolder
+from operations.__main__ import main as operations
 from tests.e2e.conftest import localcloud
-from tests.support.local_cloud import LocalCloud
+from tests.support.local_cloud import LocalCloud, environment_of, wait_until
 from tests.support.tiny_model import write_model, write_photo
 
 
@@ -69,6 +72,25 @@ def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, t
     # And erased only if that is asked for
     assert localcloud("down", "--erase", "--yes", "--state", own).returncode == 0
     assert not StateFolder(own).kept.folder.exists()
+
+
+def test_photos_and_stack_outlive_a_kill(own: Path, model: Path, tmp_path: Path) -> None:
+    first = up(own, model)
+    write_photo(tmp_path / "photos" / "red.png", "red")
+    send(own, tmp_path / "photos")
+    os.kill(first.pids["ministack"], signal.SIGKILL)
+    wait_until(lambda: StateFolder(own).supervisor() is None)
+
+    again = localcloud("up", "--state", own, "--model", model)
+
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "was killed last time" in again.stderr
+    running = StateFolder(own).load()
+    assert running is not None
+    cloud = LocalCloud(running, own)
+    with environment_of(running):
+        assert operations(["redrive", "--missing", "--older-than", "1s"]) == 0
+    assert [record["label"] for record in cloud.records("incoming/red.png")] == ["bicycle"]
 
 
 def test_urls_in_the_kept_state_follow_to_other_ports(own: Path, model: Path) -> None:

@@ -1,9 +1,12 @@
 """What is kept between two starts."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from localcloud.environment import Addresses
 from localcloud.kept import KeptState
+from localcloud.ministack.saving import UNSAVED, noted
 
 
 def at(port: int) -> Addresses:
@@ -52,3 +55,32 @@ def test_erasing_removes_everything_and_may_be_repeated(tmp_path: Path) -> None:
     kept.erase()
     kept.erase()
     assert not (tmp_path / "data").exists()
+
+
+def test_after_a_clean_end_there_is_nothing_to_recover(tmp_path: Path) -> None:
+    kept = KeptState(tmp_path)
+    saved: list[Mapping[str, Any]] = []
+    save = noted(saved.append, tmp_path / UNSAVED)
+    assert kept.recover()
+
+    save({"s3": 1})
+
+    assert saved == [{"s3": 1}]
+    assert kept.recover() == ""
+
+
+def test_what_was_saved_before_it_was_killed_stays(tmp_path: Path) -> None:
+    state = tmp_path / "state" / "s3.json"
+    state.parent.mkdir()
+    state.write_text("{}")
+    (tmp_path / UNSAVED).touch()
+    assert "redrive --missing" in KeptState(tmp_path).recover()
+    assert state.exists()
+
+
+def test_what_was_killed_before_anything_was_saved_starts_anew(tmp_path: Path) -> None:
+    bucket = tmp_path / "data" / "s3" / "scones-models"
+    bucket.mkdir(parents=True)
+    (tmp_path / "data" / UNSAVED).touch()
+    assert "starts anew" in KeptState(tmp_path / "data").recover()
+    assert not bucket.exists()
