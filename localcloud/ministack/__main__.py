@@ -13,6 +13,7 @@ from localcloud.ministack import (
     rule_delivery,
     s3_events,
     saving,
+    version_keys,
     web_pages,
     workers,
 )
@@ -24,6 +25,7 @@ REPAIRS = (
     workers,
     retries,
     s3_events,
+    version_keys,
     rule_delivery,
     alarms,
     distributed_map,

@@ -138,6 +138,29 @@ def test_events_of_s3_carry_the_objects_version(cloud: LocalCloud) -> None:
     assert sorted(photo["version-id"] for photo in told) == sorted(versions)
 
 
+def test_keys_of_every_kind_are_listed_with_their_versions(cloud: LocalCloud) -> None:
+    keys = ["a b+c%20.jpg", "bell\x07.jpg", "esc\x1b[31m.jpg", "f\u00fcr/\u65e5.jpg", "nl\nhere.jpg", "\x01"]
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket="odd-keys")
+    s3.put_bucket_versioning(Bucket="odd-keys", VersioningConfiguration={"Status": "Enabled"})
+    for key in keys:
+        s3.put_object(Bucket="odd-keys", Key=key, Body=b"photo")
+    s3.delete_object(Bucket="odd-keys", Key=keys[1])
+
+    pages = s3.get_paginator("list_object_versions").paginate(
+        Bucket="odd-keys", PaginationConfig={"PageSize": 2}
+    )
+
+    listed = [
+        (kind, one["Key"])
+        for page in pages
+        for kind in ("Versions", "DeleteMarkers")
+        for one in page.get(kind, [])
+    ]
+    assert sorted(key for kind, key in listed if kind == "Versions") == sorted(keys)
+    assert [key for kind, key in listed if kind == "DeleteMarkers"] == [keys[1]]
+
+
 def test_ports_that_are_taken_are_left_alone(cloud: LocalCloud, tmp_path: Path) -> None:
     taken = int(cloud.running.aws_url.rpartition(":")[2])
     assert free_port("127.0.0.1", taken) != taken

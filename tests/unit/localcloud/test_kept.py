@@ -1,8 +1,6 @@
 """What is kept between two starts."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from localcloud.environment import Addresses
 from localcloud.kept import KeptState
@@ -59,7 +57,7 @@ def test_erasing_removes_everything_and_may_be_repeated(tmp_path: Path) -> None:
 
 def test_after_a_clean_end_there_is_nothing_to_recover(tmp_path: Path) -> None:
     kept = KeptState(tmp_path)
-    saved: list[Mapping[str, Any]] = []
+    saved: list[object] = []
     save = noted(saved.append, tmp_path / UNSAVED)
     assert kept.recover()
 
