@@ -43,7 +43,8 @@ def start(folder: StateFolder, bind: str, *, owned: bool) -> tuple[Running, subp
         AlreadyRunningError: the state folder is in use.
         StepError: the local cloud did not come up.
     """
-    if folder.supervisor():
+    # One that has saved nothing, or nothing any more, is on its way down.
+    if folder.supervisor() and (folder.load() or not _becomes_free(folder)):
         raise AlreadyRunningError(f"a local cloud runs already with the state folder {folder.path}")
     if not owned and (lost := folder.kept.recover()):
         say(lost)

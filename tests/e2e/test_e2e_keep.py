@@ -79,7 +79,7 @@ def test_photos_and_stack_outlive_a_kill(own: Path, model: Path, tmp_path: Path)
     write_photo(tmp_path / "photos" / "red.png", "red")
     send(own, tmp_path / "photos")
     os.kill(first.pids["ministack"], signal.SIGKILL)
-    wait_until(lambda: StateFolder(own).supervisor() is None)
+    wait_until(lambda: StateFolder(own).load() is None)
 
     again = localcloud("up", "--state", own, "--model", model)
 
