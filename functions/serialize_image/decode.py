@@ -90,10 +90,10 @@ def _open(content: bytes, kind: str, max_pixels: int) -> ImageFile.ImageFile:
 def _decode_jpeg(photo: bytes, kind: str, target_side: int, max_pixels: int) -> Decoded:
     parts = jpeg.read_jpeg(photo, JPEG_PIXELS_FACTOR * max_pixels)
     image = _reduced_jpeg(parts.core, kind, target_side)
-    if _may_be_cut_off(image, parts):
-        filled = _reduced_jpeg(jpeg.with_filler(parts), kind, target_side)
-        if image.tobytes() != filled.tobytes():
+    if _may_be_cut_off(image, parts) and not _is_whole(image, parts.core, target_side):
+        if not parts.zeros or not _needs_all_zeros(parts, target_side):
             raise UnsupportedImage("the JPEG image is cut off: a part of its picture is missing")
+        image = _reduced_jpeg(jpeg.with_zeros(parts, parts.zeros), kind, target_side)
     return Decoded(image, _exif_orientation(parts.exif), parts.icc)
 
 
@@ -104,6 +104,19 @@ def _reduced_jpeg(core: bytes, kind: str, target_side: int) -> Image.Image:
     image.draft("RGB", (math.ceil(image.width * scale), math.ceil(image.height * scale)))
     image.load()
     return image
+
+
+def _is_whole(image: Image.Image, core: bytes, target_side: int) -> bool:
+    return image.tobytes() == _reduced_jpeg(jpeg.with_filler(core), "JPEG", target_side).tobytes()
+
+
+def _needs_all_zeros(parts: jpeg.Jpeg, target_side: int) -> bool:
+    """Return whether the zeros at the end are data: of padding, which is arbitrary, some are too many."""
+    core = jpeg.with_zeros(parts, parts.zeros)
+    fewer = jpeg.with_zeros(parts, parts.zeros - jpeg.ZERO_PADDING // 2)
+    return _is_whole(_reduced_jpeg(core, "JPEG", target_side), core, target_side) and not _is_whole(
+        _reduced_jpeg(fewer, "JPEG", target_side), fewer, target_side
+    )
 
 
 def _may_be_cut_off(image: Image.Image, parts: jpeg.Jpeg) -> bool:

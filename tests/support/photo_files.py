@@ -131,6 +131,45 @@ def jpeg_with_scans(count: int) -> bytes:
     return content[:last] + content[last:-2] * count + content[-2:]
 
 
+def jpeg_of_three_scans(image: Image.Image) -> bytes:
+    """Return a JPEG that is not progressive and has each component in a scan of its own."""
+    planes = [encode(plane, "JPEG", quality=85) for plane in image.convert("YCbCr").split()]
+    tables = planes[0][: planes[0].index(b"\xff\xc0")]
+    huffman = planes[0][planes[0].index(b"\xff\xc4") : planes[0].index(b"\xff\xda")]
+    components = b"".join(bytes([number, 0x11, 0]) for number in (1, 2, 3))
+    frame = segment(0xC0, struct.pack(">BHHB", 8, image.height, image.width, 3) + components)
+    scans = [
+        segment(0xDA, bytes([1, number, 0, 0, 63, 0])) + plane[plane.index(b"\xff\xda") + 10 : -2]
+        for number, plane in enumerate(planes, start=1)
+    ]
+    return tables + frame + huffman + b"".join(scans) + b"\xff\xd9"
+
+
+def flat_jpeg(width: int, height: int, components: int) -> bytes:
+    """Return a tiny JPEG that claims many pixels and has each component in a scan of its own."""
+    numbers = range(1, components + 1)
+    frame = struct.pack(">BHHB", 8, height, width, components)
+    return b"".join(
+        (
+            b"\xff\xd8",
+            segment(0xDB, bytes([0] + [1] * 64)),
+            segment(0xC0, frame + b"".join(bytes([number, 0x11, 0]) for number in numbers)),
+            *(segment(0xC4, bytes([kind, 1, *bytes(15), 0])) for kind in (0x00, 0x10)),
+            *(segment(0xDA, bytes([1, number, 0, 0, 63, 0])) + bytes(4) for number in numbers),
+            b"\xff\xd9",
+        )
+    )
+
+
+def exif_with_thumbnail(orientation: int, thumbnail: bytes) -> bytes:
+    """Return the body of an APP1 segment: EXIF's main directory and that of a JPEG thumbnail."""
+    main = struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 26)
+    entries = ((0x0103, 3, 6 << 16), (0x0201, 4, 68), (0x0202, 4, len(thumbnail)))
+    second = b"".join(struct.pack(">HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    directory = struct.pack(">H", len(entries)) + second + bytes(4)
+    return b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08" + main + directory + thumbnail
+
+
 # ------------------------------------------------------------------ GIF, with codes that are not compressed
 
 

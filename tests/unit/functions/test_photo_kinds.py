@@ -30,6 +30,7 @@ from tests.support.photo_files import (
     exif,
     gif,
     grey_profile,
+    jpeg_of_three_scans,
     jpeg_with,
     jpeg_with_scans,
     picture,
@@ -276,24 +277,10 @@ def test_a_jpeg_that_is_cut_off_is_refused_whatever_ends_it(
         shrunk(content[: int(share * len(content))] + ENDS[end])
 
 
-def of_three_scans(image: Image.Image) -> bytes:
-    """Return a JPEG that is not progressive and has each component in a scan of its own."""
-    planes = [encode(plane, "JPEG", quality=85) for plane in image.convert("YCbCr").split()]
-    tables = planes[0][: planes[0].index(b"\xff\xc0")]
-    huffman = planes[0][planes[0].index(b"\xff\xc4") : planes[0].index(b"\xff\xda")]
-    components = b"".join(bytes([number, 0x11, 0]) for number in (1, 2, 3))
-    frame = segment(0xC0, struct.pack(">BHHB", 8, image.height, image.width, 3) + components)
-    scans = [
-        segment(0xDA, bytes([1, number, 0, 0, 63, 0])) + plane[plane.index(b"\xff\xda") + 10 : -2]
-        for number, plane in enumerate(planes, start=1)
-    ]
-    return tables + frame + huffman + b"".join(scans) + b"\xff\xd9"
-
-
 @pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["nothing", "the end marker"])
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_a_jpeg_that_lacks_a_part_of_its_colour_is_refused(share: float, end: bytes) -> None:
-    content = of_three_scans(picture(240, 160))
+    content = jpeg_of_three_scans(picture(240, 160))
     assert_shows(content)
     last = content.rindex(b"\xff\xda")
     with pytest.raises(UnsupportedImage):
