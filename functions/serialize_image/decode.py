@@ -13,7 +13,7 @@ import jpeg
 import png
 from errors import ImageTooLarge, UnsupportedImage
 from identify import identify
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +71,8 @@ def decode(photo: bytes, *, target_side: int, max_pixels: int) -> Decoded:
             return _DECODERS.get(kind, _decode_other)(photo, kind, target_side, max_pixels)
     except (MemoryError, UnsupportedImage, ImageTooLarge):
         raise  # running out of memory is not the fault of the photo
+    except UnidentifiedImageError as exc:  # whose text names an object of Python
+        raise UnsupportedImage(f"the {kind} image cannot be decoded: its header is damaged") from exc
     except Exception as exc:
         # Damaged files make Pillow raise OSError, SyntaxError, struct.error, IndexError and others.
         raise UnsupportedImage(f"the {kind} image cannot be decoded: {exc}") from exc
@@ -137,11 +139,22 @@ def _decode_png(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> 
     parts = png.read_png(photo)
     stored = _open(parts.core, kind, max_pixels)
     stored.load()
+    if _ends_in_nothing(stored) and not png.has_all_pixels(parts):
+        raise UnsupportedImage("the PNG image is cut off: a part of its pixels is missing")
     if parts.colour_key:
         image = colour.with_colour_key(stored, parts.colour_key, parts.depth)
     else:
         image = _plain(stored)
     return Decoded(image, _exif_orientation(parts.exif), parts.icc)
+
+
+def _ends_in_nothing(image: Image.Image) -> bool:
+    """Return whether one of the last two rows has only zeros, as Pillow leaves what is missing.
+
+    Of an interlaced image, the last pass fills every second row.
+    """
+    rows = (image.crop((0, row, image.width, row + 1)) for row in range(image.height)[-2:])
+    return any(not row.tobytes().strip(b"\x00") for row in rows)
 
 
 def _decode_gif(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> Decoded:

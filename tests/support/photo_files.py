@@ -109,6 +109,22 @@ def png_of_samples(
     )
 
 
+def png_passes(width: int, height: int, bits: int, *, interlaced: bool) -> list[tuple[int, int]]:
+    """Return how many bytes a row has, without its filter's, and how many rows there are, of each pass.
+
+    Args:
+        width: pixels of a row, larger than 4.
+        height: rows, more than 4.
+        bits: of a pixel.
+        interlaced: whether there are seven passes (Adam7), or one.
+    """
+    steps = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    return [
+        ((len(range(left, width, right)) * bits + 7) // 8, len(range(top, height, down)))
+        for left, top, right, down in (steps if interlaced else [(0, 0, 1, 1)])
+    ]
+
+
 # ------------------------------------------------------------------ JPEG, segment by segment
 
 

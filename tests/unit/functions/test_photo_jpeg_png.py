@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,16 @@ from PIL import Image
 from tests.support.photo_files import (
     DISPLAY_P3,
     QUADRANTS,
+    chunk,
     encode,
     exif_with_thumbnail,
     flat_jpeg,
     jpeg_of_three_scans,
     jpeg_with,
     picture,
+    png_chunks,
+    png_passes,
+    png_with,
     rgb_profile,
     segment,
     through_profile,
@@ -26,6 +32,7 @@ from tests.unit.functions.test_photo_kinds import (
     ImageTooLarge,
     UnsupportedImage,
     assert_shows,
+    corners,
     function,
     shrunk,
 )
@@ -275,3 +282,136 @@ def test_a_jpeg_that_is_not_supported_is_named(marker: int, precision: int, reas
     photo[frame + 1], photo[frame + 4] = marker, precision
     with pytest.raises(UnsupportedImage, match=f"{reason}.*convert it"):
         shrunk(bytes(photo))
+
+
+# ------------------------------------------------------------------ PNG: what would cost much
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def png(header: bytes, *chunks: bytes) -> bytes:
+    return SIGNATURE + chunk(b"IHDR", header) + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+def header_of(width: int, height: int, *, depth: int = 8, colour_type: int = 2, interlaced: int = 0) -> bytes:
+    return struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, interlaced)
+
+
+def test_checksums_behind_a_damaged_length_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[int] = []
+    crc32 = zlib.crc32
+
+    def counted(data: bytes, *start: int) -> int:
+        checked.append(len(data))
+        return crc32(data, *start)
+
+    size = 1 << 20
+    photo = png(header_of(10, 10), struct.pack(">I", 0x7FFFFFFF) + b"tEXt") + size // 8 * (
+        struct.pack(">I", size // 2) + b"IDAT"
+    )
+    monkeypatch.setattr(zlib, "crc32", counted)
+    with pytest.raises(UnsupportedImage):
+        shrunk(photo)
+    assert sum(checked) <= 5 * len(photo)
+    checked.clear()
+    assert_shows(png_with(chunk(b"tEXt", b"Comment\x00hello", length=2**31)))
+    assert len(checked) < 40
+
+
+@pytest.mark.parametrize("size", [1, 100, 4096])
+def test_pixels_in_many_small_chunks_are_shown(size: int) -> None:
+    packed = b"".join(data for kind, data in png_chunks(encode(picture(), "PNG")) if kind == b"IDAT")
+    parts = (chunk(b"IDAT", packed[place : place + size]) for place in range(0, len(packed), size))
+    photo = png(header_of(240, 160), *parts)
+    assert_shows(photo)
+    core = function.png.read_png(photo).core
+    assert [kind for kind, _ in png_chunks(core)] == [b"IHDR", b"IDAT", b"IEND"]
+
+
+@pytest.mark.parametrize("kind", [b"IDAT", b"tEXt", b"PLTE", b"tRNS", b"IHDR"])
+@pytest.mark.parametrize("data", [b"", b"x"])
+def test_a_png_of_millions_of_chunks_is_refused_soon(kind: bytes, data: bytes) -> None:
+    one = chunk(kind, data)
+    with pytest.raises(UnsupportedImage, match="more than 100,000 chunks"):
+        shrunk(png(header_of(20, 20), one * (LARGEST // len(one))))
+
+
+def test_one_profile_of_a_png_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = chunk(b"iCCP", b"p3\x00\x00" + zlib.compress(rgb_profile(DISPLAY_P3)))
+    bomb = chunk(b"iCCP", b"k\x00\x00" + zlib.compress(bytes(3 << 20)))
+    unpacked: list[bytes] = []
+    inflated = function.png._inflated_profile  # noqa: SLF001
+
+    def counted(data: bytes) -> Any:
+        unpacked.append(data)
+        return inflated(data)
+
+    monkeypatch.setattr(function.png, "_inflated_profile", counted)
+    assert_shows(
+        png_with(profile + bomb * 100), [through_profile(colour, DISPLAY_P3) for colour in QUADRANTS]
+    )
+    assert len(unpacked) == 1
+
+
+# ------------------------------------------------------------------ PNG: missing rows
+
+
+def rows_of(image: Image.Image) -> bytes:
+    width = image.width * len(image.getbands())
+    pixels = image.tobytes()
+    return b"".join(b"\x00" + pixels[place : place + width] for place in range(0, len(pixels), width))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("rows", [0, 1, 80, 159])
+def test_a_png_whose_pixels_end_early_is_refused(rows: int, mode: str) -> None:
+    image = picture().convert(mode)
+    header = header_of(240, 160, colour_type={"L": 0, "RGB": 2, "RGBA": 6}[mode])
+    data = rows_of(image)
+    assert_shows(png(header, chunk(b"IDAT", zlib.compress(data))), corners(shrunk(encode(image, "PNG"))))
+    with pytest.raises(UnsupportedImage):
+        shrunk(png(header, chunk(b"IDAT", zlib.compress(data[: rows * len(data) // 160]))))
+
+
+@pytest.mark.parametrize("height", [20, 21])
+def test_an_interlaced_png_whose_last_pass_is_missing_is_refused(height: int) -> None:
+    header = header_of(21, height, depth=1, colour_type=0, interlaced=1)
+    white = [(b"\x00" + b"\xff" * row) * rows for row, rows in png_passes(21, height, 1, interlaced=True)]
+    assert shrunk(png(header, chunk(b"IDAT", zlib.compress(b"".join(white))))).min() == 255
+    with pytest.raises(UnsupportedImage, match="cut off"):
+        shrunk(png(header, chunk(b"IDAT", zlib.compress(b"".join(white[:-1])))))
+
+
+@pytest.mark.parametrize("interlace", [0, 1])
+@pytest.mark.parametrize(
+    ("depth", "colour_type"), [(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2), (16, 4), (8, 6)]
+)
+def test_a_black_png_is_shown(depth: int, colour_type: int, interlace: int) -> None:
+    """Its end looks as if it was missing."""
+    bits = depth * {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
+    size = sum((1 + row) * rows for row, rows in png_passes(35, 33, bits, interlaced=bool(interlace)))
+    header = header_of(35, 33, depth=depth, colour_type=colour_type, interlaced=interlace)
+    assert shrunk(png(header, chunk(b"IDAT", zlib.compress(bytes(size))))).shape == (33, 35, 3)
+    with pytest.raises(UnsupportedImage):
+        shrunk(png(header, chunk(b"IDAT", zlib.compress(bytes(size - 1)))))
+
+
+# ------------------------------------------------------------------ what a refusal says
+
+
+def refusal_of(photo: bytes) -> str:
+    """Return what the refusal says; empty if the photo is shown."""
+    try:
+        shrunk(photo)
+    except (UnsupportedImage, ImageTooLarge) as exc:
+        return str(exc)
+    return ""
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF"])
+def test_a_refusal_names_no_object_of_python(file_format: str) -> None:
+    photo = encode(picture(), file_format)
+    for start in range(12, 60):
+        for value in (0, 0x7F, 0xFF):
+            damaged = photo[:start] + bytes([value]) * 4 + photo[start + 4 :]
+            assert " object at 0x" not in refusal_of(damaged)
