@@ -43,9 +43,10 @@ def on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, WHITE), image).convert("RGB")
 
 
-def grey_from_16_bits(image: Image.Image) -> Image.Image:
-    """Scale a grey image of 16 bits to 8: a plain conversion clips everything above 255 to white."""
-    return image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+def grey_from_16_bits(image: Image.Image, depth: int = 16) -> Image.Image:
+    """Scale a grey image of more than 8 bits to 8: a plain conversion clips everything above 255 to white."""
+    scale = 255 / ((1 << depth) - 1)
+    return image.convert("I").point(lambda value: value * scale + 0.5).convert("L")
 
 
 def with_colour_key(image: Image.Image, key: tuple[int, ...], depth: int) -> Image.Image:

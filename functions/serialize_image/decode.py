@@ -8,12 +8,17 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import bmff
 import colour
+import exif
+import gif
 import jpeg
 import png
+import tiff
+import webp
 from errors import ImageTooLarge, UnsupportedImage
 from identify import identify
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +33,11 @@ _RLE: Final = (1, 2)  # biCompression of run-length encoded bitmaps
 # Pixels for each of the result's, along a side, that leave the resampling filter enough. 4,000 pixels, a side
 # of most phones' photos, have as many at an eighth, for a result of 256.
 _ENOUGH_PIXELS: Final = 1.95
+# Major brands by which Pillow and pillow_heif recognise their files.
+_AVIF_BRANDS: Final = frozenset({b"avif", b"avis", b"mif1", b"msf1"})
+_HEIF_BRANDS: Final = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
 _MIDDLE: Final = 128  # of the range of brightness
 _ROUNDING: Final = 2  # of conversions between colour spaces
 
@@ -68,11 +78,13 @@ def decode(photo: bytes, *, target_side: int, max_pixels: int) -> Decoded:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata
-            return _DECODERS.get(kind, _decode_other)(photo, kind, target_side, max_pixels)
+            return _DECODERS[kind](photo, kind, target_side, max_pixels)
     except (MemoryError, UnsupportedImage, ImageTooLarge):
         raise  # running out of memory is not the fault of the photo
-    except UnidentifiedImageError as exc:  # whose text names an object of Python
-        raise UnsupportedImage(f"the {kind} image cannot be decoded: its header is damaged") from exc
+    except UnidentifiedImageError as exc:  # its message is of an object in memory
+        raise UnsupportedImage(
+            f"the {kind} image cannot be decoded: it is damaged, or of a variant that is not supported here"
+        ) from exc
     except Exception as exc:
         # Damaged files make Pillow raise OSError, SyntaxError, struct.error, IndexError and others.
         raise UnsupportedImage(f"the {kind} image cannot be decoded: {exc}") from exc
@@ -96,7 +108,7 @@ def _decode_jpeg(photo: bytes, kind: str, target_side: int, max_pixels: int) -> 
         if not parts.zeros or not _needs_all_zeros(parts, target_side):
             raise UnsupportedImage("the JPEG image is cut off: a part of its picture is missing")
         image = _reduced_jpeg(jpeg.with_zeros(parts, parts.zeros), kind, target_side)
-    return Decoded(image, _exif_orientation(parts.exif), parts.icc)
+    return Decoded(image, exif.orientation(parts.exif), parts.icc)
 
 
 def _reduced_jpeg(core: bytes, kind: str, target_side: int) -> Image.Image:
@@ -145,7 +157,7 @@ def _decode_png(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> 
         image = colour.with_colour_key(stored, parts.colour_key, parts.depth)
     else:
         image = _plain(stored)
-    return Decoded(image, _exif_orientation(parts.exif), parts.icc)
+    return Decoded(image, exif.orientation(parts.exif), parts.icc)
 
 
 def _ends_in_nothing(image: Image.Image) -> bool:
@@ -159,7 +171,7 @@ def _ends_in_nothing(image: Image.Image) -> bool:
 
 def _decode_gif(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> Decoded:
     """Decode the first frame as browsers paint it: on a canvas that shows the page where nothing is drawn."""
-    image = _open(photo, kind, max_pixels)
+    image = _open(gif.without_comments(photo), kind, max_pixels)
     whole = (0, 0, *image.size)
     box = (image.tile[0].extents or whole) if image.tile else whole
     image.load()
@@ -181,9 +193,46 @@ def _decode_heif(photo: bytes, kind: str, _target_side: int, max_pixels: int) ->
             "there is no decoder: deploy it with PythonRuntime=python3.12 or newer"
         ) from exc
     pillow_heif.register_heif_opener(thumbnails=False)
-    image = _open(photo, kind, max_pixels)
+    image = _open(bmff.prepared(photo, _HEIF_BRANDS, b"heic"), kind, max_pixels)
     image.load()
     return Decoded(_plain(image), icc=image.info.get("icc_profile") or b"")
+
+
+def _decode_avif(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> Decoded:
+    image = _open(bmff.prepared(photo, _AVIF_BRANDS, b"avif"), kind, max_pixels)
+    image.load()
+    # Pillow makes EXIF data of the rotation that is stored as the picture's property.
+    turn = exif.orientation(image.info.get("exif") or b"")
+    return Decoded(_plain(image), turn, image.info.get("icc_profile") or b"")
+
+
+def _decode_webp(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> Decoded:
+    if (short := webp.shortened(photo)) and _can_be_decoded(short, kind, max_pixels):
+        raise UnsupportedImage("the WebP image is cut off: a part of its picture is missing")
+    image = _open(photo, kind, max_pixels)
+    image.load()
+    turn = exif.orientation(image.info.get("exif") or b"")
+    return Decoded(_plain(image), turn, image.info.get("icc_profile") or b"")
+
+
+def _can_be_decoded(photo: bytes, kind: str, max_pixels: int) -> bool:
+    try:
+        _open(photo, kind, max_pixels).load()
+    except (OSError, SyntaxError, EOFError):
+        return False
+    return True
+
+
+def _decode_tiff(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> Decoded:
+    """Decode a TIFF's first page. Pillow turns it upright while it loads."""
+    parts = tiff.read_tiff(photo, max_pixels)
+    stored = _open(parts.core, kind, max_pixels)
+    stored.load()
+    icc = stored.info.get("icc_profile") or b""
+    if not stored.mode.startswith("I"):
+        return Decoded(_plain(stored), icc=icc)
+    grey = colour.grey_from_16_bits(stored, parts.depth)
+    return Decoded(grey.point(lambda level: 255 - level) if parts.inverted else grey, icc=icc)
 
 
 def _decode_bmp(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> Decoded:
@@ -193,22 +242,15 @@ def _decode_bmp(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> 
     return Decoded(_plain(image))
 
 
-def _decode_other(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> Decoded:
-    image = _open(photo, kind, max_pixels)
-    image.load()
-    icc = image.info.get("icc_profile") or b""
-    # Pillow turns a TIFF upright while it loads, and then reports 1.
-    exif = image.info.get("exif") or b""
-    orientation = 1 if kind == "TIFF" else _exif_orientation(exif.removeprefix(b"Exif\x00\x00"))
-    return Decoded(_plain(image), orientation, icc)
-
-
 _DECODERS: Final[dict[str, Callable[[bytes, str, int, int], Decoded]]] = {
     "JPEG": _decode_jpeg,
     "PNG": _decode_png,
     "GIF": _decode_gif,
+    "WEBP": _decode_webp,
+    "AVIF": _decode_avif,
     "HEIF": _decode_heif,
     "BMP": _decode_bmp,
+    "TIFF": _decode_tiff,
 }
 
 
@@ -219,16 +261,3 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image if image.mode in {"L", "RGB", "CMYK"} else image.convert("RGB")
-
-
-def _exif_orientation(exif: bytes) -> int:
-    """Return EXIF's orientation (1 to 8), 1 if it says none. XMP is not asked, as browsers do not ask it."""
-    if not exif:
-        return 1
-    try:
-        read = Image.Exif()
-        read.load(b"Exif\x00\x00" + exif)
-        value = int(read.get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - damaged metadata makes Pillow raise nearly anything
-        return 1
-    return value if 1 <= value <= 8 else 1  # noqa: PLR2004 - as EXIF defines

@@ -20,13 +20,12 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (rb"IIRO|IIRS|MMOR", "an Olympus raw photo"),
     (rb"IIU\x00", "a Panasonic raw photo"),
     (rb"FUJIFILMCCD-RAW", "a Fujifilm raw photo"),
-    (rb"II\x2a\x00|MM\x00\x2a", "TIFF"),
+    (rb"II[\x2a\x2b]\x00|MM\x00[\x2a\x2b]", "TIFF"),  # and BigTIFF
     # BITMAPFILEHEADER, then the size of one of the known DIB headers.
     (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", "BMP"),
     (rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image"),
     (rb"\x00\x00\x00\x0cJXL |\xff\x0a", "a JPEG XL image"),
     (rb"II\xbc\x01", "a JPEG XR image"),
-    (rb"(?:II\x2b\x00|MM\x00\x2b)", "a BigTIFF image"),
     (rb"8BPS", "a Photoshop document"),
     (rb"\x00\x00\x01\x00", "an icon (ICO)"),
     (rb"P[1-7]\s", "a Netpbm image"),
@@ -48,8 +47,22 @@ _COMPILED: Final = tuple((re.compile(pattern, re.DOTALL), kind) for pattern, kin
 # Brands of the ISO base media file format (ISO/IEC 14496-12, registered at https://mp4ra.org).
 _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 _HEIF_BRANDS: Final = frozenset(
-    {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1", b"mif2"}
+    {
+        b"heic",
+        b"heix",
+        b"hevc",
+        b"hevx",
+        b"heim",
+        b"heis",
+        b"hevm",
+        b"hevs",
+        b"mif1",
+        b"msf1",
+        b"mif2",
+        b"miaf",
+    }
 )
+_ANY_CODEC: Final = frozenset({b"mif1", b"msf1", b"mif2", b"miaf"})  # the other brands tell which
 _MARKUP: Final = (
     (re.compile(rb"<svg[\s>]", re.IGNORECASE), "an SVG drawing"),
     (re.compile(rb"<plist[\s>]", re.IGNORECASE), "a property list (such as the edits of a photo, AAE)"),
@@ -101,7 +114,7 @@ def _media_kind(content: bytes) -> str:
     brands = [content[8:12], *(content[start : start + 4] for start in range(16, size - 3, 4))]
     if brands[0] == b"crx ":
         return "a Canon raw photo"
-    if brands[0] in _AVIF_BRANDS or (brands[0] in {b"mif1", b"msf1"} and _AVIF_BRANDS.intersection(brands)):
+    if brands[0] in _AVIF_BRANDS or (brands[0] in _ANY_CODEC and _AVIF_BRANDS.intersection(brands)):
         return "AVIF"
     if _HEIF_BRANDS.intersection(brands[:1]) or b"heic" in brands:
         return "HEIF"

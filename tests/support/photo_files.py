@@ -7,7 +7,7 @@ turn and completeness from a few pixels.
 import io
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -219,6 +219,95 @@ def _gif_codes(indices: Sequence[int]) -> bytes:
             count += 3
     bits |= end << count
     return bits.to_bytes((count + 3 + 7) // 8, "little")
+
+
+# ------------------------------------------------------------------ TIFF, tag by tag
+
+Tags = Mapping[int, tuple[int, Sequence[int]]]
+"""Type and values of each tag."""
+SHORT, LONG, UNDEFINED = 3, 4, 7
+
+
+def tiff(tags: Tags, data: bytes = b"", *, order: str = "<", big: bool = False) -> bytes:
+    """Return a TIFF, or BigTIFF, of one directory, with data right after its header.
+
+    Args:
+        tags: for each tag its type and values.
+        data: what strips point at: it begins at `tiff_data(big)`.
+        order: of bytes, `<` or `>`.
+        big: whether it is a BigTIFF.
+    """
+    formats = {1: "B", SHORT: "H", LONG: "I", UNDEFINED: "B", 16: "Q"}
+    word = 8 if big else 4
+    place = tiff_data(big) + len(data)
+    directory = struct.pack(order + ("Q" if big else "H"), len(tags))
+    beside, begin = b"", place + len(directory) + (4 + 2 * word) * len(tags) + word
+    for tag, (kind, values) in sorted(tags.items()):
+        packed = struct.pack(f"{order}{len(values)}{formats[kind]}", *values)
+        directory += struct.pack(order + ("HHQ" if big else "HHI"), tag, kind, len(values))
+        if len(packed) <= word:
+            directory += packed.ljust(word, b"\x00")
+        else:
+            directory += struct.pack(order + ("Q" if big else "I"), begin + len(beside))
+            beside += packed
+    mark = {"<": b"II", ">": b"MM"}[order]
+    header = struct.pack(order + ("HHHQ" if big else "HI"), *((43, 8, 0, place) if big else (42, place)))
+    return mark + header + data + directory + bytes(word) + beside
+
+
+def tiff_data(big: bool = False) -> int:
+    """Return where the data of `tiff` begin."""
+    return 16 if big else 8
+
+
+def grey_tiff(samples: npt.NDArray[Any], *, white: int, sample_format: int = 1, bits: int = 0) -> bytes:
+    """Return an uncompressed grey TIFF of these samples.
+
+    Args:
+        samples: rows of samples, as they are stored.
+        white: 0 if zero is white, 1 if it is black.
+        sample_format: 1 unsigned, 2 with a sign, 3 floating point.
+        bits: of a sample, if they are not those of the array's type.
+    """
+    data = samples.tobytes()
+    return tiff(
+        {
+            256: (LONG, [samples.shape[1]]),
+            257: (LONG, [samples.shape[0]]),
+            258: (SHORT, [bits or 8 * samples.itemsize]),
+            259: (SHORT, [1]),
+            262: (SHORT, [white]),
+            273: (LONG, [tiff_data()]),
+            277: (SHORT, [1]),
+            278: (LONG, [samples.shape[0]]),
+            279: (LONG, [len(data)]),
+            339: (SHORT, [sample_format]),
+        },
+        data,
+    )
+
+
+def rgb_tiff(image: Image.Image, more: Tags | None = None, *, order: str = "<", big: bool = False) -> bytes:
+    """Return an RGB image as an uncompressed TIFF, with some tags more, or instead."""
+    data = image.tobytes()
+    tags: Tags = {
+        256: (LONG, [image.width]),
+        257: (LONG, [image.height]),
+        258: (SHORT, [8, 8, 8]),
+        259: (SHORT, [1]),
+        262: (SHORT, [2]),
+        273: (LONG, [tiff_data(big)]),
+        277: (SHORT, [3]),
+        278: (LONG, [image.height]),
+        279: (LONG, [len(data)]),
+    }
+    return tiff({**tags, **(more or {})}, data, order=order, big=big)
+
+
+def overlapping_tags(count: int, size: int) -> bytes:
+    """Return EXIF data, or an empty TIFF, whose tags all point at the same bytes."""
+    entries = b"".join(struct.pack("<HHII", 40_000 + i, UNDEFINED, size, 8) for i in range(count))
+    return b"II\x2a\x00" + struct.pack("<IH", 8, count) + entries + bytes(4 + size)
 
 
 # ------------------------------------------------------------------ ICC profiles
