@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -271,3 +272,35 @@ def test_a_missing_variable_is_named(name: str, function: SimpleNamespace) -> No
     assert function.settings.Settings.from_environment(good).photos_at_a_time == 4
     with pytest.raises(ValueError, match=name):
         function.settings.Settings.from_environment({**good, name: ""})
+
+
+def test_photos_are_decoded_one_after_the_other(
+    function: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: list[str] = []
+    most: list[int] = []
+
+    class App:
+        """Stands for each of the three functions."""
+
+        class imaging:  # noqa: N801 - a module's name
+            @staticmethod
+            def shrink(key: str) -> str:
+                running.append(key)
+                most.append(len(running))
+                time.sleep(0.02)
+                running.remove(key)
+                return key
+
+        @classmethod
+        def lambda_handler(cls, given: dict[str, Any], _context: object) -> dict[str, Any]:
+            if "s3_key" in given:
+                cls.imaging.shrink(given["s3_key"])
+            return {"model_version": "m1", "label": "bicycle", "confidence": 0.9}
+
+    monkeypatch.setattr(function.pipeline, "_imported", lambda _folder: App)
+    pipeline = function.pipeline.Pipeline.load()
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda key: pipeline.classify(BUCKET, key, "v1", lambda: 0.0), "abcdefgh"))
+    assert {result.outcome for result in results} == {"ACCEPTED"}
+    assert (len(most), max(most)) == (8, 1)
