@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 JPEG_PIXELS_FACTOR: Final = 4
 # Pillow expands the runs of a BMP in Python.
 MAX_RLE_BMP_PIXELS: Final = 4_000_000
+MAX_SIDE: Final = 1_000_000  # the bits of a row must be countable, and no camera makes such
 _RLE: Final = (1, 2)  # biCompression of run-length encoded bitmaps
 # Pixels for each of the result's, along a side, that leave the resampling filter enough. 4,000 pixels, a side
 # of most phones' photos, have as many at an eighth, for a result of 256.
@@ -93,6 +94,10 @@ def decode(photo: bytes, *, target_side: int, max_pixels: int) -> Decoded:
 def _open(content: bytes, kind: str, max_pixels: int) -> ImageFile.ImageFile:
     """Read the header only, and refuse images with too many pixels."""
     image = Image.open(io.BytesIO(content), formats=[kind])
+    if max(image.size) > MAX_SIDE:
+        raise ImageTooLarge(
+            f"the image has {image.width:,} x {image.height:,} pixels: no side may exceed {MAX_SIDE:,}"
+        )
     if image.width * image.height > max_pixels:
         raise ImageTooLarge(
             f"the image has {image.width:,} x {image.height:,} pixels, "

@@ -153,6 +153,13 @@ def test_a_tiff_of_one_strip_without_limit_of_rows_is_shown() -> None:
     assert_shows(rgb_tiff(picture(), {278: (LONG, [2**32 - 1])}))
 
 
+@pytest.mark.parametrize("size", [(60_000_000, 1), (1, 60_000_000)])
+def test_no_side_may_be_absurdly_long(size: tuple[int, int]) -> None:
+    tags = {256: (LONG, [size[0]]), 257: (LONG, [size[1]]), 278: (LONG, [size[1]])}
+    with pytest.raises(ImageTooLarge, match="no side"):
+        shrunk(rgb_tiff(picture(16, 16), tags))
+
+
 def test_too_many_strips_are_refused() -> None:
     with pytest.raises(UnsupportedImage, match="strips or tiles"):
         shrunk(rgb_tiff(picture(16, 16), {273: (LONG, [8] * 300_000)}))
