@@ -37,7 +37,17 @@ class EncodedImage:
 
 
 def shrink(photo: bytes, *, longest_side: int, max_pixels: int) -> EncodedImage:
-    """Decode a photo and re-encode it: upright, sRGB on white, bounded in size, without metadata.
+    """Decode a photo and re-encode it, bounded in size, without metadata; see `render`.
+
+    Raises:
+        UnsupportedImage: the bytes are empty, damaged, or of an unsupported format.
+        ImageTooLarge: the header claims too many pixels.
+    """
+    return _encode(render(photo, longest_side=longest_side, max_pixels=max_pixels))
+
+
+def render(photo: bytes, *, longest_side: int, max_pixels: int) -> Image.Image:
+    """Decode a photo as it is seen: upright, RGB in sRGB, on white.
 
     Animations are reduced to their first frame. No image is enlarged.
 
@@ -57,7 +67,7 @@ def shrink(photo: bytes, *, longest_side: int, max_pixels: int) -> EncodedImage:
     image = _upright(image, decoded.orientation)
     if decoded.icc:
         image = colour.to_srgb(image, decoded.icc)
-    return _encode(colour.on_white(image) if image.mode == "RGBA" else image.convert("RGB"))
+    return colour.on_white(image) if image.mode == "RGBA" else image.convert("RGB")
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -1,7 +1,6 @@
 """The outcomes of a run of photos as one HTML file: no scripts, nothing loaded from elsewhere."""
 
 import base64
-import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 import jinja2
-from PIL import Image, ImageOps
 
 from commandline.terminal import plural
 from operations.outcomes import OUTCOMES
 from operations.photos.outcome import Outcome
+from operations.photos.pictures import MOST_BYTES, CannotBeShownError, jpeg
 from operations.photos.steps import Step
 
 THUMBNAIL_SIDE: Final = 224
@@ -60,17 +59,12 @@ def make_card(outcome: Outcome, path: Path, steps: Sequence[Step]) -> Card:
 def thumbnail(path: Path) -> str:
     """Return a small JPEG of a photo as a data URI; empty if it cannot be shown."""
     try:
-        with Image.open(path) as opened:
-            opened.draft("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-            image = ImageOps.exif_transpose(opened)
-            image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-            on_white = Image.new("RGBA", image.size, "white")
-            on_white.alpha_composite(image.convert("RGBA"))
-            buffer = io.BytesIO()
-            on_white.convert("RGB").save(buffer, "JPEG", quality=80)
-    except Exception:  # noqa: BLE001 - what is no photo makes Pillow raise nearly anything
+        if path.stat().st_size > MOST_BYTES:
+            return ""
+        small = jpeg(path.read_bytes(), THUMBNAIL_SIDE)
+    except (CannotBeShownError, OSError):
         return ""
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return "data:image/jpeg;base64," + base64.b64encode(small).decode("ascii")
 
 
 def outcomes_page(cards: Sequence[Card], *, stack_name: str, threshold: float | None, now: datetime) -> str:

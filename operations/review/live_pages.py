@@ -7,6 +7,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from commandline.aws_errors import aws_reason
 from commandline.errors import CommandError
+from operations.photos.pictures import CannotBeShownError
 from operations.review.answers import answered, page, without_token
 from operations.review.live import MOST_BYTES, Live
 from operations.review.pictures import Pictures
@@ -43,7 +44,7 @@ class LivePages:
         key, version = _named(request)
         try:
             body = await run_in_threadpool(lambda: self._pictures.jpeg(self._live.photo(key, version)))
-        except (OSError, ClientError, BotoCoreError) as error:
+        except (CannotBeShownError, OSError, ClientError, BotoCoreError) as error:
             return PlainTextResponse(f"the photo cannot be shown: {aws_reason(error)}", 415)
         except CommandError as error:
             return PlainTextResponse(str(error), 400)

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from commandline.aws_errors import aws_reason
 from commandline.errors import CommandError
+from operations.photos.pictures import CannotBeShownError
 from operations.review.answers import answered, page, without_token
 from operations.review.decisions import NEITHER
 from operations.review.desk import AHEAD, GRID, Desk
@@ -117,7 +118,7 @@ class _Server:
             return PlainTextResponse("this photo is not held here any more", 404)
         try:
             body = await run_in_threadpool(self._pictures.jpeg, photo)
-        except (OSError, ClientError, BotoCoreError) as error:
+        except (CannotBeShownError, OSError, ClientError, BotoCoreError) as error:
             return PlainTextResponse(f"the photo cannot be shown: {aws_reason(error)}", 415)
         # A version never changes; the browser fetches the next photos once, before they are shown.
         return Response(body, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})

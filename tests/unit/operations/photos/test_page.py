@@ -12,6 +12,7 @@ from PIL import Image
 from operations.photos.outcome import Outcome
 from operations.photos.page import Card, make_card, outcomes_page, thumbnail
 from operations.photos.steps import Step, steps_in
+from tests.support.photo_files import jpeg_with, segment
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 ACCEPTED = Outcome("a.jpg", "incoming/a.jpg", "ACCEPTED", "bicycle", 0.9876, None, 1.25, threshold=0.85)
@@ -106,6 +107,11 @@ def test_a_thumbnail_is_upright_and_small(tmp_path: Path) -> None:
     Image.new("RGB", (800, 400), "red").save(tmp_path / "a.jpg", exif=exif)
     assert thumbnail(tmp_path / "a.jpg").startswith("data:image/jpeg;base64,")
     assert len(thumbnail(tmp_path / "a.jpg")) < 5_000
+
+
+def test_a_photo_with_damaged_metadata_has_a_thumbnail(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg_with(segment(0xE5, b"data", length=300)))
+    assert thumbnail(tmp_path / "a.jpg").startswith("data:image/jpeg;base64,")
 
 
 @pytest.mark.parametrize("content", [b"", b"a text", b"\xff\xd8\xff\xe0 cut off"])

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import re
+import zlib
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from operations.review.live import Live
 from operations.review.pictures import LONGEST_SIDE, Pictures
 from operations.review.server import create_app
 from operations.stack import Stack
+from tests.support.photo_files import chunk, encode, picture, png_with
 from tests.support.review import put_doubtful, review_stack
 
 OWN = {"host": "127.0.0.1:4580"}
@@ -139,9 +141,29 @@ def test_a_photo_that_is_not_held_is_not_shown(app: Starlette) -> None:
     assert ask(app, "/photos/0123456789ab", OWN)[0] == 404
 
 
-def test_a_file_that_cannot_be_shown_says_so(stack: Stack) -> None:
-    put_doubtful(stack, "incoming/broken.jpg", body=b"no picture")
+@pytest.mark.parametrize(
+    "body", [b"no picture", encode(picture(), "PNG")[:-60], encode(picture(), "JPEG")[:600]]
+)
+def test_a_file_that_cannot_be_shown_says_so(stack: Stack, body: bytes) -> None:
+    put_doubtful(stack, "incoming/broken.jpg", body=body)
     app = create_app(Desk(stack, Settings("ada", 0.0)), Pictures(stack), Live(stack))
     (photo,) = json.loads(ask(app, "/waiting", OWN)[2])["photos"]
     status, _, body = ask(app, f"/photos/{photo['id']}", OWN)
     assert (status, b"cannot be shown" in body) == (415, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        encode(picture(), "HEIF"),
+        png_with(chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(20 << 20)))),
+        png_with(chunk(b"gAMA", b"\0\0\xb1\x8f", crc=1)),
+    ],
+)
+def test_what_the_workflow_accepts_is_shown(stack: Stack, body: bytes) -> None:
+    put_doubtful(stack, "incoming/odd.jpg", body=body)
+    app = create_app(Desk(stack, Settings("ada", 0.0)), Pictures(stack), Live(stack))
+    (photo,) = json.loads(ask(app, "/waiting", OWN)[2])["photos"]
+    status, headers, shown = ask(app, f"/photos/{photo['id']}", OWN)
+    assert (status, headers["content-type"]) == (200, "image/jpeg")
+    assert Image.open(io.BytesIO(shown)).size == (240, 160)
