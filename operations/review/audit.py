@@ -1,15 +1,18 @@
 """The audit: accepted photos, drawn at random, are looked at blind; they bound the model's error rate."""
 
 import random
-from collections.abc import Iterator
+import time
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from model_build.evaluation.promise import CONFIDENCE, error_bound
 from operations.results import Record, ResultsTable
 from operations.review.queue import Waiting
 
 PERIOD = timedelta(days=30)
+DRAW_EVERY_S: Final = 30.0  # a draw asks for every day of the period
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,44 @@ def audited(table: ResultsTable) -> Audited:
     return Audited(len(looked_at), sum(record.label != record.model_label for record in looked_at))
 
 
-def draw(table: ResultsTable, share: float, seed: int | None = None) -> Iterator[Waiting]:
-    """Yield a random share of the photos that were accepted in the last 30 days and nobody has looked at.
+class Audit:
+    """Draws accepted photos that nobody has looked at, each once; photos that come later, too.
 
     Args:
         table: the results table.
-        share: of the accepted photos, 0 to 1.
+        share: of the photos that were accepted in the last 30 days, 0 to 1.
         seed: equal seeds draw equal photos; by default every run draws others.
     """
-    chance = random.Random(seed)  # noqa: S311  # a sample, no secret
-    accepted = list(table.find(outcome="ACCEPTED", since=datetime.now(UTC) - PERIOD))
-    fresh = [record for record in accepted if not record.decided_by]
-    wanted = round(share * len(accepted)) - sum(map(is_audit, accepted))
-    for record in chance.sample(fresh, max(0, min(wanted, len(fresh)))):
-        yield Waiting(record.object_uri, record.object_version, record.as_json())
+
+    def __init__(self, table: ResultsTable, share: float, seed: int | None = None) -> None:
+        self._table, self._share = table, share
+        self._chance = random.Random(seed)  # noqa: S311  # a sample, no secret
+        self._drawn: deque[Record] = deque()
+        self._seen: set[tuple[str, str]] = set()
+        self._next_draw = float("-inf")
+
+    def next(self) -> Waiting | None:
+        """Return a photo; None if enough were drawn of those that were accepted so far."""
+        if not self._drawn and self._share and time.monotonic() >= self._next_draw:
+            self._next_draw = time.monotonic() + DRAW_EVERY_S
+            self._drawn.extend(self._draw())
+        if not self._drawn:
+            return None
+        record = self._drawn.popleft()
+        return Waiting(record.object_uri, record.object_version, record.as_json())
+
+    def _draw(self) -> list[Record]:
+        since = datetime.now(UTC) - PERIOD
+        accepted = list(self._table.find(outcome="ACCEPTED", since=since))
+        rejected = [one for one in self._table.find(outcome="REJECTED", since=since) if is_audit(one)]
+        undecided = [record for record in accepted if not record.decided_by]
+        fresh = [record for record in undecided if _version(record) not in self._seen]
+        done = sum(map(is_audit, accepted)) + len(rejected) + len(undecided) - len(fresh)
+        wanted = round(self._share * (len(accepted) + len(rejected))) - done
+        drawn = self._chance.sample(fresh, max(0, min(wanted, len(fresh))))
+        self._seen.update(map(_version, drawn))
+        return drawn
+
+
+def _version(record: Record) -> tuple[str, str]:
+    return record.object_uri, record.object_version

@@ -10,7 +10,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from operations.results import ResultsTable
-from operations.review.audit import Audited, audited, draw
+from operations.review.audit import Audit, Audited, audited
 from operations.review.decisions import NEITHER, AlreadyDecidedError, Decision, Decisions, file_name
 from operations.review.queue import HOLD_S, ReviewQueue, Waiting
 from operations.stack import Stack
@@ -51,7 +51,7 @@ class Desk:
         self._queue = ReviewQueue(stack)
         self._decisions = Decisions(stack, settings.reviewer)
         self._table = ResultsTable(stack)
-        self._audits = draw(self._table, settings.audit, settings.seed)
+        self._audit = Audit(self._table, settings.audit, settings.seed)
         self._held: OrderedDict[str, Waiting] = OrderedDict()
         self._done: deque[Decision] = deque(maxlen=100)
         self._lock = threading.RLock()
@@ -69,10 +69,9 @@ class Desk:
             while taken := self._queue.take(min(count, GRID) - len(self._held)):
                 self._held |= {identity(photo): photo for photo in self._doubtful(taken)}
             due = self._decided and self._decided % _AUDIT_EVERY == 0
-            if (due or not self._held) and not any(one.audited for one in self._held.values()):
-                for photo in self._audits:
-                    self._held[identity(photo)] = photo
-                    break
+            audits = any(one.audited for one in self._held.values())
+            if (due or not self._held) and not audits and (photo := self._audit.next()):
+                self._held[identity(photo)] = photo
             return [self._shown(name, photo) for name, photo in self._held.items()]
 
     def photo(self, name: str) -> Waiting | None:
