@@ -25,6 +25,8 @@ NEITHER: Final = "other"
 NO_LABEL: Final = "NoVehicle"
 """Error of a photo that shows none of the labels."""
 LABELLED: Final = "labelled/"
+_NAME_BYTES: Final = 255
+_ENDING_BYTES: Final = 16
 _RANK: Final = "4"  # above ACCEPTED and LOW_CONFIDENCE
 _GONE: Final = ("NoSuchKey", "NoSuchVersion", "404")
 _CONFLICT: Final = "ConditionalCheckFailedException"
@@ -178,11 +180,24 @@ def decided(item: Mapping[str, Any], label: str, reviewer: str, now: datetime) -
 
 
 def file_name(uri: str, version: str) -> str:
-    """Return the name of a labelled copy: the photo's own, and a digest that tells versions apart.
+    """Return the name of a labelled copy: a digest that tells versions apart, and the photo's own.
+
+    It has at most 255 bytes, as file systems allow, so that its key has fewer than S3's 1,024.
 
     Args:
         uri: `s3://bucket/key` of the photo.
         version: its version.
     """
     identity = hashlib.sha256(f"{uri}\n{version}".encode()).hexdigest()[:12]
-    return f"{identity}-{PurePosixPath(uri).name}"
+    return shortened(f"{identity}-{PurePosixPath(uri).name}")
+
+
+def shortened(name: str) -> str:
+    """Return a file's name with at most 255 bytes in UTF-8, cut before its ending."""
+    if len(name.encode()) <= _NAME_BYTES:
+        return name
+    ending = PurePosixPath(name).suffix
+    if len(ending.encode()) > _ENDING_BYTES:
+        ending = ""
+    stem = name.removesuffix(ending).encode()[: _NAME_BYTES - len(ending.encode())]
+    return stem.decode(errors="ignore") + ending

@@ -14,6 +14,7 @@ from operations.outcomes import OUTCOMES
 from operations.photos.sources import PREFIX
 from operations.photos.steps import steps_of
 from operations.results import Record, ResultsTable
+from operations.review.decisions import shortened
 from operations.review.queue import ReviewQueue, Waiting
 from operations.stack import Stack
 
@@ -120,7 +121,7 @@ class Live:
         file = PurePosixPath(name.replace("\\", "/")).name
         if not file:
             raise UsageError("the file has no name")
-        key = f"{PREFIX}dropped/{datetime.now(UTC):%Y%m%dT%H%M%S}-{file}"
+        key = f"{PREFIX}dropped/{shortened(f'{datetime.now(UTC):%Y%m%dT%H%M%S}-{file}')}"
         bucket = self._stack.output("PhotoBucketName")
         self._stack.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
         return key

@@ -90,6 +90,7 @@ def test_only_photos_are_shown(stack: Stack) -> None:
         ("../../etc/x.jpg", "-x.jpg"),
         ("C:\\fotos\\y.jpg", "-y.jpg"),
         ("<b>.jpg", "-<b>.jpg"),
+        ("ü" * 600 + ".jpg", "ü.jpg"),
     ],
 )
 def test_a_dropped_photo_is_uploaded_under_its_own_name(stack: Stack, name: str, ending: str) -> None:
@@ -97,6 +98,7 @@ def test_a_dropped_photo_is_uploaded_under_its_own_name(stack: Stack, name: str,
     assert key.startswith("incoming/dropped/")
     assert key.endswith(ending)
     assert key.count("/") == 2
+    assert len(key.encode()) <= 1024
     assert stack.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"photo"
 
 
