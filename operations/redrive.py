@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from commandline.polling import Rhythm, poll
+from commandline.terminal import say
 from operations.photos.sources import PREFIX
 from operations.results import Record, ResultsTable
 from operations.stack import Stack
@@ -111,9 +112,13 @@ def undelivered(stack: Stack) -> Iterator[Start]:
     queue, url = stack.client("sqs"), stack.output("UndeliveredEventsQueueUrl")
     while messages := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:
-            event = json.loads(message["Body"])
-            photo = event.get("detail", {}).get("object", {}).get("key", "")
-            yield Start(event, photo or "an undelivered event", message["ReceiptHandle"])
+            try:
+                event = json.loads(message["Body"])
+                photo = event.get("detail", {}).get("object", {}).get("key", "")
+            except (ValueError, AttributeError, RecursionError):
+                say(f"message {message['MessageId']} of the undelivered events is left alone: it is no event")
+                continue
+            yield Start(event, str(photo or "an undelivered event"), message["ReceiptHandle"])
 
 
 class Redrive:

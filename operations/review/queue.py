@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from commandline.terminal import say
 from operations.stack import Stack
 
 HOLD_S: Final = 120
 """How long a photo stays invisible to others after the desk was last heard of."""
 _MOST_A_REQUEST: Final = 10  # SQS's limit
+_STRANGE: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_URI_BYTES, _VERSION_BYTES = 2048, 1024  # DynamoDB's limits of keys
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,36 @@ class ReviewQueue:
     def __init__(self, stack: Stack) -> None:
         self._sqs = stack.client("sqs")
         self._url = stack.output("ReviewQueueUrl")
+        self._photos = f"s3://{stack.output('PhotoBucketName')}/"
+        self._told: set[str] = set()
 
     def take(self, count: int) -> list[Waiting]:
         """Receive up to so many photos that nobody else holds."""
         if count <= 0:
             return []
-        answer = self._sqs.receive_message(
-            QueueUrl=self._url,
-            MaxNumberOfMessages=min(count, _MOST_A_REQUEST),
-            VisibilityTimeout=HOLD_S,
-        )
-        return [_waiting(message) for message in answer.get("Messages", [])]
+        while True:
+            answer = self._sqs.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=min(count, _MOST_A_REQUEST),
+                VisibilityTimeout=HOLD_S,
+            )
+            messages = answer.get("Messages", [])
+            photos = [photo for message in messages if (photo := self._photo(message))]
+            if photos or not messages:
+                return photos
+
+    def _photo(self, message: Mapping[str, Any]) -> Waiting | None:
+        """Return the photo of a message; None if it is about something else, which is said once.
+
+        Such a message is not ours to delete: after some attempts it goes to the dead-letter queue.
+        """
+        try:
+            return _waiting(message, self._photos)
+        except _STRANGE:
+            if message["MessageId"] not in self._told:
+                self._told.add(message["MessageId"])
+                say(f"review queue: message {message['MessageId']} is left alone: no photo of this stack")
+            return None
 
     def hold(self, photo: Waiting, seconds: int = HOLD_S) -> None:
         """Keep a photo from others for some time from now on; 0 gives it back."""
@@ -88,6 +110,15 @@ class ReviewQueue:
         return sum(int(answer["Attributes"][name]) for name in names)
 
 
-def _waiting(message: Mapping[str, Any]) -> Waiting:
+def _waiting(message: Mapping[str, Any], photos: str) -> Waiting:
+    """Return the photo of a review message.
+
+    Raises:
+        One of _STRANGE: it names no photo whose URI begins with `photos`.
+    """
     facts = json.loads(message["Body"])
-    return Waiting(facts["object_uri"], facts["object_version"], facts, message["ReceiptHandle"])
+    uri, version = facts["object_uri"], facts["object_version"]
+    limits = len(uri.encode()) <= _URI_BYTES and 0 < len(version.encode()) <= _VERSION_BYTES
+    if not (uri.startswith(photos) and uri != photos and limits):
+        raise ValueError(uri)
+    return Waiting(uri, version, facts, message["ReceiptHandle"])

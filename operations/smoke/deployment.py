@@ -131,8 +131,8 @@ class Deployment:
             if not answer.get("Messages"):
                 return
             for message in answer["Messages"]:
-                facts = json.loads(message["Body"])
-                if f"/{self.prefix}" in facts["object_uri"]:
+                facts = _facts(message["Body"])
+                if f"/{self.prefix}" in str(facts.get("object_uri")):
                     yield facts, message["ReceiptHandle"]
                 else:
                     self._queue.change_message_visibility(
@@ -166,3 +166,12 @@ class Deployment:
     def record(self, upload: Upload) -> Record | None:
         """Return the record of an uploaded photo, if there is one yet."""
         return self.results.get(upload.uri, upload.version)
+
+
+def _facts(body: str) -> Mapping[str, Any]:
+    """Return what a review message says; nothing of one that is somebody else's."""
+    try:
+        facts = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -86,13 +86,16 @@ def test_undelivered_events_are_started_and_leave_the_queue(stack: Stack) -> Non
     event = {"detail": {"bucket": {"name": BUCKET}, "object": {"key": "incoming/late.jpg"}}}
     queue, url = stack.client("sqs"), stack.output("UndeliveredEventsQueueUrl")
     queue.send_message(QueueUrl=url, MessageBody=json.dumps(event))
+    for foreign in ("no event", "[]", '{"detail": 1}'):
+        queue.send_message(QueueUrl=url, MessageBody=foreign)
 
     (started,) = Redrive(stack, 100).start(undelivered(stack))
 
     assert started.name == "incoming/late.jpg"
     assert inputs(stack) == [event]
     counts = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    assert counts["ApproximateNumberOfMessages"] == counts["ApproximateNumberOfMessagesNotVisible"] == "0"
+    left = int(counts["ApproximateNumberOfMessages"]) + int(counts["ApproximateNumberOfMessagesNotVisible"])
+    assert left == 3, "what is no event is not ours to delete"
 
 
 @pytest.mark.parametrize(

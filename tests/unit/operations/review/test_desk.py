@@ -11,8 +11,8 @@ from commandline.errors import CommandError
 from operations.delivery import Delivery
 from operations.photos.traces import forget
 from operations.results import ResultsTable
-from operations.review.audit import Audited, audited
-from operations.review.decisions import NEITHER, NO_LABEL
+from operations.review.audit import DRAW_EVERY_S, Audited, audited
+from operations.review.decisions import NEITHER, NO_LABEL, file_name
 from operations.review.desk import AHEAD, Desk, Settings
 from operations.review.queue import HOLD_S
 from operations.stack import Stack
@@ -84,6 +84,36 @@ def test_messages_of_photos_that_need_nobody_any_more_are_dropped(stack: Stack) 
     assert desk_of(stack).waiting() == []
 
 
+STRANGE = [
+    "not JSON",
+    "[]",
+    "7",
+    "null",
+    '{"object_uri": "s3://photos/incoming/a.jpg"}',
+    '{"object_uri": 1, "object_version": "v"}',
+    '{"object_uri": "s3://photos/", "object_version": "v"}',
+    '{"object_uri": "s3://other/incoming/a.jpg", "object_version": "v"}',
+    '{"object_uri": "s3://photos/incoming/a.jpg", "object_version": ""}',
+    '{"object_uri": "s3://photos/incoming/\\ud800.jpg", "object_version": "v"}',
+    "[" * 100_000,
+]
+
+
+def test_messages_of_others_are_left_alone_and_told(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    sqs, url = stack.client("sqs"), stack.output("ReviewQueueUrl")
+    for body in STRANGE:
+        sqs.send_message(QueueUrl=url, MessageBody=body)
+    put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+
+    (shown,) = desk.waiting()
+    desk.waiting()
+
+    assert shown["key"] == "incoming/a.jpg"
+    assert desk.status()["waiting"] == len(STRANGE) + 1, "nothing was deleted"
+    assert capsys.readouterr().err.count("is left alone: no photo of this stack") == len(STRANGE)
+
+
 def test_a_decision_whose_event_is_missing_is_delivered_by_redrive(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +151,27 @@ def test_a_photo_is_forgotten_with_its_labelled_copy(stack: Stack) -> None:
     assert forget(stack, uri) == {"versions": 1, "labelled copies": 1, "records": 1}
 
     assert "Versions" not in stack.client("s3").list_object_versions(Bucket="photos")
+
+
+def test_a_photo_with_the_longest_key_is_decided_and_forgotten(stack: Stack) -> None:
+    key = "incoming/" + "ü" * 505 + ".jpeg"
+    assert len(key.encode()) == 1024
+    uri = put_doubtful(stack, key)
+    desk = desk_of(stack)
+    assert desk.decide(desk.waiting()[0]["id"], "motorcycle") == ""
+
+    (copy,) = stack.client("s3").list_objects_v2(Bucket="photos", Prefix="labelled/")["Contents"]
+    name = copy["Key"].rsplit("/", 1)[1]
+    assert (len(name.encode()) in {254, 255}, name.endswith("ü.jpeg")) == (True, True)
+    assert forget(stack, uri)["labelled copies"] == 1
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "." + "a" * 300, "a." + "b" * 300, "日" * 200 + ".jpg"])
+def test_names_of_labelled_copies_fit_into_a_folder_and_differ(name: str) -> None:
+    one, other = (file_name(f"s3://photos/incoming/{name}", version) for version in ("1", "2"))
+    assert 200 < len(one.encode()) <= 255
+    assert one != other
+    assert file_name("s3://photos/incoming/a b.jpg", "1").endswith("-a b.jpg")
 
 
 def test_the_record_is_listed_under_its_new_outcome(stack: Stack) -> None:
@@ -243,6 +294,31 @@ def test_accepted_photos_come_up_blind_and_bound_the_error_rate(stack: Stack) ->
     assert desk.bound() == audited(ResultsTable(stack)) == Audited(2, 1)
     assert "from 2 audited with 1 wrong" in desk.bound().sentence()
     assert Audited(299, 0).sentence().startswith("at most 1.0 % wrong among accepted photos, 95 % sure")
+
+
+def test_photos_that_are_accepted_later_are_audited_too_and_none_comes_twice(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = desk_of(stack, audit=0.1)
+    assert desk.waiting() == []
+    for number in range(20):
+        put_doubtful(stack, f"incoming/{number}.jpg", outcome="ACCEPTED", confidence=0.97)
+    assert desk.waiting() == [], "not with every question"
+
+    start, seen = time.monotonic(), []
+    for draws, label in ((1, "bicycle"), (2, NEITHER)):
+        monkeypatch.setattr(time, "monotonic", lambda now=start + draws * DRAW_EVERY_S: now)
+        (shown,) = desk.waiting()
+        desk.decide(shown["id"], label)
+        seen.append(shown["id"])
+    monkeypatch.setattr(time, "monotonic", lambda: start + 3 * DRAW_EVERY_S)
+    assert desk.waiting() == [], "a tenth of twenty, those included that show neither"
+    for number in range(20, 30):
+        put_doubtful(stack, f"incoming/{number}.jpg", outcome="ACCEPTED", confidence=0.97)
+    monkeypatch.setattr(time, "monotonic", lambda: start + 4 * DRAW_EVERY_S)
+    (third,) = desk.waiting()
+    assert len({*seen, third["id"]}) == 3
+    assert desk.bound() == Audited(2, 1)
 
 
 def test_an_audited_photo_can_be_undone(stack: Stack) -> None:
