@@ -24,6 +24,7 @@ import click
 from commandline import interrupts
 from commandline.aws_errors import explain_aws
 from commandline.errors import FAILED, INTERRUPTED, WRONG_USE, CommandError
+from commandline.escapes import visible
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DISTRIBUTION: Final = "scones-vehicle-classification"
@@ -183,7 +184,7 @@ def _tell(error: BaseException, command: str) -> int | None:
         text = explain(error)
     if text is None:
         return None
-    print(f"{command}: {text}", file=sys.stderr)
+    print(visible(f"{command}: {text}", kept="\n"), file=sys.stderr)
     return code
 
 

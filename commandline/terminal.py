@@ -9,13 +9,14 @@ import click
 from tqdm import tqdm
 
 from commandline.errors import UsageError
+from commandline.escapes import visible
 
 Item = TypeVar("Item")
 
 
 def say(text: str) -> None:
     """Print to standard error: progress and news for a person; standard output carries results only."""
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text, kept="\n"), file=sys.stderr, flush=True)
 
 
 def confirm(what: str) -> None:
@@ -29,7 +30,7 @@ def confirm(what: str) -> None:
     """
     if not sys.stdin.isatty():
         raise UsageError(f"{what[:1].lower()}{what[1:]}; give --yes to do so without being asked")
-    if not click.confirm(f"{what}. Continue?", err=True):
+    if not click.confirm(f"{visible(what)}. Continue?", err=True):
         raise UsageError("nothing was changed")
 
 

@@ -13,6 +13,7 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import one_line
+from commandline.escapes import visible
 from commandline.terminal import has_colour, plural
 
 ACCESS_DENIED: Final = frozenset(
@@ -161,5 +162,5 @@ def _line(check: Check, stream: IO[str]) -> str:
     word = f"{check.status:<8}"
     if has_colour(stream):
         word = click.style(word, fg=_COLOURS[check.status])
-    line = f"{word} {check.name}: {check.detail}"
-    return f"{line}\n{'':<8} -> {check.advice}" if check.advice else line
+    line = f"{word} {check.name}: {visible(check.detail)}"
+    return f"{line}\n{'':<8} -> {visible(check.advice)}" if check.advice else line

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from commandline.escapes import visible
 from commandline.options import EXISTING, FILE, PROBABILITY, json_option
 from commandline.terminal import say
 from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError, open_model
@@ -76,7 +77,7 @@ def command(files: tuple[Path, ...], model: Path, threshold: float | None, *, as
     failed = False
     with open_model(model) as loaded:
         accepted = loaded.manifest.default_threshold if threshold is None else threshold
-        width = max(len(HEAD[0]), *(len(str(file)) for file in files))
+        width = max(len(HEAD[0]), *(len(visible(str(file))) for file in files))
         if not as_json:
             click.echo(_row(*HEAD, loaded.labels, loaded.labels, width))
         for file in files:
@@ -106,7 +107,7 @@ def _line(prediction: Prediction, labels: Sequence[str], width: int, threshold: 
     cells = [f"{probability:.3f}" for probability in prediction.probabilities or ()]
     below = (prediction.confidence or 0.0) < threshold
     mark = f"  below the threshold {threshold:g}" if below else ""
-    return _row(prediction.file, prediction.label or "", cells, labels, width) + mark
+    return _row(visible(prediction.file), prediction.label or "", cells, labels, width) + mark
 
 
 def _row(file: str, prediction: str, cells: Sequence[str], labels: Sequence[str], width: int) -> str:

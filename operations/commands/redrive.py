@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from commandline.errors import FAILED, UsageError
+from commandline.escapes import visible
 from commandline.options import Duration, Seconds, json_option
 from commandline.terminal import plural, progress, say
 from operations.delivery import Delivery, Undelivered
@@ -114,10 +115,12 @@ def _list(untold: Iterable[Undelivered], starts: Iterable[Start], *, as_json: bo
     count = late = 0
     for late, outcome in enumerate(untold, 1):  # noqa: B007 - the count is what is wanted
         print(
-            json.dumps(_untold(outcome)) if as_json else f"{outcome.object_uri}  {outcome.outcome}, not told"
+            json.dumps(_untold(outcome))
+            if as_json
+            else f"{visible(outcome.object_uri)}  {outcome.outcome}, not told"
         )
     for count, one in enumerate(starts, 1):  # noqa: B007 - the count is what is wanted
-        print(json.dumps(one.input) if as_json else one.name)
+        print(json.dumps(one.input) if as_json else visible(one.name))
     if late:
         say(f"{plural(late, 'outcome')} would be delivered")
     say(f"{plural(count, 'photo')} would be started again")
@@ -129,7 +132,9 @@ def _deliver(delivery: Delivery, untold: Iterable[Undelivered], *, as_json: bool
     count = 0
     for count, one in enumerate(untold, 1):  # noqa: B007 - the count is what is wanted
         delivery.deliver(one)
-        line = json.dumps(_untold(one)) if as_json else f"{one.outcome:<14} {one.object_uri}  delivered"
+        line = (
+            json.dumps(_untold(one)) if as_json else f"{one.outcome:<14} {visible(one.object_uri)}  delivered"
+        )
         print(line)
     return count
 
@@ -152,7 +157,7 @@ def _drive(
         if as_json:
             print(json.dumps(one.as_json()))
         elif one.outcome:
-            print(f"{one.outcome:<14} {one.name}{f'  {one.error}' if one.error else ''}")
+            print(f"{one.outcome:<14} {visible(one.name)}{f'  {visible(one.error)}' if one.error else ''}")
         yield one
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from commandline.escapes import visible
 from commandline.options import POSITIVE, Duration, json_option
 from commandline.terminal import has_colour, plural, say
 from operations.options import StackChoice, stack_options
@@ -64,5 +65,5 @@ def _line(record: Record) -> str:
     error = f"  {record.error}" if record.error else ""
     return (
         f"{record.recorded_at or '':<24}  {outcome} {record.label or '':<11} {confidence:>6}  "
-        f"{record.object_uri}{error}"
+        f"{visible(record.object_uri)}{visible(error)}"
     )

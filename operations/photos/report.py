@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterable
 
+from commandline.escapes import visible
 from commandline.terminal import has_colour, plural, progress_bar
 from operations.outcomes import OUTCOMES, painted
 from operations.photos.outcome import Outcome, summarize
@@ -22,9 +23,10 @@ def line(outcome: Outcome, *, colour: bool) -> str:
     word = _PROBLEM if outcome.problem else str(outcome.outcome)
     confidence = "" if outcome.confidence is None else f"{outcome.confidence:.3f}"
     shown = painted(word, colour=colour)
-    text = f"{shown} {outcome.label or '':<11} {confidence:>6} {outcome.seconds:>6.1f} s  {outcome.file}"
+    file = visible(outcome.file)
+    text = f"{shown} {outcome.label or '':<11} {confidence:>6} {outcome.seconds:>6.1f} s  {file}"
     error = outcome.problem or outcome.error
-    return f"{text}\n{'':<15}{error}" if error else text
+    return f"{text}\n{'':<15}{visible(error)}" if error else text
 
 
 def show(outcomes: Iterable[Outcome], total: int, *, as_json: bool) -> list[Outcome]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from commandline.errors import UsageError
+from commandline.escapes import visible
 
 PREFIX: Final = "incoming/"
 _MAX_KEY_BYTES: Final = 1024
@@ -86,7 +87,7 @@ def _in_folder(folder: Path, prefix: str) -> tuple[list[Photo], list[str]]:
     for path in _walk(folder, skipped):
         reason = _unreadable(path)
         if reason:
-            skipped.append(f"skipped {path}: {reason}")
+            skipped.append(f"skipped {visible(str(path))}: {reason}")
         else:
             relative = path.relative_to(folder).as_posix()
             photos.append(Photo(relative, path, prefix + relative))
@@ -98,7 +99,7 @@ def _walk(folder: Path, skipped: list[str]) -> Iterator[Path]:
     seen = {folder.resolve()}
 
     def note(error: OSError) -> None:
-        skipped.append(f"skipped {error.filename}: {error.strerror}")
+        skipped.append(f"skipped {visible(str(error.filename))}: {error.strerror}")
 
     for top, folders, names in os.walk(folder, followlinks=True, onerror=note):
         below = []
@@ -108,7 +109,9 @@ def _walk(folder: Path, skipped: list[str]) -> Iterator[Path]:
             if name.startswith("."):
                 continue
             if real in seen:
-                skipped.append(f"skipped {inner}: it leads to {real}, which is read already")
+                skipped.append(
+                    f"skipped {visible(str(inner))}: it leads to {visible(str(real))}, which is read already"
+                )
                 continue
             seen.add(real)
             below.append(name)

@@ -29,6 +29,13 @@ def test_a_line_for_people_names_file_outcome_and_error() -> None:
     assert line(replace(GOOD, problem="NoRecord: x"), colour=False).startswith("PROBLEM")
 
 
+def test_control_characters_of_a_name_are_escaped() -> None:
+    text = line(replace(REJECTED, file="\x1b[2J\r\n\x9bä.jpg", error="a\x07b"), colour=False)
+    assert r"\x1b[2J\r\n\x9bä.jpg" in text
+    assert r"a\x07b" in text
+    assert text.count("\n") == 1
+
+
 def test_one_photo_is_not_photos_and_a_lost_one_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     show([replace(GOOD, outcome=None, problem="NoOutcome: …")], 1, as_json=False)
 

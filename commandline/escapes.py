@@ -1,0 +1,23 @@
+"""Texts from outside, such as keys and names of files, as they may go to a terminal."""
+
+import re
+from typing import Final
+
+# What ends lines, moves the cursor, or turns the direction of writing: Unicode's Cc, Zl, Zp and Bidi_Control.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def visible(text: str, *, kept: str = "") -> str:
+    r"""Return a text that came from outside with its control characters as escapes, such as `\x1b`.
+
+    A terminal would obey them: a name could colour, hide or forge what is shown.
+
+    Args:
+        text: such as a key of S3 or the name of a file.
+        kept: control characters that are left as they are.
+    """
+    return _CONTROL.sub(lambda found: found[0] if found[0] in kept else _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
