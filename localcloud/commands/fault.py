@@ -109,8 +109,10 @@ def list_command(*, known: bool, state: Path, as_json: bool) -> int:
                 print(json.dumps(line) if as_json else f"{service:<10} {name:<13} {text}")
         return 0
     file = StateFolder(state).faults
-    hits = file.hits()
-    for one in file.load():
+    faults, hits = file.load(), file.hits()
+    if not faults and not as_json:
+        say("no fault is on")
+    for one in faults:
         count = hits.get(one.id, 0)
         if as_json:
             print(json.dumps({**asdict(one), "hits": count}))

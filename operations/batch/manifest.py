@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 from commandline.errors import UsageError
 from operations.photos.sources import PREFIX
 from operations.results import ResultsTable
+from operations.s3_errors import named
 from operations.stack import Stack
 
 _KEY_NAMES: Final = ("key", "s3_key", "Key")
@@ -49,7 +50,7 @@ def listed(stack: Stack, uri: str) -> Iterator[Version]:
             the `manifest.json` of an S3 Inventory in CSV format.
 
     Raises:
-        UsageError: it is none of them, or is about another bucket.
+        UsageError: it is none of them, does not exist, or is about another bucket.
     """
     bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
     if not uri.startswith(_SCHEME) or not key:
@@ -67,7 +68,8 @@ def listed(stack: Stack, uri: str) -> Iterator[Version]:
 
 
 def _read(stack: Stack, bucket: str, key: str) -> str:
-    body: bytes = stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    with named(f"{_SCHEME}{bucket}/{key}"):
+        body: bytes = stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     return (gzip.decompress(body) if key.endswith(".gz") else body).decode("utf-8-sig")
 
 

@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from commandline.errors import FAILED, UsageError
+from commandline.escapes import visible
 from commandline.options import FiniteRange, json_option
 from commandline.terminal import plural, progress, progress_bar, say
 from operations.batch.manifest import Version, listed, under, without_outcome
@@ -15,7 +17,6 @@ from operations.batch.run import Options, Run, RunError, Runs, summarize
 from operations.cost.calculator import batch_dollars
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
-from operations.stack import Stack
 
 PHOTOS_A_BATCH = 50
 
@@ -87,14 +88,17 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if bool(prefix) == bool(manifest):
         raise UsageError("give either --prefix or --manifest")
     stack = choice.find()
-    photos = _chosen(stack, prefix, manifest, everything=everything)
+    found: Counter[str] = Counter()
+    photos = _counted(under(stack, prefix) if prefix else listed(stack, manifest or ""), found)
+    if not everything:
+        photos = without_outcome(stack, photos)
     if dry_run:
         return _list(photos, as_json=as_json)
     options = Options(batch_size, concurrency, tolerate, reclassify=everything, announce=not quiet_backfill)
     begun, runs = time.monotonic(), Runs(stack)
     run = runs.start(progress(photos, title="listing", unit="photo"), options)
     if run is None:
-        return _nothing(as_json=as_json)
+        return _nothing(found["photos"], prefix or manifest or "", as_json=as_json)
     say(f"{plural(run.photos, 'photo')} in run {run.name}")
     if not wait:
         print(
@@ -107,23 +111,28 @@ def command(  # noqa: PLR0913 - one parameter for each option
     return _conclude(runs, run, time.monotonic() - begun, as_json=as_json)
 
 
-def _chosen(stack: Stack, prefix: str | None, manifest: str | None, *, everything: bool) -> Iterator[Version]:
-    photos = under(stack, prefix) if prefix else listed(stack, manifest or "")
-    return photos if everything else without_outcome(stack, photos)
+def _counted(photos: Iterator[Version], found: Counter[str]) -> Iterator[Version]:
+    for photo in photos:
+        found["photos"] += 1
+        yield photo
 
 
 def _list(photos: Iterator[Version], *, as_json: bool) -> int:
     count = 0
     for count, (key, version) in enumerate(photos, 1):  # noqa: B007 - the count is what is wanted
-        print(json.dumps({"key": key, "version_id": version}) if as_json else key)
+        print(json.dumps({"key": key, "version_id": version}) if as_json else visible(key))
     say(f"{plural(count, 'photo')} would be classified")
     return 0
 
 
-def _nothing(*, as_json: bool) -> int:
+def _nothing(found: int, where: str, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"summary": {"photos": 0}}))
-    say("every photo has an outcome: nothing was started")
+    say(
+        "every photo has an outcome: nothing was started"
+        if found
+        else f"there is no photo in {visible(where)}: nothing was started"
+    )
     return 0
 
 

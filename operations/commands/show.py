@@ -6,6 +6,7 @@ import sys
 import click
 
 from commandline.errors import CommandError
+from commandline.escapes import visible
 from commandline.options import json_option
 from commandline.terminal import has_colour, plural
 from operations.options import StackChoice, stack_options
@@ -36,7 +37,7 @@ def command(*, choice: StackChoice, photo: str, as_json: bool) -> None:
         for version in versions:
             print(json.dumps(version.as_json()))
         return
-    print(f"{uri}: {plural(len(versions), 'version')}")
+    print(f"{visible(uri)}: {plural(len(versions), 'version')}")
     for version in versions:
         print("\n" + "\n".join(_lines(version)))
 
@@ -49,18 +50,20 @@ def _lines(version: Version) -> list[str]:
     if record is None:
         return [*lines, "  no outcome yet; `python -m operations redrive --missing` starts it if it is lost"]
     outcome = painted(record.outcome, colour=has_colour(sys.stdout)).rstrip()
-    sure = "" if record.confidence is None else f" {record.label} {record.confidence:.3f}"
-    needed = "" if record.threshold is None else f" (threshold {record.threshold:g})"
-    lines.append(f"  {outcome}{sure}{needed}, recorded {record.recorded_at}")
+    sure = "" if record.confidence is None else f" {record.confidence:.3f}"
+    sure += "" if record.threshold is None else f" (threshold {record.threshold:g})"
+    label = f" {record.label}" if record.label else ""
+    lines.append(f"  {outcome}{label}{'' if record.decided_by else sure}, recorded {record.recorded_at}")
     shown = {
         "error": ": ".join(filter(None, [record.error, record.cause])),
         "decided by": f"{record.decided_by}, {record.decided_at}" if record.decided_by else "",
+        "the model said": f"{record.model_label}{sure}" if record.model_label else "",
         "model": record.model_version,
         "execution": record.execution_arn,
     }
-    lines += [f"  {name}: {value}" for name, value in shown.items() if value]
+    lines += [f"  {name}: {visible(value)}" for name, value in shown.items() if value]
     for step in version.steps:
         tries = f", {step.attempts} attempts" if step.attempts > 1 else ""
-        error = f", {step.error}" if step.error else ""
+        error = f", {visible(step.error)}" if step.error else ""
         lines.append(f"    {step.name:<16} {step.seconds:6.2f} s{tries}{error}")
     return lines

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final, Protocol
 
 from commandline.errors import UsageError
 from operations.monitoring.files import is_s3, split_uri
+from operations.s3_errors import named
 
 _SUFFIX: Final = ".jsonl"
 # <destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/<mm-ss-mmm>-<uuid>.jsonl
@@ -88,10 +89,9 @@ class BucketSource:
     def files(self) -> Iterator[str]:
         """Yield keys."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
-        for page in pages:
-            for item in page.get("Contents", []):
-                if item["Key"].endswith(_SUFFIX):
-                    yield item["Key"]
+        with named(self.name):
+            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        yield from (key for key in keys if key.endswith(_SUFFIX))
 
     def open(self, file: str) -> BinaryIO:
         """Begin to download an object."""

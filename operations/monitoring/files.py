@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from commandline.errors import UsageError
+from operations.s3_errors import named
 
 _S3 = "s3://"
 
@@ -33,13 +34,15 @@ def read_text(location: str, session: Any) -> str:
         session: a boto3 session, used for S3 only.
 
     Raises:
+        UsageError: there is no such object.
         OSError, botocore.exceptions.ClientError: it cannot be read.
         UnicodeDecodeError: it is not UTF-8.
     """
     if not is_s3(location):
         return Path(location).expanduser().read_text(encoding="utf-8")
     bucket, key = split_uri(location)
-    body: bytes = session.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    with named(location):
+        body: bytes = session.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     return body.decode()
 
 
@@ -57,7 +60,10 @@ def write_text(location: str, text: str, content_type: str, session: Any) -> Non
     """
     if is_s3(location):
         bucket, key = split_uri(location)
-        session.client("s3").put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType=content_type)
+        with named(location):
+            session.client("s3").put_object(
+                Bucket=bucket, Key=key, Body=text.encode(), ContentType=content_type
+            )
         return
     path = Path(location).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)

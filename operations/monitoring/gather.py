@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,7 +15,7 @@ from model_build.artifact.package import DEFAULT_MODEL
 from operations.monitoring.baseline import Statistics, from_json, sampled, statistics_of
 from operations.monitoring.capture_source import capture_source
 from operations.monitoring.drift import Drift, detect_drift
-from operations.monitoring.files import read_text
+from operations.monitoring.files import is_s3, read_text
 from operations.monitoring.outcome_history import OutcomeHistory, read_history
 from operations.monitoring.report import Report
 from operations.monitoring.window import Window, read_window
@@ -126,14 +127,15 @@ def captured_by(stack: Stack) -> str | None:
 def _baseline(
     request: ReportRequest, location: str, labels: tuple[str, ...], progress: Callable[[int], object]
 ) -> Statistics:
-    if location.endswith(_FILE_SUFFIX):
+    path = Path(location).expanduser()
+    if not is_s3(location) and not path.exists():
+        raise UsageError(
+            f"--baseline {location}: there is no such file or folder; `operations report --write-baseline` "
+            "writes a file"
+        )
+    if location.endswith(_FILE_SUFFIX) or (not is_s3(location) and path.is_file()):
         try:
             return from_json(read_text(location, request.session), location)
-        except FileNotFoundError as error:
-            raise UsageError(
-                f"--baseline {location}: there is no such file; `operations report --write-baseline` "
-                "writes one"
-            ) from error
         except UnicodeDecodeError as error:
             raise UsageError(f"--baseline {location}: the file is not text") from error
     return statistics_of(read_window(capture_source(location, request.session), labels, progress=progress))

@@ -10,6 +10,11 @@ from localcloud.faults.catalogue import PLACES
 from localcloud.state import StateFolder
 
 
+def test_that_no_fault_is_on_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fault", "list", "--state", str(tmp_path)]) == 0
+    assert capsys.readouterr() == ("", "no fault is on\n")
+
+
 def test_faults_are_set_listed_and_cleared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = ["--state", str(tmp_path)]
     assert main(["fault", "set", "crash", "--operation", "ClassifyImage", "--times", "1", *state]) == 0

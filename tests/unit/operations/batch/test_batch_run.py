@@ -125,8 +125,14 @@ def test_prefix_or_manifest(options: list[str], capsys: pytest.CaptureFixture[st
 
 
 def test_nothing_to_do_is_no_failure(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    version = stack.client("s3").put_object(Bucket=BUCKET, Key="incoming/a", Body=b"1")["VersionId"]
+    put_record(stack, "incoming/a", "ACCEPTED", object_version=version)
     create_in_cloudformation(dict(stack.outputs))
-    assert main(["batch", "--prefix", "incoming/", "--json"]) == 0
-    said = capsys.readouterr()
-    assert json.loads(said.out) == {"summary": {"photos": 0}}
-    assert "every photo has an outcome" in said.err
+    for prefix, told in (
+        ("incoming/", "every photo has an outcome"),
+        ("incoming/nope/", "there is no photo in incoming/nope/"),
+    ):
+        assert main(["batch", "--prefix", prefix, "--json"]) == 0
+        said = capsys.readouterr()
+        assert json.loads(said.out) == {"summary": {"photos": 0}}
+        assert told in said.err

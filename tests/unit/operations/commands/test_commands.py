@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,11 @@ from operations.photos.outcome import Outcome
 from operations.photos.sources import Photo
 from operations.photos.watcher import Watcher
 from tests.support.aws_stack import create_in_cloudformation, deployed_stack, put_record
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -111,4 +117,81 @@ def test_wrong_use_is_told_before_aws_is_asked(
     arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+HOSTILE = "incoming/\x1b[31mred\x07\n2026-11-01  ACCEPTED\u202e.jpg"
+MILDER = "incoming/\x9b31mred\u202e.jpg"  # without what XML cannot have: moto answers in XML
+
+
+@pytest.mark.parametrize(
+    ("command", "key"),
+    [(["results"], HOSTILE), (["redrive", "--dry-run"], HOSTILE), (["show", MILDER], MILDER)],
+)
+def test_a_hostile_key_is_shown_with_escapes_and_is_whole_in_json(
+    command: list[str], key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_in_cloudformation()
+    put_record(deployed_stack(), key, "FAILED", error="Busy", recorded_at=now())
+
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert key.encode("unicode_escape").decode() in shown
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"}.intersection(shown)
+
+    assert main([*command, "--json"]) == 0
+    assert json.dumps(key)[1:-1] in capsys.readouterr().out
+
+
+def test_a_hostile_name_of_a_missing_photo_is_told_with_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    create_in_cloudformation()
+    deployed_stack()
+    assert main(["show", "\x9b2Jgone.jpg"]) == 1
+    assert r"incoming/\x9b2Jgone.jpg: neither" in capsys.readouterr().err
+
+
+def test_show_says_what_the_model_said_where_a_person_decided(capsys: pytest.CaptureFixture[str]) -> None:
+    create_in_cloudformation()
+    facts: dict[str, str | float] = {
+        "confidence": 0.6,
+        "threshold": 0.85,
+        "model_label": "bicycle",
+        "decided_by": "ada",
+    }
+    put_record(deployed_stack(), "incoming/cat.jpg", "REJECTED", error="NoVehicle", **facts)
+
+    assert main(["show", "cat.jpg"]) == 0
+
+    shown = capsys.readouterr().out
+    assert "None 0" not in shown
+    assert "\n  REJECTED, recorded" in shown
+    assert "the model said: bicycle 0.600 (threshold 0.85)" in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (
+            ["batch", "--dry-run", "--manifest", "s3://nope-nope/x.csv"],
+            "s3://nope-nope/x.csv: there is no such bucket",
+        ),
+        (
+            ["batch", "--dry-run", "--manifest", "s3://photos/nope.csv"],
+            "s3://photos/nope.csv: there is no such object",
+        ),
+        (["report", "--captures", "s3://nope-nope/x"], "s3://nope-nope/x: there is no such bucket"),
+        (["report", "--captures", ".", "--baseline", "nope.json"], "there is no such file or folder"),
+        (["report", "--captures", ".", "--baseline", "nope"], "there is no such file or folder"),
+        (
+            ["report", "--captures", ".", "--baseline", "s3://photos/nope.json"],
+            "s3://photos/nope.json: there is no such object",
+        ),
+    ],
+)
+def test_what_does_not_exist_is_named(
+    command: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_in_cloudformation()
+    deployed_stack()
+    assert main(command) == 2
     assert told in capsys.readouterr().err

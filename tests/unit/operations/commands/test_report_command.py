@@ -174,7 +174,7 @@ def test_an_endpoint_that_captures_nothing_leaves_the_results_table(
         ),
         (["--captures", "broken"], 1, "no usable records in 1 file; 2 x not a JSON object (cut off?)"),
         (["--captures", "usual", "--baseline", "no.json"], 2, "--baseline no.json: there is no such file"),
-        (["--captures", "usual", "--baseline", "/no/such"], 2, "/no/such: there is no such folder"),
+        (["--captures", "usual", "--baseline", "/no/such"], 2, "/no/such: there is no such file or folder"),
         (["--captures", "usual", "--baseline", "odd.json"], 2, "odd.json is not a baseline file"),
         (["--captures", "usual", "--baseline", "raw.json"], 2, "--baseline raw.json: the file is not text"),
         (["--captures", "usual", "--fail-on-drift"], 2, "give --baseline"),
