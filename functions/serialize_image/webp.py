@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-ZERO_PADDING: Final = 16  # so many zero bytes may be padding
+ZERO_PADDING: Final = 8  # so many zero bytes may be padding
 _PICTURES: Final = frozenset({b"VP8 ", b"VP8L"})
 _FRAME: Final = 16  # ANMF: place, size and duration before the chunks of a frame
 _MAX_CHUNKS: Final = 1000  # before the first picture

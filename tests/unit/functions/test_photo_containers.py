@@ -255,6 +255,18 @@ def test_a_flat_part_whose_code_is_zeros_is_no_padding(lossless: bool, padding: 
     assert np.abs(pixels[10, 10] - QUADRANTS[0]).max() < 30
 
 
+def test_places_of_items_that_never_end_are_not_read_on() -> None:
+    content = encode(picture(), "AVIF")
+    place = content.index(b"iloc") + 4
+    endless = b"\x02\x00\x00\x00\x00\x00\xff\xff\xff\xff"  # version 2, no sizes, 4 milliards of items
+    items = function.bmff.Items()
+    function.bmff._read_extents(endless + b"\xff" * 1000, items)  # noqa: SLF001
+    function.bmff._read_extents(b"\x02\x00\x00\x00\x11" + endless[5:] + b"\xff" * 200_000, items)  # noqa: SLF001
+    assert items.read <= 100_001
+    with pytest.raises(UnsupportedImage):
+        shrunk(content[:place] + endless + content[place + len(endless) :])
+
+
 # ------------------------------------------------------------------ TIFF's variants
 
 
