@@ -15,6 +15,7 @@ from errors import ImageTooLarge, UnsupportedImage
 SOI, EOI, SOS, DHT, DQT = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xC4, 0xDB
 MAX_SCANS: Final = 100  # encoders make about ten, libtiff's limit is the same
 MAX_PROGRESSIVE_PIXELS: Final = 120_000_000  # whose coefficients, up to 6 bytes a pixel, are all in memory
+MAX_SCANNED_PIXELS: Final = 20 * MAX_PROGRESSIVE_PIXELS  # of all scans, each of which visits every pixel
 MAX_SEGMENTS: Final = 10_000  # a profile has up to 255, and few photos have a hundred
 ZERO_PADDING: Final = 16  # so many zero bytes end few scans
 MAX_ICC_BYTES: Final = 4 << 20  # the largest profile of a printing press has about 3 MB
@@ -302,18 +303,19 @@ def _read(content: bytes) -> _Reader:
 
 
 def _check_cost(picture: _Picture, max_pixels: int) -> None:
+    if picture.scans > MAX_SCANS:
+        raise UnsupportedImage(
+            f"the JPEG image has {picture.scans:,} scans, more than the limit of {MAX_SCANS}"
+        )
     kind, limit = "JPEG", max_pixels
     if picture.is_buffered:
         kind = "progressive JPEG" if picture.is_progressive else "JPEG of several scans"
-        limit = min(limit, MAX_PROGRESSIVE_PIXELS * 3 // max(3, picture.components))
+        in_memory = MAX_PROGRESSIVE_PIXELS * 3 // max(3, picture.components)
+        limit = min(limit, in_memory, MAX_SCANNED_PIXELS // picture.scans)
     if picture.width * picture.height > limit:
         raise ImageTooLarge(
             f"the image has {picture.width:,} x {picture.height:,} pixels, "
             f"more than the limit of {limit:,} for a {kind}"
-        )
-    if picture.scans > MAX_SCANS:
-        raise UnsupportedImage(
-            f"the JPEG image has {picture.scans:,} scans, more than the limit of {MAX_SCANS}"
         )
 
 

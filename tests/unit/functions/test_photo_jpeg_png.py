@@ -20,6 +20,7 @@ from tests.support.photo_files import (
     flat_jpeg,
     jpeg_of_three_scans,
     jpeg_with,
+    jpeg_with_scans,
     picture,
     png_chunks,
     png_passes,
@@ -261,6 +262,21 @@ def test_the_coefficients_of_several_scans_fit_the_memory(
 @pytest.mark.parametrize(("side", "components"), [(10_950, 3), (9_480, 4)])
 def test_a_jpeg_of_several_scans_may_have_as_many_pixels_as_fit(side: int, components: int) -> None:
     assert read_jpeg(flat_jpeg(side, side, components)).progressive
+
+
+@pytest.mark.parametrize("scans", [20, 40, 100])
+def test_a_jpeg_of_many_scans_may_have_fewer_pixels(scans: int) -> None:
+    """Each scan visits every pixel."""
+    photo = jpeg_with_scans(scans - 9)  # beside the nine before the last
+    place = photo.index(b"\xff\xc2") + 5
+    limit = 2_400_000_000 // scans
+
+    def of_height(height: int) -> bytes:
+        return photo[:place] + struct.pack(">HH", height, 10_000) + photo[place + 4 :]
+
+    assert read_jpeg(of_height(limit // 10_000)).scans == scans
+    with pytest.raises(ImageTooLarge, match=f"limit of {limit:,} for a progressive JPEG"):
+        read_jpeg(of_height(limit // 10_000 + 1))
 
 
 # ------------------------------------------------------------------ JPEG: what is not supported
