@@ -1,6 +1,7 @@
 """Events become log lines, log lines become metrics, and every alarm watches a metric that exists."""
 
 import copy
+import fnmatch
 import json
 import re
 from pathlib import Path
@@ -179,20 +180,24 @@ def evaluate(text: str, values: dict[str, float | None]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("accepted", "doubtful", "rejected", "failed", "percent"),
+    ("accepted", "doubtful", "rejected", "companions", "failed", "percent"),
     [
-        (None, None, None, None, 0),
-        (None, 10, 9, None, 0),  # too few to judge
-        (None, 10, 10, None, 100),
-        (60, 20, 20, None, 40),
-        (6_000_000, 2_000_000, 2_000_000, None, 40),
-        (10, None, None, 30, 0),  # FAILED has an alarm of its own
+        (None, None, None, None, None, 0),
+        (None, 10, 9, None, None, 0),  # too few to judge
+        (None, 10, 10, None, None, 100),
+        (60, 20, 20, None, None, 40),
+        (6_000_000, 2_000_000, 2_000_000, None, None, 40),
+        (10, None, None, None, 30, 0),  # FAILED has an alarm of its own
+        (100, None, 200, 200, None, 0),  # Live Photos: HEIC, MOV and AAE
+        (50, 25, 225, 200, None, 50),
+        (10, None, 40, 40, None, 0),  # ten photos are too few, whatever lies beside them
     ],
 )
 def test_the_alarm_on_photos_that_are_not_accepted_compares_a_share(
     accepted: float | None,
     doubtful: float | None,
     rejected: float | None,
+    companions: float | None,
     failed: float | None,
     percent: float,
 ) -> None:
@@ -201,6 +206,7 @@ def test_the_alarm_on_photos_that_are_not_accepted_compares_a_share(
         "accepted": accepted,
         "doubtful": doubtful,
         "rejected": rejected,
+        "companions": companions,
         "failed": failed,
     }
     values["all"] = evaluate(others["all"], values)
@@ -208,6 +214,40 @@ def test_the_alarm_on_photos_that_are_not_accepted_compares_a_share(
         text = text.replace("/ all", "/ 1")  # IF has not chosen yet when Python divides
     assert evaluate(text, values) == percent
     assert ALARMS["NotAcceptedAlarm"]["Threshold"] == {"Ref": "AlarmNotAcceptedPercent"}
+
+
+@pytest.mark.parametrize(
+    ("key", "counted"),
+    [
+        ("IMG_1.MOV", True),
+        ("img_1.mov", True),
+        ("IMG_1.AAE", True),
+        ("IMG_1.aae", True),
+        ("2026/", True),
+        ("2026/._IMG_1.jpg", True),
+        ("2026/.DS_Store", True),
+        ("Thumbs.db", True),
+        ("desktop.ini", True),
+        ("IMG_1.HEIC", False),
+        ("broken.jpg", False),
+        ("film.mp4", False),
+        ("remover", False),
+    ],
+)
+def test_rejected_files_beside_photos_are_companions(key: str, *, counted: bool) -> None:
+    text = RESOURCES["CompanionsMetric"]["Properties"]["FilterPattern"]
+    assert '($.detail.outcome = "REJECTED") &&' in text  # a JPEG under such a name is a photo
+    names = re.findall(r'\$\.detail\.object_uri = "([^"]+)"', text)
+    assert any(fnmatch.fnmatchcase(f"s3://photos/incoming/{key}", name) for name in names) is counted
+
+
+def test_what_the_function_refuses_by_name_is_a_companion() -> None:
+    names = (Path(__file__).resolve().parents[2] / "functions" / "serialize_image" / "names.py").read_text()
+    text = RESOURCES["CompanionsMetric"]["Properties"]["FilterPattern"]
+    left = re.findall(r'^    "([^"]+)": ', names, re.MULTILINE)
+    assert len(left) >= 3
+    for name in (*left, "._*"):
+        assert f'"*/{name}"' in text
 
 
 def test_a_cold_start_raises_no_alarm() -> None:
