@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
 from operations.checks import Check, ask, ok, wrong
-from operations.doctor.template import Template
+from operations.doctor.template import Template, TemplateError
 
 WORKFLOW_TYPES: Final = ("STANDARD", "EXPRESS")
 TEMPLATE_BYTES: Final = 51_200  # the limit of ValidateTemplate for a body that is not in S3
@@ -26,7 +26,7 @@ def template_is_valid(session: boto3.Session, path: Path) -> Iterator[Check]:
     name = f"template {path.name}"
     body = path.read_text(encoding="utf-8")
     if len(body.encode()) > TEMPLATE_BYTES:  # comments are a quarter of it
-        body = json.dumps(yaml_parse(body), separators=(",", ":"))
+        body = json.dumps(yaml_parse(body), separators=(",", ":"), default=str)
     if len(body.encode()) > TEMPLATE_BYTES:
         yield wrong(
             name,
@@ -50,7 +50,12 @@ def definitions_are_valid(session: boto3.Session, template: Template) -> Iterato
         session: region and credentials.
         template: the template that names the definitions.
     """
-    for logical_id, definition in template.definitions():
+    for logical_id in template.state_machines:
+        try:
+            definition = template.definition(logical_id)
+        except TemplateError as error:
+            yield wrong(logical_id, str(error), f"correct it in {template.path} or in the file that it names")
+            continue
         distributed = '"DISTRIBUTED"' in definition
         for kind in WORKFLOW_TYPES[: 1 if distributed else 2]:  # an Express workflow has no Distributed Map
             name = f"{logical_id} as {kind}"
@@ -72,16 +77,22 @@ def policies_are_valid(session: boto3.Session, template: Template) -> Iterator[C
         session: region and credentials.
         template: the template with the policies.
     """
-    for policy in template.policies():
-        answer = ask(
-            session,
-            "accessanalyzer",
-            "ValidatePolicy",
-            policyDocument=json.dumps(policy.document),
-            policyType=policy.kind,
-            **({"validatePolicyResourceType": policy.resource_type} if policy.resource_type else {}),
-        )
-        yield _policy_check(f"policy {policy.name}", answer.get("findings", []))
+    for name in template.resource_names:
+        try:
+            policies = template.policies_of(name)
+        except TemplateError as error:
+            yield wrong(f"policy {name}", str(error), f"correct it in {template.path}")
+            continue
+        for policy in policies:
+            answer = ask(
+                session,
+                "accessanalyzer",
+                "ValidatePolicy",
+                policyDocument=json.dumps(policy.document, default=str),
+                policyType=policy.kind,
+                **({"validatePolicyResourceType": policy.resource_type} if policy.resource_type else {}),
+            )
+            yield _policy_check(f"policy {policy.name}", answer.get("findings", []))
 
 
 def _policy_check(name: str, findings: Iterable[dict[str, Any]]) -> Check:

@@ -90,6 +90,14 @@ def endpoint_fits(session: boto3.Session, parameters: Mapping[str, str]) -> Iter
         session: region and credentials.
         parameters: the stack's parameters, of which `EndpointName` and `ClassLabels` are read.
     """
+    missing = [one for one in ("EndpointName", "ClassLabels") if not parameters.get(one)]
+    if missing:
+        yield wrong(
+            "endpoint",
+            f"neither the template nor the stack has a value of {' and '.join(missing)}",
+            "name the application's own template with --template",
+        )
+        return
     name = parameters["EndpointName"]
     title = f"endpoint {name}"
     try:

@@ -10,7 +10,7 @@ import boto3
 from model_build.artifact.container_images import DEFAULT_SERVING_IMAGE, serving_image, training_image
 from operations.checks import Check, NamedCheck, UnansweredError, run_checks, unknown, wrong
 from operations.doctor import account, application, deployment
-from operations.doctor.template import Template
+from operations.doctor.template import Template, TemplateError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 ENDPOINT_INSTANCE: Final = "ml.m5.large"
@@ -41,26 +41,39 @@ def examine(session: boto3.Session, stack_name: str, template_path: Path) -> Ite
         stack = None
         yield unknown(f"stack {stack_name}", str(error))
     region = session.region_name
-    template = Template(template_path, region, deployment.stack_parameters(stack))
     role_template = Template(ROOT / "model_build" / "role.yaml", region)
-    # What a deployed stack has reserved is no longer in the account's unreserved concurrency.
-    functions = template.count("AWS::Serverless::Function")
-    reserve = 0 if stack else int(template.parameters["FunctionConcurrency"]) * functions
+    try:
+        template = Template(template_path, region, deployment.stack_parameters(stack))
+        of_template = _template_checks(session, template, is_deployed=stack is not None)
+    except TemplateError as error:
+        broken = wrong(f"template {template_path.name}", str(error), f"correct {template_path}")
+        of_template = [("template", lambda: [broken])]
     yield from run_checks(
         [
             ("identity", partial(account.identity, session)),
             ("region", partial(account.region, session)),
             ("stack", partial(deployment.stack_is_complete, stack, stack_name)),
-            ("endpoint", partial(deployment.endpoint_fits, session, template.parameters)),
-            ("Lambda concurrency", partial(account.lambda_concurrency, session, reserve)),
             *_sagemaker_checks(session, region),
-            ("template", partial(application.template_is_valid, session, template_path)),
+            *of_template,
             ("role.yaml", partial(application.template_is_valid, session, role_template.path)),
-            ("workflow definitions", partial(application.definitions_are_valid, session, template)),
-            ("policies", partial(application.policies_are_valid, session, template)),
             ("policies of role.yaml", partial(application.policies_are_valid, session, role_template)),
         ]
     )
+
+
+def _template_checks(session: boto3.Session, template: Template, *, is_deployed: bool) -> list[NamedCheck]:
+    """Return the checks of the template, and of what its parameters name."""
+    # What a deployed stack has reserved is no longer in the account's unreserved concurrency.
+    wanted = template.parameters.get("FunctionConcurrency", "")
+    functions = template.count("AWS::Serverless::Function")
+    reserve = int(wanted) * functions if wanted.isdecimal() and not is_deployed else 0
+    return [
+        ("endpoint", partial(deployment.endpoint_fits, session, template.parameters)),
+        ("Lambda concurrency", partial(account.lambda_concurrency, session, reserve)),
+        ("template", partial(application.template_is_valid, session, template.path)),
+        ("workflow definitions", partial(application.definitions_are_valid, session, template)),
+        ("policies", partial(application.policies_are_valid, session, template)),
+    ]
 
 
 def _sagemaker_checks(session: boto3.Session, region: str) -> list[NamedCheck]:

@@ -180,35 +180,25 @@ def evaluate(text: str, values: dict[str, float | None]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("accepted", "doubtful", "rejected", "companions", "failed", "percent"),
+    ("counts", "percent"),  # accepted, doubtful, rejected, companions among these, failed
     [
-        (None, None, None, None, None, 0),
-        (None, 10, 9, None, None, 0),  # too few to judge
-        (None, 10, 10, None, None, 100),
-        (60, 20, 20, None, None, 40),
-        (6_000_000, 2_000_000, 2_000_000, None, None, 40),
-        (10, None, None, None, 30, 0),  # FAILED has an alarm of its own
-        (100, None, 200, 200, None, 0),  # Live Photos: HEIC, MOV and AAE
-        (50, 25, 225, 200, None, 50),
-        (10, None, 40, 40, None, 0),  # ten photos are too few, whatever lies beside them
+        ((None, None, None, None, None), 0),
+        ((None, 10, 9, None, None), 0),  # too few to judge
+        ((None, 10, 10, None, None), 100),
+        ((60, 20, 20, None, None), 40),
+        ((6_000_000, 2_000_000, 2_000_000, None, None), 40),
+        ((10, None, None, None, 30), 0),  # FAILED has an alarm of its own
+        ((100, None, 200, 200, None), 0),  # Live Photos: HEIC, MOV and AAE
+        ((50, 25, 225, 200, None), 50),
+        ((10, None, 40, 40, None), 0),  # ten photos are too few, whatever lies beside them
     ],
 )
 def test_the_alarm_on_photos_that_are_not_accepted_compares_a_share(
-    accepted: float | None,
-    doubtful: float | None,
-    rejected: float | None,
-    companions: float | None,
-    failed: float | None,
-    percent: float,
+    counts: tuple[float | None, ...], percent: float
 ) -> None:
     text, others = expression("NotAcceptedAlarm")
-    values: dict[str, float | None] = {
-        "accepted": accepted,
-        "doubtful": doubtful,
-        "rejected": rejected,
-        "companions": companions,
-        "failed": failed,
-    }
+    names = ("accepted", "doubtful", "rejected", "companions", "failed")
+    values: dict[str, float | None] = dict(zip(names, counts, strict=True))
     values["all"] = evaluate(others["all"], values)
     if values["all"] == 0:
         text = text.replace("/ all", "/ 1")  # IF has not chosen yet when Python divides

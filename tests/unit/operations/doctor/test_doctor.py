@@ -14,6 +14,7 @@ from botocore.stub import Stubber
 from commandline.errors import UsageError
 from operations.checks import Check, Status, UnansweredError, ask, run_checks
 from operations.doctor import account, application, deployment
+from operations.doctor.report import examine
 from operations.doctor.template import Template
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -347,3 +348,117 @@ def test_what_is_not_a_template_is_refused(tmp_path: Path, make: Callable[[Path]
     make(path)
     with pytest.raises(UsageError, match="template"):
         Template(path, "us-east-1")
+
+
+NOT_TEMPLATES = {
+    "broken YAML": b"Resources:\n  A: [unclosed",
+    "a tab": b"Resources:\n\tA: 1",
+    "binary": b"mu\xf1^\x00\xff",
+    "Latin-1": "Description: für\nResources: {}".encode("latin-1"),
+    "empty": b"",
+    "resources as a list": b"Resources: []",
+    "a resource without a type": b"Resources: {A: {Properties: {}}}",
+    "a resource that is a text": b"Resources: {A: hello}",
+    "properties that are a text": b"Resources: {A: {Type: AWS::S3::Bucket, Properties: x}}",
+    "parameters as a list": b"Resources: {}\nParameters: []",
+    "a parameter that is a text": b"Resources: {}\nParameters: {A: x}",
+}
+
+
+@pytest.mark.parametrize("content", NOT_TEMPLATES.values(), ids=NOT_TEMPLATES)
+def test_a_broken_template_is_a_wrong_check_among_the_others(
+    session: StubbedSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    def denied(*_: Any, **__: Any) -> None:
+        raise UnansweredError("not asked here")
+
+    for module in (account, application, deployment):
+        monkeypatch.setattr(module, "ask", denied)
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content)
+    checks = list(examine(session, "scones", path))
+    (check,) = [one for one in checks if one.name == "template broken.yaml"]
+    assert check.status is Status.WRONG
+    assert "\n" not in check.detail
+    assert check.advice == f"correct {path}"
+    assert any(one.name == "SageMaker quotas" for one in checks)
+
+
+def test_a_template_without_our_parameters_is_a_wrong_check_of_the_endpoint(
+    session: StubbedSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: Any, **__: Any) -> None:
+        raise UnansweredError("not asked here")
+
+    for module in (account, application, deployment):
+        monkeypatch.setattr(module, "ask", denied)
+    path = tmp_path / "other.yaml"
+    path.write_text("Resources: {}")
+    (check,) = [one for one in examine(session, "scones", path) if one.name == "endpoint"]
+    assert check.status is Status.WRONG
+    assert "EndpointName" in check.detail
+
+
+def machine(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"Resources": {"M": {"Type": "AWS::Serverless::StateMachine", "Properties": properties}}}
+
+
+@pytest.mark.parametrize(
+    ("properties", "told"),
+    [
+        ({"DefinitionUri": "none.asl.json"}, "No such file"),
+        ({"DefinitionUri": "cut.asl.json"}, "not JSON"),
+        ({"DefinitionUri": "list.asl.json"}, "not a JSON object"),
+        ({"DefinitionUri": "binary.asl.json"}, "not UTF-8"),
+        ({"DefinitionUri": {"Bucket": "b", "Key": "k"}}, "no definition here"),
+        ({}, "no definition here"),
+        ({"Definition": {}, "DefinitionSubstitutions": {"a": {"Ref": "Nope"}}}, "Ref Nope"),
+    ],
+)
+def test_a_definition_that_cannot_be_read_is_wrong_before_anybody_is_asked(
+    session: StubbedSession, tmp_path: Path, properties: dict[str, Any], told: str
+) -> None:
+    (tmp_path / "cut.asl.json").write_text('{"StartAt": "A", "States": {')
+    (tmp_path / "list.asl.json").write_text("[]")
+    (tmp_path / "binary.asl.json").write_bytes(b"\xff\x00")
+    path = tmp_path / "template.yaml"
+    path.write_text(json.dumps(machine(properties)))
+    check = only(application.definitions_are_valid(session, Template(path, "us-east-1")))
+    assert (check.name, check.status) == ("M", Status.WRONG)
+    assert told in check.detail
+
+
+def test_a_definition_in_the_template_is_validated(session: StubbedSession, tmp_path: Path) -> None:
+    for _ in range(2):
+        answer = {"result": "OK", "diagnostics": []}
+        session.answer("stepfunctions", "validate_state_machine_definition", answer)
+    path = tmp_path / "template.yaml"
+    path.write_text(
+        json.dumps(machine({"Definition": {"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}}))
+    )
+    checks = list(application.definitions_are_valid(session, Template(path, "us-east-1")))
+    assert [check.status for check in checks] == [Status.OK, Status.OK]
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        [{"PolicyName": "P", "PolicyDocument": {"Statement": [{"Resource": {"Ref": "Nope"}}]}}],
+        [{"PolicyName": "P", "PolicyDocument": {"Statement": [{"Resource": {"Fn::If": ["Nope", 1, 2]}}]}}],
+        [{"PolicyName": "P", "PolicyDocument": {"Statement": [{"Resource": {"Fn::Sub": 5}}]}}],
+        [{"PolicyName": "P"}],
+        ["text"],
+    ],
+)
+def test_a_policy_that_cannot_be_resolved_is_wrong_and_does_not_end_the_others(
+    session: StubbedSession, tmp_path: Path, policies: list[Any]
+) -> None:
+    session.answer("accessanalyzer", "validate_policy", {"findings": []})
+    broken = {"Type": "AWS::IAM::Role", "Properties": {"Policies": policies}}
+    path = tmp_path / "template.yaml"
+    path.write_text(json.dumps({"Resources": {"Broken": broken, "Good": role([])}}))
+    checks = list(application.policies_are_valid(session, Template(path, "us-east-1")))
+    assert [(check.name, check.status) for check in checks] == [
+        ("policy Broken", Status.WRONG),
+        ("policy Good/P", Status.OK),
+    ]
