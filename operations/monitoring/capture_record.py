@@ -14,12 +14,17 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 SUM_TOLERANCE: Final = 1e-3
+FIRST_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+LAST_TIME: Final = datetime(
+    2100, 1, 1, tzinfo=UTC
+).timestamp()  # charts and dates of Python end at the year 9999
 
 # What can be wrong with a record; the report counts by these.
 NOT_JSON: Final = "not a JSON object (cut off?)"
 TOO_LONG: Final = "line longer than SageMaker writes"
 INCOMPLETE: Final = "fields missing"
 NO_TIME: Final = "no time, or not one in ISO 8601"
+WRONG_TIME: Final = "time is not of this century"
 NOT_BASE64: Final = "photo is not base64"
 NOT_AN_IMAGE: Final = "photo cannot be decoded"
 NOT_PROBABILITIES: Final = "answer is not a list of probabilities"
@@ -86,9 +91,12 @@ def _text(side: dict[str, Any]) -> str:
 def _time(metadata: dict[str, Any]) -> float:
     try:
         time = datetime.fromisoformat(metadata["inferenceTime"])
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+        seconds = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DamagedRecordError(NO_TIME) from error
+    if not FIRST_TIME <= seconds < LAST_TIME:
+        raise DamagedRecordError(WRONG_TIME)
+    return seconds
 
 
 def _photo(side: dict[str, Any]) -> bytes:

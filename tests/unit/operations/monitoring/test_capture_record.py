@@ -46,6 +46,16 @@ DAMAGED = [
     (line(changed("eventMetadata.inferenceTime", None)), kinds.NO_TIME),
     (line(changed("eventMetadata.inferenceTime", "yesterday")), kinds.NO_TIME),
     (line(changed("eventMetadata.inferenceTime", 1700000000)), kinds.NO_TIME),
+    *(
+        (line(changed("eventMetadata.inferenceTime", text)), kinds.WRONG_TIME)
+        for text in (
+            "9999-12-31T23:59:59Z",
+            "0001-01-01T00:00:00+14:00",
+            "1999-12-31T23:59:59Z",
+            "2100-01-01T00:00:00Z",
+            "1970-01-01T00:00:00",
+        )
+    ),
     (line(changed("captureData.endpointInput.data", "%%%")), kinds.NOT_BASE64),
     (line(changed("captureData.endpointInput.data", "Ünicode")), kinds.NOT_BASE64),
     (line(changed("captureData.endpointInput.encoding", "CSV")), kinds.NOT_BASE64),
