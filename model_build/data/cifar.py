@@ -127,7 +127,8 @@ def _read_members(path: Path) -> dict[str, bytes]:
                 file = tar.extractfile(info)
                 members[name] = file.read() if file else b""
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise ArchiveError(f"{path}: not a readable tar.gz ({error}); download it again") from error
+        told = " ".join(str(error).split())  # tarfile tells of each compression on a line
+        raise ArchiveError(f"{path}: not a readable tar.gz ({told}); download it again") from error
     return members
 
 

@@ -87,8 +87,9 @@ def test_files_that_are_not_archives(tmp_path: Path) -> None:
         load_archive(tmp_path / "missing.tar.gz")
     text = tmp_path / "text.tar.gz"
     text.write_text("not an archive")
-    with pytest.raises(ArchiveError, match=r"text\.tar\.gz: not a readable tar\.gz"):
+    with pytest.raises(ArchiveError, match=r"text\.tar\.gz: not a readable tar\.gz") as caught:
         load_archive(text)
+    assert "\n" not in str(caught.value)
     whole = write_archive(tmp_path / "whole.tar.gz", cifar100_files(CLASSES, 2, 1)).read_bytes()
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(whole[: len(whole) // 2])
