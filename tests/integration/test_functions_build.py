@@ -80,6 +80,34 @@ def test_without_any_pip_the_build_says_what_it_lacks(tmp_path: Path) -> None:
     assert "no Python with pip found: name one" in built.stderr
 
 
+@pytest.mark.parametrize("name", ["$HOME $(USER) $$", "it's r&d (ü)"])
+def test_a_folder_with_an_odd_name_is_built_into(tmp_path: Path, name: str) -> None:
+    target = tmp_path / name / "out"
+    target.mkdir(parents=True)
+    python = tmp_path / name / "python3"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    built = subprocess.run(
+        ["make", "--no-print-directory", "build-ClassifyBatchFunction"],
+        cwd=ROOT / "functions",
+        env={
+            **os.environ,
+            "ARTIFACTS_DIR": str(target),
+            "PYTHON": str(python),
+            "PYTHON_RUNTIME": HERE,
+            "ARCHITECTURE": PROCESSOR,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (target / "app.py").is_file()
+    assert (target / "serialize_image" / "build_target.json").is_file()
+    assert (target / "serialize_image" / "PIL").is_dir()
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the real `sam build` for this machine's Python and processor."""
