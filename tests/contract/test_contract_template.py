@@ -92,7 +92,7 @@ def test_the_functions_accept_the_bounds_of_the_parameters() -> None:
 
 
 def test_the_memory_holds_the_largest_photo_that_is_allowed() -> None:
-    """Measured: a process takes 67 MB, and 18.1 bytes a pixel of a 16-bit grey PNG with a transparent grey."""
+    """Measured: a process takes 67 MB, and 18.1 bytes a pixel of a 16-bit grey PNG with a colour key."""
     needed = 67 + PARAMETERS["MaxPixels"]["MaxValue"] * 18.1 / 2**20
     assert needed < 0.9 * RESOURCES["SerializeImageFunction"]["Properties"]["MemorySize"]
 
