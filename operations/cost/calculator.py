@@ -77,7 +77,8 @@ class Usage:
         key_rotations: yearly rotations of a key that are billed; AWS bills the first two, which is both of
             them from the third year on.
         alarm_metrics: metrics that its alarms watch, billed by the month.
-        custom_metrics: metrics of its own (photos by outcome, photos without outcome), billed by the month.
+        custom_metrics: metrics of its own (photos by outcome, companions of photos, photos without
+            outcome), billed by the month.
     """
 
     photo_mb: float = 3.0
@@ -102,8 +103,8 @@ class Usage:
     batch: BatchUsage = field(default_factory=BatchUsage)
     keys: int = 1
     key_rotations: int = 2
-    alarm_metrics: int = 11
-    custom_metrics: int = 5
+    alarm_metrics: int = 12
+    custom_metrics: int = 6
     dashboards: int = 1
 
 

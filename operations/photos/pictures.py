@@ -16,7 +16,7 @@ from typing import IO, Final
 from commandline.errors import CommandError
 from commandline.program import ROOT
 
-MAX_PIXELS: Final = 100_000_000
+MAX_PIXELS: Final = 75_000_000
 """What MaxPixels of a stack is at most (template.yaml); a JPEG may have four times as many."""
 MOST_BYTES: Final = 100 * 1024 * 1024
 """What MaxObjectBytes of a stack is at most."""

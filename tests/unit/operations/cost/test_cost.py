@@ -48,7 +48,7 @@ def test_without_photos_only_what_is_paid_by_the_month_costs() -> None:
     idle = month(0, hosting=Serverless(6144), workflow="EXPRESS")
 
     assert (idle.endpoint_usd, idle.workflow_usd, idle.photos_usd) == (0, 0, 0)
-    assert idle.total_usd == idle.rest_usd == pytest.approx(1 + 2 + 11 * 0.1 + 5 * 0.3 + 3)
+    assert idle.total_usd == idle.rest_usd == pytest.approx(1 + 2 + 12 * 0.1 + 6 * 0.3 + 3)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_metrics_are_those_of_the_template() -> None:
         for filter_ in resources("AWS::Logs::MetricFilter").values()
         if filter_.get("Condition") != "HasLoadingBay"  # off by default
     }
-    assert names == {"Photos", "PhotosWithoutOutcome"}
-    assert Usage.custom_metrics == len(OUTCOMES) + 1
+    assert names == {"Companions", "Photos", "PhotosWithoutOutcome"}
+    assert Usage.custom_metrics == len(OUTCOMES) + 2
 
 
 def test_a_million_photos_by_hand() -> None:
