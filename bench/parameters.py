@@ -20,11 +20,17 @@ def function_environments() -> dict[str, dict[str, str]]:
         for logical_id, resource in template["Resources"].items()
         if resource["Type"] == "AWS::Serverless::Function"
     }
+
+    def resolved(value: Any) -> str:
+        match value:
+            case {"Ref": name}:
+                return defaults.get(name, str(name))
+            case {"Fn::FindInMap": [mapping, group, name]}:
+                return str(template["Mappings"][mapping][group][name])
+        return str(value)
+
     return {
-        folder: {
-            name: defaults.get(value["Ref"], str(value["Ref"])) if isinstance(value, dict) else str(value)
-            for name, value in function["Environment"]["Variables"].items()
-        }
+        folder: {name: resolved(value) for name, value in function["Environment"]["Variables"].items()}
         for folder, function in functions.items()
     }
 

@@ -8,7 +8,6 @@ from localcloud.ministack import (
     fault_hooks,
     history,
     lambda_errors,
-    log_queries,
     retries,
     rule_delivery,
     s3_events,
@@ -21,7 +20,6 @@ from localcloud.parent import end_with_parent
 
 REPAIRS = (
     lambda_errors,
-    log_queries,
     workers,
     retries,
     s3_events,

@@ -101,7 +101,7 @@ class Usage:
     peak_factor: float = 4.0
     invocations_per_instance: int = 1000
     batch: BatchUsage = field(default_factory=BatchUsage)
-    keys: int = 1
+    keys: int = 0
     key_rotations: int = 2
     alarm_metrics: int = 12
     custom_metrics: int = 6

@@ -16,10 +16,10 @@ from typing import IO, Final
 from commandline.errors import CommandError
 from commandline.program import ROOT
 
-MAX_PIXELS: Final = 75_000_000
-"""What MaxPixels of a stack is at most (template.yaml); a JPEG may have four times as many."""
-MOST_BYTES: Final = 100 * 1024 * 1024
-"""What MaxObjectBytes of a stack is at most."""
+MAX_PIXELS: Final = 60_000_000
+"""MaxPixels of template.yaml; a JPEG may have four times as many."""
+MOST_BYTES: Final = 25 * 1024 * 1024
+"""MaxObjectBytes of template.yaml."""
 PATIENCE_S: Final = 15.0
 _FUNCTION: Final = ROOT / "functions" / "serialize_image"
 _QUALITY: Final = 85

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from operations.photos.pictures import MAX_PIXELS, MOST_BYTES
-from tests.support.sam_app import template
+from tests.support.sam_app import constant
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,6 +20,4 @@ def test_heic_is_decoded_by_one_version() -> None:
 
 
 def test_no_stack_accepts_more_than_the_desk_shows() -> None:
-    parameters = template()["Parameters"]
-    limits = (parameters["MaxPixels"]["MaxValue"], parameters["MaxObjectBytes"]["MaxValue"])
-    assert limits == (MAX_PIXELS, MOST_BYTES)
+    assert (constant("Photo", "MaxPixels"), constant("Photo", "MaxObjectBytes")) == (MAX_PIXELS, MOST_BYTES)

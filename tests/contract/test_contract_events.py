@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from model_build.data import samples
-from tests.support.sam_app import EVENTS, FOLDERS, event, expected, parameter_default
+from tests.support.sam_app import EVENTS, FOLDERS, constant, event, expected, parameter_default
 
 SAMPLES = "incoming/samples/"
 
@@ -45,7 +45,7 @@ def test_events_name_existing_sample_photos(name: str) -> None:
 
 
 def test_the_sample_that_is_too_large_is_one_byte_too_large() -> None:
-    assert int(parameter_default("MaxObjectBytes")) + 1 == samples.TOO_MANY_BYTES
+    assert constant("Photo", "MaxObjectBytes") + 1 == samples.TOO_MANY_BYTES
 
 
 def test_the_events_use_the_templates_threshold() -> None:

@@ -203,7 +203,9 @@ def test_the_alarm_on_photos_that_are_not_accepted_compares_a_share(
     if values["all"] == 0:
         text = text.replace("/ all", "/ 1")  # IF has not chosen yet when Python divides
     assert evaluate(text, values) == percent
-    assert ALARMS["NotAcceptedAlarm"]["Threshold"] == {"Ref": "AlarmNotAcceptedPercent"}
+    assert ALARMS["NotAcceptedAlarm"]["Threshold"] == {
+        "Fn::FindInMap": ["Constants", "Alarm", "NotAcceptedPercent"]
+    }
 
 
 @pytest.mark.parametrize(

@@ -84,13 +84,24 @@ def parameter_default(name: str) -> str:
     return str(template()["Parameters"][name]["Default"])
 
 
+def constant(group: str, name: str) -> int:
+    """Return a constant of the template's mapping."""
+    return int(template()["Mappings"]["Constants"][group][name])
+
+
 def function_environment(folder: str) -> dict[str, str]:
     """Return the environment variables of a function, with the parameters' defaults."""
     variables = template()["Resources"][LOGICAL_IDS[folder]]["Properties"]["Environment"]["Variables"]
-    return {
-        name: parameter_default(value["Ref"]) if isinstance(value, dict) else str(value)
-        for name, value in variables.items()
-    }
+    return {name: _value(value) for name, value in variables.items()}
+
+
+def _value(value: Any) -> str:
+    match value:
+        case {"Ref": name}:
+            return parameter_default(name)
+        case {"Fn::FindInMap": ["Constants", group, name]}:
+            return str(constant(group, name))
+    return str(value)
 
 
 def substitutions(workflow_type: str = "STANDARD") -> dict[str, str]:
