@@ -31,12 +31,11 @@ def load_handlers(model_dir: Path) -> ModuleType:
         ModuleNotFoundError: the archive has no code/inference.py.
         AttributeError: it lacks one of the four handler functions.
     """
-    program = os.environ.get("SAGEMAKER_PROGRAM", "inference.py")
     sys.path.insert(0, str(model_dir / "code"))
-    module = importlib.import_module(Path(program).stem)
+    module = importlib.import_module("inference")
     missing = [name for name in HANDLERS if not callable(getattr(module, name, None))]
     if missing:
-        raise AttributeError(f"{program} lacks {', '.join(missing)}")
+        raise AttributeError(f"inference.py lacks {', '.join(missing)}")
     return module
 
 

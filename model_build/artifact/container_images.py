@@ -49,21 +49,6 @@ SERVING_IMAGES: Final = {
         archive_members=("config.yaml", "deployment.py", "code/inference.py", "code/bundled_packages.py"),
         packages=Target(python="3.13"),
     ),
-    # The last PyTorch image with TorchServe (end of patches: 2026-06-30), for those who depend on it.
-    "torchserve": ServingImage(
-        tag="pytorch-inference:2.6.0-cpu-py312-ubuntu22.04-sagemaker",
-        environment=_COMMON
-        | {
-            "SAGEMAKER_PROGRAM": "torchserve_program.py",
-            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-            "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
-            # TorchServe writes its logs beside its program, which a serverless endpoint does not allow.
-            "LOG_LOCATION": "/tmp",  # noqa: S108 - the only folder there that can be written to
-            "METRICS_LOCATION": "/tmp",  # noqa: S108
-        },
-        archive_members=("code/inference.py", "code/torchserve_program.py", "code/bundled_packages.py"),
-        packages=Target(python="3.12"),
-    ),
     # This project's image (serving/container/), in a registry of one's own.
     OWN: ServingImage(tag=own_image.REPOSITORY, environment=_COMMON, archive_members=("code/inference.py",)),
 }
@@ -75,7 +60,7 @@ def serving_image(
     """Return the image URI for a value of `--image`, and what the image needs.
 
     Args:
-        name: `ray`, `torchserve`, `own`, or a complete image URI (it contains a slash), for example that of
+        name: `ray`, `own`, or a complete image URI (it contains a slash), for example that of
             SageMaker's built-in image-classification algorithm; such an image gets the archive as it is.
         region: where the endpoint will run.
         account: the account that has the `own` image.

@@ -38,7 +38,7 @@ class DeployRequest:
         serverless_concurrency: how many requests a serverless endpoint answers at a time, 1 to 200.
         capture: keep requests and responses in `s3://<bucket>/capture/` (real-time only).
         capture_percent: share of the requests that is kept, 1 to 100.
-        image: `ray`, `torchserve`, `own` or an image URI.
+        image: `ray`, `own` or an image URI.
 
     Raises:
         RefusedError: AWS would refuse it; names the option and what to do instead.

@@ -345,22 +345,6 @@ def test_a_model_brings_code_of_its_own_and_answers_as_the_built_in_algorithm(
     assert invoke(request_a.endpoint_name) == [0.9510304927825928, 0.048969559371471405]
 
 
-def test_torchserve_program_answers_too(request_a: DeployRequest) -> None:
-    deploy(replace(request_a, image="torchserve"))
-
-    answer = (
-        session()
-        .client("sagemaker-runtime")
-        .invoke_endpoint(EndpointName=request_a.endpoint_name, Body=RED, ContentType="image/png")
-    )
-    assert answer["CustomAttributes"].startswith("labels=red,blue;model_version=")
-    assert invoke(request_a.endpoint_name)[0] > 0.99
-    with pytest.raises(session().client("sagemaker-runtime").exceptions.ModelError) as refused:
-        invoke(request_a.endpoint_name, b"this is no image")
-    refusal: Any = refused.value.response
-    assert refusal["OriginalStatusCode"] == 400
-
-
 def test_commands_deploy_show_and_delete(
     request_a: DeployRequest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -246,7 +246,7 @@ def test_packages_in_an_archive_are_all_that_the_handlers_need(tmp_path: Path) -
     assert red + blue == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", ["ray", "torchserve"])
+@pytest.mark.parametrize("name", ["ray"])
 def test_packages_for_an_image_have_modules_of_its_python(name: str) -> None:
     target: Any = SERVING_IMAGES[name].packages
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 import sagemaker.core
 
 from model_build.artifact.container_images import SERVING_IMAGES, TRAINING_IMAGE
@@ -29,17 +28,6 @@ def test_the_ray_tag_and_its_registries_are_in_the_table() -> None:
     assert entry["registries"] == ACCOUNTS
 
 
-def test_the_torchserve_tag_is_in_the_table() -> None:
-    repository, tag = SERVING_IMAGES["torchserve"].tag.split(":")
-    version, processor, python, _, _ = tag.split("-")
-    entry = table("pytorch")["inference"]["versions"][version]
-
-    assert entry["repository"] == repository
-    assert python in entry["py_versions"]
-    assert processor in table("pytorch")["inference"]["processors"]
-    assert entry["registries"].items() <= ACCOUNTS.items()
-
-
 def test_the_training_tag_is_in_the_table() -> None:
     tags = {
         f"{entry['repository']}:{entry['tag_prefix']}-{entry['container_version']['cpu']}": entry
@@ -49,12 +37,8 @@ def test_the_training_tag_is_in_the_table() -> None:
     assert tags[TRAINING_IMAGE]["registries"].items() <= ACCOUNTS.items()
 
 
-@pytest.mark.parametrize(("image", "python"), [("ray", "3.13"), ("torchserve", "3.12")])
-def test_packages_are_for_the_images_python(image: str, python: str) -> None:
-    packages = SERVING_IMAGES[image].packages
+def test_packages_are_for_the_images_python() -> None:
+    packages = SERVING_IMAGES["ray"].packages
 
-    # The Ray image's documentation says Python 3.13; the other one's tag says it.
     assert packages is not None
-    assert packages.python == python
-    if image == "torchserve":
-        assert f"py{python.replace('.', '')}" in SERVING_IMAGES[image].tag
+    assert packages.python == "3.13"  # what the image's documentation says

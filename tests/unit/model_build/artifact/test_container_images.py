@@ -37,16 +37,15 @@ def test_unknown_region_needs_another_image() -> None:
     assert training_image("mine/image:1", "mars-north-1") == "mine/image:1"
 
 
-@pytest.mark.parametrize("name", ["ray", "torchserve"])
-def test_images_of_aws_do_not_run_on_arm(name: str) -> None:
+def test_images_of_aws_do_not_run_on_arm() -> None:
     with pytest.raises(RefusedError, match=r"ml\.m6g\.large.*--image own"):
-        serving_image(name, "eu-west-1", instance_type="ml.m6g.large")
+        serving_image("ray", "eu-west-1", instance_type="ml.m6g.large")
 
 
 def test_images_that_lack_onnx_runtime_get_packages() -> None:
     needs = {name: image.packages and image.packages.folder for name, image in SERVING_IMAGES.items()}
 
-    assert needs == {"ray": "cp313-x86_64", "torchserve": "cp312-x86_64", "own": None}
+    assert needs == {"ray": "cp313-x86_64", "own": None}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from model_build.errors import ModelBuildError
 from tests.support.tiny_model import write_experts, write_model
 
 ROOT_LEVEL = {"config.yaml", "deployment.py"}
-SHIPPED_CODE = {"code/inference.py", "code/bundled_packages.py", "code/torchserve_program.py"}
+SHIPPED_CODE = {"code/inference.py", "code/bundled_packages.py"}
 
 
 def contents(archive: Path) -> dict[str, bytes]:

@@ -106,7 +106,7 @@ def test_a_training_jobs_archive_gets_packages(model: Path, tmp_path: Path) -> N
 
 
 def test_packages_for_another_image_are_replaced(model: Path, tmp_path: Path) -> None:
-    archive = package_model(model, tmp_path / "model.tar.gz", SERVING_IMAGES["torchserve"].packages)
+    archive = package_model(model, tmp_path / "model.tar.gz", Target("3.12"))
 
     assert bundled(contents(prepare(archive, "ray", tmp_path / "scratch"))) == {"cp313-x86_64"}
 

@@ -18,7 +18,6 @@ from model_build.endpoint.versions import is_version_of, version_name
 from model_build.errors import RefusedError
 from model_build.serving.inference import VERSION_VARIABLE
 
-TEMPORARY = "/tmp"  # noqa: S108 - in the container
 ROLE = "arn:aws:iam::123456789012:role/scones-model"
 REQUEST = DeployRequest(model="build/model", endpoint_name="scones", role_arn=ROLE, bucket="scones-models")
 COMMAND = (
@@ -150,7 +149,7 @@ def test_conditions_of_the_calls_are_shown(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(
     "image",
-    ["ray", "torchserve", "own", "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1"],
+    ["ray", "own", "811284229777.dkr.ecr.us-east-1.amazonaws.com/image-classification:1"],
 )
 def test_dry_run_names_the_chosen_image(capsys: pytest.CaptureFixture[str], image: str) -> None:
     container = dry_run(capsys, "--image", image)["CreateModel"]["PrimaryContainer"]
@@ -159,10 +158,6 @@ def test_dry_run_names_the_chosen_image(capsys: pytest.CaptureFixture[str], imag
     assert container["Image"] == uri
     version = container["ModelDataUrl"].split("/")[-2]
     assert container["Environment"] == {**chosen.environment, VERSION_VARIABLE: version}
-    if image == "torchserve":
-        assert container["Environment"]["SAGEMAKER_PROGRAM"] == "torchserve_program.py"
-        # A serverless endpoint's root can't be written to.
-        assert {container["Environment"][f"{name}_LOCATION"] for name in ("LOG", "METRICS")} == {TEMPORARY}
 
 
 @pytest.mark.parametrize(
@@ -186,7 +181,7 @@ def test_our_image_is_that_of_the_account_and_the_processor(
 
 
 def test_unknown_image_is_refused_with_those_known() -> None:
-    with pytest.raises(RefusedError, match="ray, torchserve, own"):
+    with pytest.raises(RefusedError, match="ray, own"):
         plan_deployment(replace(REQUEST, image="tensorflow"), version="v", region="eu-west-1")
 
 

@@ -80,7 +80,7 @@ def test_bounds_of_the_other_hosting_do_not_matter() -> None:
     assert replace(serverless, instance_count=0, invocations_per_instance=0).serverless
 
 
-@pytest.mark.parametrize("image", ["own", "torchserve", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/x:1"])
+@pytest.mark.parametrize("image", ["own", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/x:1"])
 def test_other_images_may_be_serverless(image: str) -> None:
     assert replace(REQUEST, image=image, serverless_memory_mb=2048).image == image
 
