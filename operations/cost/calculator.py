@@ -103,7 +103,7 @@ class Usage:
     batch: BatchUsage = field(default_factory=BatchUsage)
     keys: int = 0
     key_rotations: int = 2
-    alarm_metrics: int = 12
+    alarm_metrics: int = 13
     custom_metrics: int = 6
     dashboards: int = 1
 

@@ -242,6 +242,28 @@ def test_what_the_function_refuses_by_name_is_a_companion() -> None:
         assert f'"*/{name}"' in text
 
 
+@pytest.mark.parametrize(
+    ("age", "visible", "alarmed"),
+    [
+        (None, None, False),
+        (0, 0, False),  # somebody emptied the queue within the hour
+        (90_000, 7, True),
+        (600, 7, True),  # the oldest were received three times or more, which the age leaves out
+        (90_000, 0, True),  # a desk holds them
+    ],
+)
+def test_photos_that_nobody_reviews_raise_an_alarm(
+    age: float | None, visible: float | None, *, alarmed: bool
+) -> None:
+    text, _ = expression("ReviewBacklogAlarm")
+    alarm = ALARMS["ReviewBacklogAlarm"]
+    assert (evaluate(text, {"age": age, "visible": visible}) > alarm["Threshold"]) is alarmed
+    stats = [entry["MetricStat"] for entry in alarm["Metrics"] if "MetricStat" in entry]
+    assert {(stat["Stat"], stat["Period"] * alarm["EvaluationPeriods"]) for stat in stats} == {
+        ("Minimum", 86400)
+    }
+
+
 def test_a_cold_start_raises_no_alarm() -> None:
     """It lasts minutes at most: fewer than the consecutive periods that the alarm needs."""
     alarm = ALARMS["EndpointTroubleAlarm"]

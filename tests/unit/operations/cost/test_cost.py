@@ -48,7 +48,7 @@ def test_without_photos_only_what_is_paid_by_the_month_costs() -> None:
     idle = month(0, hosting=Serverless(6144), workflow="EXPRESS")
 
     assert (idle.endpoint_usd, idle.workflow_usd, idle.photos_usd) == (0, 0, 0)
-    assert idle.total_usd == idle.rest_usd == pytest.approx(12 * 0.1 + 6 * 0.3 + 3)
+    assert idle.total_usd == idle.rest_usd == pytest.approx(13 * 0.1 + 6 * 0.3 + 3)
 
 
 @pytest.mark.parametrize(
