@@ -4,12 +4,12 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from commandline.polling import Rhythm, poll
 from commandline.terminal import say
-from operations.photos.sources import PREFIX
+from operations.photos.versions import retained
 from operations.results import Record, ResultsTable
 from operations.stack import Stack
 
@@ -84,23 +84,22 @@ def _photo(bucket: str, key: str, record: Record) -> dict[str, str]:
     return {"s3_bucket": bucket, "s3_key": key, **version}
 
 
-def without_outcome(stack: Stack, table: ResultsTable, older_than: timedelta) -> Iterator[Start]:
-    """Yield an execution for each version of a photo under `incoming/` that has no record.
+def without_outcome(stack: Stack, table: ResultsTable, since: datetime, before: datetime) -> Iterator[Start]:
+    """Yield an execution for each photo under `incoming/` that has no record and should have one.
 
     A photo in progress has none either; a second execution of it changes nothing.
 
     Args:
         stack: the deployed stack.
         table: its results table.
-        older_than: younger versions are left out, since they are probably in progress.
+        since: when the photos were uploaded, at the earliest.
+        before: and at the latest: younger ones are probably in progress.
     """
-    bucket, limit = stack.output("PhotoBucketName"), datetime.now(UTC) - older_than
-    pages = stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=PREFIX)
+    bucket = stack.output("PhotoBucketName")
     versions = (
         (f"s3://{bucket}/{one['Key']}", one["VersionId"])
-        for page in pages
-        for one in page.get("Versions", [])
-        if one["LastModified"] < limit
+        for one in retained(stack)
+        if since <= one["LastModified"] < before
     )
     for uri, version in table.missing(versions):
         key = uri.removeprefix(f"s3://{bucket}/")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -23,11 +23,13 @@ class Stack:
         name: its name in CloudFormation.
         outputs: its outputs, value by key.
         session: makes clients with the region and credentials that found it.
+        parameters: its parameters, value by key.
     """
 
     name: str
     outputs: Mapping[str, str]
     session: boto3.Session
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     def output(self, key: str) -> str:
         """Return the value of an output.
@@ -89,4 +91,7 @@ def find_stack(name: str, session: boto3.Session) -> Stack:
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
     if not outputs:
         raise StackError(f"the stack {name} is {stack['StackStatus']} and has no outputs: deploy it again")
-    return Stack(name, outputs, session)
+    parameters = {
+        item["ParameterKey"]: item.get("ParameterValue", "") for item in stack.get("Parameters", [])
+    }
+    return Stack(name, outputs, session, parameters)

@@ -40,7 +40,7 @@ from operations.stack import Stack
     type=Duration(),
     default="30d",
     show_default=True,
-    help="Only what was recorded, or with --missing stopped, in this time: 30m, 24h, 7d.",
+    help="Only what was recorded, or with --missing uploaded, in this time: 30m, 24h, 7d.",
 )
 @click.option(
     "--older-than",
@@ -90,7 +90,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     table, begin = ResultsTable(stack), datetime.now(UTC) - since
     untold = Delivery(stack).undelivered(begin) if missing else iter(())
     if missing:
-        starts = without_outcome(stack, table, older_than)
+        starts = without_outcome(stack, table, begin, datetime.now(UTC) - older_than)
         if not dry_run:  # reading the queue hides its messages from others for a while
             starts = chain(undelivered(stack), starts)
     else:

@@ -1,7 +1,9 @@
 """A small deployed stack in moto: photo bucket, results table, and the outputs that name them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import boto3
@@ -59,9 +61,12 @@ def with_workflow(stack: Stack) -> Stack:
     return replace(stack, outputs={**stack.outputs, **more})
 
 
-def create_in_cloudformation(outputs: dict[str, str] = _OUTPUTS) -> None:
-    """Create a stack with these outputs, so that it can be looked up by its name."""
+def create_in_cloudformation(
+    outputs: dict[str, str] = _OUTPUTS, parameters: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Create a stack with these outputs and parameters, so that it can be looked up by its name."""
     template: dict[str, Any] = {
+        "Parameters": {name: {"Type": "String", "Default": value} for name, value in parameters.items()},
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
         "Outputs": {name: {"Value": value} for name, value in outputs.items()},
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.s3.models import s3_backends
 
 from operations.__main__ import main
 from operations.redrive import REJECTIONS, Redrive, Redriven, ended, recorded, undelivered, without_outcome
@@ -57,22 +58,49 @@ def test_other_outcomes_are_replaced_on_request_only(stack: Stack) -> None:
     assert start.input["reclassify"] is True
 
 
-def test_versions_without_a_record_are_found(stack: Stack) -> None:
-    s3 = stack.client("s3")
-    old = s3.put_object(Bucket=BUCKET, Key="incoming/photo.jpg", Body=b"1")["VersionId"]
-    new = s3.put_object(Bucket=BUCKET, Key="incoming/photo.jpg", Body=b"2")["VersionId"]
-    s3.put_object(Bucket=BUCKET, Key="elsewhere/photo.jpg", Body=b"3")
-    s3.put_object(Bucket=BUCKET, Key="incoming/deleted.jpg", Body=b"4")
-    deleted = s3.list_object_versions(Bucket=BUCKET, Prefix="incoming/deleted")["Versions"][0]["VersionId"]
-    s3.delete_object(Bucket=BUCKET, Key="incoming/deleted.jpg")
-    put_record(stack, "incoming/photo.jpg", "ACCEPTED", object_version=old)
+def uploaded(stack: Stack, key: str, days_ago: int = 0) -> str:
+    """Upload a photo, some days ago; return its version."""
+    version: str = stack.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"photo")["VersionId"]
+    (stored,) = [
+        one
+        for one in s3_backends["123456789012"]["aws"].buckets[BUCKET].keys.getlist(key)
+        if one.version_id == version
+    ]
+    stored.last_modified = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days_ago)
+    return version
 
-    found = [one.input for one in without_outcome(stack, ResultsTable(stack), timedelta(seconds=-5))]
 
-    assert sorted((one["s3_key"], one["version_id"]) for one in found) == sorted(
-        [("incoming/photo.jpg", new), ("incoming/deleted.jpg", deleted)]
-    )
-    assert not list(without_outcome(stack, ResultsTable(stack), timedelta(hours=1))), "too young"
+def test_the_latest_versions_without_a_record_are_missing(stack: Stack) -> None:
+    uploaded(stack, "incoming/photo.jpg")  # overwritten before it had an outcome
+    latest = uploaded(stack, "incoming/photo.jpg")
+    recorded_version = uploaded(stack, "incoming/recorded.jpg")
+    put_record(stack, "incoming/recorded.jpg", "ACCEPTED", object_version=recorded_version)
+    uploaded(stack, "elsewhere/photo.jpg")
+    uploaded(stack, "incoming/deleted.jpg")
+    stack.client("s3").delete_object(Bucket=BUCKET, Key="incoming/deleted.jpg")
+
+    table, begin, soon = ResultsTable(stack), NOW - timedelta(days=1), NOW + timedelta(minutes=5)
+    found = [one.input for one in without_outcome(stack, table, begin, soon)]
+
+    assert [(one["s3_key"], one["version_id"]) for one in found] == [("incoming/photo.jpg", latest)]
+    assert not list(without_outcome(stack, table, begin, NOW - timedelta(hours=1))), "too young"
+
+
+@pytest.mark.parametrize(("retention", "missing"), [("30", [2, 29]), ("0", [2, 29, 31, 364]), ("", [2, 29])])
+def test_photos_whose_records_have_expired_are_not_missing(
+    stack: Stack, retention: str, missing: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for days in (1, 2, 29, 31, 364):
+        version = uploaded(stack, f"incoming/{days}.jpg", days_ago=days)
+        if days == 1:
+            put_record(stack, f"incoming/{days}.jpg", "ACCEPTED", object_version=version)
+    create_in_cloudformation(dict(stack.outputs), {"ResultRetentionDays": retention} if retention else {})
+    since = "400d" if retention else "30d"
+
+    assert main(["redrive", "--missing", "--dry-run", "--json", "--since", since]) == 0
+
+    keys = [json.loads(line)["s3_key"] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(keys) == sorted(f"incoming/{days}.jpg" for days in missing)
 
 
 def test_more_versions_than_one_request_takes(stack: Stack) -> None:
