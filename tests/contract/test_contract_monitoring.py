@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from tests.support.sam_app import resources, substitutions, template
+from tests.support.sam_app import load_function, resources, substitutions, template
 
 RESOURCES = template()["Resources"]
 ALARMS = {name: alarm["Properties"] for name, alarm in resources("AWS::CloudWatch::Alarm").items()}
@@ -208,38 +208,31 @@ def test_the_alarm_on_photos_that_are_not_accepted_compares_a_share(
     }
 
 
-@pytest.mark.parametrize(
-    ("key", "counted"),
-    [
-        ("IMG_1.MOV", True),
-        ("img_1.mov", True),
-        ("IMG_1.AAE", True),
-        ("IMG_1.aae", True),
-        ("2026/", True),
-        ("2026/._IMG_1.jpg", True),
-        ("2026/.DS_Store", True),
-        ("Thumbs.db", True),
-        ("desktop.ini", True),
-        ("IMG_1.HEIC", False),
-        ("broken.jpg", False),
-        ("film.mp4", False),
-        ("remover", False),
-    ],
-)
-def test_rejected_files_beside_photos_are_companions(key: str, *, counted: bool) -> None:
-    text = RESOURCES["CompanionsMetric"]["Properties"]["FilterPattern"]
-    assert '($.detail.outcome = "REJECTED") &&' in text  # a JPEG under such a name is a photo
-    names = re.findall(r'\$\.detail\.object_uri = "([^"]+)"', text)
-    assert any(fnmatch.fnmatchcase(f"s3://photos/incoming/{key}", name) for name in names) is counted
+COMPANIONS = RESOURCES["CompanionsMetric"]["Properties"]["FilterPattern"]
+serialize_image = load_function("serialize_image")
 
 
-def test_what_the_function_refuses_by_name_is_a_companion() -> None:
-    names = (Path(__file__).resolve().parents[2] / "functions" / "serialize_image" / "names.py").read_text()
-    text = RESOURCES["CompanionsMetric"]["Properties"]["FilterPattern"]
-    left = re.findall(r'^    "([^"]+)": ', names, re.MULTILINE)
-    assert len(left) >= 3
-    for name in (*left, "._*"):
-        assert f'"*/{name}"' in text
+@pytest.mark.parametrize("key", ["IMG_1.MOV", "2026/", "a/thumbs.db", ".trashed-1-b.jpg", "é\n" + "x" * 990])
+def test_what_the_function_refuses_by_name_does_not_count_for_the_alarm(key: str) -> None:
+    key = f"incoming/@eaDir/{key}"
+    with pytest.raises(serialize_image.errors.UnsupportedImage) as refusal:
+        serialize_image.names.check(key)
+    assert '($.detail.outcome = "REJECTED") &&' in COMPANIONS
+    (cause,) = re.findall(r'\$\.detail\.cause = "([^"]+)"', COMPANIONS)
+    assert fnmatch.fnmatchcase(str(refusal.value)[:1000], cause)  # the workflow keeps 1,000 characters
+
+
+def test_a_refusal_of_a_photo_counts_for_the_alarm() -> None:
+    with pytest.raises(serialize_image.errors.UnsupportedImage) as refusal:
+        serialize_image.imaging.shrink(b"a text", longest_side=256, max_pixels=100)
+    assert not str(refusal.value).startswith(serialize_image.names.BESIDE)
+
+
+def test_the_page_lists_what_lies_beside_photos() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
+    rule = page[page.index("- **Beside photos.**") :].partition("\n\n")[0]
+    names = " ".join([*serialize_image.names.FOLDERS.values(), *serialize_image.names.ENDINGS.values()])
+    assert [name for name in names.split() if f"`{name}`" not in rule] == []
 
 
 @pytest.mark.parametrize(
