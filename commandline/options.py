@@ -71,6 +71,9 @@ EXISTING: Final = HomePath(exists=True, path_type=Path)
 PATH: Final = HomePath(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+trust_code_option = click.option(
+    "--trust-code", is_flag=True, help="Run code in the model that is not this project's, with your rights."
+)
 
 
 class VariadicOption(click.Option):

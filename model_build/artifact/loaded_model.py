@@ -1,14 +1,15 @@
 """A model as an endpoint serves it: the handlers of the `inference.py` in its archive."""
 
-import importlib.util
 import itertools
 import json
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from model_build.artifact.extract import extract
 from model_build.artifact.manifest import Manifest
 from model_build.artifact.package import HANDLERS, SERVING
+from model_build.artifact.trusted_code import require_own_code
 from model_build.errors import ModelBuildError, UsageError
 
 IMAGE_CONTENT_TYPE: Final = "application/x-image"  # the handlers detect the format themselves
@@ -34,16 +36,20 @@ class LoadedModel:
     Args:
         folder: an extracted model: `model.onnx`, `manifest.json` and perhaps `code/`.
         name: what messages call it.
+        trust_code: whether code in `code/` that is not this project's may run.
 
     Raises:
+        ForeignCodeError: there is such code, and it is not trusted.
         ModelBuildError: the folder is not a model, or its handlers cannot load it.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *, trust_code: bool = False) -> None:
         self.name = name
         self.manifest = Manifest.read(folder, name)
+        require_own_code(folder, trusted=trust_code, name=name)
         own = folder / HANDLERS
-        self._handlers = _load_handlers(own if own.is_file() else SERVING / "inference.py", name)
+        file = own if own.is_file() else SERVING / "inference.py"
+        self._handlers = _load_handlers(file, name, trust_code=trust_code)
         try:
             self._model = self._handlers.model_fn(str(folder))
         except Exception as error:  # whatever it is, an endpoint with this model would not start
@@ -82,11 +88,12 @@ class LoadedModel:
 
 
 @contextmanager
-def open_model(path: Path) -> Iterator[LoadedModel]:
+def open_model(path: Path, *, trust_code: bool = False) -> Iterator[LoadedModel]:
     """Load a model from a folder or a model.tar.gz.
 
     Args:
         path: what `model_build train` or `model_build package` wrote.
+        trust_code: as of `LoadedModel`.
 
     Yields:
         The model; usable until the block ends.
@@ -96,26 +103,38 @@ def open_model(path: Path) -> Iterator[LoadedModel]:
         ModelBuildError: it is not a model, or it cannot be loaded.
     """
     if path.is_dir():
-        yield LoadedModel(path, str(path))
+        yield LoadedModel(path, str(path), trust_code=trust_code)
         return
     if not path.is_file():
         raise UsageError(f"{path}: no such model; give a model folder or a model.tar.gz")
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+        require_own_code(path, trusted=trust_code)
         extract(path, Path(scratch))
-        yield LoadedModel(Path(scratch), str(path))
+        yield LoadedModel(Path(scratch), str(path), trust_code=trust_code)
 
 
-def _load_handlers(path: Path, name: str) -> ModuleType:
+class _SourceLoader(SourceFileLoader):
+    """Runs the source as it stands: a `.pyc` beside it, whose digest nobody compares, may hold other code."""
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _load_handlers(path: Path, name: str, *, trust_code: bool) -> ModuleType:
     """Import an inference.py as a module of its own, since two models may each bring one.
 
-    Its folder is on the import path meanwhile, as in SageMaker's containers, for modules beside it.
+    The folder of trusted code is on the import path meanwhile, as in SageMaker's containers, for modules
+    beside it; our own needs none.
     """
-    spec = importlib.util.spec_from_file_location(f"loaded_model_{next(_numbers)}", path)
+    module_name = f"loaded_model_{next(_numbers)}"
+    spec = spec_from_file_location(module_name, path, loader=_SourceLoader(module_name, str(path)))
     if spec is None or spec.loader is None:
         raise ModelBuildError(f"{path} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
+    module = module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up here
-    sys.path.insert(0, str(path.parent))
+    beside = [str(path.parent)] if trust_code else []
+    sys.path[:0] = beside
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -123,5 +142,6 @@ def _load_handlers(path: Path, name: str) -> ModuleType:
             f"{name}: {path.name} cannot be imported: {type(error).__name__}: {error}"
         ) from error
     finally:
-        sys.path.remove(str(path.parent))
+        for folder in beside:
+            sys.path.remove(folder)
     return module

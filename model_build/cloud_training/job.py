@@ -4,6 +4,7 @@ The job runs the same training as `model_build train`, on AWS's PyTorch image an
 is measured here on the archives' test images, which the job never sees.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from commandline.aws_errors import aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
 from commandline.terminal import say
+from model_build.artifact.loaded_model import open_model
 from model_build.cloud_training.request import TrainRequest
 from model_build.cloud_training.upload import upload_by_class
 from model_build.data.cifar import Archive, load_archive
@@ -81,8 +83,13 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
         job_name=job_name,
         model_data_url=model_data_url,
         billed_seconds=job.get("BillableTimeInSeconds"),
-        metrics=evaluate(model, request.data).report.to_json(),
+        metrics=_measure(model, request.data),
     )
+
+
+def _measure(model: Path, data: Sequence[Path]) -> dict[str, Any]:
+    with open_model(model) as loaded:
+        return evaluate(loaded, data).report.to_json()
 
 
 def _check_classes(request: TrainRequest, archives: list[Archive]) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from commandline.options import FILE, FOLDER, PATH, PROBABILITY, VariadicOption
+from commandline.options import FILE, FOLDER, PATH, PROBABILITY, VariadicOption, trust_code_option
+from model_build.artifact.loaded_model import open_model
 from model_build.artifact.package import DEFAULT_MODEL
 from model_build.data.download import find_if_present
 from model_build.evaluation.figures import Wishes
@@ -58,6 +59,7 @@ PHOTOS = "photos"
     metavar="FILE",
     help="The card, beside or above the model folder.  [default: MODEL_CARD.md beside it]",
 )
+@trust_code_option
 def command(  # noqa: PLR0913 - one parameter per option
     *,
     model: Path,
@@ -66,6 +68,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     seeds: tuple[Path, ...],
     target: float,
     output: Path | None,
+    trust_code: bool,
 ) -> None:
     r"""Write the model card from a fresh evaluation.
 
@@ -80,5 +83,6 @@ def command(  # noqa: PLR0913 - one parameter per option
     if seeds:
         write_seeds(model, seeds)
     shown = photos or find_if_present(PHOTOS)
-    evaluation = evaluate(model, data or default_archives(), shown, wishes=Wishes(target))
+    with open_model(model, trust_code=trust_code) as loaded:
+        evaluation = evaluate(loaded, data or default_archives(), shown, wishes=Wishes(target))
     click.echo(write_card(model, evaluation, output or model.resolve().parent / FILE_NAME))

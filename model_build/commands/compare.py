@@ -12,7 +12,7 @@ import boto3
 import click
 
 from commandline.errors import FAILED, UsageError
-from commandline.options import EXISTING, FOLDER, PROBABILITY, Seconds, json_option
+from commandline.options import EXISTING, FOLDER, PROBABILITY, Seconds, json_option, trust_code_option
 from commandline.terminal import plural, say
 from model_build.artifact.loaded_model import LoadedModel, open_model
 from model_build.endpoint.aws import new_session
@@ -64,6 +64,7 @@ USUAL_SECONDS: Final = 420.0
     default=DEFAULT_TIMEOUT_S,
     help="How long to wait for the endpoint.",
 )
+@trust_code_option
 @json_option
 def command(  # noqa: PLR0913 - one parameter per option
     *,
@@ -76,6 +77,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     deploy: bool,
     fail_unless_better: bool,
     timeout_seconds: float,
+    trust_code: bool,
     as_json: bool,
 ) -> int:
     r"""Compare a new model with the one that serves, and deploy it if it is better.
@@ -100,7 +102,7 @@ def command(  # noqa: PLR0913 - one parameter per option
         raise UsageError("--coverage 0: the share of accepted photos is above 0")
     session = new_session()
     serving = None if endpoint_name is None else serving_model(session, endpoint_name)
-    with _both(model, against, serving, session) as (new, old):
+    with _both(model, against, serving, session, trust_code=trust_code) as (new, old):
         found = compare_models(new, old, photos, coverage=coverage, threshold=threshold)
     better = found.comparison.verdict is Verdict.BETTER
     result: dict[str, Any] | None = None
@@ -114,7 +116,12 @@ def command(  # noqa: PLR0913 - one parameter per option
 
 @contextmanager
 def _both(
-    model: Path, against: Path | None, serving: ServingModel | None, session: boto3.Session
+    model: Path,
+    against: Path | None,
+    serving: ServingModel | None,
+    session: boto3.Session,
+    *,
+    trust_code: bool,
 ) -> Iterator[tuple[LoadedModel, LoadedModel]]:
     """Open the new model and the one to compare with."""
     with ExitStack() as stack:
@@ -122,7 +129,10 @@ def _both(
         other = against if serving is None else serving.download(scratch, session)
         if other is None:
             raise UsageError("there is no model to compare with")
-        yield stack.enter_context(open_model(model)), stack.enter_context(open_model(other))
+        yield (
+            stack.enter_context(open_model(model, trust_code=trust_code)),
+            stack.enter_context(open_model(other, trust_code=trust_code)),
+        )
 
 
 def _show(found: PhotoComparison, deployed: dict[str, Any] | None, *, deploy: bool, as_json: bool) -> None:

@@ -5,8 +5,18 @@ from pathlib import Path
 
 import click
 
-from commandline.options import EXISTING, FILE, FOLDER, PATH, PROBABILITY, VariadicOption, json_option
+from commandline.options import (
+    EXISTING,
+    FILE,
+    FOLDER,
+    PATH,
+    PROBABILITY,
+    VariadicOption,
+    json_option,
+    trust_code_option,
+)
 from commandline.terminal import say
+from model_build.artifact.loaded_model import open_model
 from model_build.artifact.package import DEFAULT_MODEL
 from model_build.evaluation.figures import Wishes
 from model_build.evaluation.predictions import OTHER, default_archives
@@ -61,6 +71,7 @@ from model_build.evaluation.table import table
     "lacks. The images must be like those that the model will see, and must not have been used for a choice.",
 )
 @click.option("--output", type=PATH, metavar="DIR", help="Write evaluation.json and charts into this folder.")
+@trust_code_option
 @json_option
 def command(  # noqa: PLR0913 - one parameter per option
     *,
@@ -71,6 +82,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     target: float | None,
     promise: float | None,
     output: Path | None,
+    trust_code: bool,
     as_json: bool,
 ) -> int:
     r"""Measure accuracy, coverage, calibration and out-of-distribution rejection of a model.
@@ -84,7 +96,8 @@ def command(  # noqa: PLR0913 - one parameter per option
       python -m model_build evaluate --model build/model --photos my-photos --target 0.99
     """
     archives = data or ([] if photos else default_archives())
-    evaluation = evaluate(model, archives, photos, threshold, Wishes(target, promise))
+    with open_model(model, trust_code=trust_code) as loaded:
+        evaluation = evaluate(loaded, archives, photos, threshold, Wishes(target, promise))
     if output:
         write(evaluation, output)
     report = evaluation.report

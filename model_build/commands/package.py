@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from commandline.options import FOLDER, PATH
+from commandline.options import FOLDER, PATH, trust_code_option
 from model_build.artifact.container_images import OWN, SERVING_IMAGES
-from model_build.artifact.package import DEFAULT_MODEL, package_model
+from model_build.artifact.package import DEFAULT_MODEL, model_files, package_model
+from model_build.artifact.trusted_code import require_own_code
 
 
 @click.command
@@ -25,7 +26,8 @@ from model_build.artifact.package import DEFAULT_MODEL, package_model
     help="Image that will serve it; an archive for AWS's images contains the packages that they lack.",
 )
 @click.option("--output", type=PATH, default="model.tar.gz", metavar="FILE", help="Archive to write.")
-def command(model: Path, image: str, output: Path) -> None:
+@trust_code_option
+def command(*, model: Path, image: str, output: Path, trust_code: bool) -> None:
     r"""Write the model.tar.gz that an endpoint serves.
 
     The archive contains the network, its manifest and the code that serves them, in the layout of SageMaker's
@@ -36,5 +38,7 @@ def command(model: Path, image: str, output: Path) -> None:
     Example:
       python -m model_build package --model build/model --output build/model.tar.gz
     """
+    model_files(model)
+    require_own_code(model, trusted=trust_code)
     archive = package_model(model, output, SERVING_IMAGES[image].packages)
     click.echo(f"{archive}: {archive.stat().st_size:,} bytes")

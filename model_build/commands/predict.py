@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from commandline.escapes import visible
-from commandline.options import EXISTING, FILE, PROBABILITY, json_option
+from commandline.options import EXISTING, FILE, PROBABILITY, json_option, trust_code_option
 from commandline.terminal import say
 from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError, open_model
 from model_build.artifact.package import DEFAULT_MODEL
@@ -56,8 +56,11 @@ class Prediction:
     metavar="T",
     help="Confidence below which the table marks a prediction.  [default: the model's own]",
 )
+@trust_code_option
 @json_option
-def command(files: tuple[Path, ...], model: Path, threshold: float | None, *, as_json: bool) -> int:
+def command(
+    files: tuple[Path, ...], model: Path, threshold: float | None, *, trust_code: bool, as_json: bool
+) -> int:
     r"""Classify image files with the code that serves the model.
 
     Prints a line per file: the predicted label and the probability of each class. With --json, one object
@@ -75,7 +78,7 @@ def command(files: tuple[Path, ...], model: Path, threshold: float | None, *, as
       python -m model_build predict --model build/model photo.jpg another.png
     """
     failed = False
-    with open_model(model) as loaded:
+    with open_model(model, trust_code=trust_code) as loaded:
         accepted = loaded.manifest.default_threshold if threshold is None else threshold
         width = max(len(HEAD[0]), *(len(visible(str(file))) for file in files))
         if not as_json:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from model_build.artifact.loaded_model import open_model
+from model_build.artifact.loaded_model import LoadedModel
 from model_build.data.cifar import load_archives
 from model_build.errors import ModelBuildError
 from model_build.evaluation.figures import NO_WISHES, Report, Wishes, negatives_by_class, set_report
@@ -32,7 +32,7 @@ class Evaluation:
 
 
 def evaluate(
-    model_path: Path,
+    model: LoadedModel,
     data: Sequence[Path],
     photos: Sequence[Path] = (),
     threshold: float | None = None,
@@ -41,30 +41,29 @@ def evaluate(
     """Evaluate a model.
 
     Args:
-        model_path: model folder or model.tar.gz.
+        model: the model.
         data: archives in CIFAR layout; their test splits are used.
         photos: folders with photos by label, measured as one set.
         threshold: confidence from which a prediction is accepted; the model's default if None.
         wishes: what a threshold is to be chosen for.
 
     Raises:
-        ModelBuildError: the model or the data cannot be read or do not match.
+        ModelBuildError: the data cannot be read or do not match the model.
     """
-    with open_model(model_path) as model:
-        threshold = model.manifest.default_threshold if threshold is None else threshold
-        archives = classify_archives(model, load_archives(data)) if data else None
-        shown = classify_photos(model, photos) if photos else None
-        measured = archives or classify(model, [], "test images")
-        kinds, unseen = negatives_by_class(measured, threshold, model.manifest.trained_classes)
-        report = Report(
-            threshold=threshold,
-            labels=model.labels,
-            archives=set_report(measured, model.labels, threshold, wishes, MOST_ERRORS),
-            other_kinds=kinds,
-            other_unseen=unseen,
-            photos=set_report(shown, model.labels, threshold, wishes) if shown else None,
-        )
-        return Evaluation(report, archives, shown)
+    threshold = model.manifest.default_threshold if threshold is None else threshold
+    archives = classify_archives(model, load_archives(data)) if data else None
+    shown = classify_photos(model, photos) if photos else None
+    measured = archives or classify(model, [], "test images")
+    kinds, unseen = negatives_by_class(measured, threshold, model.manifest.trained_classes)
+    report = Report(
+        threshold=threshold,
+        labels=model.labels,
+        archives=set_report(measured, model.labels, threshold, wishes, MOST_ERRORS),
+        other_kinds=kinds,
+        other_unseen=unseen,
+        photos=set_report(shown, model.labels, threshold, wishes) if shown else None,
+    )
+    return Evaluation(report, archives, shown)
 
 
 def write(evaluation: Evaluation, folder: Path) -> list[Path]:

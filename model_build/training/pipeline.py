@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_build.artifact.loaded_model import open_model
 from model_build.artifact.manifest import Manifest
 from model_build.evaluation import charts
 from model_build.evaluation.report import Evaluation, evaluate
@@ -67,7 +68,8 @@ def train(sources: Sources, recipe: Recipe, output: Path, time_budget: float | N
     draw_epochs(epochs, output)
     archives = archives_in(sources.paths)
     if archives:
-        evaluation = evaluate(output, archives)
+        with open_model(output) as model:
+            evaluation = evaluate(model, archives)
         manifest = dataclasses.replace(
             manifest, metrics=dataclasses.asdict(evaluation.report.archives.metrics)
         )

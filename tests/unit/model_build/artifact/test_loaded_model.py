@@ -38,10 +38,10 @@ def test_a_folder_and_its_archive_give_the_same_probabilities(tmp_path: Path, mo
         assert folder.classify(photo)[1] > 0.9
 
 
-def test_the_code_in_the_archive_runs(tmp_path: Path, model: Path) -> None:
+def test_trusted_code_in_the_archive_runs(tmp_path: Path, model: Path) -> None:
     code = HANDLERS + "from helper import ANSWER\ndef predict_fn(data, model): return ANSWER\n"
     with_code(model, inference=code, helper="ANSWER = [0.25, 0.75]\n")
-    with open_model(package_model(model, tmp_path / "model.tar.gz")) as loaded:
+    with open_model(package_model(model, tmp_path / "model.tar.gz"), trust_code=True) as loaded:
         assert loaded.classify(b"anything").tolist() == [0.25, 0.75]
 
 
@@ -53,7 +53,8 @@ def test_bytes_that_are_not_an_image(model: Path) -> None:
 @pytest.mark.parametrize("answer", ["[0.9, 0.9]", "[1.0]", "[0.5, 0.3, 0.2]", "[]"])
 def test_an_answer_that_breaks_the_contract(model: Path, answer: str) -> None:
     with_code(model, inference=HANDLERS + f"def predict_fn(data, model): return {answer}\n")
-    with open_model(model) as loaded, pytest.raises(ModelBuildError, match="one probability per label"):
+    trusted = open_model(model, trust_code=True)
+    with trusted as loaded, pytest.raises(ModelBuildError, match="one probability per label"):
         loaded.classify(b"anything")
 
 
@@ -68,4 +69,4 @@ def test_a_path_without_a_model(tmp_path: Path) -> None:
 def test_code_that_cannot_be_imported(model: Path) -> None:
     with_code(model, inference="import nothing_of_this_name\n")
     with pytest.raises(ModelBuildError, match=r"my model: inference\.py cannot be imported: ModuleNotFound"):
-        LoadedModel(model, "my model")
+        LoadedModel(model, "my model", trust_code=True)

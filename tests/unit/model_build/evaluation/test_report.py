@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from model_build.artifact.loaded_model import LoadedModel
 from model_build.errors import ModelBuildError
 from model_build.evaluation.figures import Wishes
 from model_build.evaluation.report import evaluate, write
@@ -14,8 +15,8 @@ CHARTS = {"confusion.png", "reliability.png", "risk_coverage.png"}
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "model", ["red", "blue"], ["green"])
+def model(tmp_path: Path) -> LoadedModel:
+    return LoadedModel(write_model(tmp_path / "model", ["red", "blue"], ["green"]), "model")
 
 
 @pytest.fixture
@@ -30,12 +31,14 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def test_the_models_threshold_is_the_default(model: Path, data: Path) -> None:
+def test_the_models_threshold_is_the_default(model: LoadedModel, data: Path) -> None:
     assert evaluate(model, [data]).report.threshold == 0.8
     assert evaluate(model, [data], threshold=0.0).report.threshold == 0.0
 
 
-def test_of_photos_every_error_is_listed_of_archives_ten(model: Path, photos: Path, tmp_path: Path) -> None:
+def test_of_photos_every_error_is_listed_of_archives_ten(
+    model: LoadedModel, photos: Path, tmp_path: Path
+) -> None:
     files = cifar100_files(["red", "blue"], 1, 12)
     member = files["cifar-100-python/test"]
     assert isinstance(member, dict)
@@ -46,7 +49,7 @@ def test_of_photos_every_error_is_listed_of_archives_ten(model: Path, photos: Pa
     assert len(report.photos.mistakes) == 12
 
 
-def test_figures_and_charts_are_written(tmp_path: Path, model: Path, data: Path, photos: Path) -> None:
+def test_figures_and_charts_are_written(tmp_path: Path, model: LoadedModel, data: Path, photos: Path) -> None:
     evaluation = evaluate(model, [data], [photos], wishes=Wishes(target=0.9))
     written = write(evaluation, tmp_path / "new" / "out")
     assert {path.name for path in written} == {"evaluation.json"} | CHARTS | {
@@ -56,13 +59,13 @@ def test_figures_and_charts_are_written(tmp_path: Path, model: Path, data: Path,
     assert json.loads(written[0].read_text(encoding="utf-8")) == evaluation.report.to_json()
 
 
-def test_only_sets_with_labelled_images_have_charts(tmp_path: Path, model: Path) -> None:
+def test_only_sets_with_labelled_images_have_charts(tmp_path: Path, model: LoadedModel) -> None:
     photo = write_photo(tmp_path / "photos" / "other" / "a.png", "green")
     written = write(evaluate(model, [], [photo.parents[1]]), tmp_path / "out")
     assert [path.name for path in written] == ["evaluation.json"]
 
 
-def test_charts_are_those_of_their_set(tmp_path: Path, model: Path, data: Path, photos: Path) -> None:
+def test_charts_are_those_of_their_set(tmp_path: Path, model: LoadedModel, data: Path, photos: Path) -> None:
     both = {
         path.name: path.read_bytes() for path in write(evaluate(model, [data], [photos]), tmp_path / "both")
     }
@@ -73,7 +76,7 @@ def test_charts_are_those_of_their_set(tmp_path: Path, model: Path, data: Path, 
     assert both["photos_confusion.png"] != both["confusion.png"]
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, model: Path, data: Path) -> None:
+def test_a_folder_that_cannot_be_written(tmp_path: Path, model: LoadedModel, data: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelBuildError, match="file cannot be written: "):
         write(evaluate(model, [data]), tmp_path / "file")

@@ -1,0 +1,122 @@
+"""Tell this project's serving code in a model from code of somebody else's, which is not run unasked.
+
+A model archive may bring its own `code/`, and whoever loads the model runs it. Code is ours if its name and
+SHA-256 are those of the serving code of this checkout or of an earlier version (`known_code.json`).
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from model_build.artifact.extract import hash_files, list_files
+from model_build.artifact.package import BUNDLED, CODE, code_files
+from model_build.artifact.serving_packages import Target, packages_for
+from model_build.errors import UsageError
+
+KNOWN: Final = Path(__file__).with_name("known_code.json")
+# Outside of code/, files of these kinds are data; anything else counts as code.
+DATA_SUFFIXES: Final = frozenset({".csv", ".json", ".jsonl", ".md", ".onnx", ".png", ".txt"})
+SHOWN: Final = 3
+
+
+class ForeignCodeError(UsageError):
+    """A model contains code that is not this project's, and the user has not said to trust it."""
+
+
+def require_own_code(model: Path, *, trusted: bool, name: str | None = None, packages: bool = False) -> None:
+    """Refuse a model with code of somebody else's unless it is trusted.
+
+    Args:
+        model: a model folder or a model.tar.gz; nothing of it is run.
+        trusted: whether `--trust-code` was given.
+        name: what the message calls the model; its path by default.
+        packages: see `foreign_code`.
+
+    Raises:
+        ForeignCodeError: there is such code.
+        ExtractionError: the archive cannot be read or is unsafe.
+    """
+    if trusted:
+        return
+    found = foreign_code(model, packages=packages)
+    if found:
+        shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+        raise ForeignCodeError(
+            f"{name or model} contains code that is not this project's ({shown}): it would run with your "
+            "rights. Give --trust-code if you have read it or trust its author, or take it out: a model "
+            "without code/ is served by this project's own"
+        )
+
+
+def foreign_code(model: Path, *, packages: bool = False) -> tuple[str, ...]:
+    """Return the names of a model's code files that are not this project's, sorted.
+
+    Code of an archive is every file below `code/`, and every other file that is not of `DATA_SUFFIXES`; of a
+    folder, what packaging takes from it (`code_files`).
+
+    Args:
+        model: a model folder or a model.tar.gz.
+        packages: also compare the packages in `code/packages/` with those of the lock, which may download
+            them. Only a serving container imports them, so that whoever loads the model here need not.
+
+    Raises:
+        ExtractionError: the archive cannot be read or is unsafe.
+        ModelBuildError: the lock's packages cannot be downloaded.
+    """
+    digests = _folder_code(model) if model.is_dir() else _archive_code(model)
+    bundled = {name for name in digests if name.startswith(f"{BUNDLED}/")}
+    known = known_code()
+    foreign = {name for name in digests.keys() - bundled if digests[name] not in known.get(name, ())}
+    if packages and bundled:
+        expected = _packages(bundled)
+        foreign |= {name for name in bundled if digests[name] != expected.get(name)}
+    return tuple(sorted(foreign))
+
+
+def _folder_code(folder: Path) -> dict[str, str]:
+    return {name: _digest(path) for name, path in code_files(folder).items()}
+
+
+def _archive_code(archive: Path) -> dict[str, str]:
+    return hash_files(archive, {name for name in list_files(archive) if _is_code(name)})
+
+
+def _is_code(name: str) -> bool:
+    path = PurePosixPath(name)
+    # Case is ignored: on macOS Code/ is code/.
+    return path.parts[0].casefold() == CODE or path.suffix not in DATA_SUFFIXES
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@cache
+def known_code() -> dict[str, frozenset[str]]:
+    """Return the digests of this project's code by name in the archive."""
+    earlier = json.loads(KNOWN.read_text(encoding="utf-8"))
+    current = {name: _digest(path) for name, path in code_files().items()}
+    return {
+        name: frozenset([*earlier.get(name, ()), *([current[name]] if name in current else ())])
+        for name in earlier.keys() | current.keys()
+    }
+
+
+def _packages(names: Iterable[str]) -> dict[str, str]:
+    """Return the digests of the lock's packages, for the targets of which there are files in a model."""
+    expected: dict[str, str] = {}
+    for folder in {name.removeprefix(f"{BUNDLED}/").split("/")[0] for name in names}:
+        target = re.fullmatch(r"cp3([0-9]{1,2})-(x86_64|aarch64)", folder)
+        if target:
+            architecture = "x86_64" if target[2] == "x86_64" else "arm64"
+            root = packages_for(Target(f"3.{target[1]}", architecture))
+            expected |= {
+                f"{BUNDLED}/{folder}/{path.relative_to(root).as_posix()}": _digest(path)
+                for path in root.rglob("*")
+                if path.is_file()
+            }
+    return expected
