@@ -6,7 +6,6 @@ VENVS := .venv
 RUN := $(VENVS)/run/bin/python
 TEST := $(VENVS)/test/bin/python
 TRAIN := $(VENVS)/train/bin/python
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # Where PyTorch's CPU build is, for machines whose index has only the one with CUDA: make train TORCH_INDEX=https://...
 TORCH_INDEX ?=
 
@@ -21,6 +20,7 @@ define venv
 $(VENVS)/$(1)/.made: requirements/$(1).txt $(if $(2),requirements/$(2).txt)
 	@TORCH_INDEX="$(TORCH_INDEX)" $$(PYTHON) requirements/make_venv.py $(VENVS)/$(1) $$^
 endef
+$(eval $(call venv,uv))
 $(eval $(call venv,run))
 $(eval $(call venv,test))
 $(eval $(call venv,browser))
@@ -74,12 +74,11 @@ lint: $(VENVS)/test/.made $(VENVS)/scan/.made ## ruff, mypy, import-linter, cfn-
 
 # cfn-lint serves `sam validate --lint` only, which `make lint` runs in .venv/test: without it and the packages that
 # only it needs, .venv/run is a quarter smaller.
-LOCK := $(VENVS)/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
+LOCK := $(VENVS)/uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
 # pip reads a marker for the Python that runs it, not for the container's: these locks have none.
 LOCK_SERVING := $(filter-out --universal,$(LOCK)) --python-platform x86_64-manylinux_2_28
 RUN_WITHOUT := cfn-lint sympy mpmath networkx
-lock: ## makes the locks in requirements/ again; LOCK_FLAGS=--upgrade takes newer versions
-	@test -x $(VENVS)/lock/bin/uv || { $(PYTHON) -m venv $(VENVS)/lock && $(VENVS)/lock/bin/python $(PIP_INSTALL) uv==0.13.9; }
+lock: $(VENVS)/uv/.made ## makes the locks in requirements/ again; LOCK_FLAGS=--upgrade takes newer versions
 	$(LOCK) $(LOCK_FLAGS) $(RUN_WITHOUT:%=--no-emit-package %) requirements/run.in --output-file requirements/run.txt
 	for name in test train browser scan sagemaker; do $(LOCK) $(LOCK_FLAGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 	for name in serving serving-image; do $(LOCK_SERVING) $(LOCK_FLAGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done

@@ -1,19 +1,23 @@
-"""Make a virtual environment from a lock and show how far it is: `make_venv.py FOLDER LOCK [FURTHER_LOCK]`.
+"""Make a virtual environment from a lock: `make_venv.py FOLDER LOCK [FURTHER_LOCK]`.
 
 The Makefile runs it with the Python that the environment is to have. It needs nothing but the standard
 library, and its syntax is that of Python 3.7, so that a Python that is too old can still say so.
 
-The first lock is complete and has hashes: pip need not resolve anything and checks every file. A further lock
-is installed without hashes, from the index in the variable TORCH_INDEX if that is set: which build of PyTorch
-fits is the machine's matter. `FOLDER/.made` holds a digest of the locks; if they still have it, nothing is
-done.
+uv installs the first lock, which is complete and has hashes; where uv cannot be had or cannot install, pip
+does. uv lies beside the environments (`FOLDER/../uv`), from requirements/uv.txt. The user's configuration of
+pip (index, proxy, certificates) holds for both. A further lock is installed by pip, without hashes, from the
+index in the variable TORCH_INDEX if that is set: which build of PyTorch fits is the machine's matter.
+`FOLDER/.made` holds a digest of the locks and of this file; if they still have it, nothing is done.
 """
 
 from __future__ import annotations
 
+import ast
+import fcntl
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,48 +25,116 @@ import time
 from pathlib import Path
 
 OLDEST = (3, 11)
+ROOT = Path(__file__).resolve().parents[1]
+UV_LOCK = Path(__file__).resolve().with_name("uv.txt")
 REQUIREMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*\s*==", re.MULTILINE)
 STARTED = re.compile(r"\s*(?:Collecting|Ignoring) ([^\s=:]+)")
 TAIL_LINES = 25
 MEGABYTE = 1024 * 1024
+# What pip calls it, and uv; a value of pip's may be a list.
+OPTIONS = {
+    "index-url": "--default-index",
+    "extra-index-url": "--index",
+    "find-links": "--find-links",
+    "trusted-host": "--allow-insecure-host",
+}
+VARIABLES = {"cert": "SSL_CERT_FILE", "proxy": "ALL_PROXY", "default-timeout": "UV_HTTP_TIMEOUT"}
 
 
 def main(folder: Path, locks: list[Path]) -> None:
-    """Make the environment unless it is there; exit with a message if that fails.
-
-    Args:
-        folder: where it goes; what is there is replaced.
-        locks: requirements files, the one with hashes first.
-    """
+    """Make the environment unless it is there; exit with a message if that fails."""
     if sys.version_info < OLDEST:
         version = ".".join(map(str, sys.version_info[:3]))
         sys.exit(f"Python 3.11 or newer is needed, this is {version}: make PYTHON=/path/to/python3.11 ...")
-    python, marker = folder / "bin" / "python", folder / ".made"
-    wanted = digest(locks)
-    if python.exists() and marker.exists() and marker.read_text() == wanted:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / ".lock").open("w") as held:  # `make -j` makes several at once
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not is_made(folder, locks):
+            make(folder, locks)
+
+
+def is_made(folder: Path, locks: list[Path]) -> bool:
+    """Return whether the environment was made from these locks; update its time stamp for make."""
+    marker = folder / ".made"
+    made = (folder / "bin" / "python").exists() and marker.exists() and marker.read_text() == digest(locks)
+    if made:
         marker.touch()
-        return
+    return made
+
+
+def make(folder: Path, locks: list[Path]) -> None:
+    """Make the environment anew; exit with a message if that fails."""
     start = time.monotonic()
     say(f"making {folder} from {' and '.join(map(str, locks))} (once)")
-    shutil.rmtree(folder, ignore_errors=True)
-    if subprocess.run([sys.executable, "-m", "venv", str(folder)], check=False).returncode:
-        sys.exit(f"{sys.executable} cannot make environments (Debian, Ubuntu: apt install python3-venv)")
+    python = folder / "bin" / "python"
+    if locks[0].resolve() == UV_LOCK or not install_with_uv(folder, locks[0]):
+        make_venv(folder)
+        install(python, ["--no-deps", "--require-hashes", "--only-binary=uv"], locks[0])
     index = os.environ.get("TORCH_INDEX")
-    install(python, ["--no-deps", "--require-hashes"], locks[0])
     for lock in locks[1:]:
         install(python, ["--index-url", index] if index else [], lock)
-    marker.write_text(wanted)
+    write_program(folder)
+    (folder / ".made").write_text(digest(locks))
     say(f"{folder} is made: {size(folder) // MEGABYTE} MB, {time.monotonic() - start:.0f} s")
 
 
-def install(python: Path, options: list[str], lock: Path) -> None:
-    """Run pip, with a line that moves on a terminal; exit with the end of pip's output if it fails.
+def make_venv(folder: Path) -> None:
+    """Make an environment with pip in it; exit with a message if that fails."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if subprocess.run([sys.executable, "-m", "venv", str(folder)], check=False).returncode:
+        sys.exit(f"{sys.executable} cannot make environments (Debian, Ubuntu: apt install python3-venv)")
 
-    Args:
-        python: the environment's Python.
-        options: of `pip install`.
-        lock: the requirements file.
+
+def install_with_uv(folder: Path, lock: Path) -> bool:
+    """Make an environment from a lock with uv; return whether that was possible."""
+    tools = folder.parent / "uv"
+    try:
+        if not is_made(tools, [UV_LOCK]):
+            make(tools, [UV_LOCK])
+    except SystemExit as error:
+        say(f"{error}\nuv is not there: pip installs instead, which takes longer")
+        return False
+    options, variables = pip_configuration(tools / "bin" / "python")
+    if not sys.stderr.isatty():
+        options.append("--quiet")
+    target = ["--python", str(folder / "bin" / "python")]
+    shutil.rmtree(folder, ignore_errors=True)
+    for command in (
+        ["venv", "--quiet", "--python", sys.executable, str(folder)],
+        ["pip", "sync", *target, "--require-hashes", *options, str(lock)],
+    ):
+        uv = [str(tools / "bin" / "uv"), *command]
+        if subprocess.run(uv, env={**variables, **os.environ}, check=False).returncode:
+            say("uv cannot install here, see above: pip installs instead, which takes longer")
+            return False
+    return True
+
+
+def pip_configuration(python: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the user's configuration of pip as uv's options and environment variables.
+
+    pip itself reads its files and variables; the latter count more, and `[install]` more than `[global]`.
     """
+    listed = subprocess.run(
+        [str(python), "-m", "pip", "config", "list"], check=False, stdout=subprocess.PIPE, text=True
+    ).stdout
+    values = {}
+    for section in ("global.", "install.", ":env:."):
+        for line in listed.splitlines():
+            name, found, value = line.partition("=")
+            if found and name.startswith(section):
+                values[name[len(section) :]] = str(ast.literal_eval(value))
+    # As pip does, take the wheel that the lock names from whichever index has it: its hash is checked.
+    options = ["--index-strategy", "unsafe-best-match"]
+    if values.get("no-index", "").lower() in {"1", "true", "yes", "on"}:
+        options.append("--no-index")
+    for name, option in OPTIONS.items():
+        options += [part for value in values.get(name, "").split() for part in (option, value)]
+    return options, {variable: values[name] for name, variable in VARIABLES.items() if name in values}
+
+
+def install(python: Path, options: list[str], lock: Path) -> None:
+    """Run pip, with a line that moves on a terminal; exit with the end of pip's output if it fails."""
     pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
     total = len(REQUIREMENT.findall(lock.read_text()))
     lines, started = [], 0
@@ -83,6 +155,22 @@ def install(python: Path, options: list[str], lock: Path) -> None:
         sys.exit(f"{lock} cannot be installed, see above: is there a network, and room on the disk?")
 
 
+def write_program(folder: Path) -> None:
+    """Write the program `scones`, which runs this checkout from any folder."""
+    program = folder / "bin" / "scones"
+    program.write_text(
+        "#!/bin/sh\n"
+        # For the shell a command, for Python a string: the path may be longer than a #! line, or have spaces.
+        f"'''exec' {shlex.quote(str((folder / 'bin' / 'python').absolute()))} -P \"$0\" \"$@\"\n"
+        "' '''\n"
+        "import sys\n\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from commandline.scones import main\n\n"
+        "sys.exit(main())\n"
+    )
+    program.chmod(0o755)
+
+
 def show(text: str) -> None:
     """Redraw the last line of a terminal; elsewhere print nothing."""
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -97,8 +185,9 @@ def say(text: str) -> None:
 
 
 def digest(locks: list[Path]) -> str:
-    """Return a digest of the locks' content."""
-    return hashlib.sha256(b"\0".join(lock.read_bytes() for lock in locks)).hexdigest() + "\n"
+    """Return a digest of the locks and of how they are installed."""
+    files = [Path(__file__), *locks]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest() + "\n"
 
 
 def size(folder: Path) -> int:

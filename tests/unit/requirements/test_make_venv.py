@@ -1,6 +1,7 @@
-"""How the Makefile makes environments: once for the same locks, and with a reason when it cannot."""
+"""How the Makefile makes environments: by uv or pip, once for the same locks, or with a reason."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,12 @@ LOCK = "boto3==1.0 \\\n    --hash=sha256:0\nclick==8.0 ; python_version < '3.12'
 OUTPUT = """Ignoring click: markers 'python_version < "3.12"' don't match your environment
 Collecting boto3==1.0 (from -r requirements/run.txt (line 1))
 Installing collected packages: boto3
+"""
+PYTHON = f"""#!/bin/sh
+cat <<'END'
+{OUTPUT}END
+lock=$(cat {{fails}} 2>/dev/null) || exit 0
+case "$*" in *"$lock") exit 1;; esac
 """
 
 
@@ -33,65 +40,121 @@ def lock(tmp_path: Path) -> Path:
     return tmp_path / "run.txt"
 
 
+class Programs:
+    """Stands in for `python -m venv`, pip and uv.
+
+    Attributes:
+        commands: the command lines that were run, pip's installation of a lock excepted.
+        failing: fragments of command lines that fail.
+        pip_fails: a file; while it exists, pip cannot install the lock that it names.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.commands: list[str] = []
+        self.failing: set[str] = set()
+        self.pip_fails = folder / "pip-fails"
+
+    def run(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        """Do what `subprocess.run` does, but for the programs themselves."""
+        line = " ".join(command)
+        self.commands.append(line)
+        if "venv" in command:
+            python = Path(command[-1]) / "bin" / "python"
+            python.parent.mkdir(parents=True)
+            python.write_text(PYTHON.format(fails=self.pip_fails))
+            python.chmod(0o755)
+        failed = any(text in line for text in self.failing)
+        return subprocess.CompletedProcess(command, int(failed), stdout="")
+
+    def count(self, text: str) -> int:
+        """Return how many command lines contain a text."""
+        return sum(text in line for line in self.commands)
+
+
 @pytest.fixture
-def pip(make_venv: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
-    """Replace `python -m venv` and pip: pip prints OUTPUT, and fails if the file `fails` exists."""
-    called: list[list[str]] = []
-
-    def venv(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        python = Path(command[-1]) / "bin" / "python"
-        python.parent.mkdir(parents=True)
-        fails = tmp_path / "fails"
-        python.write_text(f"#!/bin/sh\ncat <<'END'\n{OUTPUT}END\ntest ! -e {fails}\n")
-        python.chmod(0o755)
-        called.append(command)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(make_venv.subprocess, "run", venv)
-    return called
+def programs(make_venv: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Programs:
+    found = Programs(tmp_path)
+    monkeypatch.setattr(make_venv.subprocess, "run", found.run)
+    return found
 
 
-def test_an_environment_is_made_once_for_the_same_locks(
-    make_venv: ModuleType,
-    pip: list[list[str]],
-    lock: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+def test_uv_is_installed_once_and_makes_an_environment_once_for_the_same_locks(
+    make_venv: ModuleType, programs: Programs, lock: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "venv"
     make_venv.main(folder, [lock])
-    told = capsys.readouterr().err
-    assert f"making {folder} from {lock} (once)" in told
-    assert "is made: 0 MB" in told
-    assert "\r" not in told, "a line that moves is for terminals"
+    shown = capsys.readouterr().err
+    assert f"making {folder} from {lock} (once)" in shown
+    assert "is made: 0 MB" in shown
+    assert "\r" not in shown, "a line that moves is for terminals"
+    (synced,) = [line for line in programs.commands if "uv pip sync" in line]
+    assert "--require-hashes" in synced
+    assert f"making {tmp_path / 'uv'} from {make_venv.UV_LOCK} (once)" in shown
 
     lock.touch()
     make_venv.main(folder, [lock])
-    assert len(pip) == 1
+    assert programs.count("uv pip sync") == 1
 
     lock.write_text(LOCK.replace("1.0", "1.1"))
     make_venv.main(folder, [lock])
-    assert len(pip) == 2
+    assert programs.count("uv pip sync") == 2
+    assert programs.count("-m venv") == 1, "uv itself was installed once"
+
+
+@pytest.mark.parametrize("failing", ["", "uv venv", "uv pip sync"])
+def test_pip_installs_where_uv_cannot(
+    make_venv: ModuleType, programs: Programs, lock: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(make_venv, "show", shown.append)
+    monkeypatch.setattr(make_venv, "say", shown.append)
+    if failing:
+        programs.failing = {failing}
+    else:
+        programs.pip_fails.write_text("uv.txt")
+    folder = lock.parent / "venv"
+    make_venv.main(folder, [lock])
+    packages = ["   1 of 2 packages: click", "   2 of 2 packages: boto3", "installing 2 packages", ""]
+    assert "pip installs instead" in shown[-6]
+    assert shown[-5:-1] == packages
+    assert (folder / ".made").exists()
 
 
 def test_an_environment_that_failed_is_made_again(
-    make_venv: ModuleType,
-    pip: list[list[str]],
-    lock: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    make_venv: ModuleType, programs: Programs, lock: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "fails").touch()
+    programs.failing = {"uv pip sync"}
+    programs.pip_fails.write_text("run.txt")
     with pytest.raises(SystemExit, match=r"run\.txt cannot be installed, see above"):
         make_venv.main(tmp_path / "venv", [lock])
     assert "Collecting boto3==1.0" in capsys.readouterr().err
 
-    (tmp_path / "fails").unlink()
+    programs.pip_fails.unlink()
     make_venv.main(tmp_path / "venv", [lock])
-    assert len(pip) == 2
+    assert programs.count("uv pip sync") == 2
 
 
-def test_a_python_that_is_too_old_is_told(
+def test_uv_takes_the_configuration_of_pip(
+    make_venv: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    config = tmp_path / "pip.conf"
+    config.write_text(
+        "[global]\nindex-url = https://a.invalid/simple\nextra-index-url =\n    https://b.invalid/simple\n"
+        "    https://c.invalid/simple\ncert = /certificates.pem\n[install]\ntrusted-host = b.invalid\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(config))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://user:it's@d.invalid/simple")
+    options, variables = make_venv.pip_configuration(Path(sys.executable))
+    line = " ".join(options)
+    assert "--default-index https://user:it's@d.invalid/simple" in line, "a variable counts more than a file"
+    assert "--index https://b.invalid/simple --index https://c.invalid/simple" in line
+    assert "--allow-insecure-host b.invalid" in line
+    assert variables == {"SSL_CERT_FILE": "/certificates.pem"}
+
+
+def test_a_python_that_is_too_old_is_named(
     make_venv: ModuleType, monkeypatch: pytest.MonkeyPatch, lock: Path, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
@@ -100,11 +163,13 @@ def test_a_python_that_is_too_old_is_told(
     assert not (tmp_path / "venv").exists()
 
 
-def test_progress_counts_the_packages_of_the_lock(
-    make_venv: ModuleType, pip: list[list[str]], lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown: list[str] = []
-    monkeypatch.setattr(make_venv, "show", shown.append)
-    make_venv.main(tmp_path / "venv", [lock])
-    assert pip
-    assert shown == ["   1 of 2 packages: click", "   2 of 2 packages: boto3", "installing 2 packages", ""]
+def test_scones_runs_this_checkout_from_any_folder(make_venv: ModuleType, tmp_path: Path) -> None:
+    binaries = tmp_path / "it's a venv" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (binaries / "python").chmod(0o755)
+    make_venv.write_program(binaries.parent)
+    called = subprocess.run(
+        [binaries / "scones", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert called.stdout.startswith("scones-vehicle-classification ")
