@@ -9,7 +9,8 @@ from typing import Any, Final
 from localcloud.access import LocalSession
 from localcloud.state import Running, StateFolder
 
-_PAGE: Final = 10_000
+_STREAMS: Final = 20  # of a function: the newest
+_MOST_LINES: Final = 10_000  # of GetLogEvents
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,16 @@ def _function_logs(running: Running) -> list[Log]:
 
 def _group_reader(client: Any, group: str) -> Callable[[int], Sequence[str]]:
     def read(count: int) -> Sequence[str]:
-        events = client.filter_log_events(logGroupName=group, limit=_PAGE)["events"]
-        return [
-            f"{datetime.fromtimestamp(event['timestamp'] / 1000, UTC):%H:%M:%S} {event['message'].rstrip()}"
-            for event in sorted(events, key=lambda event: event["timestamp"])[-count:]
+        """Read the ends of the streams: FilterLogEvents, which reads them all, begins with the oldest."""
+        newest = {"orderBy": "LastEventTime", "descending": True, "limit": _STREAMS}
+        events = [
+            (event["timestamp"], event["message"].rstrip())
+            for stream in client.describe_log_streams(logGroupName=group, **newest)["logStreams"]
+            for event in client.get_log_events(
+                logGroupName=group, logStreamName=stream["logStreamName"], limit=min(count, _MOST_LINES)
+            )["events"]
         ]
+        last = sorted(events, key=lambda event: event[0])[-count:]
+        return [f"{datetime.fromtimestamp(time / 1000, UTC):%H:%M:%S} {text}" for time, text in last]
 
     return read

@@ -9,9 +9,8 @@ from commandline.terminal import plural, say
 from operations.checks import report
 from operations.options import StackChoice, stack_options
 from operations.photos.listener import OutcomeListener
-from operations.smoke.deployment import Deployment
-from operations.smoke.run import Limits, SmokeTest
-from operations.smoke.samples import draw_samples
+from operations.photos.watcher import Watcher
+from operations.smoke import Limits, SmokeTest, draw_samples
 
 SECONDS = FiniteRange(min=1, max=3600)
 
@@ -59,11 +58,11 @@ def command(  # noqa: PLR0913 - one parameter for each option
     limits = Limits(canary=canary_timeout, photo=timeout)
     say(f"smoke test of stack {stack.name} in {stack.session.region_name}")
     with OutcomeListener(stack) as listener:
-        deployment = Deployment(stack, listener)
+        test = SmokeTest(Watcher(stack, listener, timeout_s=timeout), samples, limits)
         try:
-            return report(SmokeTest(deployment, samples, limits).run(), as_json=as_json)
+            return report(test.run(), as_json=as_json)
         finally:
             if keep:
-                say(f"kept: s3://{deployment.bucket}/{deployment.prefix}")
+                say(f"kept: s3://{stack.output('PhotoBucketName')}/{test.prefix}")
             else:
-                say(f"removed {plural(deployment.clean_up(), 'object')} under {deployment.prefix}")
+                say(f"removed {plural(test.clean_up(), 'object')} under {test.prefix}")

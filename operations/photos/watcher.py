@@ -1,12 +1,14 @@
-"""Uploads photos and waits for the outcome of each, checked in every place that tells of it.
+"""Uploads photos, listens for their outcomes, and compares every place that has them.
 
-The results table is the record. An outcome counts only if the published event says the same and the execution
-ended accordingly; anything else is reported as a problem, and so is a photo without an outcome.
+The results table is the record. An outcome counts only if the published event agrees and the execution ended
+accordingly; anything else is reported as a problem, and so is a photo without an outcome.
 """
 
+import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,18 +20,27 @@ from operations.results import Record, ResultsTable
 from operations.stack import Stack
 
 _POLL_S: Final = 1
+_IN_FLIGHT: Final = 6
 _IN_FLIGHT_WHILE_COLD: Final = 2
+
+Event = Mapping[str, Any]
+"""Detail of a published outcome."""
 
 
 @dataclass
-class _Pending:
-    """A photo that was uploaded, and the events about it."""
+class Sent:
+    """A version of a photo that was uploaded; `started` is time.monotonic() before that."""
 
-    photo: Photo
+    name: str
+    key: str
     uri: str
     version: str
     started: float
-    events: list[Mapping[str, Any]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def seconds(self) -> float:
+        """Return the seconds since the upload began."""
+        return time.monotonic() - self.started
 
 
 class Watcher:
@@ -39,120 +50,139 @@ class Watcher:
         stack: the deployed stack.
         listener: an entered subscription to its outcomes.
         timeout_s: how long one photo may take.
-        in_flight: how many photos may be on their way at a time.
     """
 
-    def __init__(
-        self, stack: Stack, listener: OutcomeListener, *, timeout_s: float = 180, in_flight: int = 6
-    ) -> None:
-        self._bucket = stack.output("PhotoBucketName")
-        self._results = ResultsTable(stack)
+    def __init__(self, stack: Stack, listener: OutcomeListener, *, timeout_s: float = 180) -> None:
+        self.stack = stack
+        self.bucket = stack.output("PhotoBucketName")
+        self.results = ResultsTable(stack)
+        self.timeout_s = timeout_s
         self._listener = listener
-        self._timeout_s = timeout_s
-        self._in_flight = in_flight
         self._s3 = stack.client("s3")
         self._workflow = stack.client("stepfunctions")
-        self._pending: dict[tuple[str, str], _Pending] = {}
+        self._events: dict[tuple[str, str | None], list[Event]] = {}
 
-    def classify(self, photos: Sequence[Photo]) -> Iterator[Outcome]:
-        """Send all photos and yield their outcomes as they come, exactly one for each."""
-        waiting = list(photos)[::-1]
-        total = len(waiting)
-        while waiting or self._pending:
-            # A cold function refuses a burst, which then waits out its retries: the first photos go alone.
-            cold = len(waiting) + len(self._pending) == total
-            while waiting and len(self._pending) < (_IN_FLIGHT_WHILE_COLD if cold else self._in_flight):
-                refused = self._upload(waiting.pop())
-                if refused:
-                    yield refused
-            if self._pending:
-                self._receive()
-            yield from self._settled()
-
-    def _upload(self, photo: Photo) -> Outcome | None:
-        """Upload a photo; return an outcome only if that fails."""
+    def upload(self, key: str, body: bytes | Path, name: str = "", **options: Any) -> Sent:
+        """Upload a photo; may be called from several threads. `options` are more parameters of PutObject."""
         started = time.monotonic()
-        try:
-            answer = self._put(photo)
-        except (OSError, ClientError, BotoCoreError) as error:
-            text = f"not uploaded: {error}"
-            return Outcome(photo.name, photo.key, None, None, None, None, time.monotonic() - started, text)
+        uri = self.watch(key)
+        if isinstance(body, Path):
+            with body.open("rb") as file:
+                answer = self._s3.put_object(Bucket=self.bucket, Key=key, Body=file, **options)
+        else:
+            answer = self._s3.put_object(Bucket=self.bucket, Key=key, Body=body, **options)
         version = answer.get("VersionId") or answer["ETag"].strip('"')
-        uri = f"s3://{self._bucket}/{photo.key}"
-        self._pending[uri, version] = _Pending(photo, uri, version, started)
-        return None
+        return Sent(name or key, key, uri, version, started, self.events(uri, version))
 
-    def _put(self, photo: Photo) -> Mapping[str, Any]:
-        if problem := photo.problem():
-            raise OSError(problem)
-        with photo.path.open("rb") as body:
-            answer: Mapping[str, Any] = self._s3.put_object(Bucket=self._bucket, Key=photo.key, Body=body)
-            return answer
+    def watch(self, key: str) -> str:
+        """Collect the events about a key from now on; returns its URI."""
+        uri = f"s3://{self.bucket}/{key}"
+        self.events(uri)
+        return uri
 
-    def _receive(self) -> None:
-        for detail in self._listener.receive(_POLL_S):
-            pending = self._pending.get((detail["object_uri"], detail["object_version"]))
-            if pending:  # otherwise it is another sender's photo
-                pending.events.append(detail)
+    def events(self, uri: str, version: str | None = None) -> list[Event]:
+        """Return the list of the events about a photo, or about one version of it; it grows."""
+        return self._events.setdefault((uri, version), [])
 
-    def _settled(self) -> Iterator[Outcome]:
-        for key, pending in list(self._pending.items()):
-            seconds = time.monotonic() - pending.started
-            overdue = seconds > self._timeout_s
-            if not (pending.events or overdue):
-                continue
-            record = self._results.get(pending.uri, pending.version)
-            outcome = self._outcome(pending, record, seconds)
-            if outcome is None and overdue:
-                outcome = _overdue(pending, record, seconds)
-            if outcome:
-                del self._pending[key]
-                yield outcome
+    def start(self, key: str, version: str | None = None) -> str:
+        """Start the workflow as a repeated event would; returns the execution's ARN."""
+        photo = {"s3_bucket": self.bucket, "s3_key": key} | ({"version_id": version} if version else {})
+        machine = self.stack.output("ClassifyImageStateMachineArn")
+        answer = self._workflow.start_execution(stateMachineArn=machine, input=json.dumps(photo))
+        return str(answer["executionArn"])
 
-    def _outcome(self, pending: _Pending, record: Record | None, seconds: float) -> Outcome | None:
-        """Return the outcome; None while an execution or an event is still to come."""
-        if not pending.events:
-            return None
-        event = pending.events[-1]
-        if record:  # S3 may report an upload twice: the record is that of the later execution
-            mine = [event for event in pending.events if event["execution_arn"] == record.execution_arn]
-            if not mine:
-                return None
-            event = mine[-1]
-        execution = self._execution(event["execution_arn"])
-        if execution and execution["status"] == "RUNNING":
-            return None
-        return _as_outcome(pending, record, event, seconds, disagreement(record, event, execution))
-
-    def _execution(self, arn: str) -> Mapping[str, Any] | None:
+    def execution(self, arn: str) -> Mapping[str, Any] | None:
         """Return the answer of DescribeExecution; None for an Express workflow, which keeps no executions."""
         if ":express:" in arn:
             return None
         answer: Mapping[str, Any] = self._workflow.describe_execution(executionArn=arn)
         return answer
 
+    def listen(self, wait_s: int = _POLL_S) -> list[Event]:
+        """Collect events of what is watched; wait for the first one."""
+        heard = [
+            event for event in self._listener.receive(wait_s) if (event["object_uri"], None) in self._events
+        ]
+        for event in heard:
+            self.events(event["object_uri"]).append(event)
+            self.events(event["object_uri"], event["object_version"]).append(event)
+        return heard
 
-def _overdue(pending: _Pending, record: Record | None, seconds: float) -> Outcome:
-    found = f"the results table says {record.outcome}" if record else "the results table has no record"
-    heard = "came" if pending.events else "never came"
-    problem = f"NoOutcome: after {seconds:.0f} s the event {heard}, and {found}"
-    return _as_outcome(pending, record, {}, seconds, problem)
+    def wait(self, holds: Callable[[], Any], seconds: float) -> bool:
+        """Listen until a condition holds; return whether it does."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > deadline:
+                return False
+            self.listen()
+        return True
+
+    def classify(self, photos: Sequence[Photo]) -> Iterator[Outcome]:
+        """Send all photos and yield their outcomes as they come, exactly one for each."""
+        waiting, pending = list(photos)[::-1], list[Sent]()
+        total = len(waiting)
+        while waiting or pending:
+            # A cold function refuses a burst, which then waits out its retries: the first photos go alone.
+            cold = len(waiting) + len(pending) == total
+            while waiting and len(pending) < (_IN_FLIGHT_WHILE_COLD if cold else _IN_FLIGHT):
+                sent = self._send(waiting.pop())
+                if isinstance(sent, Outcome):
+                    yield sent
+                else:
+                    pending.append(sent)
+            if pending:
+                self.listen()
+            for sent in list(pending):
+                if outcome := self.outcome(sent):
+                    pending.remove(sent)
+                    yield outcome
+
+    def _send(self, photo: Photo) -> Sent | Outcome:
+        """Upload a photo; return an outcome only if that fails."""
+        started, problem = time.monotonic(), photo.problem()
+        try:
+            if not problem:
+                return self.upload(photo.key, photo.path, photo.name)
+        except (OSError, ClientError, BotoCoreError) as error:
+            problem = str(error)
+        seconds, text = time.monotonic() - started, f"not uploaded: {problem}"
+        return Outcome(photo.name, photo.key, None, None, None, None, seconds, text)
+
+    def outcome(self, sent: Sent) -> Outcome | None:
+        """Return what became of a photo; None while an execution or an event is still to come."""
+        overdue = sent.seconds() > self.timeout_s
+        if not (sent.events or overdue):
+            return None
+        record = self.results.get(sent.uri, sent.version)
+        event = _event_of(record, sent.events)
+        execution = self.execution(event["execution_arn"]) if event else None
+        if event and (execution or {}).get("status") != "RUNNING":
+            return _outcome(sent, record, event, disagreement(record, event, execution))
+        if not overdue:
+            return None
+        recorded = f"has {record.outcome}" if record else "has no record"
+        heard = "came" if sent.events else "never came"
+        problem = (
+            f"NoOutcome: after {sent.seconds():.0f} s the event {heard}, and the results table {recorded}"
+        )
+        return _outcome(sent, record, {}, problem)
 
 
-def _as_outcome(
-    pending: _Pending, record: Record | None, event: Mapping[str, Any], seconds: float, problem: str
-) -> Outcome:
+def _event_of(record: Record | None, events: Sequence[Event]) -> Event | None:
+    """Return the event of the recorded execution, the last one without a record; None if it is to come.
+
+    S3 may report an upload twice: the record is then that of the later execution.
+    """
+    fitting = [event for event in events if not record or event["execution_arn"] == record.execution_arn]
+    return fitting[-1] if fitting else None
+
+
+def _outcome(sent: Sent, record: Record | None, event: Event, problem: str) -> Outcome:
     facts = record.as_json() if record else event
     error = ": ".join(filter(None, [facts.get("error"), facts.get("cause")])) or None
+    same = {
+        name: facts.get(name) for name in ("outcome", "label", "confidence", "execution_arn", "threshold")
+    }
     return Outcome(
-        file=pending.photo.name,
-        s3_key=pending.photo.key,
-        outcome=facts.get("outcome"),
-        label=facts.get("label"),
-        confidence=facts.get("confidence"),
-        error=error,
-        seconds=seconds,
-        problem=problem,
-        execution_arn=facts.get("execution_arn"),
-        threshold=facts.get("threshold"),
+        file=sent.name, s3_key=sent.key, error=error, seconds=sent.seconds(), problem=problem, **same
     )

@@ -1,10 +1,12 @@
 """`localcloud logs` with the files of a run that has ended."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from localcloud.__main__ import main
+from localcloud.logs import _group_reader
 from localcloud.state import StateFolder
 
 
@@ -48,3 +50,15 @@ def test_an_unknown_log_is_refused_with_the_known_ones(
 def test_without_logs_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["logs", "--state", str(tmp_path)]) == 1
     assert capsys.readouterr().out == f"there are no logs in the state folder {tmp_path}\n"
+
+
+def test_of_a_functions_log_the_newest_lines_are_shown() -> None:
+    lines = [{"timestamp": 1000 * second, "message": f"line {second}\n"} for second in range(30)]
+    asked = Mock()
+    asked.describe_log_streams.return_value = {"logStreams": [{"logStreamName": "a"}, {"logStreamName": "b"}]}
+
+    def tail(*, limit: int, logStreamName: str, **_: object) -> dict[str, object]:  # noqa: N803 - boto3's
+        return {"events": lines[logStreamName == "b" :: 2][-limit:]}
+
+    asked.get_log_events.side_effect = tail
+    assert [line[9:] for line in _group_reader(asked, "g")(3)] == ["line 27", "line 28", "line 29"]

@@ -149,7 +149,7 @@ def test_a_recorded_photo_without_an_event_is_a_problem(stack: Stack, photo: Pho
 
     (outcome,) = classify(stack, Mute(stack, {photo.key: [("arn:1", "ACCEPTED")]}), photo, timeout_s=0.01)
     assert outcome.outcome == "ACCEPTED"
-    assert "the event never came, and the results table says ACCEPTED" in outcome.problem
+    assert "the event never came, and the results table has ACCEPTED" in outcome.problem
 
 
 def test_photos_that_cannot_be_uploaded_are_told_and_the_others_go_on(

@@ -1,0 +1,133 @@
+"""A smoke test beside people's work: it proves the deployment and takes nothing from their queue."""
+
+import json
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from moto.events.models import EventPattern
+
+from operations import checks, smoke
+from operations.checks import Check
+from operations.photos.watcher import Watcher
+from operations.smoke import Limits, Sample, SmokeTest
+from operations.stack import Stack
+from tests.support.aws_stack import BUCKET, deployed_stack, with_workflow
+from tests.support.fake_application import Application
+
+REJECTED = ("REJECTED", "UnsupportedImage")
+OUTCOMES: dict[str, tuple[str, str | None]] = {
+    "cat.jpg": ("LOW_CONFIDENCE", "THRESHOLD_CONFIDENCE_NOT_MET"),
+    "text.png": REJECTED,
+    "unreadable.jpg": ("FAILED", "ObjectNotReadable"),
+    "never-uploaded.jpg": ("REJECTED", "ObjectNotFound"),
+}
+SAMPLES = [Sample("bicycle.jpg", b"photo", "ACCEPTED")] + [
+    Sample(name, b"photo", *end) for name, end in OUTCOMES.items() if name != "never-uploaded.jpg"
+]
+WAITING = 30
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:*", "Effect": "Allow"}],
+}
+
+
+@pytest.fixture
+def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """Return a stack with 30 photos on its review queue, which a rule feeds."""
+    del aws
+    monkeypatch.setattr(smoke, "QUIET_S", 0.01)
+    made = with_workflow(deployed_stack())
+    sqs, events = made.client("sqs"), made.client("events")
+    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 2})
+    attributes = {"RedrivePolicy": redrive, "Policy": json.dumps(POLICY)}
+    url = sqs.create_queue(QueueName="review", Attributes=attributes)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"detail-type": ["Vehicle Classified"], "detail": {"outcome": ["LOW_CONFIDENCE"]}}
+    events.put_rule(Name="review-rule", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="review-rule", Targets=[{"Id": "review", "Arn": arn}])
+    for number in range(WAITING):
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"object_uri": f"s3://photos/{number}.jpg"}))
+    return replace(made, outputs={**made.outputs, "ReviewQueueUrl": url, "Dead": dead})
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Answer what moto does not; return the requests for log lines, whose first page is empty."""
+    requests: list[dict[str, Any]] = []
+    real = checks.ask
+
+    def ask(session: Any, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        if operation == "TestEventPattern":
+            event = json.loads(parameters["Event"])
+            return {"Result": EventPattern.load(parameters["EventPattern"]).matches_event(event)}
+        if operation != "FilterLogEvents":
+            return real(session, service, operation, **parameters)
+        requests.append(parameters)
+        return {"events": [1]} if "nextToken" in parameters else {"events": [], "nextToken": "more"}
+
+    monkeypatch.setattr(smoke, "ask", ask)
+    return requests
+
+
+def run(stack: Stack, outcomes: dict[str, tuple[str, str | None]] = OUTCOMES) -> dict[str, Check]:
+    """Run a smoke test and return its checks by name."""
+    watcher = Watcher(stack, cast("Any", Application(stack, outcomes)), timeout_s=1)
+    test = SmokeTest(watcher, SAMPLES, Limits(canary=1, photo=1, logs=0.01))
+    try:
+        return {check.name: check for check in test.run()}
+    finally:
+        test.clean_up()
+
+
+def length(stack: Stack, output: str) -> int:
+    names = ["ApproximateNumberOfMessages"]
+    answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=names)
+    return int(answer["Attributes"][names[0]])
+
+
+def test_waiting_photos_are_not_received_however_often_it_runs(stack: Stack) -> None:
+    for _ in range(3):
+        found = run(stack)
+        assert [name for name, check in found.items() if check.status == "wrong"] == []
+        assert found["review queue"].status == "ok"
+    assert (length(stack, "ReviewQueueUrl"), length(stack, "Dead")) == (WAITING, 0)
+    received = stack.client("sqs").receive_message(
+        QueueUrl=stack.outputs["ReviewQueueUrl"], MaxNumberOfMessages=10, AttributeNames=["All"]
+    )
+    assert {message["Attributes"]["ApproximateReceiveCount"] for message in received["Messages"]} == {"1"}
+
+
+def test_it_removes_what_it_made(stack: Stack) -> None:
+    run(stack)
+    assert "Versions" not in stack.client("s3").list_object_versions(Bucket=BUCKET)
+    assert stack.client("dynamodb").scan(TableName="results")["Items"] == []
+
+
+def test_a_rule_that_is_disabled_or_gone_is_named(stack: Stack) -> None:
+    stack.client("events").disable_rule(Name="review-rule")
+    check = run(stack)["review queue"]
+    assert (check.status, check.advice) == ("wrong", "aws events enable-rule --name review-rule")
+    stack.client("events").remove_targets(Rule="review-rule", Ids=["review"])
+    assert "no rule sends" in run(stack)["review queue"].detail
+
+
+def test_a_queue_that_lets_nobody_send_is_named(stack: Stack) -> None:
+    stack.client("sqs").set_queue_attributes(
+        QueueUrl=stack.outputs["ReviewQueueUrl"], Attributes={"Policy": ""}
+    )
+    assert "its policy" in run(stack)["review queue"].detail
+
+
+def test_an_unexpected_outcome_names_what_to_correct(stack: Stack) -> None:
+    check = run(stack, {**OUTCOMES, "cat.jpg": ("ACCEPTED", None)})["LOW_CONFIDENCE cat.jpg"]
+    assert check.status == "wrong"
+    assert "ended ACCEPTED" in check.detail
+    assert "ConfidenceThreshold" in check.advice
+
+
+def test_a_log_of_many_pages_is_read_from_the_upload_on(stack: Stack, asked: list[dict[str, Any]]) -> None:
+    assert run(stack)["log"].status == "ok"
+    assert all(parameters["startTime"] > 1_700_000_000_000 for parameters in asked)
