@@ -27,9 +27,9 @@ from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps, timed
 from model_build.artifact import own_image
 from model_build.artifact.container_images import OWN
-from model_build.artifact.extract import extract, list_files
 from model_build.artifact.manifest import FILE_NAME, Manifest
 from model_build.artifact.package import DEFAULT_MODEL
+from model_build.data.extract import extract, list_files
 from model_build.endpoint.versions import archive_key, is_version_of
 
 ENDPOINT_NAME: Final = "scones-vehicle-classifier"

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.polling import PollingTimeoutError, Rhythm, poll
 from localcloud.sagemaker.aws import client
-from model_build.artifact.extract import ExtractionError, extract
+from model_build.data.extract import ExtractionError, extract
 
 _WORKER = Path(__file__).with_name("worker.py")
 _PING_TIMEOUT_S = 60

@@ -15,10 +15,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from model_build.artifact.extract import extract
 from model_build.artifact.manifest import Manifest
 from model_build.artifact.package import HANDLERS, SERVING
 from model_build.artifact.trusted_code import require_own_code
+from model_build.data.extract import extract
 from model_build.errors import ModelBuildError, UsageError
 
 IMAGE_CONTENT_TYPE: Final = "application/x-image"  # the handlers detect the format themselves

@@ -17,8 +17,8 @@ from typing import Final
 
 from model_build.artifact import manifest
 from model_build.artifact.digests import file_digests, require_equal
-from model_build.artifact.extract import hash_files, read_file
 from model_build.artifact.serving_packages import Target, packages_for
+from model_build.data.extract import hash_files, read_file
 from model_build.errors import ModelBuildError
 
 SERVING: Final = Path(__file__).resolve().parents[1] / "serving"

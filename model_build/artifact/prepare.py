@@ -11,8 +11,8 @@ from urllib.parse import urlparse
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import aws_reason
-from model_build.artifact.extract import ExtractionError, extract, list_files
 from model_build.artifact.package import BUNDLED, CODE, HANDLERS, code_files, package_model, verify_archive
+from model_build.data.extract import ExtractionError, extract, list_files
 from model_build.errors import CloudError, RefusedError
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from model_build.artifact.extract import hash_files, list_files
 from model_build.artifact.package import BUNDLED, CODE, code_files
 from model_build.artifact.serving_packages import Target, packages_for
+from model_build.data.extract import hash_files, list_files
 from model_build.errors import UsageError
 
 KNOWN: Final = Path(__file__).with_name("known_code.json")

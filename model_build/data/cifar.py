@@ -3,7 +3,6 @@
 An archive is a tar.gz of pickles, which `cifar_pickle` reads safely.
 """
 
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ import numpy.typing as npt
 
 from model_build.data import cifar_pickle
 from model_build.data.download import digest
+from model_build.data.extract import ExtractionError, Limits, read_files
 from model_build.errors import ArchiveError
 
 SIDE: Final = 32
-MEMBER_LIMIT: Final = 1 << 30  # bytes; the largest member of the real archives has 155 MB
+LIMITS: Final = Limits(members=1000, total_bytes=1 << 30)  # the real archives have 186 MB at most
 
 
 @dataclass(frozen=True)
@@ -109,27 +109,22 @@ def load_archives(paths: Sequence[Path]) -> list[Archive]:
     return [load_archive(path) for path in paths]
 
 
+def _base_name(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
+
+
 def _wanted(name: str) -> bool:
-    return name in {"meta", "train", "test", "batches.meta", "test_batch"} or name.startswith("data_batch")
+    base = _base_name(name)
+    return base in {"meta", "train", "test", "batches.meta", "test_batch"} or base.startswith("data_batch")
 
 
 def _read_members(path: Path) -> dict[str, bytes]:
     """Return the archive's data files by their base names; other files (readme) are skipped."""
-    members: dict[str, bytes] = {}
     try:
-        with tarfile.open(path, "r:*") as tar:
-            for info in tar:
-                name = info.name.rsplit("/", 1)[-1]
-                if not info.isfile() or not _wanted(name):
-                    continue
-                if info.size > MEMBER_LIMIT:
-                    raise ArchiveError(f"{path}: {info.name} has {info.size} bytes, more than any CIFAR file")
-                file = tar.extractfile(info)
-                members[name] = file.read() if file else b""
-    except (tarfile.TarError, EOFError, OSError) as error:
-        told = " ".join(str(error).split())  # tarfile tells of each compression on a line
-        raise ArchiveError(f"{path}: not a readable tar.gz ({told}); download it again") from error
-    return members
+        files = read_files(path, _wanted, LIMITS)
+    except ExtractionError as error:
+        raise ArchiveError(f"{error}: not a CIFAR archive (tar.gz); download it again") from error
+    return {_base_name(name): content for name, content in files.items()}
 
 
 def _unpickle(members: dict[str, bytes], name: str, path: Path) -> dict[str, Any]:
@@ -139,10 +134,10 @@ def _unpickle(members: dict[str, bytes], name: str, path: Path) -> dict[str, Any
 
 
 def _class_names(members: dict[str, bytes], name: str, key: str, path: Path) -> tuple[str, ...]:
-    names = _unpickle(members, name, path).get(key)
-    if not isinstance(names, list) or not names:
-        raise ArchiveError(f"{path}: {name} has no list {key}")
-    return tuple(cifar_pickle.text(item) for item in names)
+    names = cifar_pickle.texts(_unpickle(members, name, path).get(key))
+    if not names:
+        raise ArchiveError(f"{path}: {name} has no list of names {key}")
+    return names
 
 
 def _read_split(
@@ -168,12 +163,17 @@ def _read_batch(content: dict[str, Any], label_key: str, classes: int, where: st
         or pixels.shape != (len(pixels), 3 * SIDE**2)
     ):
         raise ArchiveError(f"{where}: data is not an array of bytes [N, {3 * SIDE**2}]")
-    labels = np.asarray(content.get(label_key))
+    numbers = content.get(label_key)
+    # A list of lists in lists would make numpy's array as large as their product.
+    flat = isinstance(numbers, list) and all(isinstance(one, int) for one in numbers)
+    labels = np.asarray(numbers if flat or isinstance(numbers, np.ndarray) else None)
     if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu":
         raise ArchiveError(f"{where}: {label_key} does not hold one integer for each of {len(pixels)} images")
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
         raise ArchiveError(f"{where}: {label_key} has numbers outside 0 to {classes - 1}")
-    filenames = content.get("filenames") or [f"{index:05d}.png" for index in range(len(pixels))]
+    filenames = cifar_pickle.texts(content.get("filenames") or [f"{i:05d}.png" for i in range(len(pixels))])
+    if filenames is None or len(filenames) != len(pixels):
+        raise ArchiveError(f"{where}: filenames does not hold one name for each of {len(pixels)} images")
     # The data set stores a red plane, a green plane and a blue plane per image.
     images = np.ascontiguousarray(pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1))
-    return Split(images, labels.astype(np.int64), tuple(cifar_pickle.text(name) for name in filenames))
+    return Split(images, labels.astype(np.int64), filenames)

@@ -1,50 +1,117 @@
-"""Read the pickles of CIFAR archives without running what a pickle could run.
+"""Read the pickles of CIFAR archives without running, or allocating, what a pickle could ask for.
 
-A pickle can call any function. This unpickler constructs nothing but lists, dictionaries, numbers, text and
+A pickle can call any function, and nine bytes can make Python's unpickler allocate 34 GB. So the opcodes are
+checked first (`_check`), and the unpickler then constructs nothing but lists, dictionaries, numbers, text and
 integer arrays: the types that the data sets use, as Python 2 and every pickle protocol up to 5 write them.
 """
 
 import io
 import pickle
+import pickletools
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from commandline.escapes import visible
 from model_build.errors import ArchiveError
+
+TUPLES: Final = 1000
+"""Most tuples in a pickle that may be nested; real ones have a dozen."""
+LONGEST_REASON: Final = 200  # characters of a message that come from the file
+_NAMES: Final = (
+    "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 "
+    "LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE BINUNICODE8 "
+    "SHORT_BINUNICODE BINBYTES BINBYTES8 SHORT_BINBYTES BYTEARRAY8 EMPTY_LIST LIST APPEND APPENDS "
+    "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS PUT BINPUT LONG_BINPUT "
+    "MEMOIZE GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD "
+)
+_OPCODES: Final = frozenset(_NAMES.split())
 
 
 def load(content: bytes, source: str) -> dict[str, Any]:
-    """Read a pickled dictionary.
+    """Read a pickled dictionary; its arrays are numpy arrays of integers.
 
     Args:
         content: the pickle.
         source: what error messages call it.
 
-    Returns:
-        The values by name; arrays are numpy arrays of integers.
-
     Raises:
         ArchiveError: it is not readable, not a dictionary, or asks for anything but plain data.
     """
     try:
+        _check(content)
         values = _CifarUnpickler(io.BytesIO(content), encoding="bytes").load()
     except ArchiveError as error:
         raise ArchiveError(f"{source} {error}") from error
     except Exception as error:  # a broken pickle may raise anything (see pickle.UnpicklingError)
+        reason = _shown(f"{type(error).__name__}: {error}")
         raise ArchiveError(
-            f"{source} is not a readable pickle ({error!r}); download the archive again"
+            f"{source} is not a readable pickle ({reason}); download the archive again"
         ) from error
     if not isinstance(values, dict):
         raise ArchiveError(f"{source} holds a {type(values).__name__}, expected a dict")
     return {
-        text(key): value.array if isinstance(value, _PickledArray) else value for key, value in values.items()
+        text(key): value.array if isinstance(value, _PickledArray) else value
+        for key, value in values.items()
+        if isinstance(key, str | bytes)
     }
 
 
-def text(value: Any) -> str:
-    """Return text; pickles of Python 2 give bytes where Python 3 gives str."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+def text(value: str | bytes) -> str:
+    """Return text that can be encoded; pickles of Python 2 give bytes where Python 3 gives str."""
+    encoded = value if isinstance(value, bytes) else value.encode("utf-8", "replace")
+    return encoded.decode("utf-8", "replace")
+
+
+def texts(value: Any) -> tuple[str, ...] | None:
+    """Return a list of texts; None for anything else."""
+    if not isinstance(value, list) or not all(isinstance(one, str | bytes) for one in value):
+        return None
+    return tuple(text(one) for one in value)
+
+
+def _check(content: bytes) -> None:
+    """Refuse opcodes that no CIFAR file has, and those that would allocate more than the file's own size.
+
+    `genops` itself refuses an argument that is longer than what is left of the file.
+    """
+    tuples = _Tuples()
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
+        if opcode.name not in _OPCODES:
+            raise ArchiveError(f"has the opcode {opcode.name}, which no CIFAR file uses: not read")
+        # The memo is an array as long as its largest index; who writes a pickle counts from 0.
+        if opcode.name in {"PUT", "LONG_BINPUT"} and (argument or 0) > count:
+            raise ArchiveError(f"has a memo index of {argument}, more than its objects: not read")
+        tuples.follow(opcode.name, argument)
+
+
+class _Tuples:
+    """Counts the tuples that may lie in another one: nested ones are hashed by recursion in C.
+
+    Python 3 writes each text of bytes as the call of a function with a tuple; such a tuple lies in no other
+    one unless it comes back from the memo.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._memo: dict[int, bool] = {}  # whether it is a tuple, by index
+        self._top = False  # whether the last object is a tuple
+
+    def follow(self, name: str, argument: Any) -> None:
+        if name in {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}:
+            self._memo[len(self._memo) if argument is None else argument] = self._top
+            return
+        self._count += self._top and name != "REDUCE"
+        self._count += name in {"GET", "BINGET", "LONG_BINGET"} and self._memo.get(argument, False)
+        self._top = name in {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+        if self._count > TUPLES:
+            raise ArchiveError(f"has more than {TUPLES} nested tuples, which no CIFAR file has: not read")
+
+
+def _shown(reason: str) -> str:
+    """Return a text from the file as part of one line."""
+    return visible(text(reason))[:LONGEST_REASON]
 
 
 class _PickledType:
@@ -53,7 +120,7 @@ class _PickledType:
     def __init__(self, code: Any, *_: Any) -> None:
         self.dtype = np.dtype(text(code))
         if self.dtype.kind not in "iu":
-            raise ArchiveError(f"holds an array of {self.dtype}, expected an array of integers")
+            raise ArchiveError(f"holds an array of {_shown(str(self.dtype))}, expected an array of integers")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.dtype = self.dtype.newbyteorder(text(state[1]))  # type: ignore[arg-type]  # numpy checks it
@@ -70,18 +137,31 @@ class _PickledArray:
         self.array = np.frombuffer(raw, kind.dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _frombuffer(raw: bytes, kind: _PickledType, shape: tuple[int, ...], order: str) -> _PickledArray:
-    """Build an array as numpy writes it from pickle protocol 5 on."""
-    array = _PickledArray()
-    array.__setstate__((1, shape, kind, order == "F", raw))
-    return array
+class _NoState:
+    """Refuses the opcode BUILD, which could otherwise set attributes of what replaces a function."""
+
+    def __setstate__(self, _: Any) -> None:
+        raise ArchiveError("sets attributes of a function, which no CIFAR file does: not read")
 
 
-def _latin1(characters: str, encoding: str) -> bytes:
-    """Decode bytes as Python 3 writes them up to pickle protocol 2: `_codecs.encode(text, "latin1")`."""
-    if encoding != "latin1":
-        raise ArchiveError(f"asks for the codec {encoding!r}, which no CIFAR file uses")
-    return characters.encode("latin1")
+class _FromBuffer(_NoState):
+    """Replaces `numpy.core.numeric._frombuffer`: an array as numpy writes it from protocol 5 on."""
+
+    def __new__(cls, raw: bytes, kind: _PickledType, shape: tuple[int, ...], order: str) -> Any:
+        """Return the array."""
+        array = _PickledArray()
+        array.__setstate__((1, shape, kind, order == "F", raw))
+        return array
+
+
+class _Latin1(_NoState):
+    """Replaces `_codecs.encode`: Python 3 writes bytes as `encode(text, "latin1")` up to protocol 2."""
+
+    def __new__(cls, characters: str, encoding: str) -> Any:
+        """Return the bytes."""
+        if encoding != "latin1":
+            raise ArchiveError(f"asks for the codec {_shown(repr(encoding))}, which no CIFAR file uses")
+        return characters.encode("latin1")
 
 
 _ALLOWED: Final[dict[tuple[str, str], Any]] = {
@@ -89,9 +169,9 @@ _ALLOWED: Final[dict[tuple[str, str], Any]] = {
     ("numpy", "ndarray"): _PickledArray,
     ("numpy.core.multiarray", "_reconstruct"): _PickledArray,
     ("numpy._core.multiarray", "_reconstruct"): _PickledArray,
-    ("numpy.core.numeric", "_frombuffer"): _frombuffer,
-    ("numpy._core.numeric", "_frombuffer"): _frombuffer,
-    ("_codecs", "encode"): _latin1,
+    ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
+    ("numpy._core.numeric", "_frombuffer"): _FromBuffer,
+    ("_codecs", "encode"): _Latin1,
 }
 
 
@@ -108,5 +188,5 @@ class _CifarUnpickler(pickle.Unpickler):
             return _ALLOWED[module, name]
         except KeyError:
             raise ArchiveError(
-                f"asks for {module}.{name}, which no CIFAR file uses: possibly malicious, not read"
+                f"asks for {_shown(f'{module}.{name}')}, which no CIFAR file uses: not read"
             ) from None

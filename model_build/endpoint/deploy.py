@@ -15,9 +15,9 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import aws_reason
-from model_build.artifact.extract import ExtractionError
 from model_build.artifact.package import read_labels
 from model_build.artifact.prepare import prepare_archive
+from model_build.data.extract import ExtractionError
 from model_build.endpoint.aws import new_session, region_of, send
 from model_build.endpoint.labels import tag_endpoint
 from model_build.endpoint.logs import endpoint_log_group, set_retention

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model_build.artifact.loaded_model import open_model
 from model_build.artifact.package import package_model
 from model_build.cloud_training.upload import copy_source, tar_of_class
 from model_build.data.cifar import Archive, Split, load_archive
@@ -90,7 +91,8 @@ def test_the_container_trains_on_real_images_a_model_that_evaluate_accepts(
     assert done.returncode == 0, done.stderr
     model = tmp_path / "model"
     assert (model / "code" / "inference.py").is_file(), "the job's archive must be deployable as it is"
-    figures = evaluate(model, [archive.path]).report.to_json()
+    with open_model(model) as loaded:
+        figures = evaluate(loaded, [archive.path]).report.to_json()
     assert figures["images"] == 200
     assert figures["accuracy"] > 0.55, "two short epochs do better than chance"
     assert package_model(model, tmp_path / "deployable.tar.gz").is_file()

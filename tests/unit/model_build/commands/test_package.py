@@ -6,7 +6,7 @@ import pytest
 
 from model_build.__main__ import main
 from model_build.artifact import package
-from model_build.artifact.extract import list_files
+from model_build.data.extract import list_files
 from tests.support.tiny_model import write_model
 
 

@@ -1,5 +1,6 @@
 """Reading CIFAR archives: both layouts, and the errors of broken ones."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from model_build.data import cifar
 from model_build.data.cifar import load_archive
 from model_build.data.download import CIFAR_10, CIFAR_100
+from model_build.data.extract import Limits
 from model_build.errors import ArchiveError
 from tests.support.real_data import real_data
 from tests.support.tiny_model import cifar10_files, cifar100_files, picture, write_archive
@@ -62,8 +64,12 @@ def _with(name: str, **changes: object) -> dict[str, object]:
         (_with("train", data=np.zeros((6, 3072), np.int32)), "train: data is not an array of bytes"),
         (_with("test", fine_labels=[0]), "test: fine_labels does not hold one integer for each of 3"),
         (_with("test", fine_labels=[0, 1, 3]), "test: fine_labels has numbers outside 0 to 2"),
+        (_with("test", fine_labels=[[0], [1], [2]]), "test: fine_labels does not hold one integer"),
+        (_with("test", fine_labels=[0, 1, 1 << 80]), "test: fine_labels does not hold one integer"),
+        (_with("test", filenames=["a"]), "test: filenames does not hold one name for each of 3"),
+        (_with("test", filenames=[1, 2, 3]), "test: filenames does not hold one name for each of 3"),
         (_with("test", fine_labels=[0, 1, -1]), "test: fine_labels has numbers outside 0 to 2"),
-        (_with("meta", fine_label_names=[]), "meta has no list fine_label_names"),
+        (_with("meta", fine_label_names=[]), "meta has no list of names fine_label_names"),
         (
             {**cifar100_files(CLASSES, 1, 1), "cifar-100-python/test": b"junk"},
             "test is not a readable pickle",
@@ -87,21 +93,30 @@ def test_files_that_are_not_archives(tmp_path: Path) -> None:
         load_archive(tmp_path / "missing.tar.gz")
     text = tmp_path / "text.tar.gz"
     text.write_text("not an archive")
-    with pytest.raises(ArchiveError, match=r"text\.tar\.gz: not a readable tar\.gz") as caught:
+    with pytest.raises(
+        ArchiveError, match=r"text\.tar\.gz cannot be extracted: .*not a CIFAR archive"
+    ) as caught:
         load_archive(text)
     assert "\n" not in str(caught.value)
     whole = write_archive(tmp_path / "whole.tar.gz", cifar100_files(CLASSES, 2, 1)).read_bytes()
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ArchiveError, match=r"cut\.tar\.gz: "):
+    with pytest.raises(ArchiveError, match=r"cut\.tar\.gz cannot be extracted: "):
         load_archive(cut)
 
 
 def test_a_member_of_absurd_size_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cifar, "MEMBER_LIMIT", 1000)
+    monkeypatch.setattr(cifar, "LIMITS", Limits(members=10, total_bytes=1000))
     path = write_archive(tmp_path / "large.tar.gz", cifar100_files(CLASSES, 1, 1))
-    with pytest.raises(ArchiveError, match=r"cifar-100-python/train has \d+ bytes"):
+    with pytest.raises(ArchiveError, match=r"large\.tar\.gz cannot be extracted: more than 1,000 bytes"):
         load_archive(path)
+
+
+def test_an_archive_without_compression_is_read(tmp_path: Path) -> None:
+    whole = write_archive(tmp_path / "c.tar.gz", cifar100_files(CLASSES, 2, 1))
+    plain = tmp_path / "c.tar"
+    plain.write_bytes(gzip.decompress(whole.read_bytes()))
+    assert load_archive(plain).train.images.tolist() == load_archive(whole).train.images.tolist()
 
 
 def test_cifar100_has_the_vehicles() -> None:

@@ -1,7 +1,10 @@
 """The restricted unpickler: what the data sets use is read, everything else is refused."""
 
+import json
 import pickle
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from model_build.data.cifar import load_archive
 from model_build.errors import ArchiveError
 from tests.support.tiny_model import cifar100_files, write_archive
 
+ROOT = Path(__file__).resolve().parents[4]
 CLASSES = ["red", "green", "blue"]
 
 
@@ -78,3 +82,74 @@ def test_other_codecs_are_refused(tmp_path: Path) -> None:
     files["cifar-100-python/train"] = b"c_codecs\nencode\n(Vx\nVzlib\ntR."
     with pytest.raises(ArchiveError, match="train asks for the codec 'zlib'"):
         load_archive(write_archive(tmp_path / "codec.tar.gz", files))
+
+
+ARRAY = b"cnumpy\nndarray\n(tR"
+EVIL = {
+    "memo index": b"]r\xff\xff\xff\x7f.",
+    "memo index in text": b"]p4294967295\n.",
+    "memo index below 0": b"]p-1\n.",
+    "bytes": b"B\xff\xff\xff\x7f.",
+    "bytes of 64 bits": b"\x8e\xff\xff\xff\xff\x0f\0\0\0.",
+    "byte array": b"\x96\xff\xff\xff\xff\x0f\0\0\0.",
+    "text": b"X\xff\xff\xff\x7f.",
+    "text of 64 bits": b"\x8d\xff\xff\xff\xff\x0f\0\0\0.",
+    "string": b"T\xff\xff\xff\x7f.",
+    "number": b"\x8b\xff\xff\xff\x7f.",
+    "number of many digits": b"L" + b"9" * 100_000 + b"L\n.",
+    "frame": b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.",
+    "array of a shape without data": b"}X\x04\0\0\0data"
+    + ARRAY
+    + b"(K\x01(J\xff\xff\xff\x7fK\x01tNI00\nC\0tbs.",
+    "nested tuples as a key": b"}K\x01" + b"\x85" * 2_000_000 + b"Ns.",
+    "nested tuples by the memo": b"}K\x01\x85"
+    + b"".join(b"q%c0h%c\x85" % (i, i) for i in [1] * 500_000)
+    + b"Ns.",
+    "nested lists": b"]" * 1_000_000 + b"a" * 999_999 + b".",
+    "lists that double": b"}X\x0b\0\0\0fine_labels](K\1K\1e"
+    + b"".join(b"q%c0](h%ch%ce" % (i, i, i) for i in range(60))
+    + b"s.",
+    "attributes of a function": b"c_codecs\nencode\n}X\x01\0\0\0aK\x01sb.",
+    "a set": b"\x8f(K\x01\x90.",
+    "an extension": b"\x82\x01.",
+    "an instance": b"(inumpy\nndarray\n.",
+    "a persistent object": b"Pname\n.",
+}
+BOUNDED = """
+import json, random, resource, sys
+from model_build.data import cifar, cifar_pickle
+from model_build.errors import ArchiveError
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20),) * 2)
+def read(content):
+    try:
+        return repr(sorted(cifar_pickle.load(content, "evil"))) if content else ""
+    except ArchiveError as error:
+        return str(error)
+evil = {name: read(bytes.fromhex(content)) for name, content in json.load(sys.stdin).items()}
+chance, codes = random.Random(1), [ord(one.code) for one in __import__("pickletools").opcodes]
+reasons = set()
+for _ in range(20_000):
+    content = b"".join(
+        bytes([chance.choice(codes)]) + chance.randbytes(chance.choice([0, 0, 1, 4, 8])) for _ in range(12)
+    )
+    reasons.add(read(content + b"."))
+print(json.dumps({"evil": evil, "random": sorted(reasons)}))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux bounds and shows memory so")
+def test_no_pickle_allocates_more_than_its_own_size() -> None:
+    """In a process with 256 MB: a MemoryError would be in the answer, a crash in the exit status."""
+    given = json.dumps({name: content.hex() for name, content in EVIL.items()})
+    done = subprocess.run(
+        [sys.executable, "-c", BOUNDED], input=given, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    answers = json.loads(done.stdout)
+    assert len(answers["random"]) > 100
+    for reason in [*answers["evil"].values(), *answers["random"]]:
+        assert "MemoryError" not in reason
+        assert len(reason) < 400
+        assert len(reason.splitlines()) <= 1
+    read = {name for name, answer in answers["evil"].items() if not answer.startswith("evil ")}
+    assert read <= {"lists that double", "array of a shape without data"}, "neither allocates"

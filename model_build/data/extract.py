@@ -1,4 +1,4 @@
-"""Extract a tar.gz archive from an untrusted source.
+"""Read and extract tar archives from an untrusted source.
 
 `tarfile.TarFile.extractall(filter="data")` exists only from Python 3.11.4 on (Debian 12 has 3.11.2), and it
 bounds neither sizes nor counts. This module is stricter than that filter (PEP 706) on every Python: it
@@ -6,17 +6,19 @@ refuses an archive that contains anything but regular files and folders inside t
 wherever an archive is extracted.
 """
 
+import bz2
 import gzip
 import hashlib
+import lzma
 import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final, cast
+from typing import IO, Any, BinaryIO, Final, cast
 
 from model_build.errors import ModelBuildError
 
@@ -37,6 +39,13 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 # tarfile reads extended headers (long names, PAX records) into memory in one piece; real ones are short.
 LARGEST_READ: Final = 1 << 20
+
+
+_COMPRESSIONS: Final[dict[bytes, Callable[..., Any]]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
 
 
 class ExtractionError(ModelBuildError):
@@ -97,7 +106,7 @@ def hash_files(archive: Path, names: Collection[str], limits: Limits = DEFAULT_L
             source = tar.extractfile(member) if str(path) in names and member.isfile() else None
             if source is not None:
                 digest = hashlib.sha256()
-                while chunk := source.read(LARGEST_READ):
+                for chunk in _chunks(source):
                     digest.update(chunk)
                 digests[str(path)] = digest.hexdigest()
     return digests
@@ -124,6 +133,39 @@ def read_file(archive: Path, name: str, limits: Limits = DEFAULT_LIMITS) -> byte
     return None
 
 
+def read_files(
+    archive: Path, wanted: Callable[[str], bool], limits: Limits = DEFAULT_LIMITS
+) -> dict[str, bytes]:
+    """Return the content of some files in a tar archive of any compression, by name.
+
+    Args:
+        archive: the archive: gzip, bzip2, xz, or not compressed.
+        wanted: whether a file of this name, relative to the archive's root, is read.
+        limits: upper limits of the whole archive.
+
+    Raises:
+        ExtractionError: `extract` would refuse the archive.
+    """
+    content = {}
+    with _reported(archive), _opened(archive, limits, _opener(archive)) as tar:
+        for member, path in _checked(tar, limits):
+            if member.isfile() and wanted(str(path)):
+                source = tar.extractfile(member)
+                content[str(path)] = b"".join(_chunks(source)) if source else b""
+    return content
+
+
+def _chunks(source: IO[bytes]) -> Iterator[bytes]:
+    while chunk := source.read(LARGEST_READ):
+        yield chunk
+
+
+def _opener(archive: Path) -> Callable[..., Any]:
+    with archive.open("rb") as file:
+        head = file.read(max(map(len, _COMPRESSIONS)))
+    return next((one for magic, one in _COMPRESSIONS.items() if head.startswith(magic)), Path.open)
+
+
 def _checked(tar: tarfile.TarFile, limits: Limits) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
     """Yield the members with their relative paths; raise at the first that must not be extracted."""
     total = 0
@@ -142,8 +184,10 @@ def _checked(tar: tarfile.TarFile, limits: Limits) -> Iterator[tuple[tarfile.Tar
 
 
 @contextmanager
-def _opened(archive: Path, limits: Limits) -> Iterator[tarfile.TarFile]:
-    with gzip.open(archive, "rb") as unpacked:
+def _opened(
+    archive: Path, limits: Limits, opener: Callable[..., Any] = gzip.open
+) -> Iterator[tarfile.TarFile]:
+    with opener(archive, "rb") as unpacked:
         reader = _BoundedReader(unpacked, limits)
         with tarfile.open(fileobj=cast("BinaryIO", reader), mode="r:") as tar:
             yield tar
@@ -159,14 +203,14 @@ def _reported(archive: Path) -> Iterator[None]:
         # A path of the archive or of the destination; gzip's own BadGzipFile has neither name nor number.
         where = f" ({error.filename})" if error.filename and os.fspath(error.filename) != str(archive) else ""
         raise ExtractionError(f"{archive} cannot be extracted: {error.strerror or error}{where}") from error
-    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
         raise ExtractionError(f"{archive} cannot be extracted: {error}") from error
 
 
 class _BoundedReader:
     """A stream that refuses to decompress more than the limit, or a suspiciously long header at once."""
 
-    def __init__(self, stream: gzip.GzipFile, limits: Limits) -> None:
+    def __init__(self, stream: BinaryIO, limits: Limits) -> None:
         self._stream = stream
         # Each member adds a header and padding, and the archive ends with two blocks in a record of 20.
         self._limit = limits.total_bytes + limits.members * 2 * tarfile.BLOCKSIZE + tarfile.RECORDSIZE

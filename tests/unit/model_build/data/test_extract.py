@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from model_build.artifact.extract import ExtractionError, Limits, extract, list_files
+from model_build.data.extract import ExtractionError, Limits, extract, list_files
 
 SMALL = Limits(members=20, total_bytes=50_000)
 
