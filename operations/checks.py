@@ -20,15 +20,8 @@ ACCESS_DENIED: Final = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}
 )
 NOT_OFFERED: Final = frozenset(
-    {
-        "InvalidAction",
-        "UnknownOperationException",
-        "UnsupportedOperation",
-        "NotImplemented",
-        "404",
-        "405",
-        "501",
-    }
+    {"InvalidAction", "UnknownOperationException", "UnsupportedOperation", "NotImplemented"}
+    | {"404", "405", "501"}
 )
 
 
@@ -42,23 +35,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report.
-
-    Attributes:
-        name: what was checked.
-        status: how it ended.
-        detail: what was found, or why it could not be asked.
-        advice: what to do; empty if there is nothing to do.
-    """
+    """One line of the report."""
 
     name: str
     status: Status
-    detail: str
-    advice: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the check as `doctor --json` prints it."""
-        return asdict(self)
+    detail: str  # what was found, or why it could not be asked
+    advice: str = ""  # empty if there is nothing to do
 
 
 def ok(name: str, detail: str) -> Check:
@@ -81,16 +63,7 @@ class UnansweredError(Exception):
 
 
 def ask(session: boto3.Session, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
-    """Make one read-only call.
-
-    Args:
-        session: region and credentials.
-        service: as boto3 names it, such as `stepfunctions`.
-        operation: as the API names it, such as `ValidateStateMachineDefinition`.
-        **parameters: of the operation.
-
-    Returns:
-        AWS's answer.
+    """Make one read-only call: `ask(session, "stepfunctions", "DescribeExecution", executionArn=…)`.
 
     Raises:
         UnansweredError: the call is not permitted or not offered, or AWS could not be reached.
@@ -115,38 +88,25 @@ NamedCheck = tuple[str, Callable[[], Iterable[Check]]]
 
 
 def run_checks(checks: Iterable[NamedCheck]) -> Iterator[Check]:
-    """Make the checks one after the other; one that cannot be asked does not end the others.
-
-    Args:
-        checks: a name and a function for each.
-
-    Yields:
-        What each found.
-    """
+    """Make the checks one after the other; one that cannot be asked does not end the others."""
     for name, check in checks:
         try:
             yield from check()
         except UnansweredError as error:
             yield unknown(name, str(error))
         except ClientError as error:
-            told = error.response.get("Error", {})
-            yield unknown(name, one_line(f"{told.get('Code')}: {told.get('Message')}"))
+            reason = error.response.get("Error", {})
+            yield unknown(name, one_line(f"{reason.get('Code')}: {reason.get('Message')}"))
+        except BotoCoreError as error:
+            yield unknown(name, one_line(str(error)))
 
 
 def report(checks: Iterable[Check], *, as_json: bool) -> int:
-    """Print checks as they are made, and how many ended how.
-
-    Args:
-        checks: what was found; consumed as it is shown.
-        as_json: one JSON object a line instead of lines for people.
-
-    Returns:
-        The exit code: 1 if anything is wrong, else 0.
-    """
+    """Print checks as they are made, and how many ended how; return the exit code."""
     counts = dict.fromkeys(Status, 0)
     for check in checks:
         counts[check.status] += 1
-        print(json.dumps(check.as_json()) if as_json else _line(check, sys.stdout), flush=True)
+        print(json.dumps(asdict(check)) if as_json else _line(check, sys.stdout), flush=True)
     if as_json:
         print(json.dumps({"summary": {status.value: count for status, count in counts.items()}}))
     else:

@@ -1,0 +1,307 @@
+"""All checks of `scones doctor`: the account, and what is deployed in it. None of them changes anything."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+
+import boto3
+from botocore.exceptions import ClientError
+from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
+
+from commandline.program import ROOT
+from model_build.artifact.container_images import DEFAULT_SERVING_IMAGE, serving_image, training_image
+from operations.checks import Check, UnansweredError, ask, ok, run_checks, unknown, wrong
+from operations.results import ResultsTable
+from operations.stack import Stack
+
+ENDPOINT_INSTANCE: Final = "ml.m5.large"
+TRAINING_INSTANCE: Final = "ml.c5.xlarge"
+SERVERLESS_CONCURRENCY: Final = 5
+LONGEST_STACK_NAME: Final = 80 - len("-classify-batch")  # Step Functions: 80 characters for a workflow's name
+# Lambda keeps this much concurrency for functions that reserve none
+# (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html).
+UNRESERVED_CONCURRENCY: Final = 100
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html
+LOG_POLICIES: Final = 10
+REVIEWABLE: Final = timedelta(days=13)  # SQS keeps a message for 14
+# <account>.dkr.ecr.<region>.<suffix>/<repository>:<tag>
+IMAGE_URI: Final = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.[^/]+/(?P<repository>[^:@]+):(?P<tag>.+)")
+LABELS_TAG: Final = "scones:labels"
+_QUOTA_CONSOLE: Final = "ask for more in the Service Quotas console (Amazon SageMaker)"
+
+
+@dataclass(frozen=True)
+class Application:
+    """The application: as it is deployed, or as this checkout's template would deploy it."""
+
+    name: str
+    session: boto3.Session
+    status: str = ""  # empty: not deployed
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    functions: int = 0
+
+    @classmethod
+    def find(cls, name: str, session: boto3.Session) -> "Application":
+        """Look the stack up; what it does not have is the template's default.
+
+        Raises:
+            UnansweredError: CloudFormation could not be asked.
+        """
+        template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+        defaults = {key: str(one["Default"]) for key, one in template["Parameters"].items()}
+        functions = sum(one["Type"] == "AWS::Serverless::Function" for one in template["Resources"].values())
+        try:
+            stack = ask(session, "cloudformation", "DescribeStacks", StackName=name)["Stacks"][0]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+            return cls(name, session, parameters=defaults, functions=functions)
+        given = {one["ParameterKey"]: one.get("ParameterValue", "") for one in stack.get("Parameters", [])}
+        outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
+        return cls(name, session, stack["StackStatus"], defaults | given, outputs, functions)
+
+
+def examine(session: boto3.Session, stack_name: str) -> Iterator[Check]:
+    """Make every check of an account and of a stack, which need not exist yet."""
+    if session.region_name is None:
+        yield wrong("region", "none is configured", "set AWS_REGION, or name one with --region")
+        return
+    yield from run_checks(
+        [
+            ("identity", partial(identity, session)),
+            ("region", partial(region, session)),
+            ("SageMaker quotas", partial(sagemaker_quotas, session)),
+            ("images", partial(images_exist, session)),
+        ]
+    )
+    try:
+        application = Application.find(stack_name, session)
+    except (UnansweredError, ClientError) as error:
+        yield unknown(f"stack {stack_name}", str(error))
+        return
+    for_all = (stack_is_complete, endpoint_fits, lambda_concurrency, log_policies)
+    if_deployed = (rules_are_enabled, doubtful_photos_wait) if application.outputs else ()
+    yield from run_checks(
+        (check.__name__.replace("_", " "), partial(check, application)) for check in (*for_all, *if_deployed)
+    )
+
+
+# ------------------------------------------------------------------ the account
+
+
+def identity(session: boto3.Session) -> Iterator[Check]:
+    """Show whose credentials are used."""
+    try:
+        answer = ask(session, "sts", "GetCallerIdentity")
+    except (UnansweredError, ClientError) as error:
+        yield wrong("identity", str(error), "log in (`aws sso login`), or set AWS_PROFILE")
+        return
+    yield ok("identity", f"{answer['Arn']} in account {answer['Account']}")
+
+
+def region(session: boto3.Session) -> Iterator[Check]:
+    """Show which region is used, and by which setting."""
+    source = next((name for name in ("AWS_REGION", "AWS_DEFAULT_REGION") if os.environ.get(name)), "profile")
+    yield ok("region", f"{session.region_name} (from {source})")
+
+
+def sagemaker_quotas(session: boto3.Session) -> Iterator[Check]:
+    """Check the quotas that deployments and training need."""
+    quotas = dict(_quotas(session))
+    for name, consequence in (
+        (f"{ENDPOINT_INSTANCE} for endpoint usage", "an endpoint on an instance cannot be created"),
+        (f"{TRAINING_INSTANCE} for training job usage", "`train-cloud` cannot run"),
+        (f"{TRAINING_INSTANCE} for spot training job usage", "`train-cloud --spot` cannot run"),
+    ):
+        yield _quota_check(name, quotas.get(name), 1, consequence)
+    serverless = next(filter(_is_serverless_concurrency, quotas), "serverless concurrency")
+    consequence = f"a serverless endpoint needs --serverless-concurrency below {SERVERLESS_CONCURRENCY}"
+    yield _quota_check(serverless, quotas.get(serverless), SERVERLESS_CONCURRENCY, consequence)
+
+
+def _is_serverless_concurrency(name: str) -> bool:
+    lower = name.lower()
+    return "serverless" in lower and "concurrency" in lower and "provisioned" not in lower
+
+
+def _quota_check(name: str, value: float | None, least: int, consequence: str) -> Check:
+    title = f"quota: {name}"
+    if value is None:
+        return unknown(title, "Service Quotas does not list it")
+    if value < least:
+        return wrong(title, f"{value:g}, {least} needed: {consequence}", _QUOTA_CONSOLE)
+    return ok(title, f"{value:g}")
+
+
+def _quotas(session: boto3.Session) -> Iterator[tuple[str, float]]:
+    """Yield name and value of every SageMaker quota; an account's own values replace the defaults."""
+    for operation in ("ListAWSDefaultServiceQuotas", "ListServiceQuotas"):
+        token: dict[str, str] = {}
+        while True:
+            page = ask(session, "service-quotas", operation, ServiceCode="sagemaker", MaxResults=100, **token)
+            yield from ((quota["QuotaName"], float(quota["Value"])) for quota in page.get("Quotas", []))
+            if not page.get("NextToken"):
+                break
+            token = {"NextToken": page["NextToken"]}
+
+
+def images_exist(session: boto3.Session) -> Iterator[Check]:
+    """Ask the registries whether the default images' tags exist."""
+    serving, _ = serving_image(DEFAULT_SERVING_IMAGE, session.region_name)
+    yield image_exists(session, "serving", serving)
+    yield image_exists(session, "training", training_image(None, session.region_name))
+
+
+def image_exists(session: boto3.Session, purpose: str, uri: str) -> Check:
+    """Ask a registry whether an image's tag exists."""
+    name = f"{purpose} image"
+    match = IMAGE_URI.fullmatch(uri)
+    if match is None:
+        return unknown(name, f"{uri} is not in Amazon ECR")
+    wanted = {"registryId": match["account"], "repositoryName": match["repository"]}
+    try:
+        answer = ask(session, "ecr", "BatchGetImage", **wanted, imageIds=[{"imageTag": match["tag"]}])
+    except UnansweredError as error:
+        return unknown(name, str(error))
+    if answer.get("images"):
+        return ok(name, uri)
+    reason = "; ".join(one.get("failureReason", "") for one in answer.get("failures", []))
+    advice = "name another with --image when you deploy or train"
+    return wrong(name, f"{uri} does not exist ({reason})", advice)
+
+
+# ------------------------------------------------------------------ the stack, deployed or not
+
+
+def stack_is_complete(application: Application) -> Iterator[Check]:
+    """Check the stack's name, and that its last deployment succeeded."""
+    name, status = application.name, application.status
+    title = f"stack {name}"
+    if len(name) > LONGEST_STACK_NAME:
+        yield wrong(title, f"has {len(name)} characters", f"name it with {LONGEST_STACK_NAME} at most")
+    elif not status:
+        yield ok(title, "does not exist yet: `sam build && sam deploy --guided` creates it")
+    elif status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+        yield ok(title, status)
+    elif status == "ROLLBACK_COMPLETE":
+        yield wrong(title, status, f"the first deployment failed: `sam delete --stack-name {name}`")
+    else:
+        yield wrong(title, status, "see the stack's events in CloudFormation, then deploy again")
+
+
+def endpoint_fits(application: Application) -> Iterator[Check]:
+    """Check that the endpoint is in service and answers with the labels that the stack expects."""
+    name = application.parameters["EndpointName"]
+    title = f"endpoint {name}"
+    try:
+        endpoint = ask(application.session, "sagemaker", "DescribeEndpoint", EndpointName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"ValidationException", "ResourceNotFound"}:
+            raise
+        yield wrong(title, "does not exist", f"create it: `scones model deploy --endpoint-name {name}`")
+        return
+    status = endpoint["EndpointStatus"]
+    if status != "InService":
+        reason = endpoint.get("FailureReason") or "it is not in service"
+        yield wrong(title, f"{status}: {reason}", "see `scones model status`; deploy the model again")
+        return
+    yield ok(title, f"in service with {endpoint['EndpointConfigName']}")
+    tags = ask(application.session, "sagemaker", "ListTags", ResourceArn=endpoint["EndpointArn"])
+    yield _labels_check(tags.get("Tags", []), application.parameters["ClassLabels"])
+
+
+def _labels_check(tags: list[dict[str, str]], expected: str) -> Check:
+    found = next((tag["Value"] for tag in tags if tag["Key"] == LABELS_TAG), None)
+    if found is None:
+        return unknown("class labels", f"the endpoint has no tag {LABELS_TAG}: another tool deployed it")
+    labels = found.replace(" ", ",")  # a comma is not allowed in a tag's value
+    if labels == expected:
+        return ok("class labels", expected)
+    return wrong(
+        "class labels",
+        f"the endpoint answers for {labels}, the stack expects {expected}",
+        f"deploy the stack with ClassLabels={labels}, or another model",
+    )
+
+
+def lambda_concurrency(application: Application) -> Iterator[Check]:
+    """Check that the account can reserve what the stack would ask for; a deployed one has it already."""
+    limits = ask(application.session, "lambda", "GetAccountSettings")["AccountLimit"]
+    total, unreserved = int(limits["ConcurrentExecutions"]), int(limits["UnreservedConcurrentExecutions"])
+    spare = max(0, unreserved - UNRESERVED_CONCURRENCY)
+    reserve = int(application.parameters["FunctionConcurrency"]) * application.functions
+    found = f"{total:,} concurrent executions, {spare:,} of them can be reserved"
+    if application.status or reserve <= spare:
+        yield ok("Lambda concurrency", found)
+        return
+    yield wrong(
+        "Lambda concurrency",
+        f"{found}, and FunctionConcurrency would reserve {reserve:,}",
+        "deploy with FunctionConcurrency=0, or ask for more 'Concurrent executions' in the Service Quotas "
+        "console (AWS Lambda)",
+    )
+
+
+def log_policies(application: Application) -> Iterator[Check]:
+    """Check that EventBridge may write outcomes to their log group: an account has ten such policies."""
+    title = "log resource policies"
+    answer = ask(application.session, "logs", "DescribeResourcePolicies", limit=50)
+    names = {one["policyName"] for one in answer.get("resourcePolicies", [])}
+    if application.status and f"{application.name}-outcomes" not in names:
+        lost = "no outcome reaches its log group and the alarms"
+        yield wrong(title, f"{application.name}-outcomes is missing: {lost}", "deploy the stack again")
+    elif not application.status and len(names) >= LOG_POLICIES:
+        yield wrong(
+            title,
+            f"{len(names)} of {LOG_POLICIES} that this region can have: the stack cannot add its own",
+            "delete one that nobody needs (`aws logs describe-resource-policies`)",
+        )
+    else:
+        yield ok(title, f"{len(names)} of {LOG_POLICIES}")
+
+
+# ------------------------------------------------------------------ the deployed stack
+
+
+def rules_are_enabled(application: Application) -> Iterator[Check]:
+    """Check the state of every rule of the stack: one that is disabled loses events in silence."""
+    listed = ask(application.session, "cloudformation", "DescribeStackResources", StackName=application.name)
+    rules = {
+        one["LogicalResourceId"]: one["PhysicalResourceId"].rpartition("|")[2]
+        for one in listed["StackResources"]
+        if one["ResourceType"] == "AWS::Events::Rule"
+    }
+    states = {
+        name: ask(application.session, "events", "DescribeRule", Name=rule)["State"]
+        for name, rule in rules.items()
+    }
+    disabled = ", ".join(name for name, state in states.items() if state != "ENABLED")
+    if disabled:
+        yield wrong("rules", f"disabled: {disabled}", "enable them (`aws events enable-rule --name …`)")
+    else:
+        yield ok("rules", f"{len(states)} enabled")
+
+
+def doubtful_photos_wait(application: Application) -> Iterator[Check]:
+    """Compare the doubtful records with the review queue."""
+    stack = Stack(application.name, application.outputs, application.session)
+    queue = stack.output("ReviewQueueUrl")
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    counted = ask(application.session, "sqs", "GetQueueAttributes", QueueUrl=queue, AttributeNames=names)
+    messages = sum(int(counted["Attributes"][name]) for name in names)
+    records = ResultsTable(stack).count("LOW_CONFIDENCE", datetime.now(UTC) - REVIEWABLE)
+    found = f"{records:,} LOW_CONFIDENCE records of {REVIEWABLE.days} days, {messages:,} messages"
+    if messages < records:
+        yield wrong(
+            "review queue",
+            found,
+            "`scones redrive --outcome LOW_CONFIDENCE` brings the others back to review; those of a "
+            "quiet batch were never sent there",
+        )
+    else:
+        yield ok("review queue", found)
