@@ -14,7 +14,7 @@ from commandline.options import FiniteRange, json_option
 from commandline.terminal import plural, progress, progress_bar, say
 from operations.batch.manifest import Version, listed, under, without_outcome
 from operations.batch.run import Options, Run, RunError, Runs, summarize
-from operations.cost.calculator import batch_dollars
+from operations.cost import batch_dollars
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
 

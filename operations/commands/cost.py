@@ -1,110 +1,34 @@
-"""`operations cost`."""
+"""The command `cost`."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Final
 
 import click
 
-from commandline.options import FiniteRange, VariadicOption, json_option
-from model_build.endpoint.prices import instance_prices
-from model_build.endpoint.requests import DEFAULT_INSTANCE_TYPE, SERVERLESS_MEMORY_MB
-from operations.cost.calculator import Cost, Instances, Serverless, Usage, month, prices
-
-VOLUMES: Final = (1_000, 100_000, 10_000_000)
-WORKFLOWS: Final = ("STANDARD", "EXPRESS", "BATCH")
-HEAD: Final = (
-    "photos", "endpoint", "workflow",
-    "endpoint $", "workflow $", "storage $", "rest $", "total $", "$ per 1,000",
-)  # fmt: skip
-TEXT_COLUMNS: Final = frozenset({1, 2})
+from commandline.options import json_option
+from operations.cost import WORKFLOWS, month, prices
 
 
 @click.command()
-@click.option(
-    "--photos",
-    cls=VariadicOption,
-    type=click.IntRange(min=0),
-    default=VOLUMES,
-    metavar="N",
-    help="Photos a month; one or several numbers.",
-)
-@click.option("--instance-type", default=DEFAULT_INSTANCE_TYPE, metavar="T", help="Of a real-time endpoint.")
-@click.option(
-    "--serverless-memory",
-    type=click.Choice([str(size) for size in SERVERLESS_MEMORY_MB]),
-    default="2048",
-    help="Memory of a serverless endpoint in MB.",
-)
-@click.option(
-    "--photo-mb",
-    type=FiniteRange(min=0),
-    default=Usage.photo_mb,
-    metavar="MB",
-    help="Size of a photo.",
-)
+@click.option("--photos", type=click.IntRange(min=1), default=100_000, metavar="N", help="Photos a month.")
+@click.option("--workflow", type=click.Choice(WORKFLOWS), default="STANDARD", help="BATCH is `scones batch`.")
+@click.option("--instance-type", metavar="T", help="Of the endpoint.  [default: a serverless endpoint]")
 @json_option
-def command(
-    photos: Sequence[int], instance_type: str, serverless_memory: str, photo_mb: float, *, as_json: bool
-) -> None:
-    r"""Estimate the monthly cost of the application on AWS.
-
-    Compares a serverless endpoint with one on instances, and photos by themselves (Standard and Express
-    workflows) with photos in batches, from list prices and an assumed usage per photo. Makes no network
-    calls.
+def command(photos: int, workflow: str, instance_type: str | None, *, as_json: bool) -> None:
+    r"""Estimate what a month of photos costs on AWS, from list prices; makes no network calls.
 
     \b
     Example:
-      python -m operations cost --photos 50000 --instance-type ml.c5.large
+      scones cost --photos 50000 --instance-type ml.m5.large
     """
-    usage = Usage(photo_mb=photo_mb)
-    costs = [
-        month(count, hosting=hosting, workflow=workflow, usage=usage)
-        for count in photos
-        for hosting in (Serverless(int(serverless_memory)), Instances(instance_type))
-        for workflow in WORKFLOWS
-    ]
+    cost = month(photos, workflow, instance_type)
     if as_json:
-        listed = [asdict(cost) | {"total_usd": cost.total_usd} for cost in costs]
-        table = {
-            **{name: asdict(price) for name, price in prices().prices.items()},
-            "sagemaker_instance_hour": {
-                name: asdict(price) for name, price in instance_prices().prices.items()
-            },
-        }
-        print(json.dumps({"prices": table, "usage": asdict(usage), "costs": listed}, indent=2))
+        table = {name: asdict(price) for name, price in prices().prices.items()}
+        print(json.dumps(asdict(cost) | {"total_usd": cost.total_usd, "prices": table}, indent=2))
         return
-    print(as_table(costs))
-    print(f"\n{prices().note} ({prices().date}).")
-
-
-def as_table(costs: Sequence[Cost]) -> str:
-    """Return the costs as a Markdown table, which is readable on a terminal too."""
-    rows = [HEAD, *map(_row, costs)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    ruler = [
-        "-" * width if column in TEXT_COLUMNS else "-" * (width - 1) + ":"
-        for column, width in enumerate(widths)
-    ]
-    lines = [_line(row, widths) for row in rows]
-    return "\n".join([lines[0], "| " + " | ".join(ruler) + " |", *lines[1:]])
-
-
-def _row(cost: Cost) -> tuple[str, ...]:
-    dollars = (cost.endpoint_usd, cost.workflow_usd, cost.photos_usd, cost.rest_usd, cost.total_usd)
-    return (
-        f"{cost.photos:,}",
-        cost.endpoint,
-        cost.workflow.capitalize(),
-        *(f"{usd:,.2f}" for usd in dollars),
-        f"{cost.total_usd / cost.photos * 1000:,.2f}" if cost.photos else "-",
+    print(
+        f"{photos:,} photos a month: ${cost.total_usd:,.2f} ({cost.endpoint} ${cost.endpoint_usd:,.2f}, "
+        f"{workflow} workflow ${cost.workflow_usd:,.2f}, calls ${cost.calls_usd:,.2f}, "
+        f"storage ${cost.storage_usd:,.2f}, alarms and dashboard ${cost.fixed_usd:,.2f}); "
+        f"list prices of {prices().date}"
     )
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = (
-        cell.ljust(width) if column in TEXT_COLUMNS else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    return "| " + " | ".join(cells) + " |"
