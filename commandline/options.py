@@ -12,16 +12,28 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+LONGEST: Final = timedelta(days=36_525)  # a century, far from the ends of the calendar
+
+
 class HomePath(click.Path):
-    """A path in which a leading `~` is the home folder, even if no shell replaced it (`PHOTOS=~/photos`)."""
+    """A path, not empty; a leading `~` is the home folder, which no shell replaces in `PHOTOS=~/photos`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Replace `~` and check the path as click does."""
-        return super().convert(Path(value).expanduser(), param, ctx)
+        if not str(value):  # which would be the working folder
+            self.fail("an empty path", param, ctx)
+        try:
+            return super().convert(Path(value).expanduser(), param, ctx)
+        except (
+            ValueError,
+            RuntimeError,
+            OSError,
+        ) as error:  # a NUL, the home of nobody, a name that is too long
+            self.fail(f"{str(value)[:100]!r}: {getattr(error, 'strerror', None) or error}", param, ctx)
 
 
 class Seconds(click.ParamType):
-    """A finite time in seconds above 0; converted to float."""
+    """A time in seconds above 0 and up to a century; converted to float."""
 
     name = "SECONDS"
 
@@ -31,13 +43,13 @@ class Seconds(click.ParamType):
             seconds = float(value)
         except (TypeError, ValueError):
             seconds = math.nan
-        if not (math.isfinite(seconds) and seconds > 0):
+        if not 0 < seconds <= LONGEST.total_seconds():
             self.fail(f"{value!r} is not a number of seconds above 0", param, ctx)
         return seconds
 
 
 class Duration(click.ParamType):
-    """A time with a unit, such as `90s`, `30m`, `24h` or `7d`; converted to timedelta."""
+    """A time with a unit, such as `90s`, `30m`, `24h` or `7d`, up to a century; converted to timedelta."""
 
     name = "DURATION"
     _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -46,10 +58,11 @@ class Duration(click.ParamType):
         """Read number and unit; fail on anything else, and on 0."""
         if isinstance(value, timedelta):
             return value
-        found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)([smhd])", str(value).strip().lower())
-        if not found or float(found[1]) == 0:
+        found = re.fullmatch(r"([0-9]{1,10}(?:\.[0-9]{1,9})?)([smhd])", str(value).strip().lower())
+        time = timedelta(**{self._UNITS[found[2]]: min(float(found[1]), 1e8)}) if found else timedelta()
+        if not timedelta() < time <= LONGEST:
             self.fail(f"{value!r} is not a time such as 90s, 30m, 24h or 7d", param, ctx)
-        return timedelta(**{self._UNITS[found[2]]: float(found[1])})
+        return time
 
 
 class FiniteRange(click.FloatRange):

@@ -20,7 +20,6 @@ COMMANDS: Final = {
     "logs": LazyCommand("localcloud.commands.logs:command", "Show the logs of its parts."),
     "demo": LazyCommand("localcloud.commands.demo:command", "Start it, classify photos, stop it."),
     "fault": LazyCommand("localcloud.commands.fault:command", "Break parts of it on purpose."),
-    "send": LazyCommand("localcloud.commands.send:command", "Classify photos with what `up` started."),
 }
 
 

@@ -31,7 +31,7 @@ def print_next_steps(folder: StateFolder, running: Running) -> None:
         f"  . {os.path.relpath(folder.env_file)}\n"
         f"  aws s3 cp photo.jpg s3://{outputs['PhotoBucketName']}/incoming/photo.jpg\n"
         f"  aws dynamodb scan --table-name {outputs['ResultsTableName']}\n"
-        f"  {python} -m localcloud send {state}photo.jpg\n"
+        f"  {python} -m operations send photo.jpg\n"
         f"\nLook at what comes in: {running.desk_url}live\n"
         f"Decide on doubtful photos: {running.desk_url}\n"
         f"\nLogs: {os.path.relpath(folder.logs)}. Stop it with: {stop}"

@@ -26,7 +26,7 @@ def sample_photos(folder: Path, archive: Path | None) -> list[Photo]:
     """
     shutil.rmtree(folder, ignore_errors=True)
     write_samples(folder / "drawn")
-    photos = find_photos([folder / "drawn"], f"{PREFIX}samples/").photos
+    photos = find_photos([folder / "drawn"], f"{PREFIX}samples/", every_file=True).photos
     archive = archive or _archive_at_hand()
     return photos + from_archive(archive, folder / "archive", _ARCHIVE_PHOTOS) if archive else photos
 

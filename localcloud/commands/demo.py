@@ -60,8 +60,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     own = _photos_of_the_user(photos) if photos else None
     if folder.supervisor():
         raise UsageError(
-            f"a local cloud runs already with the state folder {folder.path}: send photos to it with "
-            "`python -m localcloud send FILE...`, or stop it first (make down)"
+            f"a local cloud runs already with the state folder {folder.path}: send photos to it "
+            "(`scones send`), or stop it first (make down)"
         )
     with folder.reserved(), Steps(folder.logs) as steps:
         application = Application(folder, steps, model.resolve())
@@ -79,7 +79,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _photos_of_the_user(folder: Path) -> list[Photo]:
-    found = find_photos([folder])
+    found = find_photos([folder], every_file=True)
     for skipped in found.skipped:
         say(skipped)
     return found.photos

@@ -23,7 +23,7 @@ def command() -> None:
     \b
     Example:
       python -m localcloud fault set throttled --service sagemaker --rate 0.5
-      python -m localcloud send photo.jpg
+      python -m operations send photo.jpg
       python -m localcloud fault clear
     """
 

@@ -1,18 +1,30 @@
 """Which photos to send, and under which keys."""
 
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from commandline.errors import UsageError
 from commandline.escapes import visible
+from commandline.terminal import plural
 
 PREFIX: Final = "incoming/"
 _MAX_KEY_BYTES: Final = 1024
 """S3's limit for a key in UTF-8."""
+_NAMED: Final = 3
+# Formats of photos, those included that the workflow refuses by name (raw photos, JPEG XL, ...).
+_PHOTO: Final = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP|BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"
+    rb"|II[*+]\0|MM\0[*+]|II\xbc\x01|IIU\0|IIR[OS]|MMOR|FUJIFILMCCD-RAW"
+    rb"|\0\0\0\x0c(?:jP  |JXL )|\xff\x0a|\xff\x4f\xff\x51"
+    rb"|....ftyp(?:avi[fs]|he[iv][cmsx]|mif[12]|msf1|miaf|crx )",
+    re.DOTALL,
+)
+_FIRST_BYTES: Final = 32
 
 
 @dataclass(frozen=True)
@@ -46,22 +58,24 @@ class Found:
 
     Attributes:
         photos: in the order in which they were named; in a folder, by name.
-        skipped: one text for each thing that is not a file or cannot be read.
+        skipped: one text for each thing that cannot be read, and one for all that are no photos.
     """
 
     photos: list[Photo] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
 
-def find_photos(paths: Sequence[Path], prefix: str = PREFIX) -> Found:
-    """Find the files to send: each file, and all files of each folder and its subfolders.
+def find_photos(paths: Sequence[Path], prefix: str = PREFIX, *, every_file: bool = False) -> Found:
+    """Find the photos to send: each file, and of each folder and its subfolders what begins as a photo does.
 
-    A file's key is its name, a folder's files keep their paths relative to the folder; a number is added to a
-    key that is taken. Links are followed. Files and folders that begin with a dot are left out of folders.
+    A file's key is its name; a folder's photos keep its name and their paths in it, so that photos of two
+    folders never share a key. A number is added to a key that is taken. Links are followed. What begins with
+    a dot is left out of folders.
 
     Args:
         paths: files and folders that exist.
         prefix: what the keys start with.
+        every_file: send every file of a folder, under keys without the folder's name.
 
     Raises:
         UsageError: there is no photo in them.
@@ -69,9 +83,9 @@ def find_photos(paths: Sequence[Path], prefix: str = PREFIX) -> Found:
     found = Found()
     for path in paths:
         if path.is_dir():
-            photos, skipped = _in_folder(path, prefix)
-            found.photos += photos
-            found.skipped += skipped
+            name = path.resolve().name
+            below = prefix if every_file or not name else f"{prefix}{name}/"
+            _add_folder(found, path, below, every_file=every_file)
         else:
             found.photos.append(Photo(str(path), path, prefix + path.name))
     if not found.photos:
@@ -81,17 +95,31 @@ def find_photos(paths: Sequence[Path], prefix: str = PREFIX) -> Found:
     return found
 
 
-def _in_folder(folder: Path, prefix: str) -> tuple[list[Photo], list[str]]:
-    photos: list[Photo] = []
-    skipped: list[str] = []
-    for path in _walk(folder, skipped):
-        reason = _unreadable(path)
-        if reason:
-            skipped.append(f"skipped {visible(str(path))}: {reason}")
+def _add_folder(found: Found, folder: Path, prefix: str, *, every_file: bool) -> None:
+    others: list[Path] = []
+    for path in sorted(_walk(folder, found.skipped), key=lambda path: path.relative_to(folder).as_posix()):
+        relative = path.relative_to(folder).as_posix()
+        if reason := _unreadable(path):
+            found.skipped.append(f"skipped {visible(str(path))}: {reason}")
+        elif every_file or _begins_as_a_photo(path):
+            found.photos.append(Photo(relative, path, prefix + relative))
         else:
-            relative = path.relative_to(folder).as_posix()
-            photos.append(Photo(relative, path, prefix + relative))
-    return sorted(photos, key=lambda photo: photo.name), skipped
+            others.append(path)
+    if others:
+        named = ", ".join(visible(path.relative_to(folder).as_posix()) for path in others[:_NAMED])
+        more = ", ..." if len(others) > _NAMED else ""
+        is_no = "is no photo by its first bytes" if len(others) == 1 else "are no photos by their first bytes"
+        found.skipped.append(
+            f"left out {plural(len(others), 'file')} of {folder} that {is_no}: {named}{more}"
+        )
+
+
+def _begins_as_a_photo(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return bool(_PHOTO.match(file.read(_FIRST_BYTES)))
+    except OSError:
+        return True  # the upload says why
 
 
 def _walk(folder: Path, skipped: list[str]) -> Iterator[Path]:
@@ -143,4 +171,4 @@ def _with_keys_of_their_own(photos: Iterable[Photo]) -> Iterator[Photo]:
             number += 1
             key = f"{stem}-{number}{suffix}"
         taken.add(key)
-        yield Photo(photo.name, photo.path, key)
+        yield replace(photo, key=key)

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from localcloud.environment import isolated_environment
 from localcloud.state import StateFolder
 from tests.support.local_cloud import Listener, LocalCloud
 from tests.support.tiny_model import write_model
@@ -18,10 +19,23 @@ OUTCOME_EVENTS = {"source": ["scones.vehicle-classification"], "detail-type": ["
 
 def localcloud(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command of localcloud to its end."""
+    return _run("localcloud", arguments, {n: value for n, value in os.environ.items() if n != "SCONES_STATE"})
+
+
+def operations(state: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of operations to its end, against the local cloud of a state folder."""
+    running = StateFolder(state).load()
+    assert running is not None
+    return _run("operations", arguments, isolated_environment(running))
+
+
+def _run(
+    program: str, arguments: Sequence[str | Path], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "localcloud", *map(str, arguments)],
+        [sys.executable, "-m", program, *map(str, arguments)],
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name != "SCONES_STATE"},
+        env=environment,
         capture_output=True,
         text=True,
         timeout=280,

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from model_build.data.samples import png_claiming
-from tests.e2e.conftest import ROOT, localcloud
+from tests.e2e.conftest import ROOT, localcloud, operations
 from tests.support.local_cloud import LocalCloud, processes_about, wait_until
 from tests.support.tiny_model import COLOURS
 
@@ -100,7 +100,7 @@ def test_send_shows_the_outcomes_of_files(tmp_path: Path, state: Path) -> None:
     Image.new("RGB", (80, 80), GREEN).save(tmp_path / "scooter.jpg")
     (tmp_path / "notes.txt").write_text("no photo")
 
-    done = localcloud("send", "--json", "--state", state, tmp_path / "scooter.jpg", tmp_path / "notes.txt")
+    done = operations(state, "send", "--json", tmp_path / "scooter.jpg", tmp_path / "notes.txt")
 
     assert done.returncode == 0, done.stderr
     photos, summary = _lines(done.stdout)

@@ -10,8 +10,8 @@ import pytest
 
 from localcloud.environment import Addresses
 from localcloud.state import Running, StateFolder
-from operations.__main__ import main as operations
-from tests.e2e.conftest import localcloud
+from operations.__main__ import main
+from tests.e2e.conftest import localcloud, operations
 from tests.support.local_cloud import LocalCloud, environment_of, wait_until
 from tests.support.tiny_model import write_model, write_photo
 
@@ -33,7 +33,7 @@ def up(state: Path, model: Path) -> Running:
 
 def send(state: Path, folder: Path) -> dict[str, tuple[str, str | None]]:
     """Send a folder; return outcome and label of each file."""
-    done = localcloud("send", "--json", "--state", state, folder)
+    done = operations(state, "send", "--json", folder)
     assert done.returncode == 0, done.stderr
     *photos, last = [json.loads(line) for line in done.stdout.splitlines()]
     assert last["summary"]["photos"] == len(photos)
@@ -62,8 +62,8 @@ def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, t
     assert second.stack["outputs"]["ClassLabels"] == "red,green,blue"
     cloud = LocalCloud(second, own)
     listed = cloud.client("s3").list_objects_v2(Bucket=cloud.outputs["PhotoBucketName"])["Contents"]
-    assert {item["Key"] for item in listed} == {"incoming/green.png", "incoming/red.png"}
-    assert [record["label"] for record in cloud.records("incoming/red.png")] == ["bicycle"]
+    assert {item["Key"] for item in listed} == {"incoming/photos/green.png", "incoming/photos/red.png"}
+    assert [record["label"] for record in cloud.records("incoming/photos/red.png")] == ["bicycle"]
     write_photo(tmp_path / "more" / "blue.png", "blue")
     assert send(own, tmp_path / "more") == {"blue.png": ("ACCEPTED", "blue")}
     archives = cloud.client("s3").list_objects_v2(Bucket="scones-models", Prefix="models/")["Contents"]
@@ -89,8 +89,8 @@ def test_photos_and_stack_outlive_a_kill(own: Path, model: Path, tmp_path: Path)
     assert running is not None
     cloud = LocalCloud(running, own)
     with environment_of(running):
-        assert operations(["redrive", "--missing", "--older-than", "1s"]) == 0
-    assert [record["label"] for record in cloud.records("incoming/red.png")] == ["bicycle"]
+        assert main(["redrive", "--missing", "--older-than", "1s"]) == 0
+    assert [record["label"] for record in cloud.records("incoming/photos/red.png")] == ["bicycle"]
 
 
 def test_urls_in_the_kept_state_follow_to_other_ports(own: Path, model: Path) -> None:

@@ -58,14 +58,12 @@ MISTAKES = [
     Mistake("localcloud", ["demo", "--photos", "no/such"], 2, "'no/such' does not exist"),
     Mistake("localcloud", ["demo", "--model", "no/such"], 2, "'no/such' does not exist"),
     Mistake("localcloud", ["demo", "--data", "no.tar.gz"], 2, "'no.tar.gz' does not exist"),
-    Mistake("localcloud", ["send", "no.jpg"], 2, "'no.jpg' does not exist"),
     Mistake("operations", ["send", "no.jpg"], 2, "'no.jpg' does not exist"),
     Mistake("model_build", ["predict", "no.jpg"], 2, "'no.jpg' does not exist"),
     Mistake("model_build", ["predict", "--model", "no/such", "photo.jpg"], 2, "no/such"),
     Mistake("model_build", ["evaluate", "--data", "no.tar.gz"], 2, "no.tar.gz"),
     # A folder without photos, a file that is not what it should be
     Mistake("localcloud", ["demo", "--photos", "empty"], 2, "there are no photos in empty"),
-    Mistake("localcloud", ["send", "empty"], 2, "there are no photos in empty"),
     Mistake("operations", ["send", "empty"], 2, "there are no photos in empty"),
     Mistake("localcloud", ["demo", "--photos", "photo.jpg"], 2, "'photo.jpg' is a file"),
     Mistake("localcloud", ["demo", "--model", "photo.jpg"], 1, "photo.jpg cannot be extracted"),
@@ -78,7 +76,6 @@ MISTAKES = [
     Mistake("operations", ["results", "--outcome", "GOOD"], 2, "'GOOD' is not one of"),
     Mistake("model_build", ["delete", "--endpoint-name", "e", "--timeout", "inf"], 2, "above 0"),
     # Nothing runs, something else does, the folder or the disk does not take it
-    Mistake("localcloud", ["send", "photo.jpg"], 2, "start it with: make up"),
     Mistake("localcloud", ["up", "--state", "/proc/state"], 1, "/proc/state"),
     Mistake("localcloud", ["down", "--erase"], 2, "give --yes"),
     Mistake("localcloud", ["up", "--state", "busy"], 1, "is starting the local cloud of"),

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from commandline.options import PATH, PROBABILITY, Duration, FiniteRange, Seconds
+from commandline.options import EXISTING, PATH, PROBABILITY, Duration, FiniteRange, Seconds
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90.0), ("0.5", 0.5), ("1e3", 1000.0)])
@@ -31,8 +31,11 @@ def test_durations(text: str, expected: timedelta) -> None:
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        *[(Seconds(), text) for text in ("0", "-1", "nan", "inf", "-inf", "soon", "")],
-        *[(Duration(), text) for text in ("24", "h", "0h", "-1h", "1w", "1 h", "nan", "9999999d", "")],
+        *[(Seconds(), text) for text in ("0", "-1", "nan", "inf", "-inf", "soon", "", "1e300")],
+        *[
+            (Duration(), text)
+            for text in ("24", "h", "0h", "-1h", "1w", "1 h", "nan", "999999d", "9999999d", "٣d", "")
+        ],
         *[(PROBABILITY, text) for text in ("-0.1", "1.1", "nan", "85%", "")],
         *[(FiniteRange(min=0), text) for text in ("nan", "inf", "-1")],
     ],
@@ -46,3 +49,9 @@ def test_a_path_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HOME", "/home/somebody")
     assert PATH.convert("~/photos", None, None) == Path("/home/somebody/photos")
     assert PATH.convert("photos/~", None, None) == Path("photos/~")
+
+
+@pytest.mark.parametrize("text", ["", "a\0b", "~nobody-of-this-name/x", "x" * 5000])
+def test_what_is_no_path_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        EXISTING.convert(text, None, None)

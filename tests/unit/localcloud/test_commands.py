@@ -57,9 +57,6 @@ def test_status_of_nothing_is_a_failure_that_says_how_to_start(
         (["demo", "--limit", "0"], "0 is not in the range"),
         (["demo", "--model", "/no/such"], "/no/such"),
         (["up", "--model", "/no/such"], "/no/such"),
-        (["send", "/no/such.jpg"], "/no/such.jpg"),
-        (["send", "."], "there are no photos in ."),
-        (["send", "photo.jpg"], "start it with: make up"),
         (["donw"], "Did you mean down"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -73,8 +70,6 @@ def test_wrong_use_is_told_before_anything_starts(
 ) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    if arguments == ["send", "photo.jpg"]:
-        Path("photo.jpg").touch()
     monkeypatch.setenv("SCONES_STATE", str(tmp_path / "state"))
 
     assert main(arguments) == 2

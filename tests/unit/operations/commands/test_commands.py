@@ -68,21 +68,58 @@ def _application(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Watcher, "classify", classify)
 
 
+JPEG = b"\xff\xd8\xff\xe0"
+
+
+def album(folder: Path, photos: int) -> Path:
+    folder.mkdir()
+    for number in range(photos):
+        (folder / f"{number:03}.jpg").write_bytes(JPEG)
+    return folder
+
+
 @pytest.mark.usefixtures("_application")
 def test_files_and_folders_are_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     create_in_cloudformation()
     deployed_stack()
-    (tmp_path / "album").mkdir()
-    for name in ("one.jpg", "album/two.jpg", "album/three.jpg"):
-        (tmp_path / name).touch()
+    (tmp_path / "one.jpg").touch()
 
-    assert main(["send", str(tmp_path / "one.jpg"), str(tmp_path / "album"), "--json"]) == 0
+    assert main(["send", str(tmp_path / "one.jpg"), str(album(tmp_path / "album", 2)), "--json"]) == 0
 
     *photos, last = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
-    assert sorted(photo["s3_key"] for photo in photos) == [
-        *("incoming/one.jpg", "incoming/three.jpg", "incoming/two.jpg"),
+    assert [photo["s3_key"] for photo in photos] == [
+        *("incoming/one.jpg", "incoming/album/000.jpg", "incoming/album/001.jpg"),
     ]
     assert last["summary"]["ACCEPTED"] == 3
+
+
+@pytest.mark.usefixtures("_application")
+def test_more_than_200_photos_are_sent_only_if_that_is_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = str(album(tmp_path / "album", 201))
+    assert main(["send", many]) == 2, "before AWS is asked"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "this sends 201 photos to incoming/ of the stack scones; give --yes" in line
+    create_in_cloudformation()
+    deployed_stack()
+    assert main(["send", many, "--yes"]) == 0
+    assert main(["send", str(album(tmp_path / "some", 200))]) == 0
+
+
+def test_a_dry_run_lists_photos_and_keys_and_asks_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = album(tmp_path / "album", 201)
+    (many / "notes.txt").write_text("no photo")
+    assert main(["send", str(many), "--dry-run"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[0] == "000.jpg -> incoming/album/000.jpg"
+    assert "left out 1 file" in captured.err
+    assert captured.err.endswith("nothing was sent: 201 photos\n")
+    assert main(["send", str(many), "--dry-run", "--json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert json.loads(lines[0]) == {"file": "000.jpg", "s3_key": "incoming/album/000.jpg"}
 
 
 def test_an_empty_folder_is_refused_before_aws_is_asked(
@@ -93,8 +130,10 @@ def test_an_empty_folder_is_refused_before_aws_is_asked(
 
 
 def test_a_missing_stack_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "one.jpg").touch()
-    assert main(["send", str(tmp_path), "--stack-name", "other", "--region", "us-east-1"]) == 1
+    assert (
+        main(["send", str(album(tmp_path / "album", 1)), "--stack-name", "other", "--region", "us-east-1"])
+        == 1
+    )
     assert "there is no stack 'other' in us-east-1" in capsys.readouterr().err
 
 
@@ -103,6 +142,7 @@ def test_a_missing_stack_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         (["send"], "Missing argument 'FILE|FOLDER...'"),
         (["send", "/no/such/photo.jpg"], "/no/such/photo.jpg"),
+        (["send", ""], "an empty path"),
         (["send", ".", "--timeout", "0"], "not a number of seconds above 0"),
         (["send", ".", "--timeout", "nan"], "not a number of seconds above 0"),
         (["send", ".", "--timeout", "inf"], "not a number of seconds above 0"),

@@ -8,6 +8,8 @@ import pytest
 from commandline.errors import UsageError
 from operations.photos.sources import Photo, find_photos
 
+JPEG = b"\xff\xd8\xff\xe0"
+
 
 def keys(*paths: Path) -> dict[str, str]:
     return {photo.name: photo.key for photo in find_photos(paths).photos}
@@ -16,25 +18,78 @@ def keys(*paths: Path) -> dict[str, str]:
 def make(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
+        (folder / name).write_bytes(JPEG)
     return folder
 
 
-def test_a_folders_files_keep_their_relative_names(tmp_path: Path) -> None:
-    names = ("a b.jpg", "sub/100%41+.png", "sub/überholt.jpg", "empty")
-    make(tmp_path, *names, ".hidden", ".git/config")
+def test_a_folders_photos_keep_its_name_and_their_relative_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("a b.jpg", "sub/100%41+.png", "sub/überholt.jpg")
+    album = make(tmp_path / "album", *names, ".hidden", ".git/config")
 
-    assert keys(tmp_path) == {name: f"incoming/{name}" for name in names}
+    assert keys(album) == {name: f"incoming/album/{name}" for name in names}
+    monkeypatch.chdir(album)
+    assert keys(Path()) == {name: f"incoming/album/{name}" for name in names}
+
+
+def test_photos_of_two_folders_never_share_a_key(tmp_path: Path) -> None:
+    """Sent on two days, `003.jpg` of both would be versions of one key, and `forget` deletes all of those."""
+    monday, tuesday = make(tmp_path / "monday", "003.jpg"), make(tmp_path / "tuesday", "003.jpg")
+    assert keys(monday) == {"003.jpg": "incoming/monday/003.jpg"}
+    assert keys(tuesday) == {"003.jpg": "incoming/tuesday/003.jpg"}
 
 
 def test_files_with_the_same_name_get_different_keys(tmp_path: Path) -> None:
-    make(tmp_path, "a/x.jpg", "b/x.jpg", "c/x.jpg", "y")
+    make(tmp_path, "a/x.jpg", "b/x.jpg", "y", "c/b/x.jpg")
 
-    photos = find_photos([tmp_path / "a/x.jpg", tmp_path / "b", tmp_path / "c", tmp_path / "y"]).photos
+    photos = find_photos([tmp_path / "a/x.jpg", tmp_path / "b", tmp_path / "c/b", tmp_path / "y"]).photos
 
     assert [photo.key for photo in photos] == [
-        *("incoming/x.jpg", "incoming/x-2.jpg", "incoming/x-3.jpg", "incoming/y"),
+        *("incoming/x.jpg", "incoming/b/x.jpg", "incoming/b/x-2.jpg", "incoming/y"),
     ]
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        *(
+            JPEG,
+            b"\x89PNG\r\n\x1a\n",
+            b"GIF89a",
+            b"RIFF1234WEBP",
+            b"II*\0",
+            b"MM\0*",
+            b"BM" + bytes(12) + b"\x28\0\0\0",
+        ),
+        *(b"\0\0\0\x18ftypheic", b"\0\0\0\x18ftypmif1", b"\0\0\0\x1cftypavif", b"\0\0\0\x18ftypcrx "),
+    ],
+)
+def test_a_photo_is_known_by_its_first_bytes_whatever_its_name(tmp_path: Path, begin: bytes) -> None:
+    make(tmp_path, "photo.txt")
+    (tmp_path / "photo.txt").write_bytes(begin + b"more")
+    assert list(keys(tmp_path)) == ["photo.txt"]
+
+
+def test_what_is_no_photo_is_left_out_of_folders_and_counted(tmp_path: Path) -> None:
+    make(tmp_path, "photo.jpg")
+    others = {
+        "weights.onnx": b"\x08\x08",
+        "notes.txt": b"BM and more",
+        "film.mp4": b"\0\0\0\x18ftypisom",
+        "empty.jpg": b"",
+    }
+    for name, content in others.items():
+        (tmp_path / name).write_bytes(content)
+
+    found = find_photos([tmp_path])
+
+    assert [photo.name for photo in found.photos] == ["photo.jpg"]
+    (left_out,) = found.skipped
+    assert left_out.startswith(f"left out 4 files of {tmp_path} that are no photos by their first bytes: ")
+    assert left_out.endswith(": empty.jpg, film.mp4, notes.txt, ...")
+    assert find_photos([tmp_path / "notes.txt"]).photos, "what is named is sent"
+    assert len(find_photos([tmp_path], every_file=True).photos) == 5
 
 
 def test_links_to_files_and_folders_are_followed(tmp_path: Path) -> None:
