@@ -196,8 +196,8 @@ def custom_attributes(model: Model) -> str:
     """Return what identifies the model to a caller: `labels=bicycle,motorcycle;model_version=scones-2026…`.
 
     Labels and version are percent-encoded, so that commas, semicolons and non-ASCII characters in them are
-    unambiguous. A field that is not known, or would exceed what InvokeEndpoint transports, is absent. Other
-    code (SageMaker's built-in algorithm) and Ray Serve, whose adapter drops headers, send nothing.
+    unambiguous. A field that is not known, or would exceed what InvokeEndpoint transports, is absent.
+    SageMaker's built-in algorithm and Ray images before v1.2.0 send nothing.
 
     Args:
         model: what `model_fn` returned.

@@ -32,7 +32,7 @@ class RayServe:
     def __init__(self, model_dir: Path, log_file: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self.log_file = log_file
+        self.log_file, self.attributes = log_file, ""
         config = yaml.safe_load((model_dir / "config.yaml").read_text(encoding="utf-8"))
         config["http_options"] = {"host": "127.0.0.1", "port": int(self.url.rsplit(":", 1)[1])}
         (model_dir / "config-here.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -75,10 +75,11 @@ class RayServe:
         return False
 
     def ask(self, body: bytes, content_type: str) -> tuple[int, object]:
-        """Status and JSON answer of one invocation."""
+        """Status and JSON answer of one invocation; `attributes` is then the header that it had."""
         request = urllib.request.Request(self.url, body, {"Content-Type": content_type})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
+                self.attributes = answer.headers["X-Amzn-SageMaker-Custom-Attributes"]
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -136,6 +137,7 @@ def test_ray_serve_answers_images_and_tells_bad_ones(model_dir: Path, tmp_path: 
             assert isinstance(probabilities, list)
             assert sum(probabilities) == pytest.approx(1)
             assert probabilities[1] > 0.99
+            assert server.attributes == "labels=red,blue", "AWS's adapter forwards this header since v1.2.0"
         # Only now: the proxy is healthy as soon as it knows the route, before a replica has the model.
         assert is_mapped(model_dir / "code" / "packages"), "Ray's replica must use the archive's packages"
 

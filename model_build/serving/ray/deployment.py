@@ -2,7 +2,8 @@
 
 SageMaker's Ray Serve image looks for this file at the root of `model.tar.gz`; contract:
 https://aws.github.io/deep-learning-containers/ray/deployment/sagemaker/. Its adapter passes status codes on,
-so that a caller can tell a bad image (4xx) from a broken model (5xx).
+so that a caller can tell a bad image (4xx) from a broken model (5xx), and since v1.2.0 (June 2026) also the
+headers `X-Amzn-SageMaker-*`; older ones drop them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from starlette.requests import Request  # noqa: TC002 - Ray reads the annotation
 from starlette.responses import Response  # type: ignore[import-not-found]
 
 MODEL_DIR = Path(__file__).resolve().parent
+CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 
 
 class Classifier:
@@ -32,7 +34,9 @@ class Classifier:
         importlib.import_module("bundled_packages").use_bundled_packages(MODEL_DIR / "code")
         self.inference = importlib.import_module("inference")
         self.model = self.inference.model_fn(str(MODEL_DIR))
-        # A model's own inference.py need not define the class.
+        # A model's own inference.py need not define these.
+        describe = getattr(self.inference, "custom_attributes", None)
+        self.headers = {CUSTOM_ATTRIBUTES_HEADER: describe(self.model)} if describe else {}
         self.bad_request: type[Exception] | tuple[()] = getattr(self.inference, "BadRequest", ())
         self.log = logging.getLogger("ray.serve")
 
@@ -48,7 +52,8 @@ class Classifier:
         try:
             data = self.inference.input_fn(body, content_type)
             prediction = self.inference.predict_fn(data, self.model)
-            return Response(self.inference.output_fn(prediction, accept), media_type="application/json")
+            content = self.inference.output_fn(prediction, accept)
+            return Response(content, media_type="application/json", headers=self.headers)
         except self.bad_request as error:
             return _error(str(error), getattr(error, "status_code", 400))
         except Exception as error:
