@@ -2,7 +2,10 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import boto3
@@ -24,12 +27,14 @@ class Stack:
         outputs: its outputs, value by key.
         session: makes clients with the region and credentials that found it.
         parameters: its parameters, value by key.
+        clock: how far AWS's clock is ahead of this machine's.
     """
 
     name: str
     outputs: Mapping[str, str]
     session: boto3.Session
     parameters: Mapping[str, str] = field(default_factory=dict)
+    clock: timedelta = timedelta()
 
     def output(self, key: str) -> str:
         """Return the value of an output.
@@ -46,6 +51,10 @@ class Stack:
                 "version's. Deploy it again, or name another stack with --stack-name"
             )
         return self.outputs[key]
+
+    def now(self) -> datetime:
+        """Return the time by AWS's clock, which is in records and objects: this machine's may be wrong."""
+        return datetime.now(UTC) + self.clock
 
     def client(self, service: str) -> Any:
         """Return a new boto3 client of a service, such as `s3`."""
@@ -94,4 +103,12 @@ def find_stack(name: str, session: boto3.Session) -> Stack:
     parameters = {
         item["ParameterKey"]: item.get("ParameterValue", "") for item in stack.get("Parameters", [])
     }
-    return Stack(name, outputs, session, parameters)
+    return Stack(name, outputs, session, parameters, _clock(answer))
+
+
+def _clock(answer: Mapping[str, Any]) -> timedelta:
+    """Return how far AWS's clock is ahead of this machine's, by the date of an answer; 0 if it has none."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    with suppress(ValueError):
+        return parsedate_to_datetime(date).astimezone(UTC) - datetime.now(UTC)
+    return timedelta()

@@ -1,41 +1,100 @@
-"""`operations forget`."""
+"""`scones forget`."""
 
 import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
 
 import click
 
-from commandline.errors import CommandError
-from commandline.options import json_option
-from commandline.terminal import confirm, plural, say
+from commandline.errors import CommandError, UsageError
+from commandline.escapes import visible
+from commandline.options import Duration, json_option
+from commandline.terminal import confirm, plural, progress, say
 from operations.options import StackChoice, stack_options
-from operations.photos.traces import LEFT, forget, uri_of, versions_of
+from operations.photos.forgetting import Forgetter, Traces, stays
+from operations.photos.sources import PREFIX
+
+_LISTED: Final = 10
 
 
 @click.command("forget")
-@click.argument("photo")
+@click.argument("photo", required=False)
+@click.option("--prefix", metavar="KEY", help="Forget every photo under this key instead.")
+@click.option("--since", type=Duration(), help="Only what was uploaded in this time: 30m, 24h, 7d.")
 @stack_options
 @click.option("--yes", is_flag=True, help="Delete without asking.")
 @json_option
-def command(*, choice: StackChoice, photo: str, yes: bool, as_json: bool) -> None:
-    r"""Delete a photo, all its versions, and their records.
+def command(  # noqa: PLR0913 - one parameter for each option
+    *,
+    choice: StackChoice,
+    photo: str | None,
+    prefix: str | None,
+    since: timedelta | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    r"""Delete a photo, all its versions, labelled copies and records; or many, by --prefix or --since.
 
-    PHOTO is a key under incoming/, what follows incoming/ in the key, or an s3:// URI. Says what is left and
-    for how long.
+    PHOTO is a key under incoming/, what follows incoming/ in the key, or an s3:// URI. Shows what stays
+    elsewhere, and until when. With --json each photo is one line, and the last line is what stays.
 
     \b
     Example:
-      python -m operations forget photo.jpg --yes
+      scones forget incoming/album/photo.jpg
+      scones forget --prefix incoming/album/ --since 2h
     """
+    if bool(photo) == bool(prefix is not None or since):
+        raise UsageError("name one PHOTO, or many photos by --prefix or --since")
     stack = choice.find()
-    uri = uri_of(stack, photo)
-    versions = versions_of(stack, uri)
-    if not versions:
-        raise CommandError(f"{uri}: neither the bucket nor the results table know this photo")
-    if not yes:
-        confirm(f"This deletes {uri} with {plural(len(versions), 'version')} and their records")
-    deleted = forget(stack, uri)
-    if as_json:
-        print(json.dumps({"photo": uri, **deleted}))
+    forgetter = Forgetter(stack)
+    if photo:
+        found = _one(forgetter.named(photo), photo)
     else:
-        print("deleted " + ", ".join(f"{count:,} {what}" for what, count in deleted.items() if count))
-    say(LEFT)
+        found = forgetter.under(PREFIX if prefix is None else prefix, stack.now() - since if since else None)
+    if not found:
+        raise CommandError(
+            f"{_name(photo, prefix)}: neither the bucket nor the results table has such a photo"
+        )
+    if not yes:
+        _show(found)
+        versions = sum(len(one.versions) for one in found)
+        counted = f"{plural(len(found), 'photo')} ({plural(versions, 'version')})"
+        confirm(f"This deletes {counted}, their labelled copies and records")
+    for one in progress(found, total=len(found), title="forgotten", unit="photo"):
+        deleted = forgetter.forget(one)
+        if as_json:
+            print(json.dumps({"photo": one.uri, **deleted}))
+        else:
+            counts = ", ".join(f"{count:,} {what}" for what, count in deleted.items() if count)
+            print(f"{visible(one.uri)}: deleted {counts}")
+    left = list(stays(stack, (record for one in found for record in one.records)))
+    if as_json:
+        print(json.dumps({"stays": left}))
+    for rest in left:
+        arns = "".join(f"\n  {arn}" for arn in rest.get("executions", ()))
+        say(f"stays until {rest['until']}: {rest['what']}{arns}")
+
+
+def _name(photo: str | None, prefix: str | None) -> str:
+    return photo or prefix or PREFIX
+
+
+def _one(found: Sequence[Traces], photo: str) -> Sequence[Traces]:
+    if len(found) > 1:
+        listed = "\n".join(f"  {visible(one.uri)}, {one.newest()}" for one in found[:_LISTED])
+        raise UsageError(
+            f"{photo} means {plural(len(found), 'photo')}; give the whole key of one, or --prefix\n{listed}"
+        )
+    return found
+
+
+def _show(found: Sequence[Traces]) -> None:
+    """List what would be deleted: the versions of a key may be different photos."""
+    for one in found[:_LISTED]:
+        say(one.uri)
+        for upload in one.uploads():
+            time = f"{upload['LastModified']:%Y-%m-%d %H:%M:%S} UTC"
+            say(f"  {time}, {upload['Size']:,} bytes, version {upload['VersionId']}")
+    if len(found) > _LISTED:
+        say(f"and {plural(len(found) - _LISTED, 'photo')} more")

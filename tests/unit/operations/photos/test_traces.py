@@ -6,8 +6,7 @@ import pytest
 
 from commandline.errors import UsageError
 from operations.__main__ import main
-from operations.photos.traces import forget, stored_versions, uri_of, versions_of
-from operations.results import ResultsTable
+from operations.photos.traces import uri_of, versions_of
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, create_in_cloudformation, deployed_stack, put_record
 
@@ -68,37 +67,5 @@ def test_the_command_prints_outcome_and_what_is_missing(
 
 def test_an_unknown_photo_is_named(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     del stack
-    for command in ("show", "forget"):
-        assert main([command, "nothing.jpg"]) == 1
-        assert "s3://photos/incoming/nothing.jpg" in capsys.readouterr().err
-
-
-def test_forgetting_deletes_all_versions_and_records_of_that_photo_only(stack: Stack) -> None:
-    stack.client("s3").delete_object(Bucket=BUCKET, Key=KEY)
-
-    assert forget(stack, URI) == {
-        "versions": 3,  # two, and a delete marker
-        "labelled copies": 0,
-        "records": 1,
-    }
-
-    assert versions_of(stack, URI) == []
-    assert [record.object_uri for record in ResultsTable(stack).find()] == [f"{URI}.png"]
-    assert [one["Key"] for one in stored_versions(stack, f"{URI}.png")] == [f"{KEY}.png"]
-
-
-def test_without_yes_nobody_is_asked_in_a_script_and_nothing_is_deleted(
-    stack: Stack, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["forget", "a b.jpg"]) == 2
-    assert "--yes" in capsys.readouterr().err
-    assert len(versions_of(stack, URI)) == 2
-    assert main(["forget", "a b.jpg", "--yes", "--json"]) == 0
-    said = capsys.readouterr()
-    assert json.loads(said.out) == {
-        "photo": URI,
-        "versions": 2,
-        "labelled copies": 0,
-        "records": 1,
-    }
-    assert "backups of the table" in said.err
+    assert main(["show", "nothing.jpg"]) == 1
+    assert "s3://photos/incoming/nothing.jpg" in capsys.readouterr().err
