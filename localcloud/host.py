@@ -2,6 +2,10 @@
 
 import platform
 import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
 
 
 def host_runtime() -> str:
@@ -17,6 +21,12 @@ def host_architecture() -> str:
 def build_target() -> dict[str, str]:
     """Return the variables that tell `sam build`'s makefiles what to build for.
 
-    This machine's Python runs the functions, so they get the wheels that fit it rather than Lambda's.
+    This machine's Python runs the functions, so they get the wheels that fit it rather than Lambda's. The
+    wheels are kept: only the first build needs a network.
     """
-    return {"PYTHON_RUNTIME": host_runtime(), "ARCHITECTURE": host_architecture(), "WHEELS": "host"}
+    return {
+        "PYTHON_RUNTIME": host_runtime(),
+        "ARCHITECTURE": host_architecture(),
+        "WHEELS": "host",
+        "SCONES_WHEELS": str(ROOT / "build" / "wheels"),
+    }

@@ -17,9 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 OUTCOME_EVENTS = {"source": ["scones.vehicle-classification"], "detail-type": ["Vehicle Classified"]}
 
 
-def localcloud(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of localcloud to its end."""
-    return _run("localcloud", arguments, {n: value for n, value in os.environ.items() if n != "SCONES_STATE"})
+def localcloud(*arguments: str | Path, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Run a command of localcloud to its end, behind a prefix such as `env`."""
+    environment = {name: value for name, value in os.environ.items() if name != "SCONES_STATE"}
+    return _run("localcloud", arguments, environment, prefix)
 
 
 def operations(state: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -30,10 +31,13 @@ def operations(state: Path, *arguments: str | Path) -> subprocess.CompletedProce
 
 
 def _run(
-    program: str, arguments: Sequence[str | Path], environment: Mapping[str, str]
+    program: str,
+    arguments: Sequence[str | Path],
+    environment: Mapping[str, str],
+    prefix: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", program, *map(str, arguments)],
+        [*prefix, sys.executable, "-m", program, *map(str, arguments)],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -41,6 +45,15 @@ def _run(
         timeout=280,
         check=False,
     )
+
+
+@pytest.fixture(scope="session")
+def offline() -> list[str]:
+    """Return a prefix that runs a command with loopback as its only network."""
+    prefix = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "offline"]
+    if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine gives no process a network of its own (unshare, ip)")
+    return prefix
 
 
 @pytest.fixture(scope="session")

@@ -70,15 +70,16 @@ def _lines(text: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 def test_demo_gives_every_file_one_outcome_and_leaves_nothing_running(
-    tmp_path: Path, model: Path, cloud: LocalCloud
+    tmp_path: Path, model: Path, cloud: LocalCloud, offline: list[str]
 ) -> None:
-    """While another local cloud runs: this one finds ports of its own."""
+    """Without a network: the wheels that `sam build` needs are kept by the build of the running cloud."""
     assert cloud.running.pids
     expected = write_odd_photos(tmp_path / "photos")
 
     done = localcloud(
         *("demo", "--json", "--photos", tmp_path / "photos"),
         *("--state", tmp_path / "state", "--model", model),
+        prefix=offline,
     )
 
     assert done.returncode == 0, done.stderr

@@ -108,6 +108,22 @@ def test_a_folder_with_an_odd_name_is_built_into(tmp_path: Path, name: str) -> N
     assert (target / "serialize_image" / "PIL").is_dir()
 
 
+def test_a_later_build_needs_no_network(tmp_path: Path) -> None:
+    target = {
+        "PYTHON_RUNTIME": HERE,
+        "ARCHITECTURE": PROCESSOR,
+        "WHEELS": "host",
+        "SCONES_WHEELS": str(tmp_path / "$HOME's wheels"),
+    }
+    first = make(tmp_path / "first", **target)
+    assert first.returncode == 0, first.stderr
+    second = make(tmp_path / "second", **target, PIP_INDEX_URL="http://127.0.0.1:9/", PIP_NO_INDEX="1")
+    assert second.returncode == 0, second.stderr
+    files = [sorted(path.name for path in (tmp_path / name).rglob("*")) for name in ("first", "second")]
+    assert files[0] == files[1]
+    assert {"PIL", "pillow_heif"} <= set(files[1])
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the real `sam build` for this machine's Python and processor."""

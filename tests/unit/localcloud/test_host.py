@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from localcloud.host import build_target
+from localcloud.host import ROOT, build_target
 
 
 def test_the_functions_are_built_with_this_machines_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -13,4 +13,5 @@ def test_the_functions_are_built_with_this_machines_wheels(monkeypatch: pytest.M
         "PYTHON_RUNTIME": f"python3.{sys.version_info.minor}",
         "ARCHITECTURE": "arm64",
         "WHEELS": "host",
+        "SCONES_WHEELS": str(ROOT / "build" / "wheels"),
     }
