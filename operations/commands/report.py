@@ -10,11 +10,11 @@ from click.core import ParameterSource
 from commandline.errors import FAILED, UsageError
 from commandline.options import PROBABILITY, Duration, NameList, json_option
 from commandline.terminal import progress_bar
-from operations.monitoring.baseline import statistics_of, to_json
-from operations.monitoring.files import write_text
-from operations.monitoring.gather import ReportRequest, make_report, required
-from operations.monitoring.page import render
 from operations.options import StackChoice, stack_options
+from operations.report.drift import statistics_of, to_json
+from operations.report.files import write_text
+from operations.report.gather import ReportRequest, make_report, required
+from operations.report.page import render
 from operations.stack import open_session
 
 _PROGRAM: Final = ("python", "-m", "operations", "report")

@@ -15,15 +15,16 @@ from typing import BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from operations.monitoring.capture_record import (
+from operations.report.captures import (
     NOT_AN_IMAGE,
     TOO_LONG,
     CaptureRecord,
+    CaptureSource,
     DamagedRecordError,
+    may_hold,
     parse_record,
 )
-from operations.monitoring.capture_source import CaptureSource, may_hold
-from operations.monitoring.photo_features import FEATURES, UnreadablePhotoError, photo_features
+from operations.report.photo_features import FEATURES, UnreadablePhotoError, photo_features
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -37,15 +38,10 @@ _PLACE_COLUMNS: Final = 3  # time, offset and length stand before the probabilit
 
 @dataclass
 class Damage:
-    """Records that could not be used, by what is wrong with them.
-
-    Attributes:
-        counts: number of records by kind.
-        examples: where the first few are, `FILE line N`, by kind.
-    """
+    """Records that could not be used, by what is wrong with them."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, list[str]] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)  # `FILE line N` of the first few
 
     @property
     def total(self) -> int:
@@ -69,27 +65,15 @@ class Damage:
 
 @dataclass(frozen=True)
 class Window:
-    """The usable records of a span of time, N of them in the order of time.
-
-    Attributes:
-        source: where they were read.
-        labels: the K classes, in the order of the probabilities.
-        times: seconds since 1970, [N].
-        probabilities: [N, K].
-        photos: what each photo looks like, [N, 6] in the order of photo_features.FEATURES; nan if the
-            endpoint did not capture its input.
-        files: names of the files read.
-        places: number of the file, offset and length of each record's line, [N, 3].
-        damage: the records that could not be used.
-    """
+    """The usable records of a span of time, N of them in the order of time, for K labels."""
 
     source: CaptureSource
     labels: tuple[str, ...]
-    times: Floats
-    probabilities: Floats
-    photos: Floats
+    times: Floats  # seconds since 1970, [N]
+    probabilities: Floats  # [N, K]
+    photos: Floats  # [N, 6] in the order of FEATURES; nan if the endpoint did not capture its input
     files: list[str]
-    places: Ints
+    places: Ints  # number of the file, offset and length of each record's line, [N, 3]
     damage: Damage
 
     def __len__(self) -> int:
@@ -119,12 +103,7 @@ class Window:
         return found | {name: self.photos[:, column] for column, name in enumerate(FEATURES)}
 
     def distinct(self, rows: Ints, count: int) -> list[int]:
-        """Return the first rows whose photos look different; one photo may have been sent many times.
-
-        Args:
-            rows: in the order of preference.
-            count: how many at most.
-        """
+        """Return the first rows whose photos look different; one photo may have been sent many times."""
         seen: dict[bytes, int] = {}
         for row in rows.tolist():
             if len(seen) == count:
@@ -153,17 +132,7 @@ def read_window(
     since: datetime | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Window:
-    """Read capture files, a few at a time.
-
-    Args:
-        source: where they lie.
-        labels: the classes, in the order of the endpoint's answers.
-        since: only what was answered at that time or later.
-        progress: is told the number of records of each file that was read.
-
-    Raises:
-        OSError, botocore.exceptions.ClientError: a file cannot be read.
-    """
+    """Read capture files, a few at a time; `progress` gets the number of records of each file."""
     start = since.timestamp() if since else -math.inf
     files = (name for name in source.files() if since is None or may_hold(name, since))
     read: list[str] = []

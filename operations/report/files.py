@@ -27,15 +27,10 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def read_text(location: str, session: Any) -> str:
-    """Read a UTF-8 file.
-
-    Args:
-        location: its path, or s3://BUCKET/KEY.
-        session: a boto3 session, used for S3 only.
+    """Read a UTF-8 file, here or `s3://BUCKET/KEY`.
 
     Raises:
         UsageError: there is no such object.
-        OSError, botocore.exceptions.ClientError: it cannot be read.
         UnicodeDecodeError: it is not UTF-8.
     """
     if not is_s3(location):
@@ -47,17 +42,7 @@ def read_text(location: str, session: Any) -> str:
 
 
 def write_text(location: str, text: str, content_type: str, session: Any) -> None:
-    """Write a UTF-8 file; folders on the way are made.
-
-    Args:
-        location: its path, or s3://BUCKET/KEY.
-        text: the content.
-        content_type: what S3 says it is.
-        session: a boto3 session, used for S3 only.
-
-    Raises:
-        OSError, botocore.exceptions.ClientError: it cannot be written.
-    """
+    """Write a UTF-8 file, here (folders on the way are made) or `s3://BUCKET/KEY`."""
     if is_s3(location):
         bucket, key = split_uri(location)
         with named(location):

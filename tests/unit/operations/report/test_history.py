@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from operations.monitoring.outcome_history import read_history
+from operations.report.history import read_history
 from operations.results import Record
 
 LABELS = ("bicycle", "motorcycle")

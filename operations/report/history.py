@@ -16,26 +16,16 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class OutcomeHistory:
-    """The outcomes of M photos in the order of time.
+class History:
+    """The outcomes of M photos in the order of time; arrays are [M]."""
 
-    Attributes:
-        times: when each was recorded, seconds since 1970, [M].
-        outcomes: index into OUTCOMES, [M].
-        seconds: from the execution's start to the record, [M]; nan if it is not known.
-        confidences: of the answers, [M]; nan where there was none.
-        answers: index of each answer's label, [M]; -1 where there was none.
-        threshold: the confidence that the newest record needed; None if no record tells.
-        unreadable: records without an outcome or a time.
-    """
-
-    times: Floats
-    outcomes: Ints
-    seconds: Floats
-    confidences: Floats
-    answers: Ints
-    threshold: float | None
-    unreadable: int
+    times: Floats  # of the record, seconds since 1970
+    outcomes: Ints  # index into OUTCOMES
+    seconds: Floats  # from the execution's start to the record; nan if it is not known
+    confidences: Floats  # nan where nothing was answered
+    answers: Ints  # index of each answer's label; -1 where there was none
+    threshold: float | None  # the confidence that the newest record needed
+    unreadable: int  # records without an outcome or a time
 
     def __len__(self) -> int:
         """Return the number of usable records."""
@@ -47,13 +37,8 @@ class OutcomeHistory:
         return dict(zip(OUTCOMES, found.tolist(), strict=True))
 
 
-def read_history(records: Iterable[Record], labels: Sequence[str]) -> OutcomeHistory:
-    """Read records, in any order, without keeping them.
-
-    Args:
-        records: of the results table.
-        labels: the classes; an answer of another one counts as none.
-    """
+def read_history(records: Iterable[Record], labels: Sequence[str]) -> History:
+    """Read records, in any order, without keeping them; an answer of another label counts as none."""
     classes: dict[str | None, int] = {label: number for number, label in enumerate(labels)}
     numbers = {name: number for number, name in enumerate(OUTCOMES)}
     rows = array("d")
@@ -70,7 +55,7 @@ def read_history(records: Iterable[Record], labels: Sequence[str]) -> OutcomeHis
             newest, threshold = recorded, record.threshold
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     table = table[np.argsort(table[:, 0], kind="stable")]
-    return OutcomeHistory(
+    return History(
         times=table[:, 0],
         outcomes=table[:, 1].astype(np.int64),
         seconds=table[:, 2],

@@ -12,13 +12,12 @@ from commandline.errors import CommandError, UsageError
 from commandline.terminal import plural
 from model_build.artifact.manifest import Manifest
 from model_build.artifact.package import DEFAULT_MODEL
-from operations.monitoring.baseline import Statistics, from_json, sampled, statistics_of
-from operations.monitoring.capture_source import capture_source
-from operations.monitoring.drift import Drift, detect_drift
-from operations.monitoring.files import is_s3, read_text
-from operations.monitoring.outcome_history import OutcomeHistory, read_history
-from operations.monitoring.report import Report
-from operations.monitoring.window import Window, read_window
+from operations.report.captures import capture_source
+from operations.report.drift import Drift, Statistics, detect_drift, from_json, sampled, statistics_of
+from operations.report.figures import Report
+from operations.report.files import is_s3, read_text
+from operations.report.history import History, read_history
+from operations.report.window import Window, read_window
 from operations.results import ResultsTable
 from operations.stack import Stack
 
@@ -27,41 +26,24 @@ _FILE_SUFFIX = ".json"
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """What a report is wanted of.
+    """What a report is wanted of."""
 
-    Attributes:
-        stack: whose results table to read; None for none.
-        captures: a folder or s3://BUCKET/PREFIX of capture files; None for what the stack's endpoint
-            captures.
-        since: only what happened at that time or later; None for everything.
-        baseline: a baseline file, or a folder or s3://BUCKET/PREFIX of captures; None for no comparison.
-        threshold: the confidence from which an answer is accepted; None for the newest record's.
-        labels: the classes in the endpoint's order; None for the stack's, or the shipped model's.
-        session: a boto3 session; used only where S3 or a stack is named.
-        command: the command line that asks for this again, without a baseline.
-    """
-
-    stack: Stack | None
-    captures: str | None
+    stack: Stack | None  # whose results table to read
+    captures: str | None  # a folder or s3://BUCKET/PREFIX; None for what the stack's endpoint captures
     since: datetime | None
-    baseline: str | None
-    threshold: float | None
-    labels: tuple[str, ...] | None
-    session: Any
-    command: tuple[str, ...]
+    baseline: str | None  # a baseline file, or captures
+    threshold: float | None  # None for the newest record's
+    labels: tuple[str, ...] | None  # None for the stack's, or the shipped model's
+    session: Any  # boto3's; used only where S3 or a stack is named
+    command: tuple[str, ...]  # asks for this again, without a baseline
 
 
 def make_report(request: ReportRequest, progress: Callable[[int], object]) -> Report:
-    """Read everything that a report needs.
-
-    Args:
-        request: what is wanted.
-        progress: is told the number of captured records of each file that was read.
+    """Read everything that a report needs; `progress` gets the number of captured records of each file.
 
     Raises:
         UsageError: a location does not exist, or the baseline does not fit.
         CommandError: there are no usable records.
-        OSError, botocore.exceptions.ClientError: something cannot be read.
     """
     labels = request.labels or _labels(request.stack)
     baseline = None if request.baseline is None else _baseline(request, request.baseline, labels, progress)
@@ -86,7 +68,7 @@ def _labels(stack: Stack | None) -> tuple[str, ...]:
     return tuple(Manifest.read(DEFAULT_MODEL).labels)
 
 
-def _threshold(asked: float | None, history: OutcomeHistory | None) -> float:
+def _threshold(asked: float | None, history: History | None) -> float:
     if asked is not None:
         return asked
     if history is not None and history.threshold is not None:
@@ -107,11 +89,7 @@ def _window(
 
 
 def captured_by(stack: Stack) -> str | None:
-    """Return where the endpoint of a stack captures its data, s3://BUCKET/PREFIX; None if it does not.
-
-    Raises:
-        botocore.exceptions.ClientError: AWS refuses the request.
-    """
+    """Return where the endpoint of a stack captures its data, s3://BUCKET/PREFIX; None if it does not."""
     name = stack.output("EndpointName")
     try:
         endpoint = stack.client("sagemaker").describe_endpoint(EndpointName=name)
@@ -130,7 +108,7 @@ def _baseline(
     path = Path(location).expanduser()
     if not is_s3(location) and not path.exists():
         raise UsageError(
-            f"--baseline {location}: there is no such file or folder; `operations report --write-baseline` "
+            f"--baseline {location}: there is no such file or folder; `scones report --write-baseline` "
             "writes a file"
         )
     if location.endswith(_FILE_SUFFIX) or (not is_s3(location) and path.is_file()):
@@ -147,9 +125,7 @@ def _drift(baseline: Statistics | None, window: Window | None) -> Drift | None:
     return detect_drift(baseline, window.labels, sampled(window))
 
 
-def _require_records(
-    window: Window | None, history: OutcomeHistory | None, baseline: Statistics | None
-) -> None:
+def _require_records(window: Window | None, history: History | None, baseline: Statistics | None) -> None:
     captured = window is not None and len(window) > 0
     if captured or (history is not None and len(history) and baseline is None):
         return
@@ -161,14 +137,10 @@ def _require_records(
 
 
 def required(window: Window | None) -> Window:
-    """Return the window.
-
-    Raises:
-        CommandError: there is none.
-    """
+    """Return the window; CommandError if there is none."""
     if window is None:
         raise CommandError(
-            "nothing is captured: deploy the endpoint with `python -m model_build deploy --capture …`, or "
+            "nothing is captured: deploy the endpoint with `scones model deploy --capture`, or "
             "name captures with --captures"
         )
     return window

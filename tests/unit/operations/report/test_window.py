@@ -10,11 +10,18 @@ import numpy as np
 import pytest
 
 from commandline.errors import UsageError
-from operations.monitoring import window as window_module
-from operations.monitoring.capture_record import NOT_AN_IMAGE, NOT_JSON, TOO_LONG, WRONG_LENGTH
-from operations.monitoring.capture_source import FolderSource, capture_source, may_hold
-from operations.monitoring.photo_features import FEATURES, photo_features
-from operations.monitoring.window import Window, read_window
+from operations.report import window as window_module
+from operations.report.captures import (
+    NOT_AN_IMAGE,
+    NOT_JSON,
+    TOO_LONG,
+    WRONG_LENGTH,
+    FolderSource,
+    capture_source,
+    may_hold,
+)
+from operations.report.photo_features import FEATURES, photo_features
+from operations.report.window import Window, read_window
 from tests.support.captures import START, capture, content, exchanges, key, photo, write_captures
 
 LABELS = ("bicycle", "motorcycle")

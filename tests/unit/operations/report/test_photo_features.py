@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from model_build.data.samples import png_claiming
-from operations.monitoring.photo_features import FEATURES, UnreadablePhotoError, photo_features, thumbnail
+from operations.report.photo_features import FEATURES, UnreadablePhotoError, photo_features, thumbnail
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:

@@ -9,20 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from operations.monitoring.baseline import sampled, statistics_of
-from operations.monitoring.capture_source import FolderSource
-from operations.monitoring.drift import detect_drift
-from operations.monitoring.outcome_history import OutcomeHistory, read_history
-from operations.monitoring.page import render
-from operations.monitoring.report import Report
-from operations.monitoring.window import Window, read_window
+from operations.report.captures import FolderSource
+from operations.report.drift import detect_drift, sampled, statistics_of
+from operations.report.figures import Report
+from operations.report.history import History, read_history
+from operations.report.page import render
+from operations.report.window import Window, read_window
 from operations.results import Record
 from tests.support.captures import START, exchanges, write_captures
 
 LABELS = ("bicycle", "motorcycle")
 NOW = datetime(2026, 11, 9, tzinfo=UTC)
 COMMAND = ("python", "-m", "operations", "report", "--captures", "a folder/it's")
-VOID = {"meta", "img", "br", "line", "rect", "path"}
+VOID = {"meta", "img", "br", "path", "use"}
 
 
 class Tags(HTMLParser):
@@ -33,12 +32,14 @@ class Tags(HTMLParser):
         self.open: list[str] = []
         self.seen: list[str] = []
         self.sources: list[str] = []
+        self.ids: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note a tag."""
         self.seen.append(tag)
         self.sources += [value or "" for name, value in attrs if name in {"src", "href", "data"}]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -63,7 +64,7 @@ def dark(tmp_path_factory: pytest.TempPathFactory) -> Window:
     return window_of(tmp_path_factory.mktemp("dark"), level=60)
 
 
-def history(count: int = 200) -> OutcomeHistory:
+def history(count: int = 200) -> History:
     outcomes = ("ACCEPTED", "ACCEPTED", "LOW_CONFIDENCE", "REJECTED")
     records = []
     for number in range(count):
@@ -117,10 +118,12 @@ def test_captures_alone_make_a_whole_page(usual: Window) -> None:
 def test_nothing_is_loaded_and_no_script_is_run(dark: Window, usual: Window) -> None:
     page = render(replace(compared(dark, usual), history=history()), NOW)
     tags = Tags(page)
+    assert len(tags.ids) == len(set(tags.ids)) > 20
     assert not {"script", "link", "iframe", "object"} & set(tags.seen)
     assert all(source.startswith("data:image/jpeg;base64,") for source in tags.sources)
     assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
-    assert "http" not in re.sub("http-equiv", "", page)
+    names = ("http-equiv", "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
+    assert "http" not in re.sub("|".join(names), "", page)
 
 
 def test_drift_is_told_in_words_with_its_photos_and_what_to_do(dark: Window, usual: Window) -> None:
@@ -131,7 +134,7 @@ def test_drift_is_told_in_words_with_its_photos_and_what_to_do(dark: Window, usu
     assert f"<h2>{made.headline()}</h2>" in page
     assert "Photos are darker (" in page
     assert page.count('class="feature drifted"') == 2
-    assert "python -m model_build train --photos" in page
+    assert "scones model train --photos" in page
     assert Tags(page).seen.count("img") == 24 + 2 * 6
     brightness = made.drift.drifted[0] if made.drift else None
     assert brightness is not None
@@ -161,9 +164,9 @@ def test_the_results_table_alone_makes_a_page(usual: Window) -> None:
 
 
 def test_damage_is_shown_and_hostile_names_are_text(tmp_path: Path) -> None:
-    folder = tmp_path / "<script>alert(1)</script>"
+    folder = tmp_path / "<script>alert(1)</script>\x1b[2J"
     write_captures(folder, [*exchanges(3), "{"])
-    (folder / '"><img src=x onerror=alert(1)>.jsonl').write_text("}\n")
+    (folder / '"><img src=x onerror=alert(1)>\x1b]0;.jsonl').write_text("}\n")
 
     page = render(report(read_window(FolderSource(folder), LABELS)), NOW)
 
@@ -172,7 +175,8 @@ def test_damage_is_shown_and_hostile_names_are_text(tmp_path: Path) -> None:
     assert all(source.startswith("data:") for source in tags.sources)
     assert "Damaged records" in headings(page)
     assert "not a JSON object (cut off?)</td><td>2</td>" in page
-    assert "onerror=alert(1)&gt;.jsonl line 1" in page
+    assert "onerror=alert(1)&gt;\\x1b]0;.jsonl line 1" in page
+    assert "\x1b" not in page
 
 
 def test_a_photo_that_is_gone_leaves_a_gap(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from commandline.terminal import plural
-from operations.monitoring.charts import percentiles
-from operations.monitoring.drift import Drift, FeatureDrift, responsible
-from operations.monitoring.outcome_history import OutcomeHistory
-from operations.monitoring.window import Window
+from operations.report.charts import percentiles
+from operations.report.drift import Drift, FeatureDrift, responsible
+from operations.report.history import History
+from operations.report.window import Window
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -41,23 +41,14 @@ _PROBABILITY: Final = "probability of "
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that a report is made of.
+    """Everything that a report is made of."""
 
-    Attributes:
-        window: the captured exchanges; None if the endpoint captures nothing.
-        history: the results table; None if no stack was named.
-        drift: the comparison with a baseline; None if there is no baseline, or nothing captured.
-        threshold: the confidence from which an answer is accepted.
-        labels: the classes.
-        command: the command line that makes this report again, without a baseline.
-    """
-
-    window: Window | None
-    history: OutcomeHistory | None
-    drift: Drift | None
+    window: Window | None  # None if the endpoint captures nothing
+    history: History | None  # None if no stack was named
+    drift: Drift | None  # None if there is no baseline, or nothing captured
     threshold: float
     labels: tuple[str, ...]
-    command: tuple[str, ...]
+    command: tuple[str, ...]  # makes this report again, without a baseline
 
     @property
     def captured(self) -> Window | None:
@@ -104,27 +95,16 @@ class Report:
                 kind: {"records": count, "examples": damage.examples[kind]}
                 for kind, count in damage.counts.items()
             },
-            "classes": [
-                {
-                    "label": row.label,
-                    "answers": row.answers,
-                    "accepted": row.accepted,
-                    "median_confidence": _number(row.median),
-                }
-                for row in self.classes()
-            ],
-            "least_confident": [self.record(row) for row in self.least_confident()],
-            "most_confident": [self.record(row) for row in self.most_confident()],
+            "classes": [row.as_json() for row in self.classes()],
+            "least_confident": [self.record(row) for row in self.by_confidence()],
+            "most_confident": [self.record(row) for row in self.by_confidence(most=True)],
         }
 
     def _latency(self) -> dict[str, float | None] | None:
         if self.history is None:
             return None
         found = percentiles(self.history.seconds, LATENCY_SHARES)
-        return {
-            f"p{round(100 * share)}": _number(value)
-            for share, value in zip(LATENCY_SHARES, found, strict=True)
-        }
+        return {f"p{100 * share:.0f}": _number(one) for share, one in zip(LATENCY_SHARES, found, strict=True)}
 
     def _drift(self, drift: Drift) -> dict[str, Any]:
         return {
@@ -160,18 +140,11 @@ class Report:
             rows.append(ClassRow(label, len(found), int((found >= self.threshold).sum()), median))
         return rows
 
-    def least_confident(self) -> list[int]:
-        """Return the records whose answers were least confident, the least first."""
-        return self._by_confidence(1)
-
-    def most_confident(self) -> list[int]:
-        """Return the records whose answers were most confident, the most first."""
-        return self._by_confidence(-1)
-
-    def _by_confidence(self, sign: int) -> list[int]:
+    def by_confidence(self, *, most: bool = False) -> list[int]:
+        """Return the records whose answers were least confident, the least first, or the most."""
         if self.captured is None:
             return []
-        order = np.argsort(sign * self.captured.confidences, kind="stable")
+        order = np.argsort((-1 if most else 1) * self.captured.confidences, kind="stable")
         return self.captured.distinct(order, SHOWN_PHOTOS)
 
     def responsible(self, feature: FeatureDrift) -> list[int]:
@@ -221,48 +194,43 @@ class Report:
 
     def _retrain(self) -> str:
         """Return the commands of docs/operations.md that make and deploy a better model."""
-        accepted = (
-            1.0 if self.captured is None else float((self.captured.confidences >= self.threshold).mean())
-        )
+        window = self.captured
+        accepted = 1.0 if window is None else float((window.confidences >= self.threshold).mean())
         return (
-            "python -m model_build train --photos labelled --hold-out 0.25 --output build/model\n"
-            "python -m model_build compare --model build/model --photos labelled "
+            "scones model train --photos labelled --hold-out 0.25 --output build/model\n"
+            "scones model compare --model build/model --photos labelled "
             f"--coverage {accepted:.2f} --endpoint-name ENDPOINT --deploy"
         )
 
     def next_steps(self) -> list[tuple[str, str]]:
         """Return what to do about drift: a sentence and a command each."""
+        keep = shlex.join([*self.command, "--write-baseline", "baseline.json"])
         if self.drift is None:
-            if self.captured is None:
-                return []
-            write = [*self.command, "--write-baseline", "baseline.json"]
-            return [("Keep these photos as the baseline for later reports:", shlex.join(write))]
+            sentence = "Keep these photos as the baseline for later reports:"
+            return [] if self.captured is None else [(sentence, keep)]
         if not self.drift.drifted:
             return []
-        return [
-            (_RETRAIN, self._retrain()),
-            (
-                "If the change is wanted, make these photos the new baseline:",
-                shlex.join([*self.command, "--write-baseline", "baseline.json"]),
-            ),
-        ]
+        sentence = "If the change is wanted, make these photos the new baseline:"
+        return [(_RETRAIN, self._retrain()), (sentence, keep)]
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """The answers of one class.
-
-    Attributes:
-        label: the class.
-        answers: how many there were.
-        accepted: how many of them reached the threshold.
-        median: median confidence; nan if there was none.
-    """
+    """The answers of one class."""
 
     label: str
     answers: int
-    accepted: int
-    median: float
+    accepted: int  # reached the threshold
+    median: float  # of the confidence; nan if there was no answer
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the class's entry in the report's JSON."""
+        return {
+            "label": self.label,
+            "answers": self.answers,
+            "accepted": self.accepted,
+            "median_confidence": _number(self.median),
+        }
 
 
 def meaning(feature: FeatureDrift) -> str:

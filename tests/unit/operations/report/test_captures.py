@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker.capture import Exchange, record
-from operations.monitoring import capture_record as kinds
-from operations.monitoring.capture_record import DamagedRecordError, parse_record
+from operations.report import captures as kinds
+from operations.report.captures import DamagedRecordError, parse_record
 from tests.support.captures import START, capture, photo
 
 

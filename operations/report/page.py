@@ -1,0 +1,202 @@
+"""The report as one HTML file: no scripts, nothing loaded from elsewhere, photos as small thumbnails."""
+
+import base64
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+
+from commandline.escapes import visible
+from operations.outcomes import OUTCOMES
+from operations.report import charts
+from operations.report.captures import DamagedRecordError
+from operations.report.drift import FALSE_ALARM_RATE, LEAST_DISTANCE, FeatureDrift
+from operations.report.figures import Report, meaning, minute
+from operations.report.photo_features import UnreadablePhotoError, thumbnail
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Photos = Callable[[int], dict[str, str]]
+
+THUMBNAIL_SIDE: Final = 144
+MOST_DAYS: Final = 45
+# Decimals that a person wants to see of a feature's median.
+_DECIMALS: Final = {"bytes": 0, "confidence": 3}
+_TINY_P: Final = 1e-6
+_UNKNOWN: Final = "-"
+
+
+def render(report: Report, now: datetime) -> str:
+    """Return the page."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_readable,
+    )
+    environment.filters["count"] = "{:,}".format
+    return environment.get_template("report.html.j2").render(_context(report, now))
+
+
+def _readable(value: object) -> object:
+    """Show control characters of names from outside; charts are ours, and commands have line breaks."""
+    return visible(value, kept="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _context(report: Report, now: datetime) -> dict[str, Any]:
+    seen: dict[int, dict[str, str]] = {}
+
+    def photos(row: int) -> dict[str, str]:
+        if row not in seen:
+            seen[row] = _photo(report, row)
+        return seen[row]
+
+    first, last = report.span()
+    return {
+        "report": report,
+        "made": f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        "span": "no records" if math.isnan(first) else f"{minute(first)} to {minute(last)} UTC",
+        "verdict": "none" if report.drift is None else "drift" if report.drift.drifted else "good",
+        "tiles": _tiles(report),
+        "steps": report.next_steps(),
+        "scatter": _scatter(report),
+        "classes": _classes(report),
+        "days": _days(report),
+        "outcomes": OUTCOMES,
+        "latency": _latency(report),
+        "least": [photos(row) for row in report.by_confidence()],
+        "most": [photos(row) for row in report.by_confidence(most=True)],
+        "features": [
+            _feature(report, one, photos) for one in (report.drift.features if report.drift else ())
+        ],
+        "false_alarms": f"{FALSE_ALARM_RATE:.2%}",
+        "least_distance": f"{LEAST_DISTANCE:.0%}",
+    }
+
+
+def _tiles(report: Report) -> list[tuple[str, str, str]]:
+    """Return the figures of the head: value, what it is, and a kind for its colour."""
+    tiles: list[tuple[str, str, str]] = []
+    window, history = report.captured, report.history
+    if window is not None:
+        accepted = float((window.confidences >= report.threshold).mean())
+        tiles += [
+            (f"{len(window):,}", "photos captured", ""),
+            (f"{accepted:.1%}", f"at or above the threshold {report.threshold:g}", ""),
+            (f"{float(np.median(window.confidences)):.3f}", "median confidence", ""),
+        ]
+    if report.window is not None:
+        damaged = report.window.damage.total
+        tiles.append((f"{damaged:,}", "damaged records", "bad" if damaged else ""))
+    if history is not None and len(history):
+        tiles += [(f"{count:,}", name, name) for name, count in history.counts().items()]
+        median, p95 = charts.percentiles(history.seconds, (0.5, 0.95))
+        tiles.append((_seconds(median), f"median time to outcome, p95 {_seconds(p95)}", ""))
+    return tiles
+
+
+def _scatter(report: Report) -> Markup | None:
+    shown = report.captured or report.history
+    if shown is None or not len(shown):
+        return None
+    return Markup(  # noqa: S704 - our own SVG
+        charts.confidence_over_time(
+            shown.times, shown.confidences, shown.answers, report.labels, report.threshold
+        )
+    )
+
+
+def _classes(report: Report) -> list[dict[str, Any]]:
+    window = report.captured
+    if window is None:
+        return []
+    values = [window.confidences[window.answers == number] for number in range(len(report.labels))]
+    most = max(1, *(int(charts.class_histogram(one, report.labels)[0].max()) for one in values))
+    return [
+        {
+            "label": row.label,
+            "chart": Markup(  # noqa: S704 - our own SVG
+                charts.confidence_of_class(values[number], number, report.labels, report.threshold, most)
+            ),
+            "answers": f"{row.answers:,}",
+            "accepted": f"{row.accepted / row.answers:.1%}" if row.answers else _UNKNOWN,
+            "median": _UNKNOWN if math.isnan(row.median) else f"{row.median:.3f}",
+        }
+        for number, row in enumerate(report.classes())
+    ]
+
+
+def _days(report: Report) -> dict[str, Any] | None:
+    history, window = report.history, report.captured
+    if history is not None and len(history):
+        times, outcomes = history.times, history.outcomes
+    elif window is not None:  # without the results table: what the threshold makes of the answers
+        accepted, doubtful = OUTCOMES.index("ACCEPTED"), OUTCOMES.index("LOW_CONFIDENCE")
+        times = window.times
+        outcomes = np.where(window.confidences >= report.threshold, accepted, doubtful)
+    else:
+        return None
+    buckets = charts.by_day(times, MOST_DAYS)
+    counts = np.array([np.bincount(outcomes[one.rows], minlength=len(OUTCOMES)) for one in buckets])
+    texts = [one.text for one in buckets]
+    rows = [(text, int(row.sum()), row.tolist()) for text, row in zip(texts, counts, strict=True)]
+    return {"chart": Markup(charts.outcomes_by_day(texts, counts)), "rows": rows}  # noqa: S704 - our own SVG
+
+
+def _latency(report: Report) -> dict[str, Any] | None:
+    history = report.history
+    if history is None or not len(history) or np.isnan(history.seconds).all():
+        return None
+    buckets = charts.by_day(history.times, MOST_DAYS)
+    found = np.array([charts.percentiles(history.seconds[one.rows], (0.5, 0.95)) for one in buckets])
+    texts = [one.text for one in buckets]
+    rows = [
+        (one.text, f"{one.rows.stop - one.rows.start:,}", *map(_seconds, pair))
+        for one, pair in zip(buckets, found.tolist(), strict=True)
+    ]
+    return {"chart": Markup(charts.time_to_outcome(texts, found)), "rows": rows}  # noqa: S704 - our own SVG
+
+
+def _seconds(value: float) -> str:
+    return _UNKNOWN if math.isnan(value) else f"{value:.2f} s" if value < 10 else f"{value:,.0f} s"  # noqa: PLR2004
+
+
+def _feature(report: Report, feature: FeatureDrift, photos: Photos) -> dict[str, Any]:
+    title = feature.name.replace("_", " ").capitalize()
+    decimals = _DECIMALS.get(feature.name, 2)
+    before, after = float(np.median(feature.baseline)), float(np.median(feature.window))
+    tiny = feature.p_value < _TINY_P
+    return {
+        "title": title,
+        "drifted": feature.drifted,
+        "meaning": meaning(feature),
+        "chart": Markup(charts.feature_histograms(title, feature.baseline, feature.window)),  # noqa: S704 - our own SVG
+        "medians": f"{before:,.{decimals}f} → {after:,.{decimals}f}",
+        "distance": f"{feature.distance:.0%}",
+        "chance": "< 0.000001" if tiny else f"{feature.p_value:.2g}",
+        "photos": [photos(row) for row in report.responsible(feature)],
+    }
+
+
+def _photo(report: Report, row: int) -> dict[str, str]:
+    """Return a captured photo with what was answered; `image` is empty if it was not captured."""
+    record = report.record(row)
+    try:
+        body = None if report.window is None else report.window.photo(row)
+        small = b"" if body is None else thumbnail(body, THUMBNAIL_SIDE)
+    except (UnreadablePhotoError, DamagedRecordError, OSError):  # the file has changed since it was read
+        small = b""
+    return {
+        "image": f"data:image/jpeg;base64,{base64.b64encode(small).decode()}" if small else "",
+        "label": record["label"],
+        "confidence": f"{record['confidence']:.3f}",
+        "time": record["time"].replace("T", " ").removesuffix("Z"),
+    }
