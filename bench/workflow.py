@@ -13,13 +13,25 @@ from bench.timing import Result, compared
 _ASK_S = 0.005
 # In a process of its own, as a function is: its imports and its environment are not the benchmark's.
 _HANDLERS = """
-import json, sys, time
-sys.path.insert(0, "functions/classify_batch")
-from pipeline import Pipeline
-pipeline, times = Pipeline.load(), []
+import importlib, json, sys, time
+
+def handler(folder):  # the functions' modules have the same names
+    before = set(sys.modules)
+    sys.path.insert(0, f"functions/{folder}")
+    app = importlib.import_module("app")
+    for name in set(sys.modules) - before:
+        if f"functions/{folder}/" in (getattr(sys.modules[name], "__file__", None) or ""):
+            del sys.modules[name]
+    sys.path.pop(0)
+    return app.lambda_handler
+
+handlers = [handler(folder) for folder in ("serialize_image", "classify_image", "filter_inference")]
+times = []
 for key, version in json.load(sys.stdin):
     begun = time.perf_counter()
-    pipeline.classify("scones-photos", key, version, lambda: 0.0)
+    event = {"s3_bucket": "scones-photos", "s3_key": key, "version_id": version}
+    for one in handlers:
+        event = one(event, None)
     times.append(time.perf_counter() - begun)
 print(json.dumps(times))
 """

@@ -16,15 +16,15 @@ WORKFLOWS: Final = ("STANDARD", "EXPRESS", "BATCH")
 SERVERLESS_GB: Final = 2
 PHOTO_GB: Final = 3 / 1024  # a phone's JPEG; the month's photos are kept for a month
 REVIEW_SHARE: Final = 0.15
-TRANSITIONS: Final = {"ACCEPTED": 11, "LOW_CONFIDENCE": 15}  # of a Standard workflow, its start included
+TRANSITIONS: Final = {"ACCEPTED": 12, "LOW_CONFIDENCE": 16}  # of a Standard workflow, its start included
 WORKFLOW_GB_SECONDS: Final = 1.5 * 64 / 1024  # Express workflows are billed in steps of 64 MB
 LAMBDA_GB_SECONDS: Final = 0.45  # of the three functions together
 INFERENCE_SECONDS: Final = {"STANDARD": 0.1, "EXPRESS": 0.1, "BATCH": 0.05}  # a batch keeps the endpoint warm
 ENDPOINT_GB: Final = 40 / 1024**2
-TABLE_WRITES: Final = 2  # the record, to the table and to its index
+TABLE_WRITES: Final = 4  # the record and that its event is published, to the table and to its index
 RECORD_GB: Final = 2 / 1024**2
 LOG_GB: Final = 5 / 1024**2  # the workflow logs nothing of an accepted photo at the level ERROR
-PHOTOS_A_CHILD: Final = 10  # of a batch
+PHOTOS_A_CHILD: Final = 8  # of a batch, by default
 BATCH_TRACED: Final = 0.075  # of a batch's photos: 5 %, and one a second of forty
 PEAK_FACTOR: Final = 4  # the busiest minutes relative to the month's average
 INSTANCE_REQUESTS: Final = 1000  # a minute
@@ -113,7 +113,7 @@ def _workflow(workflow: str) -> float:
         return (TRANSITIONS["ACCEPTED"] + REVIEW_SHARE * doubtful) * transition
     execution = usd("step_functions_express_request")
     express = execution + WORKFLOW_GB_SECONDS * usd("step_functions_express_gb_second")
-    # A batch starts a child for ten photos at once, which runs as long as they do.
+    # A batch starts a child for some photos at once, which runs as long as they do.
     return express if workflow == "EXPRESS" else express + (express + transition) / PHOTOS_A_CHILD
 
 

@@ -15,7 +15,13 @@ from operations.stack import Stack
 
 NO_VERSION: Final = "unversioned"
 """What the workflow records as the version of an object without one."""
-REJECTIONS: Final = ("ObjectNotFound", "ObjectTooLarge", "UnsupportedImage", "ImageTooLarge")
+REJECTIONS: Final = (
+    "ObjectNotFound",
+    "ObjectTooLarge",
+    "UnsupportedImage",
+    "ImageTooLarge",
+    "ImageTooCostly",
+)
 """Errors with which a photo is REJECTED (statemachine/classify_image.asl.json)."""
 _REPLACED_BY_ANY: Final = "FAILED"
 _RHYTHM: Final = Rhythm(shortest_pause=0.5, longest_pause=5)

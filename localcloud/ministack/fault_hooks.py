@@ -17,14 +17,13 @@ from urllib.parse import unquote
 from localcloud.faults.catalogue import FUNCTIONS
 from localcloud.faults.switches import Fault, Switches, of_this_process
 from localcloud.ministack.errors import IncompatibleMinistackError
-from localcloud.ministack.rule_delivery import PermanentDeliveryError, TransientDeliveryError
+from localcloud.ministack.rule_delivery import DELIVERY, PermanentDeliveryError, TransientDeliveryError
 from localcloud.ministack.web_pages import Application, Message, Receive, Send
 
 LONGER_THAN_A_STATE_S: Final = 12.0
 """The states' own limit for calls of services is 10 s."""
 _PREFIXES: Final = {
     "dynamodb": ("DynamoDB", "AmazonDynamoDBException"),
-    "sqs": ("Sqs", "SqsException"),
     "events": ("EventBridge", "EventBridgeException"),
 }
 _ERRORS: Final = {"throttled": "ThrottlingException", "denied": "AccessDeniedException"}
@@ -47,7 +46,7 @@ Execute = Callable[[dict[str, Any], Any, str], dict[str, Any]]
 def faulty_integration(
     switches: Switches, resource: str, call: Call, error_class: Callable[[str, str], Exception]
 ) -> Call:
-    """Return a state's call of a service, such as `arn:aws:states:::sqs:sendMessage`, that faults may hit.
+    """Return a state's call of a service, such as `arn:aws:states:::events:putEvents`, that faults may hit.
 
     Args:
         switches: the faults.
@@ -133,27 +132,39 @@ def _key_of(event: Mapping[str, Any]) -> str:
 
 
 class FaultyDelivery:
-    """Raises what a fault of the rule says before a delivery; throttling ends after one attempt."""
+    """Raises what a fault says before a delivery: of uploads, and to the application's queues.
 
-    def __init__(self) -> None:
-        self._throttled: set[str] = set()
+    Args:
+        switches: the faults.
+    """
 
-    def __call__(self, payload: str) -> None:
+    def __init__(self, switches: Switches) -> None:
+        self._switches, self._throttled = switches, set[str]()
+
+    def __call__(self, target: Mapping[str, Any], payload: str) -> None:
         """Raise the fault's error, if the event has one.
 
         Raises:
-            PermanentDeliveryError: the rule may not start the workflow.
-            TransientDeliveryError: the workflow throttles; at the first attempt only.
+            PermanentDeliveryError: the rule may not send to the target.
+            TransientDeliveryError: the target does not take it now; a workflow, at the first attempt only.
         """
         fault = _hit_delivery.get()
-        if fault is None:
-            return
-        if fault.name == "denied":
+        if ":sqs:" in str(target.get("Arn")) and target.get("DeadLetterConfig"):
+            self._hit_queue(self._switches.pick("sqs", "SendMessage", payload))
+        elif fault and fault.name == "denied":
             raise PermanentDeliveryError(fault.name)
-        if payload not in self._throttled:
+        elif fault and payload not in self._throttled:
             self._throttled.add(payload)
             raise TransientDeliveryError(fault.name)
-        self._throttled.discard(payload)
+        else:
+            self._throttled.discard(payload)
+
+    @staticmethod
+    def _hit_queue(fault: Fault | None) -> None:
+        if fault and fault.name == "slow":
+            time.sleep(fault.seconds)
+        elif fault:
+            raise (PermanentDeliveryError if fault.name == "denied" else TransientDeliveryError)(fault.name)
 
 
 def faulty_storage(switches: Switches, application: Application) -> Application:
@@ -211,8 +222,8 @@ def apply() -> None:
     switches = of_this_process()
     if switches is None:
         return
-    dispatch, delivery = stepfunctions._SERVICE_DISPATCH, eventbridge._dispatch_to_stepfunctions  # noqa: SLF001
-    if not all(callable(call) for call in dispatch.values()) or not hasattr(delivery, "before"):
+    dispatch = stepfunctions._SERVICE_DISPATCH  # noqa: SLF001
+    if not all(callable(call) for call in dispatch.values()):
         raise IncompatibleMinistackError("states call services in another way")
     for resource, call in dispatch.items():
         error = stepfunctions._ExecutionError  # noqa: SLF001
@@ -222,5 +233,5 @@ def apply() -> None:
         lambda_svc._execute_function_warm,  # noqa: SLF001
     )
     eventbridge._dispatch_event = faulty_events(switches, eventbridge._dispatch_event)  # noqa: SLF001
-    delivery.before = FaultyDelivery()
+    DELIVERY.before = FaultyDelivery(switches)
     server.app = faulty_storage(switches, server.app)

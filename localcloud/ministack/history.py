@@ -41,6 +41,8 @@ class Finished:
             try:
                 run(arn)
             finally:
+                if executions.get(arn, {}).get("sync"):  # Express keeps no history
+                    del executions[arn]["events"][:-1]
                 self.add(arn, executions)
 
         return run_and_note

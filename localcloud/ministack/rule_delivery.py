@@ -1,7 +1,7 @@
 """An event whose target cannot take it is tried again, then goes to the target's dead-letter queue.
 
-ministack drops it, whatever `RetryPolicy` and `DeadLetterConfig` say. As on AWS, a workflow that is gone or
-may not be started is not tried again; a workflow that throttles is, with exponential backoff:
+ministack drops it, whatever `RetryPolicy` and `DeadLetterConfig` say. As on AWS, a target that is gone or
+refuses is not tried again; one that throttles or fails is, with exponential backoff:
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
 """
 
@@ -10,6 +10,7 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from localcloud.ministack.errors import IncompatibleMinistackError
@@ -17,6 +18,10 @@ from localcloud.ministack.errors import IncompatibleMinistackError
 _ATTEMPTS: Final = 185  # AWS's defaults: 185 times in 24 hours
 _AGE_S: Final = 86_400
 _LONGEST_PAUSE_S: Final = 60.0
+
+Target = Mapping[str, Any]
+Send = Callable[..., None]
+"""Sends to a target's ARN an event's payload; what follows these two arguments is passed on."""
 
 
 class TransientDeliveryError(Exception):
@@ -27,9 +32,7 @@ class PermanentDeliveryError(Exception):
     """The target will never take an event."""
 
 
-def deliver(
-    send: Callable[[], None], target: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep
-) -> bool:
+def deliver(send: Callable[[], None], target: Target, sleep: Callable[[float], None] = time.sleep) -> bool:
     """Send an event until the target takes it; return whether it did.
 
     Args:
@@ -57,82 +60,91 @@ def deliver(
 
 
 class Delivery:
-    """Starts workflows for events, in place of ministack's own function.
+    """Sends events to targets, with the retries and the dead-letter queue of the rule's target.
 
-    Args:
-        start: ministack's function: starts a workflow by its ARN with an input.
-        exists: whether there is such a workflow.
-        bury: sends an event to a dead-letter queue by its ARN.
+    Attributes:
+        target: the rule's target that is being invoked.
+        before: called before each attempt with the target and the payload; may raise the errors above.
+        bury: sends a payload to a dead-letter queue by its ARN.
     """
 
-    def __init__(
-        self,
-        start: Callable[[str, str], None],
-        exists: Callable[[str], bool],
-        bury: Callable[[str, str], None],
-    ) -> None:
-        self.target: contextvars.ContextVar[Mapping[str, Any] | None] = contextvars.ContextVar(
-            "target", default=None
+    def __init__(self) -> None:
+        self.target: contextvars.ContextVar[Target] = contextvars.ContextVar(
+            "target", default=MappingProxyType({})
         )
-        self.before: Callable[[str], None] = lambda _payload: None
-        """Called before each attempt with the event; may raise the errors above."""
-        self._start, self._exists, self._bury = start, exists, bury
+        self.before: Callable[[Target, str], None] = lambda _target, _payload: None
+        self.bury: Callable[[str, str], None] = lambda _arn, _payload: None
 
-    def __call__(self, arn: str, payload: str) -> None:
-        """Start a workflow for an event; a first attempt that fails is repeated in the background."""
-        target = self.target.get() or {}
-        try:
-            self._try(arn, payload)
-        except PermanentDeliveryError:
-            self._give_up(target, payload)
-        except TransientDeliveryError:
-            context = contextvars.copy_context()
-            threading.Thread(
-                target=context.run, args=(self._repeat, arn, payload, target), daemon=True
-            ).start()
+    def around(self, send: Send, exists: Callable[[str], bool]) -> Send:
+        """Return a sender whose first attempt is made at once, and others in the background.
 
-    def _try(self, arn: str, payload: str) -> None:
-        self.before(payload)
-        if not self._exists(arn):
-            raise PermanentDeliveryError(arn)
-        self._start(arn, payload)
+        Args:
+            send: ministack's function.
+            exists: whether there is a target with that ARN.
+        """
 
-    def _repeat(self, arn: str, payload: str, target: Mapping[str, Any]) -> None:
-        if not deliver(lambda: self._try(arn, payload), target):
-            self._give_up(target, payload)
+        def send_or_repeat(arn: Any, payload: str, *more: Any) -> None:
+            def attempt() -> None:
+                self.before(self.target.get(), payload)
+                if not exists(str(arn)):
+                    raise PermanentDeliveryError(str(arn))
+                send(arn, payload, *more)
 
-    def _give_up(self, target: Mapping[str, Any], payload: str) -> None:
-        queue = (target.get("DeadLetterConfig") or {}).get("Arn")
+            def repeat() -> None:
+                if not deliver(attempt, self.target.get()):
+                    self._give_up(payload)
+
+            try:
+                attempt()
+            except PermanentDeliveryError:
+                self._give_up(payload)
+            except TransientDeliveryError:
+                run = contextvars.copy_context().run
+                threading.Thread(target=run, args=(repeat,), daemon=True).start()
+
+        return send_or_repeat
+
+    def _give_up(self, payload: str) -> None:
+        queue = (self.target.get().get("DeadLetterConfig") or {}).get("Arn")
         if queue:
-            self._bury(queue, payload)
+            self.bury(queue, payload)
 
 
-def apply() -> Delivery:
-    """Repair the imported ministack; return what delivers.
+DELIVERY: Final = Delivery()
+"""Of this process."""
+
+
+def apply() -> None:
+    """Repair the imported ministack.
 
     Raises:
         IncompatibleMinistackError: it does not fit.
     """
-    from ministack.services import eventbridge, stepfunctions  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import eventbridge, sqs, stepfunctions  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    invoke, start = eventbridge._invoke_target, eventbridge._dispatch_to_stepfunctions  # noqa: SLF001
-    if list(inspect.signature(invoke).parameters)[:1] != ["target"] or list(
-        inspect.signature(start).parameters
-    ) != ["arn", "payload"]:
+    invoke = eventbridge._invoke_target  # noqa: SLF001
+    start, send = eventbridge._dispatch_to_stepfunctions, eventbridge._dispatch_to_sqs  # noqa: SLF001
+    found = [list(inspect.signature(one).parameters) for one in (invoke, start, send)]
+    if found[0][:1] != ["target"] or [one[:2] for one in found[1:]] != [
+        ["arn", "payload"],
+        ["spec", "payload"],
+    ]:
         raise IncompatibleMinistackError("EventBridge calls targets in another way")
-    delivery = Delivery(
-        start,
-        lambda arn: stepfunctions._resolve_state_machine_arn(arn) is not None,  # noqa: SLF001
-        lambda arn, payload: eventbridge._dispatch_to_sqs(eventbridge.parse_arn(arn), payload),  # noqa: SLF001
-    )
+    DELIVERY.bury = lambda arn, payload: send(eventbridge.parse_arn(arn), payload)
 
-    def invoke_and_remember_target(target: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
-        token = delivery.target.set(target)
+    def invoke_and_remember_target(target: Target, *args: Any, **kwargs: Any) -> None:
+        token = DELIVERY.target.set(target)
         try:
             invoke(target, *args, **kwargs)
         finally:
-            delivery.target.reset(token)
+            DELIVERY.target.reset(token)
 
     eventbridge._invoke_target = invoke_and_remember_target  # noqa: SLF001
-    eventbridge._dispatch_to_stepfunctions = delivery  # noqa: SLF001
-    return delivery
+    eventbridge._dispatch_to_stepfunctions = DELIVERY.around(  # noqa: SLF001
+        start,
+        lambda arn: stepfunctions._resolve_state_machine_arn(arn) is not None,  # noqa: SLF001
+    )
+    eventbridge._dispatch_to_sqs = DELIVERY.around(  # noqa: SLF001
+        send,
+        lambda arn: sqs._queue_by_arn(arn) is not None,  # noqa: SLF001
+    )

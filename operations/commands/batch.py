@@ -18,8 +18,6 @@ from operations.cost import batch_dollars
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
 
-PHOTOS_A_BATCH = 50
-
 
 @click.command("batch")
 @stack_options
@@ -36,18 +34,10 @@ PHOTOS_A_BATCH = 50
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 1000),
-    default=5,
+    default=Options.photos_at_a_time,
     show_default=True,
     metavar="N",
-    help="Batches at a time; each asks the endpoint for 4 photos at a time.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1, 100),
-    default=PHOTOS_A_BATCH,
-    show_default=True,
-    metavar="N",
-    help="Photos in a batch.",
+    help="Photos at a time; no more than the functions' free concurrency.",
 )
 @click.option(
     "--tolerate",
@@ -55,7 +45,7 @@ PHOTOS_A_BATCH = 50
     default=5.0,
     show_default=True,
     metavar="PERCENT",
-    help="Batches that may fail before the run is given up.",
+    help="Groups of ten photos that may fail before the run is given up.",
 )
 @click.option("--wait/--no-wait", default=True, help="Whether to wait for the end and print the summary.")
 @click.option("--dry-run", is_flag=True, help="List the photos and start nothing.")
@@ -68,7 +58,6 @@ def command(  # noqa: PLR0913 - one parameter for each option
     everything: bool,
     quiet_backfill: bool,
     concurrency: int,
-    batch_size: int,
     tolerate: float,
     wait: bool,
     dry_run: bool,
@@ -77,13 +66,13 @@ def command(  # noqa: PLR0913 - one parameter for each option
     r"""Classify all photos of a prefix or a list in one execution.
 
     Leaves alone what has an outcome already, so that a run that was stopped is continued by starting it
-    again. Each photo gets its record, event and review message, and a line in the run's results; the summary
-    is the last line. Exit code 0 if every photo has an outcome.
+    again. Each photo gets its record and event, and a line in the run's results; the summary is the last
+    line. Exit code 0 if every photo has an outcome.
 
     \b
     Example:
-      python -m operations batch --prefix incoming/2026/ --dry-run
-      python -m operations batch --prefix incoming/2026/
+      scones batch --prefix incoming/2026/ --dry-run
+      scones batch --prefix incoming/2026/
     """
     if bool(prefix) == bool(manifest):
         raise UsageError("give either --prefix or --manifest")
@@ -94,8 +83,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
         photos = without_outcome(stack, photos)
     if dry_run:
         return _list(photos, as_json=as_json)
-    options = Options(batch_size, concurrency, tolerate, reclassify=everything, announce=not quiet_backfill)
     begun, runs = time.monotonic(), Runs(stack)
+    at_a_time = capped(concurrency, runs.free_concurrency())
+    options = Options(at_a_time, tolerate, reclassify=everything, announce=not quiet_backfill)
     run = runs.start(progress(photos, title="listing", unit="photo"), options)
     if run is None:
         return _nothing(found["photos"], prefix or manifest or "", as_json=as_json)
@@ -107,8 +97,16 @@ def command(  # noqa: PLR0913 - one parameter for each option
             else run.execution_arn
         )
         return 0
-    _wait(runs, run, batch_size)
+    _wait(runs, run)
     return _conclude(runs, run, time.monotonic() - begun, as_json=as_json)
+
+
+def capped(wanted: int, free: int | None) -> int:
+    """Return how many photos may run at a time."""
+    if free is None or wanted <= free:
+        return wanted
+    say(f"{plural(free, 'photo')} at a time: the functions' concurrency has no room for {wanted}")
+    return max(1, free)
 
 
 def _counted(photos: Iterator[Version], found: Counter[str]) -> Iterator[Version]:
@@ -136,14 +134,13 @@ def _nothing(found: int, where: str, *, as_json: bool) -> int:
     return 0
 
 
-def _wait(runs: Runs, run: Run, batch_size: int) -> None:
+def _wait(runs: Runs, run: Run) -> None:
     """Follow a run under a progress bar; an interruption stops it."""
-    total = -(-run.photos // batch_size)
     try:
-        with progress_bar(total=total, title="classifying", unit="batch") as bar:
-            for ended in runs.follow(run):
-                bar.update(ended - bar.n)
-            bar.update(total - bar.n)
+        with progress_bar(total=run.photos, title="classifying", unit="photo") as bar:
+            for share in runs.follow(run):
+                bar.update(round(share * run.photos) - bar.n)
+            bar.update(run.photos - bar.n)
     except KeyboardInterrupt:
         runs.stop(run)
         say("stopped; the same command goes on from there")

@@ -97,7 +97,7 @@ def _advance(steps: Steps, result: Any) -> Call | Pause | None:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
-    ("workflow_type", "wakes_after"), [("STANDARD", 20), ("STANDARD", 60), ("STANDARD", 150), ("EXPRESS", 60)]
+    ("workflow_type", "wakes_after"), [("STANDARD", 20), ("STANDARD", 60), ("STANDARD", 150), ("EXPRESS", 30)]
 )
 def test_a_burst_on_a_cold_endpoint_loses_no_photo(workflow_type: str, wakes_after: int, seed: int) -> None:
     endings = Simulation(Endpoint(wakes_after), definition(workflow_type), seed).run()

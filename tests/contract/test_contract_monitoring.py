@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from tests.support.sam_app import load_function, resources, substitutions, template
+from tests.support.sam_app import load_function, resources, template
 
 RESOURCES = template()["Resources"]
 ALARMS = {name: alarm["Properties"] for name, alarm in resources("AWS::CloudWatch::Alarm").items()}
 MACHINE = "scones-ClassifyImageStateMachine-0f0f"
+EXPRESS = "scones-ClassifyImageExpressStateMachine-1f1f"
 STATE_MACHINE_ARN = f"arn:aws:states:us-east-1:111122223333:stateMachine:{MACHINE}"
 OUTCOMES = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED")
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
@@ -30,8 +31,8 @@ def pattern(rule: str) -> Any:
         json.dumps({"Fn::Sub": "*:${ClassifyImageStateMachine.Name}:*"}), json.dumps(f"*:{MACHINE}:*")
     )
     text = text.replace(
-        json.dumps({"Fn::Sub": "*:${ClassifyBatchStateMachine.Name}/*"}),
-        json.dumps("*:scones-classify-batch/*"),
+        json.dumps({"Fn::Sub": "*:${ClassifyImageExpressStateMachine.Name}:*"}),
+        json.dumps(f"*:{EXPRESS}:*"),
     )
     assert "Fn::" not in text
     assert '"Ref"' not in text
@@ -51,9 +52,8 @@ def outcome_event(execution_arn: str) -> Any:
     ("arn", "matched"),
     [
         (f"arn:aws:states:us-east-1:111122223333:execution:{MACHINE}:0f0f", True),
-        (f"arn:aws:states:us-east-1:111122223333:express:{MACHINE}:0f0f:1234", True),
-        ("arn:aws:states:us-east-1:111122223333:express:scones-classify-batch/Batches:0f0f:1234", True),
-        ("arn:aws:states:us-east-1:111122223333:express:scones-test-classify-batch/Batches:0:1", False),
+        (f"arn:aws:states:us-east-1:111122223333:express:{EXPRESS}:0f0f:1234", True),
+        (f"arn:aws:states:us-east-1:111122223333:express:{EXPRESS}-test:0f0f:1234", False),
         (
             "arn:aws:states:us-east-1:111122223333:execution:scones-test-ClassifyImageStateMachine-1:0f0f",
             False,
@@ -102,20 +102,9 @@ def test_express_executions_without_an_outcome_are_counted_from_their_log() -> N
     assert kinds == {"ExecutionTimedOut", "ExecutionAborted", "ExecutionFailed"}
     errors = set(re.findall(r'\$\.details\.error = "([\w.*]+)"', text))
     assert errors == {"States.*", "OutcomeNotDelivered"}
-    conditions = {
-        name: RESOURCES[name]["Condition"]
-        for name in (
-            "ExpressPhotosWithoutOutcomeMetric",
-            "PhotosWithoutOutcomeMetric",
-            "ExecutionWithoutOutcomeRule",
-        )
+    assert RESOURCES["ExpressPhotosWithoutOutcomeMetric"]["Properties"]["LogGroupName"] == {
+        "Ref": "ClassifyImageExpressWorkflowLogGroup"
     }
-    assert conditions == {
-        "ExpressPhotosWithoutOutcomeMetric": "IsExpress",
-        "PhotosWithoutOutcomeMetric": "IsStandard",
-        "ExecutionWithoutOutcomeRule": "IsStandard",
-    }
-    assert substitutions("EXPRESS") != substitutions("STANDARD")
 
 
 @pytest.mark.parametrize("rule", ["OutcomeRule", "ExecutionWithoutOutcomeRule"])

@@ -6,7 +6,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from tests.support.sam_app import FOLDERS, FUNCTIONS, LOGICAL_IDS, definition, template
+from tests.support.sam_app import FOLDERS, FUNCTIONS, LOGICAL_IDS, MACHINES, definition, template
 
 RESOURCES = template()["Resources"]
 
@@ -95,8 +95,30 @@ def test_the_workflows_role_allows_exactly_the_calls_of_its_definition() -> None
             )
     allowed = set().union(*map(actions, statements("ClassifyImageWorkflowRole")))
     assert allowed == used | DELIVERS_LOGS | WRITES_TRACES | SAMPLES_TRACES
-    machine = RESOURCES["ClassifyImageStateMachine"]["Properties"]
-    assert machine["Role"] == {"Fn::GetAtt": ["ClassifyImageWorkflowRole", "Arn"]}
+    for machine in MACHINES.values():
+        assert RESOURCES[machine]["Properties"]["Role"] == {
+            "Fn::GetAtt": ["ClassifyImageWorkflowRole", "Arn"]
+        }
+
+
+def test_a_batch_may_run_its_children_and_reach_its_runs_only() -> None:
+    role = "ClassifyBatchWorkflowRole"
+    runs = [{"Fn::Sub": "arn:${AWS::Partition}:s3:::${PhotoBucket}/runs/*"}]
+    states = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}"
+    executions = [{"Fn::Sub": states + ":execution:${AWS::StackName}-classify-batch/*"}]
+    wanted = {
+        "states:StartExecution": [{"Fn::Sub": states + ":stateMachine:${AWS::StackName}-classify-batch"}],
+        "states:DescribeExecution": executions,
+        "states:StopExecution": executions,
+        "states:StartSyncExecution": [{"Ref": "ClassifyImageExpressStateMachine"}],
+        **dict.fromkeys(("s3:GetObject", "s3:PutObject"), runs),
+        **dict.fromkeys(("s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"), runs),
+    }
+    allowed = set().union(*map(actions, statements(role))) - DELIVERS_LOGS - WRITES_TRACES - SAMPLES_TRACES
+    assert {name: resources_of(role, name) for name in allowed} == wanted
+    assert RESOURCES["ClassifyBatchStateMachine"]["Properties"]["Name"] == {
+        "Fn::Sub": "${AWS::StackName}-classify-batch"
+    }
 
 
 def test_each_action_is_allowed_on_exactly_its_resource() -> None:
@@ -110,7 +132,6 @@ def test_each_action_is_allowed_on_exactly_its_resource() -> None:
     assert resources_of(workflow, "lambda:InvokeFunction") == functions
     for action in ("dynamodb:PutItem", "dynamodb:UpdateItem"):
         assert resources_of(workflow, action) == [{"Fn::GetAtt": ["ResultsTable", "Arn"]}]
-    assert resources_of(workflow, "sqs:SendMessage") == [{"Fn::GetAtt": ["ReviewQueue", "Arn"]}]
     bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/default"
     assert resources_of(workflow, "events:PutEvents") == [{"Fn::Sub": bus}]
 
@@ -149,7 +170,7 @@ def test_only_actions_without_resource_types_are_allowed_on_all_resources() -> N
         ("ClassifyImageRole", "lambda.amazonaws.com"),
         ("FilterInferenceRole", "lambda.amazonaws.com"),
         ("ClassifyImageWorkflowRole", "states.amazonaws.com"),
-        ("ClassifyBatchRole", "lambda.amazonaws.com"),
+        ("PhotoUploadedRole", "events.amazonaws.com"),
         ("ClassifyBatchWorkflowRole", "states.amazonaws.com"),
     ],
 )

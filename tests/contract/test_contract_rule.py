@@ -1,4 +1,4 @@
-"""The rule matches uploads under incoming/ and nothing else, and keeps what it cannot deliver."""
+"""Which events start the workflow and which ask for a review; what cannot be delivered is kept."""
 
 import copy
 import json
@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from tests.support.sam_app import event, expected, resources, template
+from tests.contract.test_contract_roles import statements
+from tests.support.sam_app import MACHINES, event, expected, resources, template
 
 BUCKET = "scones-photos"
-RULE = template()["Resources"]["ClassifyImageStateMachine"]["Properties"]["Events"]["PhotoUploaded"]
+RULES = {name: template()["Resources"][name]["Properties"] for name in ("PhotoUploadedRule", "ReviewRule")}
+TARGETS = {name: rule["Targets"][0] for name, rule in RULES.items()}
 
 
 def pattern() -> dict[str, Any]:
     """Return the rule's pattern, with the bucket of the sample events."""
-    wanted: dict[str, Any] = copy.deepcopy(RULE["Properties"]["Pattern"])
+    wanted: dict[str, Any] = copy.deepcopy(RULES["PhotoUploadedRule"]["EventPattern"])
     assert wanted["detail"]["bucket"]["name"] == [{"Ref": "PhotoBucket"}]
     wanted["detail"]["bucket"]["name"] = [BUCKET]
     return wanted
@@ -74,7 +76,45 @@ def test_published_outcomes_do_not_match() -> None:
 
 def test_the_event_is_passed_unchanged() -> None:
     # A transformer would have to quote special characters in keys; the workflow reads the event itself.
-    assert not {"Input", "InputPath", "InputTransformer"} & set(RULE["Properties"])
+    assert not {"Input", "InputPath", "InputTransformer"} & set(TARGETS["PhotoUploadedRule"])
+
+
+def test_the_type_chooses_the_target_and_replaces_nothing() -> None:
+    both = [{"Ref": MACHINES["EXPRESS"]}, {"Ref": MACHINES["STANDARD"]}]
+    target = TARGETS["PhotoUploadedRule"]
+    assert target["Arn"] == {"Fn::If": ["IsExpress", *both]}
+    assert template()["Outputs"]["ClassifyImageStateMachineArn"]["Value"] == target["Arn"]
+    (statement,) = statements(target["RoleArn"]["Fn::GetAtt"][0])
+    assert statement["Action"] == "states:StartExecution"
+    assert all(machine in statement["Resource"] for machine in both), "also while the update is under way"
+
+
+@pytest.mark.parametrize(
+    ("detail", "matched"),
+    [
+        ({}, True),
+        ({"reviewed": False}, True),
+        ({"reviewed": True}, False),
+        ({"outcome": "ACCEPTED"}, False),
+        ({"outcome": "FAILED"}, False),
+        ({"object_uri": "s3://scones-photos-2/incoming/a.jpg"}, False),
+    ],
+)
+def test_doubtful_photos_that_nobody_has_decided_are_reviewed(
+    detail: dict[str, Any], *, matched: bool
+) -> None:
+    wanted = copy.deepcopy(RULES["ReviewRule"]["EventPattern"])
+    assert wanted["detail"]["object_uri"] == [{"prefix": {"Fn::Sub": "s3://${PhotoBucket}/"}}]
+    wanted["detail"]["object_uri"] = [{"prefix": f"s3://{BUCKET}/"}]
+    outcome = {"outcome": "LOW_CONFIDENCE", "object_uri": f"s3://{BUCKET}/incoming/a.jpg", **detail}
+    published: Any = {
+        "source": "scones.vehicle-classification",
+        "detail-type": "Vehicle Classified",
+        "detail": outcome,
+    }
+    assert EventPattern.load(json.dumps(wanted)).matches_event(published) is matched
+    assert TARGETS["ReviewRule"]["InputPath"] == "$.detail", "a message is the outcome as it is published"
+    assert TARGETS["ReviewRule"]["Arn"] == {"Fn::GetAtt": ["ReviewQueue", "Arn"]}
 
 
 def test_the_bucket_sends_events() -> None:
@@ -84,22 +124,26 @@ def test_the_bucket_sends_events() -> None:
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
-def test_the_dead_letter_queue_can_receive_from_this_rule() -> None:
-    queue = RULE["Properties"]["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
-    policies = [
-        policy["Properties"]["PolicyDocument"]["Statement"]
-        for policy in resources("AWS::SQS::QueuePolicy").values()
-        if {"Ref": queue} in policy["Properties"]["Queues"]
-    ]
-    ((statement,),) = policies
-    assert statement["Effect"] == "Allow"
-    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
-    assert statement["Action"] == "sqs:SendMessage"
-    assert statement["Resource"] == {"Fn::GetAtt": [queue, "Arn"]}
-    # SAM names the rule after the state machine and its event.
-    assert statement["Condition"] == {
-        "ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["ClassifyImageStateMachinePhotoUploaded", "Arn"]}}
+@pytest.mark.parametrize("rule", RULES)
+def test_queues_receive_from_their_rule_only(rule: str) -> None:
+    target = TARGETS[rule]
+    assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] >= 6 * 3600
+    queues = {
+        one["Fn::GetAtt"][0]
+        for one in (target["DeadLetterConfig"]["Arn"], target["Arn"])
+        if "Fn::GetAtt" in one
     }
+    ((policy, statement),) = (
+        (one["Properties"], one["Properties"]["PolicyDocument"]["Statement"][0])
+        for one in resources("AWS::SQS::QueuePolicy").values()
+        if {"Ref": target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]} in one["Properties"]["Queues"]
+    )
+    assert {one["Ref"] for one in policy["Queues"]} == queues
+    allowed = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+    assert {one["Fn::GetAtt"][0] for one in allowed} == queues
+    assert (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": [rule, "Arn"]}}}
 
 
 def test_the_review_queue_has_a_dead_letter_queue() -> None:

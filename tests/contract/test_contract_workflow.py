@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.sam_app import (
     LOGICAL_IDS,
+    MACHINES,
     definition,
     definition_text,
     event,
@@ -22,7 +23,14 @@ from tests.support.sam_app import (
     substitutions,
     template,
 )
-from tests.support.workflow_interpreter import Clock, Ending, Execution, QueryEvaluationError, TaskError
+from tests.support.workflow_interpreter import (
+    CONTEXT,
+    Clock,
+    Ending,
+    Execution,
+    QueryEvaluationError,
+    TaskError,
+)
 
 STATES = definition()["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
@@ -45,23 +53,25 @@ def test_the_definition_is_json_before_substitution() -> None:
     assert parsed["Comment"]
 
 
-def test_each_substitution_is_given_and_used() -> None:
+@pytest.mark.parametrize("workflow_type", MACHINES)
+def test_each_substitution_is_given_and_used(workflow_type: str) -> None:
     used = set(re.findall(r"\$\{(\w+)\}", definition_text()))
-    machine = template()["Resources"]["ClassifyImageStateMachine"]["Properties"]
-    assert used == set(machine["DefinitionSubstitutions"])
-    assert used == set(substitutions())
+    assert used == set(substitutions(workflow_type))
 
 
-def test_each_substitution_is_the_resource_of_its_name() -> None:
-    given = template()["Resources"]["ClassifyImageStateMachine"]["Properties"]["DefinitionSubstitutions"]
-    for name in LOGICAL_IDS.values():
-        assert given[f"{name}Arn"] == {"Fn::GetAtt": [name, "Arn"]}
-    assert given["ConfidenceThreshold"] == {"Ref": "ConfidenceThreshold"}
-    assert given["ResultsTableName"] == {"Ref": "ResultsTable"}
-    assert given["ReviewQueueUrl"] == {"Ref": "ReviewQueue"}
-    for name in ("ClassifyForSeconds", "DeliverForSeconds"):
-        condition, _, standard = given[name]["Fn::If"]
-        assert (condition, standard) == ("IsExpress", {"Ref": "PatienceSeconds"})
+def test_both_machines_are_of_one_definition_and_differ_in_patience_only() -> None:
+    standard, express = (template()["Resources"][name]["Properties"] for name in MACHINES.values())
+    assert [one.pop("Type") for one in (standard, express)] == list(MACHINES)
+    patience = {
+        "ClassifyForSeconds": ("PatienceSeconds", "60"),
+        "DeliverForSeconds": ("PatienceSeconds", "120"),
+    }
+    for name, (parameter, seconds) in patience.items():
+        assert standard["DefinitionSubstitutions"].pop(name) == {"Ref": parameter}
+        assert express["DefinitionSubstitutions"].pop(name) == seconds
+    standard.pop("Logging")
+    express.pop("Logging")
+    assert standard == express
 
 
 def test_every_state_can_be_reached_and_every_next_exists() -> None:
@@ -112,7 +122,7 @@ def test_functions_are_invoked_and_services_integrated() -> None:
         if name in FUNCTION_STATES:
             assert task["Resource"] == "arn:aws:states:::lambda:invoke"
         else:
-            assert re.fullmatch(r"arn:aws:states:::(dynamodb|events|sqs):\w+", task["Resource"])
+            assert re.fullmatch(r"arn:aws:states:::(dynamodb|events):\w+", task["Resource"])
 
 
 def test_timeouts_nest() -> None:
@@ -140,7 +150,8 @@ def test_an_express_execution_delivers_its_outcome_before_aws_ends_it() -> None:
 def latest_end(workflow_type: str) -> float:
     """Return the latest end of an execution, in seconds: every attempt begins at its deadline and times out.
 
-    Quick retries (Retry) follow errors, which come sooner than timeouts: of these only the waits count.
+    Quick retries (Retry) follow errors, which come sooner than timeouts: of these only the waits count; but
+    SerializeImage is retried once after it has taken all of its time.
     """
     patience = substitutions(workflow_type)
     if workflow_type == "STANDARD":
@@ -149,6 +160,7 @@ def latest_end(workflow_type: str) -> float:
     longest = {
         name: task["TimeoutSeconds"] + sum(map(longest_wait, task["Retry"])) for name, task in TASKS.items()
     }
+    longest["SerializeImage"] += template()["Resources"]["SerializeImageFunction"]["Properties"]["Timeout"]
     classify_until = int(patience["ClassifyForSeconds"])
     classified = classify_until + sum(longest[name] for name in FUNCTION_STATES)
     deliver_until = classify_until + int(patience["DeliverForSeconds"])
@@ -232,9 +244,11 @@ def invoke(handler: Callable[[Any, Any], Any], payload: Any) -> Any:
 def recorded(ending: Ending) -> dict[str, Any]:
     """Return the item that was written to the results table, without DynamoDB's types."""
     call = ending.calls["RecordOutcome"]
-    assert call["TableName"] == "results"
+    assert call["TableName"] == "ResultsTable"
     plain: dict[str, Any] = {}
     for name, value in call["Item"].items():
+        if name == "undelivered":
+            continue
         ((kind, content),) = value.items()
         assert isinstance(content, str), name
         plain[name] = float(content) if kind == "N" else content
@@ -262,20 +276,17 @@ def test_a_confident_photo_is_accepted() -> None:
     assert (facts["label"], facts["confidence"], facts["threshold"]) == ("bicycle", 0.97, 0.85)
     assert facts["model_version"] == MODEL_VERSION
     assert not {"error", "cause"} & set(facts)
-    assert "RequestReview" not in ending.calls
+    assert ending.calls["RecordOutcome"]["Item"]["undelivered"] == {"S": "event"}
+    order = [name for name in ending.visited if name in TASKS]
+    assert order[-3:] == ["RecordOutcome", "PublishOutcome", "MarkDelivered"], "the debt is written first"
 
 
-def test_a_doubtful_photo_is_sent_to_review() -> None:
+def test_a_doubtful_photo_ends_with_its_label() -> None:
     ending = walk(inferences=(0.39, 0.61))
     assert (ending.status, ending.error) == ("FAILED", "THRESHOLD_CONFIDENCE_NOT_MET")
     assert ending.cause == "the most probable class is motorcycle with 0.6100, below the threshold 0.85"
     facts = recorded(ending)
     assert (facts["outcome"], facts["label"], facts["confidence"]) == ("LOW_CONFIDENCE", "motorcycle", 0.61)
-    message = json.loads(ending.calls["RequestReview"]["MessageBody"])
-    assert (message["object_uri"], message["label"]) == (facts["object_uri"], "motorcycle")
-    # Recorded first: the condition of that write is what keeps a duplicate from asking for a second review.
-    order = [name for name in ending.visited if name in TASKS]
-    assert order[-3:] == ["RecordOutcome", "RequestReview", "PublishOutcome"]
 
 
 PERMANENT_OF_THE_PHOTO = [
@@ -296,10 +307,31 @@ def test_an_unusable_photo_is_rejected_under_the_errors_own_name(state: str, err
     assert "label" not in facts
 
 
+KILLED = "RequestId: 1 Error: Runtime exited with error: signal: killed"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("Sandbox.Timedout", "RequestId: 1 Error: Task timed out after 30.00 seconds"),
+        ("Runtime.OutOfMemory", "RequestId: 1 Error: Runtime exited"),
+        ("Runtime.ExitError", KILLED),
+    ],
+)
+def test_a_photo_that_takes_all_time_or_memory_is_too_costly(error: str, message: str) -> None:
+    ending = walk(failing={"SerializeImage": failure(error, message)})
+    assert (ending.status, ending.error, ending.cause) == ("FAILED", "ImageTooCostly", message)
+    assert (recorded(ending)["outcome"], recorded(ending)["error"]) == ("REJECTED", "ImageTooCostly")
+    assert (ending.counts["SerializeImage"], ending.seconds) == (1, 0)
+    (retrier,) = (one for one in STATES["SerializeImage"]["Retry"] if error in one["ErrorEquals"])
+    assert retrier["MaxAttempts"] == 1, "two attempts"
+
+
 PERMANENT_OF_A_SERVICE = [
     ("SerializeImage", "ObjectNotReadable"),
     ("SerializeImage", "BuildMismatch"),
     ("SerializeImage", "Runtime.ImportModuleError"),
+    ("SerializeImage", "Runtime.ExitError"),
     ("ClassifyImage", "EndpointContractViolation"),
     ("FilterInference", "EndpointContractViolation"),
     ("FilterInference", "ValueError"),
@@ -322,7 +354,7 @@ def test_permanent_errors_of_a_service_end_failed_at_once(state: str, error: str
     assert (ending.counts[state], ending.seconds) == (1, 0)
 
 
-@pytest.mark.parametrize(("workflow_type", "patience"), [("STANDARD", 1800), ("EXPRESS", 80)])
+@pytest.mark.parametrize(("workflow_type", "patience"), [("STANDARD", 1800), ("EXPRESS", 50)])
 @pytest.mark.parametrize(("state", "error"), TRANSIENT)
 def test_transient_errors_are_retried_until_the_deadline(
     state: str, error: str, workflow_type: str, patience: int
@@ -375,10 +407,10 @@ CAUSES = ["", "plain text", "{not JSON", "{}", "null", "[]", '{"errorMessage"}',
 @pytest.mark.parametrize(
     "error", ["States.Timeout", "ObjectNotFound", "ThresholdConfidenceNotMet", "KeyError"]
 )
-@pytest.mark.parametrize("state", sorted(set(TASKS) - {"MarkUndelivered"}))
+@pytest.mark.parametrize("state", sorted(TASKS))
 def test_whatever_the_cause_looks_like_the_outcome_is_delivered(state: str, error: str, cause: str) -> None:
     ending = walk(failing={state: TaskError(error, cause)}, workflow=EXPRESS)
-    assert ending.status == "FAILED" or state == "RequestReview"
+    assert ending.status == ("SUCCEEDED" if state == "MarkDelivered" else "FAILED")
     assert not (ending.error or "").startswith("States."), "reserved for executions without an outcome"
     assert len(ending.cause or "") <= 1500
     assert (ending.error == "OutcomeNotDelivered") == (state in {"RecordOutcome", "PublishOutcome"})
@@ -421,12 +453,11 @@ def test_the_interpreter_is_as_strict_about_numbers_as_aws(threshold: str) -> No
 
 
 @pytest.mark.parametrize("workflow_type", ["STANDARD", "EXPRESS"])
-@pytest.mark.parametrize("state", ["RecordOutcome", "RequestReview", "PublishOutcome"])
+@pytest.mark.parametrize("state", ["RecordOutcome", "PublishOutcome"])
 @pytest.mark.parametrize("error", ["States.Timeout", "EventBridge.FailedEntry"])
 def test_an_outcome_that_cannot_be_delivered_ends_as_such(state: str, error: str, workflow_type: str) -> None:
     failing = {state: TaskError(error, "no service")}
-    doubtful = (0.5, 0.5) if state == "RequestReview" else (0.97, 0.03)
-    ending = walk(inferences=doubtful, failing=failing, workflow=definition(workflow_type))
+    ending = walk(failing=failing, workflow=definition(workflow_type))
     assert (ending.status, ending.error) == ("FAILED", "OutcomeNotDelivered")
     assert "s3://scones-photos/incoming/samples/bicycle.jpg" in (ending.cause or "")
     assert f"failed with {error}: no service" in (ending.cause or "")
@@ -435,28 +466,41 @@ def test_an_outcome_that_cannot_be_delivered_ends_as_such(state: str, error: str
 
 
 @pytest.mark.parametrize("outcome", ["ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED"])
-@pytest.mark.parametrize("state", ["RequestReview", "PublishOutcome"])
-def test_an_outcome_that_nobody_can_be_told_of_stays_and_its_record_says_so(state: str, outcome: str) -> None:
+def test_an_outcome_that_cannot_be_published_stays_with_its_debt(outcome: str) -> None:
     start = dict(ENDINGS[outcome])
-    failing = {**start.pop("failing", {}), state: TaskError("SQS.Forbidden", "no queue")}
+    failing = {**start.pop("failing", {}), "PublishOutcome": TaskError("EventBridge.FailedEntry", "no bus")}
     ending = walk(failing=failing, **start)
-    if state == "RequestReview" and outcome != "LOW_CONFIDENCE":
-        assert "MarkUndelivered" not in ending.visited
-        return
     assert recorded(ending)["outcome"] == outcome
+    assert ending.calls["RecordOutcome"]["Item"]["undelivered"] == {"S": "event"}
     assert ending.counts["RecordOutcome"] == 1, "a failure of the delivery replaces no outcome"
-    note = ending.calls["MarkUndelivered"]
-    assert note["Key"] == {name: ending.calls["RecordOutcome"]["Item"][name] for name in note["Key"]}
-    missing = "review,event" if state == "RequestReview" else "event"
-    assert note["ExpressionAttributeValues"][":undelivered"] == {"S": missing}
+    assert "MarkDelivered" not in ending.calls
     assert ending.error == "OutcomeNotDelivered"
 
 
-def test_a_record_that_takes_no_note_ends_the_execution_as_well() -> None:
-    refused = TaskError("States.Timeout", "no service")
-    ending = walk(failing={"PublishOutcome": refused, "MarkUndelivered": refused})
-    assert ending.error == "OutcomeNotDelivered"
-    assert "PublishOutcome of ACCEPTED" in (ending.cause or "")
+def test_the_debt_is_removed_from_the_executions_own_record_only() -> None:
+    ending = walk()
+    call, item = ending.calls["MarkDelivered"], ending.calls["RecordOutcome"]["Item"]
+    assert call["Key"] == {name: item[name] for name in ("object_uri", "object_version")}
+    assert call["UpdateExpression"] == "REMOVE undelivered"
+    assert call["ConditionExpression"] == "execution_arn = :execution AND attribute_not_exists(decided_by)"
+    assert call["ExpressionAttributeValues"] == {":execution": item["execution_arn"]}
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"), [("States.Timeout", 5), ("DynamoDB.ConditionalCheckFailedException", 0)]
+)
+def test_a_debt_that_stays_ends_as_the_outcome(error: str, attempts: int) -> None:
+    ending = walk(failing={"MarkDelivered": TaskError(error, "no service")})
+    assert (ending.status, ending.counts["PublishOutcome"]) == ("SUCCEEDED", 1)
+    assert ending.counts["MarkDelivered"] > attempts
+
+
+@pytest.mark.parametrize("value", [None, True, "false", 0, [False], {}])
+def test_only_false_keeps_an_outcome_quiet(value: Any) -> None:
+    assert "PublishOutcome" in walk({**REFERENCE, "announce": value}).calls
+    quiet = walk({**REFERENCE, "announce": False})
+    assert not {"PublishOutcome", "MarkDelivered"} & set(quiet.calls)
+    assert "undelivered" not in quiet.calls["RecordOutcome"]["Item"]
 
 
 @pytest.mark.parametrize(("days", "expires"), [("0", None), ("30", 30 * 86_400)])
@@ -534,7 +578,7 @@ def test_a_duplicate_changes_nothing_and_says_so_in_its_end(outcome: str, error:
     failing = {**arguments.get("failing", {}), "RecordOutcome": TaskError(error, "refused")}
     ending = walk(**{**arguments, "failing": failing})
     assert (ending.status, ending.error) == (first.status, first.error)
-    assert not {"RequestReview", "PublishOutcome"} & set(ending.calls)
+    assert not {"PublishOutcome", "MarkDelivered"} & set(ending.calls)
     if ending.status == "SUCCEEDED":
         assert ending.output == {**first.output, "already_recorded": True}
     else:
@@ -633,6 +677,14 @@ def test_results_are_keyed_by_object_and_version(reference: dict[str, str], vers
     assert recorded(ending)["object_uri"] == "s3://scones-photos/incoming/samples/bicycle.jpg"
     table = template()["Resources"]["ResultsTable"]["Properties"]["KeySchema"]
     assert [key["AttributeName"] for key in table] == ["object_uri", "object_version"]
+
+
+@pytest.mark.parametrize(
+    "start", [{}, {"s3_bucket": "b"}, {"s3_key": "incoming/a.jpg"}, {"s3_bucket": "b", "s3_key": ""}]
+)
+def test_inputs_that_name_no_photo_share_no_record(start: dict[str, str]) -> None:
+    ending = walk(start, failing={"SerializeImage": failure("ObjectNotFound")})
+    assert recorded(ending)["object_version"] == CONTEXT["Execution"]["Name"]
 
 
 def test_the_recorded_version_is_the_one_that_was_read() -> None:

@@ -88,8 +88,8 @@ def test_a_folder_with_an_odd_name_is_built_into(tmp_path: Path, name: str) -> N
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
     python.chmod(0o755)
     built = subprocess.run(
-        ["make", "--no-print-directory", "build-ClassifyBatchFunction"],
-        cwd=ROOT / "functions",
+        ["make", "--no-print-directory", "build-SerializeImageFunction"],
+        cwd=ROOT / "functions" / "serialize_image",
         env={
             **os.environ,
             "ARTIFACTS_DIR": str(target),
@@ -104,8 +104,8 @@ def test_a_folder_with_an_odd_name_is_built_into(tmp_path: Path, name: str) -> N
     assert built.returncode == 0, built.stderr
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (target / "app.py").is_file()
-    assert (target / "serialize_image" / "build_target.json").is_file()
-    assert (target / "serialize_image" / "PIL").is_dir()
+    assert (target / "build_target.json").is_file()
+    assert (target / "PIL").is_dir()
 
 
 def test_a_later_build_needs_no_network(tmp_path: Path) -> None:

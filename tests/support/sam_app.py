@@ -98,32 +98,22 @@ def function_environment(folder: str) -> dict[str, str]:
 def _value(value: Any) -> str:
     match value:
         case {"Ref": name}:
-            return parameter_default(name)
+            return parameter_default(name) if name in template()["Parameters"] else str(name)
+        case {"Fn::GetAtt": [name, _]}:
+            return f"arn:aws:lambda:us-east-1:111122223333:function:{name}"
         case {"Fn::FindInMap": ["Constants", group, name]}:
             return str(constant(group, name))
     return str(value)
 
 
+MACHINES = {"STANDARD": "ClassifyImageStateMachine", "EXPRESS": "ClassifyImageExpressStateMachine"}
+"""The workflow's two state machines, by type."""
+
+
 def substitutions(workflow_type: str = "STANDARD") -> dict[str, str]:
-    """Return the definition's substitutions, with values as CloudFormation would insert them."""
-    functions = {
-        f"{name}Arn": f"arn:aws:lambda:us-east-1:111122223333:function:{name}"
-        for name in LOGICAL_IDS.values()
-    }
-    given = template()["Resources"]["ClassifyImageStateMachine"]["Properties"]["DefinitionSubstitutions"]
-    patience = {name: given[name]["Fn::If"] for name in ("ClassifyForSeconds", "DeliverForSeconds")}
-    return {
-        **functions,
-        **{
-            name: express if workflow_type == "EXPRESS" else parameter_default(standard["Ref"])
-            for name, (_, express, standard) in patience.items()
-        },
-        "ConfidenceThreshold": parameter_default("ConfidenceThreshold"),
-        "ResultRetentionDays": parameter_default("ResultRetentionDays"),
-        "ResultsTableName": "results",
-        "ReviewQueueUrl": "https://sqs.us-east-1.amazonaws.com/111122223333/review",
-        "EventBusName": "default",
-    }
+    """Return the substitutions of one of the two machines, with values as CloudFormation inserts them."""
+    given = template()["Resources"][MACHINES[workflow_type]]["Properties"]["DefinitionSubstitutions"]
+    return {name: _value(value) for name, value in given.items()}
 
 
 def definition_text() -> str:

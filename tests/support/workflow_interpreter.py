@@ -23,6 +23,7 @@ import jsonata  # type: ignore[import-untyped]
 CONTEXT = {
     "Execution": {
         "Id": "arn:aws:states:us-east-1:111122223333:execution:classify-image:0f0f",
+        "Name": "0f0f",
         "StartTime": "2026-11-12T00:00:00.000Z",
     }
 }
@@ -190,7 +191,7 @@ class Execution:
         """Run to the end, yielding each task to call and each pause to make."""
         state, output = yield from self._machine(self._definition, data)
         self.ending.seconds = self._clock.now - self._started
-        if state["Type"] == "Succeed":
+        if state["Type"] != "Fail":
             self.ending.status, self.ending.output = "SUCCEEDED", output
         else:
             self.ending.status = "FAILED"

@@ -1,6 +1,7 @@
 """Each fault as AWS shows it: names of errors, HTTP statuses, answers."""
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def test_an_endpoint_without_faults_answers(tmp_path: Path) -> None:
     assert asked(Switches(FaultFile(tmp_path / "none.json")), lambda: GOOD) == GOOD
 
 
-@pytest.mark.parametrize("service", ["dynamodb", "sqs", "events"])
+@pytest.mark.parametrize("service", ["dynamodb", "events"])
 @pytest.mark.parametrize("name", PLACES["sqs"].faults)
 def test_every_fault_of_a_states_call(
     service: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -112,15 +113,28 @@ def test_a_late_event_comes_later(tmp_path: Path) -> None:
     assert came.wait(10)
 
 
-def test_the_faults_of_a_delivery(tmp_path: Path) -> None:
-    before = FaultyDelivery()
-    before("{}")
+QUEUE = {"Arn": "arn:aws:sqs:us-east-1:000000000000:review", "DeadLetterConfig": {"Arn": "dead"}}
+
+
+def test_the_faults_of_an_uploads_delivery(tmp_path: Path) -> None:
+    before = FaultyDelivery(on(tmp_path, "sqs", "denied"))
+    before({}, "{}")
     for name, error in (("throttled", TransientDeliveryError), ("denied", PermanentDeliveryError)):
-        dispatch = faulty_events(on(tmp_path, "rule", name), lambda event: before(event["Detail"]))
+        dispatch = faulty_events(on(tmp_path, "rule", name), lambda event: before({}, event["Detail"]))
         with pytest.raises(error):
             dispatch(upload())
-    dispatch = faulty_events(on(tmp_path, "rule", "throttled"), lambda event: before(event["Detail"]))
+    dispatch = faulty_events(on(tmp_path, "rule", "throttled"), lambda event: before({}, event["Detail"]))
     dispatch(upload())  # the second attempt of the throttled one
+
+
+@pytest.mark.parametrize("name", PLACES["sqs"].faults)
+def test_the_faults_of_a_queues_delivery(name: str, tmp_path: Path) -> None:
+    before = FaultyDelivery(on(tmp_path, "sqs", name))
+    before({"Arn": QUEUE["Arn"]}, "{}")  # somebody's own rule, without a dead-letter queue
+    errors = {"slow": None, "denied": PermanentDeliveryError}
+    error = errors.get(name, TransientDeliveryError)
+    with pytest.raises(error) if error else contextlib.nullcontext():
+        before(QUEUE, "{}")
 
 
 async def _read(path: str, switches: Switches) -> list[dict[str, Any]]:

@@ -56,30 +56,32 @@ def test_a_permanent_error_is_not_tried_again() -> None:
     assert target.tried == 1
 
 
-def delivery(target: Target, *, exists: bool = True) -> tuple[Delivery, list[tuple[str, str]]]:
+def sender(
+    target: Target, *, exists: bool = True, dead_letters: bool = True
+) -> tuple[Any, list[tuple[str, str]]]:
     buried: list[tuple[str, str]] = []
-    made = Delivery(target, lambda _: exists, lambda arn, payload: buried.append((arn, payload)))
-    made.target.set({"DeadLetterConfig": {"Arn": QUEUE}})
-    return made, buried
+    made = Delivery()
+    made.bury = lambda arn, payload: buried.append((arn, payload))
+    made.target.set({"DeadLetterConfig": {"Arn": QUEUE}} if dead_letters else {})
+    return made.around(target, lambda _: exists), buried
 
 
-def test_an_event_of_a_workflow_that_is_gone_is_buried() -> None:
+def test_an_event_of_a_target_that_is_gone_is_buried() -> None:
     target = Target(0)
-    made, buried = delivery(target, exists=False)
-    made("arn:machine", "{}")
+    send, buried = sender(target, exists=False)
+    send("arn:machine", "{}")
     assert (target.tried, buried) == (0, [(QUEUE, "{}")])
 
 
 def test_without_a_dead_letter_queue_it_is_dropped_as_on_aws() -> None:
-    made, buried = delivery(Target(0), exists=False)
-    made.target.set({})
-    made("arn:machine", "{}")
+    send, buried = sender(Target(0), exists=False, dead_letters=False)
+    send("arn:machine", "{}")
     assert buried == []
 
 
-def test_a_throttled_start_is_repeated_in_the_background() -> None:
+def test_a_throttled_target_is_sent_to_in_the_background() -> None:
     target = Target(1)
-    made, buried = delivery(target)
-    made("arn:machine", "{}")
+    send, buried = sender(target)
+    send("arn:machine", "{}", {"MessageGroupId": "g"})
     assert target.taken.wait(10)
     assert buried == []

@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from operations.__main__ import main
 from operations.batch.run import Options, Run, Runs, summarize
+from operations.commands.batch import capped
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, create_in_cloudformation, deployed_stack, put_record
 
@@ -15,8 +17,9 @@ DEFINITION = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
 
 
 @pytest.fixture
-def stack(aws: None) -> Stack:
+def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
     del aws
+    monkeypatch.setattr(Runs, "free_concurrency", lambda _: None)  # moto has no account settings
     stack = deployed_stack()
     machine = stack.client("stepfunctions").create_state_machine(
         name="batch", definition=json.dumps(DEFINITION), roleArn="arn:aws:iam::123456789012:role/workflow"
@@ -26,7 +29,7 @@ def stack(aws: None) -> Stack:
 
 
 def test_a_run_is_started_with_a_manifest_of_its_photos(stack: Stack) -> None:
-    run = Runs(stack).start([("incoming/a b.jpg", "v1"), ("incoming/ä.jpg", "v2")], Options(10, 3, 1.5))
+    run = Runs(stack).start([("incoming/a b.jpg", "v1"), ("incoming/ä.jpg", "v2")], Options(25, 1.5))
 
     assert run
     assert run.photos == 2
@@ -36,33 +39,87 @@ def test_a_run_is_started_with_a_manifest_of_its_photos(stack: Stack) -> None:
         "bucket": BUCKET,
         "manifest": f"runs/{run.name}/manifest.jsonl",
         "results": f"runs/{run.name}/results",
-        "photos_a_batch": 10,
-        "batches_at_a_time": 3,
+        "photos_a_child": 10,
+        "children_at_a_time": 2,
         "tolerated_failure_percent": 1.5,
         "reclassify": False,
         "announce": True,
     }
     lines = s3.get_object(Bucket=BUCKET, Key=start["manifest"])["Body"].read().splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"key": "incoming/a b.jpg", "version_id": "v1"},
-        {"key": "incoming/ä.jpg", "version_id": "v2"},
+        {"s3_key": "incoming/a b.jpg", "version_id": "v1"},
+        {"s3_key": "incoming/ä.jpg", "version_id": "v2"},
     ]
+
+
+def limits(stack: Stack, reserved: list[int | None], account: int) -> Stack:
+    """Return the stack with a Lambda client that has these limits, in the order of the three functions."""
+    answers = iter({} if one is None else {"ReservedConcurrentExecutions": one} for one in reserved)
+    client = SimpleNamespace(
+        get_function_concurrency=lambda **_: next(answers),
+        get_account_settings=lambda: {"AccountLimit": {"UnreservedConcurrentExecutions": account}},
+    )
+    outputs = {f"{name}FunctionName": name for name in ("SerializeImage", "ClassifyImage", "FilterInference")}
+
+    class Limited(Stack):
+        def client(self, service: str) -> Any:
+            return client if service == "lambda" else super().client(service)
+
+    return Limited(stack.name, {**stack.outputs, **outputs}, stack.session)
+
+
+@pytest.mark.parametrize(
+    ("reserved", "account", "free"), [([None] * 3, 10, 10), ([5, 2, None], 900, 2), ([None, 50, 50], 3, 3)]
+)
+def test_photos_at_a_time_are_no_more_than_the_functions_take(
+    aws: None, reserved: list[int | None], account: int, free: int
+) -> None:
+    del aws
+    outputs = {"ClassifyBatchStateMachineArn": "arn"}
+    deployed = deployed_stack()
+    stack = replace(deployed, outputs={**deployed.outputs, **outputs})
+    assert Runs(limits(stack, reserved, account)).free_concurrency() == free
+
+
+@pytest.mark.parametrize(("wanted", "free", "taken"), [(8, 10, 8), (20, 8, 8), (8, None, 8), (8, 0, 1)])
+def test_the_cap_is_shown(
+    wanted: int, free: int | None, taken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert capped(wanted, free) == taken
+    assert ("has no room for" in capsys.readouterr().err) is (taken < wanted)
 
 
 def test_without_photos_nothing_is_started(stack: Stack) -> None:
     assert Runs(stack).start([], Options()) is None
 
 
-def test_results_are_the_lines_of_the_batches_that_succeeded(stack: Stack) -> None:
+@pytest.mark.parametrize(
+    ("at_a_time", "a_child", "children"), [(1, 1, 1), (8, 8, 1), (10, 10, 1), (19, 10, 1), (20, 10, 2)]
+)
+def test_a_child_has_ten_photos_at_most_and_all_at_once(at_a_time: int, a_child: int, children: int) -> None:
+    options = Options(at_a_time)
+    assert (options.photos_a_child, options.children_at_a_time) == (a_child, children)
+
+
+def test_results_are_a_line_for_each_photo_of_a_child(stack: Stack) -> None:
     run = Run("r", "arn", 2)
+    failed = {
+        "Input": json.dumps({"BatchInput": {}, "Items": [{"s3_key": "d", "version_id": "v"}]}),
+        "Error": "EndpointUnavailable",
+        "Cause": "why",
+    }
     for name, body in (
         ("SUCCEEDED_0.jsonl", '{"s3_key": "a"}\n{"s3_key": "b"}\n'),
         ("SUCCEEDED_1.jsonl", '{"s3_key": "c"}\n'),
-        ("FAILED_0.jsonl", '{"ExecutionArn": "x"}\n'),
+        ("FAILED_0.jsonl", json.dumps(failed) + "\n"),
+        ("PENDING_0.jsonl", json.dumps({**failed, "Error": None}) + "\n"),
         ("manifest.json", "{}"),
     ):
         stack.client("s3").put_object(Bucket=BUCKET, Key=f"runs/r/results/1/{name}", Body=body)
-    assert [line["s3_key"] for line in Runs(stack).results(run)] == ["a", "b", "c"]
+    lines = {line["s3_key"]: line for line in Runs(stack).results(run)}
+    assert sorted(lines) == ["a", "b", "c", "d"]
+    why = {"outcome": None, "error": "EndpointUnavailable", "cause": "why"}
+    assert lines["d"] == {"s3_key": "d", "version_id": "v", **why}
 
 
 def line(outcome: str, label: str | None = None, error: str | None = None, **more: Any) -> dict[str, Any]:
@@ -76,6 +133,7 @@ def test_the_summary_counts_every_photo() -> None:
         line("ACCEPTED", "motorcycle"),
         line("LOW_CONFIDENCE", "bicycle", "THRESHOLD_CONFIDENCE_NOT_MET"),
         line("REJECTED", None, "UnsupportedImage"),
+        {"s3_key": "d", "outcome": None, "error": "EndpointUnavailable", "cause": "why"},
     ]
     assert summarize(lines, Run("r", "arn", 7)) == {
         "run": "r",
@@ -87,7 +145,7 @@ def test_the_summary_counts_every_photo() -> None:
         "without_outcome": 2,
         "classified": 4,
         "labels": {"bicycle": 2, "motorcycle": 1},
-        "errors": {"THRESHOLD_CONFIDENCE_NOT_MET": 1, "UnsupportedImage": 1},
+        "errors": {"THRESHOLD_CONFIDENCE_NOT_MET": 1, "UnsupportedImage": 1, "EndpointUnavailable": 1},
     }
 
 
