@@ -90,13 +90,19 @@ def isolated_environment(addresses: Addresses | None) -> dict[str, str]:
     }
 
 
+def shell_variables(addresses: Addresses) -> dict[str, str]:
+    """Return what makes AWS's tools and SDKs in a user's shell or process talk to a local cloud."""
+    proxied = filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1", "localhost", addresses.bind))
+    return aws_variables(addresses) | _QUIET | _IMPATIENT | {"NO_PROXY": ",".join(proxied)}
+
+
 def env_script(addresses: Addresses) -> str:
-    """Return shell lines that point AWS's tools at a local cloud, and put `sam` on the PATH.
+    """Return shell lines that point AWS's tools at a local cloud, and put `scones` and `sam` on the PATH.
 
     `sam build` then builds for this machine, which is what runs the functions. The shell function
     `scones_deactivate` undoes all of it, as that of a virtual environment does.
     """
-    constants = aws_variables(addresses) | build_target() | _QUIET | _IMPATIENT
+    constants = shell_variables(addresses) | build_target()
     values = {name: shlex.quote(value) for name, value in constants.items()}
     values["NO_PROXY"] = f'"${{NO_PROXY:+$NO_PROXY,}}127.0.0.1,localhost,{addresses.bind}"'
     values["PATH"] = f'{shlex.quote(str(Path(sys.executable).parent))}:"$PATH"'

@@ -4,8 +4,7 @@ import os
 import shlex
 import sys
 
-from localcloud.options import USUAL_STATE
-from localcloud.state import Running, StateFolder
+from localcloud.state import USUAL_STATE, Running, StateFolder
 
 
 def print_next_steps(folder: StateFolder, running: Running) -> None:

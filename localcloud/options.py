@@ -7,10 +7,10 @@ from typing import Final
 import click
 
 from commandline.options import EXISTING, PATH, Command
-from localcloud.build import ROOT
+from localcloud.host import ROOT
+from localcloud.state import USUAL_STATE
 from model_build.artifact.package import DEFAULT_MODEL
 
-USUAL_STATE: Final = ROOT / "build" / "localcloud"
 DEMO_STATE: Final = ROOT / "build" / "demo"
 
 

@@ -10,14 +10,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from commandline.errors import CommandError
 from localcloud import locks
 from localcloud.environment import Addresses, env_script
 from localcloud.faults.switches import FaultFile
 from localcloud.files import replace_text
+from localcloud.host import ROOT
 from localcloud.kept import KeptState
+
+USUAL_STATE: Final = ROOT / "build" / "localcloud"
 
 
 class BusyError(CommandError):
@@ -106,7 +109,7 @@ class StateFolder:
         """Return what was saved last, whether it runs or not; for the supervisor, which knows that."""
         try:
             return Running(**json.loads(self._file.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        except (FileNotFoundError, TypeError, ValueError):  # or of another version of this program
             return None
 
     def save(self, running: Running) -> None:

@@ -126,6 +126,21 @@ def test_status_and_env_file_lead_to_the_running_cloud(state: Path, cloud: Local
     assert cloud.outputs["PhotoBucketName"] in listed.stdout
 
 
+def test_scones_in_another_terminal_finds_the_running_cloud(state: Path, tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "commandline.scones", "results", "--json"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SCONES_STATE": str(state)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert shown.returncode == 0, shown.stderr
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith("scones: uses this checkout's local cloud, http://127.0.0.1:")
+
+
 def test_a_second_demo_with_the_same_state_is_refused(state: Path) -> None:
     done = localcloud("demo", "--state", state)
     assert done.returncode == 2
