@@ -32,7 +32,6 @@ class DeploymentError(CloudError):
 
     Attributes:
         serving_config: the endpoint configuration that still answers, or None when nothing does.
-        version_in_use: whether the endpoint may still use the new version.
     """
 
     def __init__(

@@ -31,9 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Args:
         arguments: options; the process's own by default, and SageMaker's hyperparameters if there are none.
-
-    Returns:
-        The exit code: 0 done, 1 failed, 2 wrong hyperparameters.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -48,12 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def options(given: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """Return the options of `train` that a training job's environment stands for.
-
-    Args:
-        given: options on the command line.
-        environment: the job's variables; options take precedence.
-    """
+    """Return the options of `train` that a training job's environment stands for."""
     found = list(given) or [
         word
         for name, value in json.loads(environment.get(HYPERPARAMETERS, "{}")).items()

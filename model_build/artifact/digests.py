@@ -30,8 +30,6 @@ def require_equal(expected: Mapping[str, str] | None, found: Mapping[str, str], 
 
     Args:
         expected: those in the manifest; None for a model without.
-        found: those of the files.
-        model: what messages call the model.
 
     Raises:
         DamagedModelError: a file differs or is missing; the message names it.

@@ -33,11 +33,6 @@ class UnreadableImageError(ModelBuildError):
 class LoadedModel:
     """The four handlers of one model.
 
-    Args:
-        folder: an extracted model: `model.onnx`, `manifest.json` and perhaps `code/`.
-        name: what messages call it.
-        trust_code: whether code in `code/` that is not this project's may run.
-
     Raises:
         ForeignCodeError: there is such code, and it is not trusted.
         ModelBuildError: the folder is not a model, or its handlers cannot load it.
@@ -90,13 +85,6 @@ class LoadedModel:
 @contextmanager
 def open_model(path: Path, *, trust_code: bool = False) -> Iterator[LoadedModel]:
     """Load a model from a folder or a model.tar.gz.
-
-    Args:
-        path: what `model_build train` or `model_build package` wrote.
-        trust_code: as of `LoadedModel`.
-
-    Yields:
-        The model; usable until the block ends.
 
     Raises:
         UsageError: there is nothing at this path.

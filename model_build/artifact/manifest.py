@@ -34,9 +34,7 @@ class Normalisation:
     """What turns pixels in 0..1 into the network's input: `(pixel - mean) / std`.
 
     Attributes:
-        mean: one number, or one per channel (R, G, B).
         std: likewise, above 0.
-        extra: other keys of the file.
     """
 
     mean: float | tuple[float, ...]
@@ -62,10 +60,8 @@ class View:
         up_to: pixels that the shorter side of an image has at most for this view; None for any image.
         side: of the square with about as many pixels as the network's input.
         margin: mirrored border around the image, as a share of its sides; None for no border.
-        mirror: whether the logits are averaged with those of the mirrored image.
         softness: factor on the temperature; None for 1.
         prior_weight: weight of the pretrained head's log prior; None for 0.
-        extra: other keys of the file.
     """
 
     up_to: int | None = None
@@ -92,12 +88,8 @@ class Expert:
     """A pretrained network and which of its outputs mean the labels.
 
     Attributes:
-        file: name of the ONNX file in the model folder.
         side: of the square with about as many pixels as the network's input.
         normalisation: of the pixels.
-        outputs: indices of the network's outputs that mean a label, by label.
-        origin: what the network is, where it comes from, and its licence.
-        extra: other keys of the file.
     """
 
     file: str
@@ -133,11 +125,7 @@ class Experts:
     """Pretrained networks whose predictions are multiplied (`expert_logits` of serving/inference.py).
 
     Attributes:
-        weight: exponent of the product of odds.
-        floor: probability below which no expert is believed.
-        classifier: tells classes of images apart; its outputs are logits of one softmax.
         detector: finds objects; each output is the logit of the most confident box. None for no detector.
-        extra: other keys of the file.
     """
 
     weight: float
@@ -167,13 +155,7 @@ class Experts:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertsView:
-    """Images that pretrained networks classify instead of the trained one.
-
-    Attributes:
-        up_to: as of `View`.
-        experts: the networks.
-        extra: other keys of the file.
-    """
+    """Images that pretrained networks classify instead of the trained one."""
 
     up_to: int | None = None
     experts: Experts
@@ -190,9 +172,7 @@ class TrainingData:
 
     Attributes:
         sha256: hexadecimal digest of each archive, by file name.
-        images: number of training images of each class, by name.
         photos: digests of the labelled photos, see `data.hold_out.photo_digest`; None if there were none.
-        extra: other keys of the file.
     """
 
     sha256: Mapping[str, str]
@@ -213,21 +193,12 @@ class Manifest:
     """The manifest of one model.
 
     Attributes:
-        labels: class names in the order of the answer.
         outputs: names of the network's outputs: the labels, then the classes of the negatives; None for the
             labels alone.
         input_size: height and width of the network's input in training, in pixels.
         normalisation: of the pixels.
-        temperature: divides the logits (calibration).
-        views: how images are presented to the network; the first that fits the image's size is used.
         default_threshold: confidence from which an answer is accepted, 0 to 1.
-        training_data: what the model was trained on.
-        starts_from: the pretrained network that training started from, and its licence.
-        recipe: hyperparameters of the training.
-        torch: version of PyTorch.
-        metrics: figures of the model on the archives' test images, as `evaluate --json` names them.
         files: SHA-256 digests of the networks, by file name; None for a model that was written without.
-        extra: other keys of the file.
     """
 
     labels: tuple[str, ...]
@@ -313,7 +284,6 @@ class Manifest:
         """Read `manifest.json` of a model folder.
 
         Args:
-            folder: the model folder.
             name: what messages call the model; the folder by default.
 
         Raises:

@@ -36,12 +36,7 @@ def package_model(model_dir: Path, output: Path, packages: Target | None = None)
     """Write a model archive in the layout that SageMaker's inference images read.
 
     Args:
-        model_dir: a model folder; see `model_files`, and for its code `code_files`.
-        output: the tar.gz to write; its folder is created if it does not exist.
         packages: what the packages in it must run on; None: the image has them.
-
-    Returns:
-        `output`.
 
     Raises:
         ModelBuildError: the folder has no model, the manifest is invalid, packages cannot be downloaded, or

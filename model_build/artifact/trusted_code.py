@@ -31,10 +31,7 @@ def require_own_code(model: Path, *, trusted: bool, name: str | None = None, pac
     """Refuse a model with code of somebody else's unless it is trusted.
 
     Args:
-        model: a model folder or a model.tar.gz; nothing of it is run.
-        trusted: whether `--trust-code` was given.
         name: what the message calls the model; its path by default.
-        packages: see `foreign_code`.
 
     Raises:
         ForeignCodeError: there is such code.
@@ -57,11 +54,6 @@ def foreign_code(model: Path, *, packages: bool = False) -> tuple[str, ...]:
 
     Code of an archive is every file below `code/`, and every other file that is not of `DATA_SUFFIXES`; of a
     folder, what packaging takes from it (`code_files`).
-
-    Args:
-        model: a model folder or a model.tar.gz.
-        packages: also compare the packages in `code/packages/` with those of the lock, which may download
-            them. Only a serving container imports them, so that whoever loads the model here need not.
 
     Raises:
         ExtractionError: the archive cannot be read or is unsafe.

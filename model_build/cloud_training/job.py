@@ -38,10 +38,7 @@ class TrainResult:
     """The result of a training job.
 
     Attributes:
-        job_name: the job.
-        model_data_url: the trained model in S3; `deploy --model` takes it as it is.
         billed_seconds: what SageMaker bills; None if it does not say.
-        metrics: the model's figures on the archives' test images, as `evaluate --json` prints them.
     """
 
     job_name: str
@@ -54,7 +51,6 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
     """Upload the data, run the job, wait for it, download and measure the result.
 
     Args:
-        request: what to train and how.
         session: whose account and region; None for the standard environment and configuration.
 
     Raises:
@@ -102,12 +98,6 @@ def wait_for_job(
     session: boto3.Session, job_name: str, max_runtime_seconds: float, rhythm: Rhythm = DEFAULT_RHYTHM
 ) -> dict[str, Any]:
     """Wait until a job has completed; return its description.
-
-    Args:
-        session: whose account and region.
-        job_name: the job.
-        max_runtime_seconds: SageMaker stops the job after this much training.
-        rhythm: how often to ask.
 
     Raises:
         CloudError: the job failed, was stopped, or did not end in time.

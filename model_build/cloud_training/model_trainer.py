@@ -32,15 +32,6 @@ CHANNEL_FOLDER: Final = f"/opt/ml/input/data/{CHANNEL}"  # where SageMaker puts 
 def start(request: TrainRequest, job_name: str, data_url: str, *, session: boto3.Session) -> str:
     """Upload the code and start the job.
 
-    Args:
-        request: what to train and how.
-        job_name: prefix of the job's name.
-        data_url: the `s3://` prefix of the images, a folder per class.
-        session: whose account and region.
-
-    Returns:
-        The job's name.
-
     Raises:
         botocore.exceptions.ClientError: AWS refused a call.
     """

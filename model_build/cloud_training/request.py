@@ -19,16 +19,7 @@ class TrainRequest:
     """One training job. An object that exists is valid.
 
     Attributes:
-        data: CIFAR archives; their training images are uploaded, their test images measure the result.
-        role_arn: the role that the job runs under.
-        bucket: for data, code and the result.
-        classes: the classes to tell apart, in label order.
-        recipe: hyperparameters.
-        instance_type: what the job runs on.
-        spot: use spare capacity, at about a third of the price; an interrupted job starts over.
-        max_runtime_seconds: SageMaker stops the job then.
         image: image URI; None for AWS's current PyTorch image.
-        output: folder that the result is downloaded into.
 
     Raises:
         RefusedError: AWS would refuse it; names the option and what to do instead.

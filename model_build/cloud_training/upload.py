@@ -23,20 +23,12 @@ UPLOADS_AT_A_TIME: Final = 16
 JPEG_QUALITY: Final = 95
 PACKAGES: Final = Path(__file__).resolve().parents[2]
 SOURCE_PACKAGES: Final = ("commandline", "model_build")
-NOT_NEEDED: Final = ("__pycache__", "default_model", "*.md", "role.yaml")
+NOT_NEEDED: Final = shutil.ignore_patterns("__pycache__", "*.md", "role.yaml", "provenance")
+OF_THE_MODEL: Final = "detector.onnx"  # training copies it
 
 
 def upload_by_class(archives: Sequence[Archive], bucket: str, prefix: str, session: boto3.Session) -> str:
     """Upload the archives' training images: a folder per class, with a tar of images for each archive.
-
-    Args:
-        archives: the data.
-        bucket: where they go.
-        prefix: key prefix of the folders.
-        session: whose account and region.
-
-    Returns:
-        The `s3://` prefix of the folders.
 
     Raises:
         botocore.exceptions.ClientError: AWS refused a call.
@@ -81,14 +73,13 @@ def tar_of_class(archive: Archive, index: int) -> bytes:
 
 
 def copy_source(folder: Path) -> Path:
-    """Copy the packages that training needs, and nothing else, into a folder.
-
-    Args:
-        folder: an existing folder; each package becomes a folder in it.
-
-    Returns:
-        `folder`.
-    """
+    """Copy the packages that training needs, and of the shipped model the detector, into a folder."""
     for name in SOURCE_PACKAGES:
-        shutil.copytree(PACKAGES / name, folder / name, ignore=shutil.ignore_patterns(*NOT_NEEDED))
+        shutil.copytree(PACKAGES / name, folder / name, ignore=_not_needed)
     return folder
+
+
+def _not_needed(folder: str, names: list[str]) -> set[str]:
+    if Path(folder).name == "default_model":
+        return set(names) - {OF_THE_MODEL}
+    return NOT_NEEDED(folder, names)

@@ -6,11 +6,9 @@ from typing import Any
 
 import click
 
-from commandline.options import EXISTING, FOLDER, PATH, VariadicOption, json_option
-from model_build.artifact.package import DEFAULT_MODEL
+from commandline.options import PATH, json_option
 from model_build.data.download import training_archives
 from model_build.errors import UsageError
-from model_build.evaluation.photo_settings import nested_cross_validation
 from model_build.training.options import UNDERSCORES, classes_option, data_option, recipe_options
 from model_build.training.recipe import FOLDS, VIEWS, Recipe
 
@@ -23,22 +21,6 @@ from model_build.training.recipe import FOLDS, VIEWS, Recipe
 @classes_option
 @click.option("--folds", type=int, default=5, help=f"Parts to split the training images into.  [{FOLDS}]")
 @click.option("--only", type=int, metavar="N", help="Train and measure only the first N folds.")
-@click.option(
-    "--photos",
-    cls=VariadicOption,
-    type=FOLDER,
-    metavar="DIR...",
-    help="Train nothing; measure the settings of the pretrained networks that classify photos, by nested "
-    "cross-validation on the photos in DIR/<label>/ and DIR/other/.",
-)
-@click.option(
-    "--model",
-    type=EXISTING,
-    default=DEFAULT_MODEL,
-    show_default=False,
-    metavar="FOLDER",
-    help="With --photos: the model folder.  [default: the shipped model]",
-)
 @click.option("--output", type=PATH, metavar="FILE", help="Write the figures to this file too.")
 @recipe_options
 @json_option
@@ -48,8 +30,6 @@ def command(  # noqa: PLR0913 - one parameter per option
     classes: tuple[str, ...],
     folds: int,
     only: int | None,
-    photos: tuple[Path, ...],
-    model: Path,
     output: Path | None,
     as_json: bool,
     **hyperparameters: Any,
@@ -58,43 +38,27 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     Splits the training images into folds; each is once held out and measured, together with classes of
     negatives that the network was not trained on. Prints the figures of every view of inference, and the
-    temperature that fits best. Takes as long as one training per fold. Needs PyTorch (.venv/train), except
-    with --photos, which takes seconds.
+    temperature that fits best. Takes as long as one training per fold. Needs PyTorch (.venv/train).
 
     \b
     Example:
       python -m model_build cross-validate --folds 5 --dropout 0.3
-      python -m model_build cross-validate --folds 10 --photos my-photos
     """
     recipe = Recipe(**hyperparameters)
     FOLDS.require("folds", folds)
     if only is not None and not 1 <= only <= folds:
         raise UsageError(f"--only {only}: must be from 1 to --folds {folds}")
-    if photos and (data or only):
-        raise UsageError("--photos: no network is trained, so that --data and --only have no meaning")
-    report = (
-        nested_cross_validation(model, photos, folds)
-        if photos
-        else _train(data, classes, recipe, folds, only)
-    )
-    text = json.dumps(report, indent=None if as_json else 2)
-    if output:
-        output.write_text(text + "\n", encoding="utf-8")
-    print(text)
-
-
-def _train(
-    data: tuple[Path, ...], classes: tuple[str, ...], recipe: Recipe, folds: int, only: int | None
-) -> dict[str, Any]:
-    """Train and measure fold by fold."""
     # PyTorch takes seconds to import and is not in every environment: first check the options.
     from model_build.training.cross_validation import cross_validate, figures  # noqa: PLC0415
     from model_build.training.dataset import assemble  # noqa: PLC0415
     from model_build.training.images import read_images  # noqa: PLC0415
 
-    dataset = assemble(read_images(data or training_archives()), classes)
-    measured = cross_validate(dataset, recipe, folds, only)
-    return {
-        "folds": only or folds,
-        "views": [figures(measured, number, recipe) for number in range(len(VIEWS))],
-    }
+    measured = cross_validate(
+        assemble(read_images(data or training_archives()), classes), recipe, folds, only
+    )
+    views = [figures(measured, number, recipe) for number in range(len(VIEWS))]
+    report = {"folds": only or folds, "views": views}
+    text = json.dumps(report, indent=None if as_json else 2)
+    if output:
+        output.write_text(text + "\n", encoding="utf-8")
+    print(text)

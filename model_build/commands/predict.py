@@ -22,11 +22,7 @@ class Prediction:
     """The classification of one file.
 
     Attributes:
-        file: the file's name, as given.
         label: the most probable class; None if the file is not a readable image, like the next two.
-        confidence: its probability.
-        probabilities: of all classes, in label order.
-        error: why the file could not be classified, if so.
     """
 
     file: str

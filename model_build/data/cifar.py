@@ -27,7 +27,6 @@ class Split:
     Attributes:
         images: uint8 [N, 32, 32, 3], RGB.
         labels: int64 [N], indices into the archive's `classes`.
-        filenames: the N names that the data set gives its images.
     """
 
     images: npt.NDArray[np.uint8]
@@ -45,11 +44,7 @@ class Archive:
     """A data set as read from one file.
 
     Attributes:
-        path: where it was read.
         sha256: hexadecimal digest of the file.
-        classes: every class name that the data set knows, in label order (fine labels for CIFAR-100).
-        train: the training split.
-        test: the test split.
     """
 
     path: Path
@@ -74,9 +69,6 @@ class Archive:
 
 def load_archive(path: Path) -> Archive:
     """Read a CIFAR-10 or CIFAR-100 archive (python layout), or one made in the same layout.
-
-    Args:
-        path: the tar.gz.
 
     Raises:
         ArchiveError: the file is missing, is not such an archive, or its contents are inconsistent.

@@ -32,10 +32,6 @@ _OPCODES: Final = frozenset(_NAMES.split())
 def load(content: bytes, source: str) -> dict[str, Any]:
     """Read a pickled dictionary; its arrays are numpy arrays of integers.
 
-    Args:
-        content: the pickle.
-        source: what error messages call it.
-
     Raises:
         ArchiveError: it is not readable, not a dictionary, or asks for anything but plain data.
     """

@@ -31,9 +31,6 @@ def data_folders() -> list[Path]:
 def find_archive(name: str = CIFAR_100) -> Path:
     """Return the path of a data file or folder.
 
-    Args:
-        name: file name, such as `cifar-100-python.tar.gz`.
-
     Raises:
         ArchiveError: it is in none of the data folders; the message lists them.
     """
@@ -83,12 +80,7 @@ def download(url: str, md5: str, target: Path) -> Path:
     """Download a file, resuming an interrupted attempt, and move it into place once its digest matches.
 
     Args:
-        url: its address.
         md5: hexadecimal digest that its publisher states.
-        target: where it goes; an unfinished download is kept beside it as `.part`.
-
-    Returns:
-        `target`.
 
     Raises:
         ArchiveError: the server cannot be reached, or the digest does not match.

@@ -23,10 +23,7 @@ class Pen:
     """Draws on an image in its own coordinates: x from 0 to 1 across the drawing's box, y downwards.
 
     Args:
-        image: RGB image to draw on.
         box: left, top and side of the square frame, in pixels.
-        flip: mirror the drawing left to right.
-        tilt: rotation of the frame about its middle, in radians.
     """
 
     def __init__(
@@ -364,12 +361,8 @@ def draw(kind: str, seed: int, size: tuple[int, int] = (256, 256)) -> Image.Imag
     """Draw one picture.
 
     Args:
-        kind: one of `KINDS`.
         seed: equal kind, seed and size give equal pixels.
         size: width and height in pixels.
-
-    Returns:
-        An RGB image of that size.
 
     Raises:
         ValueError: the kind is not one of `KINDS`.

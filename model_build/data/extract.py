@@ -25,12 +25,7 @@ from model_build.errors import ModelBuildError
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper limits of an archive.
-
-    Attributes:
-        members: files and folders in it.
-        total_bytes: its size without compression, headers included.
-    """
+    """Upper limits of an archive."""
 
     members: int = 10_000
     total_bytes: int = 2 << 30
@@ -57,11 +52,6 @@ def extract(archive: Path, folder: Path, limits: Limits = DEFAULT_LIMITS) -> Non
 
     Owners, modes and times in the archive are ignored. A file that occurs twice gets its last content, as in
     tar. After an error the folder may contain part of the archive.
-
-    Args:
-        archive: the tar.gz.
-        folder: where the files go; created if it does not exist.
-        limits: upper limits of what is extracted.
 
     Raises:
         ExtractionError: the archive is damaged, exceeds a limit, or contains an absolute path, a path with
@@ -115,11 +105,6 @@ def hash_files(archive: Path, names: Collection[str], limits: Limits = DEFAULT_L
 def read_file(archive: Path, name: str, limits: Limits = DEFAULT_LIMITS) -> bytes | None:
     """Return the content of one small file in a tar.gz; None if there is none of that name.
 
-    Args:
-        archive: the tar.gz.
-        name: relative to the archive's root.
-        limits: upper limits of what is read.
-
     Raises:
         ExtractionError: `extract` would refuse what comes before the file, or the file exceeds 1 MiB.
     """
@@ -137,11 +122,6 @@ def read_files(
     archive: Path, wanted: Callable[[str], bool], limits: Limits = DEFAULT_LIMITS
 ) -> dict[str, bytes]:
     """Return the content of some files in a tar archive of any compression, by name.
-
-    Args:
-        archive: the archive: gzip, bzip2, xz, or not compressed.
-        wanted: whether a file of this name, relative to the archive's root, is read.
-        limits: upper limits of the whole archive.
 
     Raises:
         ExtractionError: `extract` would refuse the archive.

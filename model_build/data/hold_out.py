@@ -20,7 +20,6 @@ def is_held_out(digest: str, share: float) -> bool:
     """Return whether a photo is held out.
 
     Args:
-        digest: what `photo_digest` returned for it.
         share: of all photos to hold out, 0 to 1.
     """
     return int(digest, 16) < share * _RANGE

@@ -19,14 +19,6 @@ from model_build.errors import ModelBuildError, UsageError
 def extract(archive: Archive, output: Path, classes: Sequence[str]) -> dict[str, int]:
     """Write `train/`, `test/`, `train.lst` and `test.lst`.
 
-    Args:
-        archive: where the images come from.
-        output: folder to write into, created if missing; files of an earlier run are overwritten.
-        classes: names of the classes to write, in label order.
-
-    Returns:
-        The number of images in `train` and in `test`.
-
     Raises:
         UsageError: the archive has no images of one of the classes.
         ModelBuildError: the folder cannot be written.

@@ -32,14 +32,7 @@ ROTATE_90_CLOCKWISE: Final = 6
 
 
 def write_samples(folder: Path) -> list[Path]:
-    """Write the sample photos of the demo and of `events/`, named as in `SAMPLES`.
-
-    Args:
-        folder: created if missing; files of these names are overwritten.
-
-    Returns:
-        The paths written, in the order of `SAMPLES`.
-    """
+    """Write the sample photos of the demo and of `events/`, named as in `SAMPLES`."""
     folder.mkdir(parents=True, exist_ok=True)
     seed = FIRST_TEST_SEED  # and with what is added to it, so that the shipped model accepts the vehicles
     draw("bicycle", seed, (640, 480)).save(folder / "bicycle.jpg", quality=90)

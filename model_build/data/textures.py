@@ -16,9 +16,7 @@ def make_textures(count: int, side: int, seed: int) -> npt.NDArray[np.uint8]:
     """Generate images without an object.
 
     Args:
-        count: how many.
         side: their height and width in pixels.
-        seed: equal seeds give equal images.
 
     Returns:
         uint8 [count, side, side, 3].

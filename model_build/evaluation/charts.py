@@ -40,17 +40,7 @@ SMALLEST_MARKER: Final = 15.0
 def evaluation_charts(
     predictions: Predictions, labels: Sequence[str], threshold: float, images: str
 ) -> dict[str, Figure]:
-    """Return the charts of an evaluation.
-
-    Args:
-        predictions: with one labelled image at least.
-        labels: the class names, K.
-        threshold: the one in use, marked on the risk-coverage curve.
-        images: what the titles call the images, such as `photos`.
-
-    Returns:
-        `confusion`, `reliability` and `risk_coverage`.
-    """
+    """Return the charts of an evaluation."""
     counts = metrics.confusion_matrix(predictions.probabilities, predictions.labels)
     return {
         "confusion": confusion_matrix(counts, labels, images),
@@ -64,8 +54,6 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], ima
 
     Args:
         counts: [K][K], rows are true classes, columns predicted ones.
-        labels: the K class names.
-        images: what the title calls the images.
     """
     with _figure(f"Confusion matrix, {images}") as (figure, axes):
         rows = np.array(counts)
@@ -83,12 +71,7 @@ def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], ima
 
 
 def reliability_diagram(predictions: Predictions, images: str) -> Figure:
-    """Draw the accuracy of each confidence bin; the area of a marker shows how many images are in the bin.
-
-    Args:
-        predictions: with one labelled image at least.
-        images: what the title calls the images.
-    """
+    """Draw the accuracy of each confidence bin; the area of a marker shows how many images are in the bin."""
     probabilities, labels = predictions.probabilities, predictions.labels
     bins = metrics.calibration_bins(probabilities, labels)
     error = metrics.expected_calibration_error(probabilities, labels)
@@ -105,13 +88,7 @@ def reliability_diagram(predictions: Predictions, images: str) -> Figure:
 
 
 def risk_coverage_curve(predictions: Predictions, threshold: float, images: str) -> Figure:
-    """Draw selective risk and, if there are negatives, the false acceptance rate against coverage.
-
-    Args:
-        predictions: with one labelled image at least.
-        threshold: the one in use; its operating point is marked.
-        images: what the title calls the images.
-    """
+    """Draw selective risk and, if there are negatives, the false acceptance rate against coverage."""
     probabilities, labels = predictions.probabilities, predictions.labels
     points = metrics.operating_points(probabilities, labels)
     coverage = [one.coverage for one in points]
@@ -133,12 +110,7 @@ def risk_coverage_curve(predictions: Predictions, threshold: float, images: str)
 
 
 def training_curve(name: str, values: Sequence[float]) -> Figure:
-    """Draw a figure of each epoch on the augmented training images.
-
-    Args:
-        name: of the figure, such as `loss`.
-        values: one per epoch, 0 or more.
-    """
+    """Draw a figure of each epoch on the augmented training images."""
     with _figure(f"Training {name}") as (figure, axes):
         axes.plot(range(1, len(values) + 1), values, color=BLUE, marker="o", markersize=3)
         axes.set(xlabel="epoch", ylabel=f"{name} on augmented training images", ylim=(0, None))

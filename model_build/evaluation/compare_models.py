@@ -16,13 +16,7 @@ from model_build.evaluation.predictions import find_photos
 
 @dataclass(frozen=True)
 class PhotoComparison:
-    """A comparison, and what was not compared.
-
-    Attributes:
-        comparison: of the photos that remained.
-        trained_on: photos left out because one of the models was trained on them.
-        unreadable: one message per photo that a model could not read.
-    """
+    """A comparison, and what was not compared."""
 
     comparison: Comparison
     trained_on: int
@@ -42,9 +36,6 @@ def compare_models(
     Photos are read one at a time: a folder may be larger than memory.
 
     Args:
-        new: the new model.
-        serving: the model that serves.
-        folder: the labelled photos.
         coverage: share of the photos that the serving model accepts in production, above 0 and up to 1; None
             if the photos were drawn at random.
         threshold: the confidence from which both accept a prediction; each model's own by default.

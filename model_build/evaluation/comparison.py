@@ -64,12 +64,8 @@ class Comparison:
     """How a new model compares with the serving one.
 
     Attributes:
-        new: the new model on the photos compared.
-        serving: the serving model on them.
         doubtful: share of the photos of a class that the serving model does not accept, before any were left
             out for that.
-        thinned: photos that the serving model is doubtful about and that were left out.
-        valid: whether the photos can be taken as drawn at random.
     """
 
     new: Judged
@@ -153,10 +149,7 @@ def compare(
     """Compare two models on the photos that both have judged.
 
     Args:
-        new: the new model on N photos.
-        serving: the serving model on them.
         of_a_class: whether each photo shows one of the classes, [N].
-        digests: a digest of each photo; which doubtful photos are left out depends on nothing else.
         coverage: share of the photos that the serving model accepts in production, above 0 and up to 1; None
             if the photos were drawn at random.
     """

@@ -29,15 +29,10 @@ class Metrics:
     """The figures of one set of images; None is undefined for lack of images.
 
     Attributes:
-        images: number of labelled images.
         accuracy: share of correct predictions.
         coverage: share of predictions accepted at the threshold.
         selective_accuracy: share of correct ones among the accepted.
-        ece: expected calibration error, in 15 bins.
-        other_images: number of negatives.
         other_accepted: share of the negatives accepted at the threshold.
-        other_auroc: AUROC of the confidence, labelled images against negatives.
-        jpeg_accuracy: accuracy on the labelled images after JPEG compression.
     """
 
     images: int = _titled("labelled images")
@@ -79,7 +74,6 @@ class Target:
     """The operating point that reaches a wanted selective accuracy.
 
     Attributes:
-        wanted: the selective accuracy.
         choice: the point of highest coverage that reaches it; None if no threshold does.
     """
 
@@ -89,13 +83,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Misclassified:
-    """A wrong prediction.
-
-    Attributes:
-        image: the image's name.
-        answer: the predicted label.
-        confidence: of the prediction.
-    """
+    """A wrong prediction."""
 
     image: str
     answer: str
@@ -107,14 +95,7 @@ class SetReport:
     """Everything reported of one set of images.
 
     Attributes:
-        metrics: the figures.
         confusion: counts [K][K], rows are true classes, columns predicted ones.
-        unreadable: one message per picture that could not be classified.
-        error_bound: how many of the accepted images are wrong at most.
-        target: the operating point for a wanted selective accuracy, if one was asked for.
-        promise: the threshold for a promised error rate, if one was asked for.
-        mistakes: wrong predictions, the most confident first.
-        false_acceptances: negatives accepted at the threshold, the most confident first.
     """
 
     metrics: Metrics
@@ -145,7 +126,6 @@ class NegativeClass:
     """How the negatives of one class fared.
 
     Attributes:
-        images: how many there are.
         accepted: the share that was accepted.
     """
 
@@ -158,10 +138,7 @@ class UnseenClasses:
     """How the negatives of the classes fared that the network has no output for.
 
     Attributes:
-        kinds: names of the classes.
-        images: how many images they have.
         accepted: the share that was accepted.
-        auroc: AUROC of the confidence, labelled images against these.
     """
 
     kinds: tuple[str, ...]
@@ -175,11 +152,6 @@ class Report:
     """The report of an evaluation.
 
     Attributes:
-        threshold: confidence from which a prediction is accepted.
-        labels: the model's labels.
-        archives: of the archives' test images; of no images if no archive was given.
-        other_kinds: of the negatives in the archives, by class.
-        other_unseen: of those negatives that training never saw.
         photos: of the photos, None if no folder was given.
     """
 
@@ -219,7 +191,6 @@ class Wishes:
     """What a threshold is to be chosen for.
 
     Attributes:
-        target: a selective accuracy on the images at hand.
         promise: a share of errors among accepted images that is to be proven for others.
     """
 
@@ -240,10 +211,6 @@ def set_report(
     """Report on the predictions for one set of images.
 
     Args:
-        predictions: what the model predicted.
-        labels: its labels.
-        threshold: confidence from which a prediction is accepted.
-        wishes: what a threshold is to be chosen for.
         most_errors: how many errors are listed; all by default.
     """
     probabilities, truth = predictions.probabilities, predictions.labels
@@ -281,13 +248,7 @@ def _errors(
 def negatives_by_class(
     predictions: Predictions, threshold: float, trained: Sequence[str]
 ) -> tuple[dict[str, NegativeClass], UnseenClasses]:
-    """Return how the negatives of each class fared, and those of all classes that training never saw.
-
-    Args:
-        predictions: for archives' test images, whose names begin with their class.
-        threshold: confidence from which a prediction is accepted.
-        trained: names of the network's outputs.
-    """
+    """Return how the negatives of each class fared, and those of all classes that training never saw."""
     classes = np.array([name.split("/")[0] for name in predictions.negative_names], dtype=np.str_)
     found = {str(name): predictions.negatives[classes == name] for name in np.unique(classes)}
     by_class = {

@@ -76,8 +76,6 @@ class CalibrationBin:
     """Predictions of similar confidence.
 
     Attributes:
-        images: how many there are.
-        confidence: their mean confidence.
         accuracy: the share of correct ones.
     """
 
@@ -120,7 +118,6 @@ class OperatingPoint:
     """A threshold and its consequences.
 
     Attributes:
-        threshold: the lowest accepted confidence.
         coverage: share of accepted predictions.
         selective_accuracy: share of correct ones among them.
     """
@@ -153,9 +150,7 @@ def wilson_interval(hits: int, trials: int, z: float = 1.96) -> tuple[float, flo
     """Return Wilson's score interval of a proportion, 95 % by default.
 
     Args:
-        hits: number of successes.
         trials: number of trials, above 0.
-        z: quantile of the standard normal distribution.
     """
     centre = (hits + z * z / 2) / (trials + z * z)
     half = z / (trials + z * z) * sqrt(hits * (trials - hits) / trials + z * z / 4)

@@ -31,16 +31,7 @@ T_95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 @dataclass(frozen=True)
 class Sources:
-    """What a card is made of.
-
-    Attributes:
-        manifest: of the model.
-        report: of a fresh evaluation.
-        charts: file names of the charts, relative to the card.
-        seeds: metrics of models with other seeds, each with its `seed`; empty if there are none.
-        cross_validation: the figures of `cross-validate`; empty if there are none.
-        notes: Markdown by the person who trained the model; empty if there is none.
-    """
+    """What a card is made of."""
 
     manifest: Manifest
     report: Report
@@ -52,15 +43,6 @@ class Sources:
 
 def write_card(model: Path, evaluation: Evaluation, output: Path) -> Path:
     """Write figures and charts into the model's folder, and the card beside or above it.
-
-    Args:
-        model: model folder; gets evaluation.json and charts, may have seeds.json, cross_validation.json and
-            notes.md.
-        evaluation: a fresh evaluation of it.
-        output: the Markdown file.
-
-    Returns:
-        `output`.
 
     Raises:
         UsageError: the card would be where it cannot link the charts.
@@ -88,10 +70,6 @@ def write_card(model: Path, evaluation: Evaluation, output: Path) -> Path:
 
 def write_seeds(model: Path, others: Sequence[Path]) -> None:
     """Keep the metrics of models of one recipe in the first one's folder, for its card.
-
-    Args:
-        model: the model folder that gets seeds.json.
-        others: model folders of the same recipe with other seeds.
 
     Raises:
         ModelBuildError: a manifest has no seed or no metrics.

@@ -18,13 +18,7 @@ _Z_POWER: Final = 0.8416
 
 @dataclass(frozen=True)
 class PairedResult:
-    """The photos on which two models differ.
-
-    Attributes:
-        photos: how many photos were compared.
-        gained: photos on which only the new model is right.
-        lost: photos on which only the other model is right.
-    """
+    """The photos on which two models differ."""
 
     photos: int
     gained: int

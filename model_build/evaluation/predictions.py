@@ -36,7 +36,6 @@ class Picture:
     """One encoded image to classify.
 
     Attributes:
-        name: what reports call it.
         body: the bytes that the model receives.
         label: its class; None for a negative.
     """
@@ -51,14 +50,11 @@ class Predictions:
     """The predictions for a set of pictures: N labelled ones and M negatives.
 
     Attributes:
-        names: of the labelled pictures, N.
         probabilities: float [N, K] of the labelled pictures.
         labels: int [N], their true classes.
         negatives: float [M, K], probabilities of the negatives.
-        negative_names: of the negatives, M.
         jpeg_probabilities: float [N, K] of the labelled pictures after compression, if the negatives were
             compressed and they were not; else None.
-        unreadable: one message per picture that could not be classified.
     """
 
     names: tuple[str, ...]
@@ -76,13 +72,7 @@ class Predictions:
 
 
 def classify(model: LoadedModel, pictures: Sequence[Picture], title: str) -> Predictions:
-    """Classify pictures.
-
-    Args:
-        model: the model.
-        pictures: labelled ones and negatives in any order; the labels are the model's.
-        title: of the progress bar.
-    """
+    """Classify pictures."""
     labelled: list[tuple[str, Floats, int]] = []
     negatives: list[tuple[str, Floats]] = []
     unreadable: list[str] = []

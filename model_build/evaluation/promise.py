@@ -37,16 +37,7 @@ def binomial_cdf(successes: int, trials: int, probability: float) -> float:
 
 
 def error_bound(errors: int, images: int, confidence: float = CONFIDENCE) -> float:
-    """Return Clopper and Pearson's upper bound of an error rate (https://doi.org/10.1093/biomet/26.4.404).
-
-    Args:
-        errors: how many images are wrong.
-        images: of how many.
-        confidence: probability that the bound holds.
-
-    Returns:
-        The highest rate at which so few errors are not less probable than 1 - confidence; 1 of no images.
-    """
+    """Return Clopper and Pearson's upper bound of an error rate (https://doi.org/10.1093/biomet/26.4.404)."""
     if errors >= images:
         return 1.0
     low, high = errors / images, 1.0
@@ -63,9 +54,7 @@ def images_for(rate: float, expected: float, confidence: float = CONFIDENCE) -> 
     """Return how many accepted images it takes to prove an error rate.
 
     Args:
-        rate: the error rate to prove.
         expected: the share of errors that the images will have.
-        confidence: probability that the proof holds.
 
     Returns:
         The number; None if no number does, or more than a million.
@@ -95,10 +84,7 @@ class ErrorBound:
     """How many of the accepted images of the labels are wrong at most.
 
     Attributes:
-        images: accepted ones.
-        errors: wrong ones of those.
         rate: the upper bound of the share of errors, see `error_bound`; None of no images.
-        confidence: probability that the bound holds.
     """
 
     images: int
@@ -121,10 +107,7 @@ class Promise:
 
     Attributes:
         rate: the promised share of errors among accepted images of the labels.
-        confidence: probability that a chosen threshold keeps the promise.
         threshold: the lowest that could be proven; None if none could.
-        accepted: images accepted at it, or at the first threshold tested if none could be proven.
-        errors: wrong ones of those.
         missing: labelled images that are missing for a proof, if further ones are accepted and wrong as often
             as these; 0 with a threshold, None if no number of such images would prove the rate.
     """
@@ -146,7 +129,6 @@ def choose_threshold(
         probabilities: float [N, K], of labelled images that chose nothing else.
         labels: int [N].
         rate: the share of errors to promise.
-        confidence: probability that the promise holds.
     """
     wrong = ~metrics.correct(probabilities, labels)
     confidences = metrics.confidences(probabilities)

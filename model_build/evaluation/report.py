@@ -21,7 +21,6 @@ class Evaluation:
     """A finished evaluation.
 
     Attributes:
-        report: the figures.
         archives: predictions for the archives' test images, None if no archive was given.
         photos: predictions for the photos, None if no folder was given.
     """
@@ -41,11 +40,7 @@ def evaluate(
     """Evaluate a model.
 
     Args:
-        model: the model.
-        data: archives in CIFAR layout; their test splits are used.
-        photos: folders with photos by label, measured as one set.
         threshold: confidence from which a prediction is accepted; the model's default if None.
-        wishes: what a threshold is to be chosen for.
 
     Raises:
         ModelBuildError: the data cannot be read or do not match the model.
@@ -68,9 +63,6 @@ def evaluate(
 
 def write(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write evaluation.json, and three charts for the archives' test images and the photos each.
-
-    Returns:
-        The files written.
 
     Raises:
         ModelBuildError: the folder cannot be written.

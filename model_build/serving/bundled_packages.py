@@ -12,9 +12,6 @@ NEEDED = "onnxruntime"  # what AWS's images lack
 def use_bundled_packages(code: Path) -> None:
     """Put the archive's packages for this Python first on the import path; without any, change nothing.
 
-    Args:
-        code: the archive's `code` folder.
-
     Raises:
         ImportError: the packages are for another Python or processor, and this one lacks them.
     """

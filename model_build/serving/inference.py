@@ -55,13 +55,7 @@ class BadRequest(ValueError):  # noqa: N818 - part of the contract: HTTP's own n
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: its networks' sessions and its manifest.
-
-    Attributes:
-        session: of the trained network.
-        manifest: the content of manifest.json.
-        experts: sessions of the pretrained networks that the manifest's views name, by file name.
-    """
+    """A loaded model: its networks' sessions and its manifest."""
 
     session: onnxruntime.InferenceSession
     manifest: dict[str, Any]
@@ -79,13 +73,6 @@ class Model:
 
 def model_fn(model_dir: str, context: object | None = None) -> Model:  # noqa: ARG001 - the container passes it
     """Load the networks and `manifest.json` from a folder.
-
-    Args:
-        model_dir: the unpacked model archive.
-        context: passed by newer containers; unused.
-
-    Returns:
-        The loaded model.
 
     Raises:
         FileNotFoundError: the manifest or a network is missing.
@@ -143,9 +130,7 @@ def input_fn(body: bytes, content_type: str | None = None, context: object | Non
     """Decode an encoded image.
 
     Args:
-        body: the encoded image (PNG or JPEG; WebP, GIF and BMP are also read).
         content_type: the request's Content-Type; None means `application/x-image`.
-        context: passed by newer containers; unused.
 
     Returns:
         An RGB image, upright, its longer side at most `WORKING_SIDE` pixels.
@@ -165,30 +150,12 @@ def input_fn(body: bytes, content_type: str | None = None, context: object | Non
 
 
 def predict_fn(data: Image.Image, model: Model, context: object | None = None) -> list[float]:  # noqa: ARG001
-    """Classify one decoded image.
-
-    Args:
-        data: the result of `input_fn`.
-        model: the result of `model_fn`.
-        context: passed by newer containers; unused.
-
-    Returns:
-        One probability per label, in label order, summing to 1.
-    """
+    """Classify one decoded image."""
     return [float(share) for share in probabilities(model, data)]
 
 
 def output_fn(prediction: list[float], accept: str | None = None, context: object | None = None) -> str:  # noqa: ARG001
-    """Encode the answer as JSON.
-
-    Args:
-        prediction: the result of `predict_fn`.
-        accept: the request's Accept header, ignored: the answer is JSON, and the container labels it so.
-        context: passed by newer containers; unused.
-
-    Returns:
-        A JSON list of numbers.
-    """
+    """Encode the answer as JSON."""
     return json.dumps(prediction)
 
 
@@ -198,9 +165,6 @@ def custom_attributes(model: Model) -> str:
     Labels and version are percent-encoded, so that commas, semicolons and non-ASCII characters in them are
     unambiguous. A field that is not known, or would exceed what InvokeEndpoint transports, is absent.
     SageMaker's built-in algorithm and Ray images before v1.2.0 send nothing.
-
-    Args:
-        model: what `model_fn` returned.
     """
     version = quote(os.environ.get(VERSION_VARIABLE, ""), safe="")
     labels = ",".join(quote(label, safe="") for label in model.labels)
@@ -298,7 +262,6 @@ def view(image: Image.Image, side: int, margin: float = 0.0) -> Array:
     images are cropped: the whole, scaled down, would show a vehicle too small.
 
     Args:
-        image: an RGB image.
         side: of the square, in pixels.
         margin: width of the mirrored border around the image, as a share of its sides: an object that fills
             a thumbnail to the edges is recognized more easily with some room around it.
@@ -327,11 +290,7 @@ def view_for(image: Image.Image, views: list[dict[str, Any]]) -> dict[str, Any]:
     pretrained networks.
 
     Args:
-        image: an RGB image.
         views: the manifest's; each is for images whose shorter side is `up_to` pixels at most, or for all.
-
-    Returns:
-        One of the views; the last if none fits.
     """
     shorter = min(image.size)
     return next((one for one in views if shorter <= one.get("up_to", math.inf)), views[-1])
@@ -341,10 +300,7 @@ def network_input(image: Image.Image, side: int, normalisation: dict[str, Any], 
     """Return an image as the input of a network.
 
     Args:
-        image: an RGB image.
-        side: see `view`.
         normalisation: `mean` and `std` of pixels in 0..1, one number each or one per channel.
-        margin: see `view`.
 
     Returns:
         float32, shape (1, 3, height, width).
@@ -356,11 +312,6 @@ def network_input(image: Image.Image, side: int, normalisation: dict[str, Any], 
 
 def opinions(model: Model, image: Image.Image, chosen: dict[str, Any]) -> tuple[Array, Array]:
     """Return the trained network's logits and the weighted log prior of an image.
-
-    Args:
-        model: a loaded model.
-        image: an RGB image of any size.
-        chosen: the manifest's view for this image.
 
     Returns:
         Calibrated logits, shape (outputs,), more than labels if classes of negatives were trained; and the
@@ -389,11 +340,6 @@ def expert_logits(model: Model, image: Image.Image, experts: dict[str, Any]) -> 
     independent experts multiply (https://doi.org/10.1162/089976602760128018); these are not quite
     independent, so that the product is raised to `weight`, at most 1.
 
-    Args:
-        model: a loaded model.
-        image: an RGB image of any size.
-        experts: of the manifest's view for this image. Without a `detector`, the classifier decides alone.
-
     Returns:
         Log odds of the labels and, last, 0 for "none of them"; shape (labels + 1,).
     """
@@ -412,11 +358,7 @@ def class_log_odds(logits: Array, groups: list[list[int]], floor: float) -> Arra
 
     Args:
         logits: of a classifier, shape (classes,).
-        groups: the classes of each label.
         floor: lower limit of the probabilities, above 0.
-
-    Returns:
-        Shape (labels,); 0 for uniform probabilities.
     """
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
@@ -447,7 +389,6 @@ def fold(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
 
     Args:
         logits: shape (..., outputs).
-        labels: how many of the outputs are labels.
         prior: logarithm of the factors by which the softmax of each label and of "none of them" is multiplied
             (a product of experts), shape (..., labels + 1), each at most 0.
 
@@ -464,10 +405,6 @@ def fold(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
 
 def probabilities(model: Model, image: Image.Image) -> Array:
     """Classify one RGB image.
-
-    Args:
-        model: a loaded model.
-        image: an RGB image of any size.
 
     Returns:
         Probabilities in label order, shape (labels,), summing to 1.

@@ -20,10 +20,7 @@ def augment(
 
     Args:
         images: float in 0..1, shape [N, 3, H, W].
-        backgrounds: images of the same shape, used as backgrounds and occluders.
         side: height and width of the result in pixels.
-        how: strength of each operation.
-        random: source of all randomness.
 
     Returns:
         Float in 0..1, shape [N, 3, side, side].

@@ -35,11 +35,7 @@ MULTIPLE: Final = 8  # of channels
 
 
 class Classifier(nn.Module):
-    """EfficientNet-Lite2; takes images of any size whose sides are multiples of 16.
-
-    Attributes:
-        coarse: names of weights that need little precision: of the thousand outputs.
-    """
+    """EfficientNet-Lite2; takes images of any size whose sides are multiples of 16."""
 
     coarse: Final = ("head.weight",)
 

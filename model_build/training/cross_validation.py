@@ -60,12 +60,7 @@ class HeldOut:
     """The networks' outputs for the images that each was not trained on.
 
     Attributes:
-        known: of labelled images.
-        compressed: of the same images after JPEG compression, to be compared with the negatives, some of
-            which were JPEG files.
         truth: int [N], the labels.
-        negatives: of negatives of classes seen in training, after JPEG compression.
-        unseen: of negatives of classes left out of training, after JPEG compression.
     """
 
     known: Outputs
@@ -79,9 +74,6 @@ def cross_validate(data: TrainingSet, recipe: Recipe, count: int, only: int | No
     """Train and measure fold by fold.
 
     Args:
-        data: the whole training set.
-        recipe: hyperparameters.
-        count: number of folds, at least 2.
         only: train and measure this many of them; all by default.
 
     Raises:
@@ -120,11 +112,6 @@ def folds(targets: Tensor, count: int, seed: int = 0) -> list[Tensor]:
 
     Args:
         targets: int64 [N].
-        count: number of folds.
-        seed: equal seeds give equal folds.
-
-    Returns:
-        `count` tensors of indices that together hold every index once, and each target in equal shares.
     """
     random = torch.Generator().manual_seed(seed)
     parts: list[list[Tensor]] = [[] for _ in range(count)]
@@ -160,7 +147,6 @@ def predict_views(served: ServedNetwork, images: Tensor) -> Outputs:
     """Return a network's outputs for thumbnails, presented as inference presents them, in each view.
 
     Args:
-        served: a trained network with its pretrained head.
         images: uint8 [N, 3, H, W].
     """
     logits, priors = [], []

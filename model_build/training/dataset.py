@@ -34,10 +34,7 @@ class TrainingSet:
     """Everything that the network learns from.
 
     Attributes:
-        labels: the classes to tell apart.
-        outputs: names of the network's outputs; the first ones are the labels.
         images: uint8 [N, 3, DETAIL, DETAIL].
-        compressed: the same images after JPEG compression.
         targets: int64 [N], indices into `outputs`.
         real: bool [N], false for drawings and textures.
     """
@@ -74,12 +71,6 @@ def assemble(
     textures: int = TEXTURES,
 ) -> TrainingSet:
     """Build the training set.
-
-    Args:
-        images: what was read.
-        labels: the classes to tell apart, in the order of the answers.
-        drawings: number of drawings of each kind in `data.drawings`.
-        textures: number of images without an object, see `data.textures`.
 
     Raises:
         DataError: fewer than two labels, or a label without images.

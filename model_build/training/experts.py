@@ -1,9 +1,9 @@
 """The pretrained networks that classify photos: written into the model folder, described for the manifest.
 
 A network trained on thumbnails has not seen the things that photos show. Two networks that were pretrained on
-photos have: a classifier of ImageNet's classes (`classifier.py`) and a detector of COCO's objects
-(`detector.onnx`, which `convert_detector.py` wrote). Neither is trained here; `meanings.json` says which of
-their outputs mean a label, and serving/inference.py multiplies their odds.
+photos have: a classifier of ImageNet's classes and a detector of COCO's objects, copied from
+the shipped model. Neither is trained here; `meanings.json` says which of their outputs mean a label, and
+serving/inference.py multiplies their odds.
 """
 
 import shutil
@@ -26,7 +26,7 @@ from model_build.training.recipe import CLASSIFIER_SIDE, DETECTOR_SIDE, EXPERT_F
 
 CLASSIFIER: Final = "classifier.onnx"
 DETECTOR: Final = "detector.onnx"
-CONVERTED: Final = Path(__file__).with_name(DETECTOR)
+CONVERTED: Final = Path(__file__).parents[1] / "default_model" / DETECTOR
 DETECTOR_ORIGIN: Final = {
     "network": "SSDLite-MobileNetV2",
     "trained_on": "COCO",
@@ -38,10 +38,6 @@ OPSET: Final = 17
 
 def write_experts(folder: Path, labels: Sequence[str]) -> ExpertsView | None:
     """Write the pretrained networks into a model folder.
-
-    Args:
-        folder: the model folder.
-        labels: the labels to tell apart.
 
     Returns:
         The view of photos; None, and nothing written, if a label has no meaning among ImageNet's classes. A
@@ -92,8 +88,6 @@ def write_onnx(network: nn.Module, path: Path, outputs: Sequence[str]) -> None:
 
     Args:
         network: maps images [N, 3, H, W] to tensors [N, ...].
-        path: the file to write.
-        outputs: names of the outputs.
     """
     with warnings.catch_warnings():
         # The TorchScript-based exporter needs no further package; it warns about its deprecation and about

@@ -18,12 +18,7 @@ from model_build.training.recipe import VIEWS, Recipe
 
 
 def export(served: ServedNetwork, path: Path) -> None:
-    """Write the network as ONNX: normalised `images` [batch, 3, H, W] to `logits` and `prior`.
-
-    Args:
-        served: the trained network with its pretrained head.
-        path: the file to write.
-    """
+    """Write the network as ONNX: normalised `images` [batch, 3, H, W] to `logits` and `prior`."""
     write_onnx(served, path, ["logits", "prior"])
     quantize(path, served.origins(), served.coarse)
     fuse_padding(path)
@@ -32,18 +27,7 @@ def export(served: ServedNetwork, path: Path) -> None:
 def write_model(
     folder: Path, served: ServedNetwork, images: Images, data: TrainingSet, recipe: Recipe
 ) -> Manifest:
-    """Write everything that serves the model into a folder; metrics are added by whoever measures them.
-
-    Args:
-        folder: the model folder, created if missing.
-        served: the trained network with its pretrained head.
-        images: where the training set comes from.
-        data: the training set.
-        recipe: hyperparameters.
-
-    Returns:
-        The manifest written.
-    """
+    """Write everything that serves the model into a folder; metrics are added by whoever measures them."""
     folder.mkdir(parents=True, exist_ok=True)
     export(served, folder / NETWORK)
     manifest = Manifest(

@@ -35,10 +35,7 @@ class Schedule:
     """How far the training has come, by steps or by time, whichever is further.
 
     Attributes:
-        total_steps: steps of the whole training.
-        warmup: fraction of the training in which the learning rate rises.
         time_budget: seconds after which training must end; None for no limit.
-        steps: steps done.
         started: when training began, seconds of the monotonic clock.
     """
 
@@ -69,13 +66,7 @@ def fit(
     """Train one network; equal data and recipe give equal networks on the same kind of processor.
 
     Args:
-        data: the training set.
-        recipe: hyperparameters.
-        title: of the progress bar.
         time_budget: seconds after which training ends; the schedule is shortened to fit.
-
-    Returns:
-        The network with averaged weights, in evaluation mode, and the result of each epoch.
 
     Raises:
         UsageError: the time budget is out of bounds, or there are fewer images than a batch has.
@@ -104,8 +95,6 @@ class _Trainer:
     """The state of one training.
 
     Args:
-        data: the training set.
-        recipe: hyperparameters.
         time_budget: seconds, or None.
     """
 
@@ -158,10 +147,6 @@ def blend(network: Network, share: float) -> None:
 
     On images like those of the training an interpolated network is nearly as accurate, on others more so
     (WiSE-FT, https://arxiv.org/abs/2109.01903).
-
-    Args:
-        network: the trained network.
-        share: of the pretrained weights in the result.
     """
     start = Network(network.head.out_features, len(network.front))
     start.load_pretrained(pretrained_weights())

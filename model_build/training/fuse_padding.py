@@ -18,11 +18,7 @@ SIDE = 64  # pixels of the image that the padding is computed with; the padding 
 
 
 def fuse_padding(path: Path) -> None:
-    """Fuse the padding in an ONNX file in place.
-
-    Args:
-        path: a model with one input, images of any height and width, whose paddings are constant.
-    """
+    """Fuse the padding in an ONNX file in place."""
     model = onnx.load(path)
     readers: dict[str, list[NodeProto]] = {}
     for node in model.graph.node:

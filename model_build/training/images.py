@@ -34,7 +34,6 @@ class Group:
 
     Attributes:
         pixels: uint8 [N, side, side, 3].
-        compressed: whether they were JPEG files.
     """
 
     pixels: Pixels
@@ -43,13 +42,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Images:
-    """Training images by class.
-
-    Attributes:
-        by_class: class name to groups; classes of equal names in several sources are one class.
-        sources: file or folder name to SHA-256, for the manifest.
-        photos: digests of the labelled photos, for the manifest.
-    """
+    """Training images by class."""
 
     by_class: dict[str, list[Group]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
@@ -71,9 +64,6 @@ def read_images(sources: Sequence[Path]) -> Images:
     """Read training images: CIFAR archives, folders of such archives, folders with a folder per class.
 
     A class's folder has image files, or tar archives of image files.
-
-    Args:
-        sources: archives (`*.tar.gz`) or folders; only training splits are used.
 
     Raises:
         DataError: a source has no images.
@@ -102,9 +92,6 @@ def add_photos(images: Images, folder: Path, labels: Sequence[str], hold_out: fl
     """Add the labelled photos `folder/<label>/*`, and `folder/other/*` as negatives.
 
     Args:
-        images: what they are added to.
-        folder: with a folder per class.
-        labels: the classes to tell apart.
         hold_out: share of the photos to leave out, see `data.hold_out`.
 
     Raises:

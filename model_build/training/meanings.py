@@ -1,7 +1,7 @@
 """Which outputs of pretrained networks mean a label: `meanings.json`, read.
 
-The file knows the classes of CIFAR-100 and CIFAR-10; `find_meanings.py` wrote it. Add a label of your own by
-hand, with the numbers of its classes of ImageNet and of its kinds of objects of COCO.
+The file knows the classes of CIFAR-100 and CIFAR-10 (`provenance/find_meanings.py`). Add a label of your own
+by hand, with the numbers of its classes of ImageNet and of its kinds of objects of COCO.
 """
 
 import json
@@ -18,10 +18,6 @@ Outputs = Mapping[str, tuple[int, ...]]
 
 def meanings(labels: Sequence[str], kind: str) -> Outputs | None:
     """Return the outputs that mean each label.
-
-    Args:
-        labels: the labels to tell apart.
-        kind: `CLASSES` or `OBJECTS`.
 
     Returns:
         Indices of outputs by label; None if a label has no such meaning.

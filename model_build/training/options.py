@@ -22,11 +22,7 @@ classes_option = click.option(
 
 
 def data_option(description: str) -> Callable[[Command], Command]:
-    """Return the option `--data` of a command.
-
-    Args:
-        description: what it accepts, and what is used without it.
-    """
+    """Return the option `--data` of a command."""
     return click.option("--data", cls=VariadicOption, type=EXISTING, metavar="PATH...", help=description)
 
 

@@ -22,9 +22,6 @@ class Sources:
     """What to train on.
 
     Attributes:
-        paths: archives, folders of archives, or folders with a folder per class.
-        labels: the classes to tell apart, in label order.
-        photos: folder of labelled photos to train on too.
         hold_out: share of those photos to leave out.
     """
 
@@ -49,13 +46,7 @@ def train(sources: Sources, recipe: Recipe, output: Path, time_budget: float | N
     """Train a model and write it into a folder, with its figures on the archives' test images.
 
     Args:
-        sources: what to train on.
-        recipe: hyperparameters.
-        output: the model folder, created if missing.
         time_budget: seconds after which training ends; None for no limit.
-
-    Returns:
-        The manifest; without metrics if no source is an archive, since only archives have test images.
 
     Raises:
         ModelBuildError: the data cannot be used, or the pretrained weights are missing.

@@ -35,7 +35,6 @@ class PretrainedHead(nn.Module):
     """The pretrained network behind the frozen part, and the relation of its classes to the labels.
 
     Args:
-        frozen: number of parts before it, as in the `Network` that it belongs to.
         relation: P(label or none | class), float [CLASSES, labels + 1]; the last column is "none".
     """
 
@@ -66,9 +65,6 @@ class ServedNetwork(nn.Module):
     """What is exported: the trained network and the pretrained head behind one frozen part.
 
     The names of its attributes are names of weights in the ONNX file.
-
-    Attributes:
-        coarse: names of weights that need little precision: a thousand outputs that are summed again.
     """
 
     coarse: Final = ("prior.head.weight",)
@@ -90,13 +86,7 @@ class ServedNetwork(nn.Module):
 
 @torch.no_grad()
 def fit_pretrained_head(data: TrainingSet, network: Network, side: int) -> PretrainedHead:
-    """Estimate the relation of ImageNet's classes to the labels from training images.
-
-    Args:
-        data: the training set; a sample of each output is used, after JPEG compression.
-        network: whose frozen part comes first.
-        side: height and width of the network's input.
-    """
+    """Estimate the relation of ImageNet's classes to the labels from training images."""
     labels = len(data.labels)
     head = PretrainedHead(len(network.front), torch.zeros(CLASSES, labels + 1))
     chosen = _sample(data.targets)

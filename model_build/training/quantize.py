@@ -36,9 +36,6 @@ def quantize(
 
     Args:
         path: a model with float32 weights.
-        fine_tuned: names of fine-tuned weights, each with the name of the pretrained weight in the same file.
-        coarse: names of weights that need little precision.
-        min_size: weights with fewer elements stay exact.
     """
     model = onnx.load(path)
     weights = {weight.name: weight for weight in model.graph.initializer}

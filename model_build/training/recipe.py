@@ -39,15 +39,7 @@ DETECTOR_SIDE: Final = 320
 
 @dataclass(frozen=True)
 class Bounds:
-    """The values that a numeric option accepts.
-
-    Attributes:
-        low: the lowest value.
-        high: the highest value.
-        above_low: exclude `low` itself.
-        below_high: exclude `high` itself.
-        multiple_of: accept only multiples of it.
-    """
+    """The values that a numeric option accepts."""
 
     low: float
     high: float
@@ -98,24 +90,7 @@ def _option(default: Any, description: str, bounds: Bounds | None = None) -> Any
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly training images are changed; each `*_share` is a probability per image.
-
-    Attributes:
-        light: brightness, contrast and saturation change by a factor of exp(-light) to exp(light).
-        night_share: images darkened by a gamma curve.
-        grey_share: images converted to greyscale.
-        cutout: side of the square that random erasing covers, as a fraction of the image's side.
-        occlude_share: erased squares that show another image instead of grey.
-        shift: translation of images without an affine transform, as a fraction of the side.
-        turn_share: images that get a random affine transform.
-        turn: maximal rotation in degrees.
-        zoom_out: lowest scale.
-        zoom_in: highest scale.
-        paste_share: shrunk images placed on another image instead of their own padding.
-        blur_share: images blurred.
-        sharp_share: images sharpened, since thumbnails lack the detail of photos.
-        noise_share: images with added noise.
-    """
+    """How strongly training images are changed; each `*_share` is a probability per image."""
 
     light: float = 0.3
     night_share: float = 0.1
@@ -196,9 +171,6 @@ def recipe_fields() -> Iterator["dataclasses.Field[Any]"]:
 
 def parse_recipe(texts: Mapping[str, str]) -> Recipe:
     """Return the recipe with the given values, which are text as in SageMaker's hyperparameters.
-
-    Args:
-        texts: values by field name; hyphens in names stand for underscores.
 
     Raises:
         UsageError: a name is unknown, or a value is not of the field's type or out of bounds.

@@ -12,11 +12,11 @@ from PIL import Image
 
 from model_build.artifact.loaded_model import LoadedModel, open_model
 from model_build.artifact.package import DEFAULT_MODEL, package_model
-from model_build.data import small_wheels
 from model_build.data.cifar import load_archive
 from model_build.data.download import CIFAR_10, CIFAR_100
 from model_build.data.samples import write_samples
 from model_build.evaluation.report import evaluate
+from tests.support import small_wheels
 from tests.support.real_data import real_data
 from tests.support.sam_app import event, expected, load_function
 

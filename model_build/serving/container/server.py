@@ -32,12 +32,7 @@ CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 
 
 class Service:
-    """A loaded model and its handlers.
-
-    Args:
-        handlers: the model's `inference` module.
-        model_dir: the unpacked archive.
-    """
+    """A loaded model and its handlers."""
 
     def __init__(self, handlers: ModuleType, model_dir: Path) -> None:
         self.handlers = handlers

@@ -90,7 +90,8 @@ def test_the_source_is_complete_and_nothing_else(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"commandline", "model_build"}
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
     assert {"model_build/train.py", "model_build/training_requirements.txt"} <= names
-    assert not any("__pycache__" in name or "default_model" in name for name in names)
+    assert not any("__pycache__" in name for name in names)
+    assert {name for name in names if "default_model/" in name} == {"model_build/default_model/detector.onnx"}
     shown = subprocess.run(
         [sys.executable, "-c", "import model_build.train as t; print(t.__file__)"],
         cwd=tmp_path,

