@@ -1,18 +1,22 @@
-"""The manifest of a model: `manifest.json`, format 2, or 1 if no view is an `ExpertsView`.
+"""The manifest of a model, `manifest.json`: format 2, or 1 if pretrained networks have no part in it.
 
-It tells inference what the labels are, how an image becomes the network's input and how outputs become
-probabilities, and it records where the model comes from and what was measured. The fields of the classes
-below are the keys of the file, in its order.
+It describes the labels, how an image becomes a network's input and how outputs become probabilities, where
+the model comes from and what was measured. The fields of the classes below are the keys of the file, in its
+order; unknown keys are kept. `serving/inference.py` reads the file by itself, without this module.
+
+It also has the networks' digests: an archive's own checksum shows damage on the way, a digest also a network
+that was exchanged, and damage in a folder. Models from before there were digests have none.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
-from math import isfinite
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Annotated, Any, Final
 
-from model_build.artifact.digests import file_digests
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from commandline.escapes import visible
 from model_build.errors import ModelBuildError
 
 FILE_NAME: Final = "manifest.json"
@@ -20,221 +24,142 @@ NETWORK: Final = "model.onnx"
 """The trained network; pretrained ones have names of their own."""
 FORMATS: Final = (1, 2)
 CHANNELS: Final = 3
-EXTRA: Final = "extra"
-
-Record = TypeVar("Record")
+LONGEST: Final = 200  # characters of a file's content in a message
 
 
 class ManifestError(ModelBuildError):
     """A manifest is missing or invalid; the message names the file and the key."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Normalisation:
-    """What turns pixels in 0..1 into the network's input: `(pixel - mean) / std`.
-
-    Attributes:
-        std: likewise, above 0.
-    """
-
-    mean: float | tuple[float, ...]
-    std: float | tuple[float, ...]
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        for key in ("mean", "std"):
-            value = getattr(self, key)
-            numbers = value if isinstance(value, tuple) else (value,) * CHANNELS
-            _check(
-                len(numbers) == CHANNELS and all(map(_is_number, numbers)), key, "one or three numbers", value
-            )
-        _check(all(one > 0 for one in _tuple(self.std)), "std", "above 0", self.std)
+class DamagedModelError(ModelBuildError):
+    """A file of a model is not the one that its manifest describes."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """How inference presents an image to the network.
-
-    Attributes:
-        up_to: pixels that the shorter side of an image has at most for this view; None for any image.
-        side: of the square with about as many pixels as the network's input.
-        margin: mirrored border around the image, as a share of its sides; None for no border.
-        softness: factor on the temperature; None for 1.
-        prior_weight: weight of the pretrained head's log prior; None for 0.
-    """
-
-    up_to: int | None = None
-    side: int
-    margin: float | None = None
-    mirror: bool
-    softness: float | None = None
-    prior_weight: float | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        _check(self.up_to is None or _is_count(self.up_to), "up_to", "a whole number above 0", self.up_to)
-        _check(_is_count(self.side), "side", "a whole number above 0", self.side)
-        _check(self.margin is None or _is_number(self.margin, 0), "margin", "0 or more", self.margin)
-        _check(isinstance(self.mirror, bool), "mirror", "true or false", self.mirror)
-        _check(self.softness is None or _is_positive(self.softness), "softness", "above 0", self.softness)
-        weight = self.prior_weight
-        _check(weight is None or _is_number(weight, 0), "prior_weight", "0 or more", weight)
+def _plain(name: str) -> str:
+    if name != Path(name).name or name[:1] in ".-":
+        raise ValueError("must be a file name")
+    return name
 
 
-@dataclass(frozen=True, kw_only=True)
-class Expert:
-    """A pretrained network and which of its outputs mean the labels.
+def _printable(name: str) -> str:
+    if not name or visible(name) != name:
+        raise ValueError("must be a name without control characters")
+    return name
 
-    Attributes:
-        side: of the square with about as many pixels as the network's input.
-        normalisation: of the pixels.
-    """
 
-    file: str
-    side: int
+def _all_channels(values: float | tuple[float, ...]) -> float | tuple[float, ...]:
+    if isinstance(values, tuple) and len(values) != CHANNELS:
+        raise ValueError("must be one number or three")
+    return values
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError("must be different names")
+    return names
+
+
+Positive = Annotated[float, Field(gt=0)]
+Side = Annotated[int, Field(gt=0, le=4096)]  # pixels
+FileName = Annotated[str, AfterValidator(_plain)]
+Names = Annotated[
+    tuple[Annotated[str, Field(max_length=LONGEST), AfterValidator(_printable)], ...],
+    Field(min_length=1),
+    AfterValidator(_different),
+]
+Outputs = Annotated[tuple[Annotated[int, Field(ge=0, lt=1_000_000)], ...], Field(min_length=1)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="allow", allow_inf_nan=False, populate_by_name=True
+    )
+
+
+class Normalisation(_Part):
+    """A network's input is `(pixel - mean) / std` of pixels in 0..1; one number, or one per channel."""
+
+    mean: Annotated[float | tuple[float, ...], AfterValidator(_all_channels)]
+    std: Annotated[Positive | tuple[Positive, ...], AfterValidator(_all_channels)]
+
+
+class Expert(_Part):
+    """A pretrained network, and the indices of its outputs that mean a label."""
+
+    file: FileName
+    side: Side  # of the square with about as many pixels as the network's input
     normalisation: Normalisation
-    outputs: Mapping[str, tuple[int, ...]]
-    origin: Mapping[str, Any] | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        plain = isinstance(self.file, str) and self.file == Path(self.file).name and self.file[:1] not in ".-"
-        _check(plain, "file", "a file name", self.file)
-        _check(_is_count(self.side), "side", "a whole number above 0", self.side)
-        known = isinstance(self.outputs, Mapping) and all(map(_are_indices, self.outputs.values()))
-        _check(known, "outputs", "one output or more of each label", self.outputs)
-
-    @classmethod
-    def from_json(cls, document: Any, where: str) -> "Expert":
-        """Return the expert that a parsed JSON object describes."""
-        values = _object(document, where)
-        if "normalisation" in values:
-            values["normalisation"] = _record(
-                Normalisation, values["normalisation"], f"{where}normalisation."
-            )
-        if isinstance(values.get("outputs"), Mapping):
-            values["outputs"] = {label: _frozen(one) for label, one in values["outputs"].items()}
-        return _record(cls, values, where)
+    outputs: dict[str, Outputs]
+    origin: dict[str, Any] | None = None  # what the network is, where it comes from, its licence
 
 
-@dataclass(frozen=True, kw_only=True)
-class Experts:
-    """Pretrained networks whose predictions are multiplied (`expert_logits` of serving/inference.py).
+class Experts(_Part):
+    """Pretrained networks whose odds are multiplied (`expert_logits` of serving/inference.py)."""
 
-    Attributes:
-        detector: finds objects; each output is the logit of the most confident box. None for no detector.
-    """
-
-    weight: float
-    floor: float
-    classifier: Expert
-    detector: Expert | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        _check(_is_positive(self.weight), "weight", "above 0", self.weight)
-        _check(_is_positive(self.floor) and self.floor < 1, "floor", "above 0 and below 1", self.floor)
+    weight: Positive  # exponent of the product of odds
+    floor: Annotated[float, Field(gt=0, lt=1)]  # probability below which no network is believed
+    classifier: Expert  # its outputs are logits of one softmax
+    detector: Expert | None = None  # each output is the logit of the most confident box
 
     def all(self) -> tuple[Expert, ...]:
         """Return the classifier and, if there is one, the detector."""
         return (self.classifier, self.detector) if self.detector else (self.classifier,)
 
-    @classmethod
-    def from_json(cls, document: Any, where: str) -> "Experts":
-        """Return the experts that a parsed JSON object describes."""
-        values = _object(document, where)
-        for role in ("classifier", "detector"):
-            if role in values:
-                values[role] = Expert.from_json(values[role], f"{where}{role}.")
-        return _record(cls, values, where)
+
+class View(_Part):
+    """How images up to a size are classified: by the trained network, or by pretrained ones."""
+
+    up_to: Annotated[int, Field(gt=0)] | None = None  # pixels of the shorter side; None for any image
+    side: Side | None = None  # of the square with about as many pixels as the network's input
+    margin: Annotated[float, Field(ge=0, le=1)] | None = None  # mirrored border, as a share of the sides
+    mirror: bool | None = None  # whether the logits are averaged with those of the mirrored image
+    temperature_scale: Positive | None = Field(
+        default=None, validation_alias="softness", serialization_alias="softness"
+    )
+    prior_weight: Annotated[float, Field(ge=0)] | None = None  # of the pretrained head's log prior
+    experts: Experts | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "View":
+        missing = [key for key in ("side", "mirror") if getattr(self, key) is None]
+        if missing and self.experts is None:
+            raise ValueError(f"{missing[0]} is missing")
+        return self
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExpertsView:
-    """Images that pretrained networks classify instead of the trained one."""
+class TrainingData(_Part):
+    """What the model was trained on."""
 
-    up_to: int | None = None
-    experts: Experts
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        _check(self.up_to is None or _is_count(self.up_to), "up_to", "a whole number above 0", self.up_to)
+    sha256: dict[str, str]  # by name of the archive
+    images: dict[str, int]  # by class
+    photos: tuple[str, ...] | None = None  # digests of labelled photos, see `photo_digest`
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingData:
-    """What the model was trained on.
+class Manifest(_Part):
+    """The manifest of one model."""
 
-    Attributes:
-        sha256: hexadecimal digest of each archive, by file name.
-        photos: digests of the labelled photos, see `data.hold_out.photo_digest`; None if there were none.
-    """
-
-    sha256: Mapping[str, str]
-    images: Mapping[str, int]
-    photos: tuple[str, ...] | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        for key in ("sha256", "images"):
-            _check(isinstance(getattr(self, key), Mapping), key, "an object", getattr(self, key))
-        digests = isinstance(self.photos, tuple) and all(isinstance(one, str) for one in self.photos)
-        _check(self.photos is None or digests, "photos", "a list of digests", self.photos)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """The manifest of one model.
-
-    Attributes:
-        outputs: names of the network's outputs: the labels, then the classes of the negatives; None for the
-            labels alone.
-        input_size: height and width of the network's input in training, in pixels.
-        normalisation: of the pixels.
-        default_threshold: confidence from which an answer is accepted, 0 to 1.
-        files: SHA-256 digests of the networks, by file name; None for a model that was written without.
-    """
-
-    labels: tuple[str, ...]
-    outputs: tuple[str, ...] | None = None
-    input_size: tuple[int, ...] | None = None
+    labels: Names  # in the order of the answer
+    outputs: Names | None = None  # of the trained network: the labels, then the classes of negatives
+    input_size: tuple[Side, Side] | None = None  # height and width in training
     normalisation: Normalisation
-    temperature: float
-    views: tuple[View | ExpertsView, ...]
-    default_threshold: float
+    temperature: Positive
+    views: Annotated[tuple[View, ...], Field(min_length=1)]  # the first that fits the image's size is used
+    default_threshold: Annotated[float, Field(ge=0, le=1)]
     training_data: TrainingData | None = None
-    starts_from: Mapping[str, Any] | None = None
-    recipe: Mapping[str, Any] | None = None
+    starts_from: dict[str, Any] | None = None  # the pretrained network, and its licence
+    recipe: dict[str, Any] | None = None
     torch: str | None = None
-    metrics: Mapping[str, Any] | None = None
-    files: Mapping[str, str] | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] | None = None  # on the archives' test images, as `evaluate --json` names them
+    files: dict[FileName, Sha256] | None = None  # digests of the networks; None if written without
 
-    def __post_init__(self) -> None:
-        """Check the values."""
-        _check(_are_names(self.labels) and len(self.labels) > 0, "labels", "different names", self.labels)
-        if self.outputs is not None:
-            starts = self.outputs[: len(self.labels)] == self.labels
-            _check(_are_names(self.outputs) and starts, "outputs", "names, the labels first", self.outputs)
-        if self.input_size is not None:
-            pair = len(self.input_size) == 2 and all(map(_is_count, self.input_size))  # noqa: PLR2004
-            _check(pair, "input_size", "height and width in pixels", self.input_size)
-        _check(_is_positive(self.temperature), "temperature", "above 0", self.temperature)
-        _check(len(self.views) > 0, "views", "one view or more", self.views)
-        for expert in self.experts:
-            _check(set(expert.outputs) == set(self.labels), "outputs", "of all labels", expert.outputs)
-        accepted = _is_number(self.default_threshold, 0) and self.default_threshold <= 1
-        _check(accepted, "default_threshold", "a number from 0 to 1", self.default_threshold)
-        for key in ("starts_from", "recipe", "metrics", "files"):
-            value = getattr(self, key)
-            _check(value is None or isinstance(value, Mapping), key, "an object", value)
-        _check(self.torch is None or isinstance(self.torch, str), "torch", "a version", self.torch)
+    @model_validator(mode="after")
+    def _consistent(self) -> "Manifest":
+        if self.outputs and self.outputs[: len(self.labels)] != self.labels:
+            raise ValueError("outputs must begin with the labels")
+        if any(set(expert.outputs) != set(self.labels) for expert in self.experts):
+            raise ValueError("outputs of a pretrained network must be of all labels")
+        return self
 
     @property
     def trained_classes(self) -> tuple[str, ...]:
@@ -244,9 +169,7 @@ class Manifest:
     @property
     def experts(self) -> tuple[Expert, ...]:
         """The pretrained networks of all views."""
-        return tuple(
-            one for view in self.views if isinstance(view, ExpertsView) for one in view.experts.all()
-        )
+        return tuple(one for view in self.views if view.experts for one in view.experts.all())
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -262,147 +185,110 @@ class Manifest:
         """
         if not isinstance(document, Mapping):
             raise ManifestError("must be a JSON object")
-        if document.get("format") not in FORMATS:
-            numbers = " and ".join(map(str, FORMATS))
-            raise ManifestError(f"format is {document.get('format')!r}, this version reads {numbers}")
-        values = {key: value for key, value in document.items() if key != "format"}
-        for key in ("labels", "outputs", "input_size", "views"):
-            if key in values:
-                _check(isinstance(values[key], list), key, "a list", values[key])
-                values[key] = tuple(values[key])
-        if "views" in values:
-            values["views"] = tuple(
-                _view(view, f"views[{number}].") for number, view in enumerate(values["views"])
-            )
-        for key, kind in (("normalisation", Normalisation), ("training_data", TrainingData)):
-            if key in values:
-                values[key] = _record(kind, values[key], f"{key}.")
-        return _record(cls, values)
+        values = dict(document)
+        number = values.pop("format", None)
+        if number not in FORMATS or isinstance(number, bool):
+            raise ManifestError(f"format is {_shown(number)}, this version reads 1 and 2")
+        try:
+            return cls.model_validate_json(json.dumps(values, allow_nan=False))
+        except ValidationError as error:
+            raise ManifestError(_reason(error)) from error
+        except (ValueError, RecursionError) as error:  # NaN and infinity, which Python's reader lets pass
+            raise ManifestError(_shown(str(error))) from error
 
     @classmethod
     def read(cls, folder: Path, name: str | None = None) -> "Manifest":
-        """Read `manifest.json` of a model folder.
-
-        Args:
-            name: what messages call the model; the folder by default.
+        """Read `manifest.json` of a model folder; messages call it `name`, the folder by default.
 
         Raises:
             ManifestError: there is no manifest, or it is invalid.
         """
         name = name or str(folder)
         try:
-            return cls.from_json(json.loads((folder / FILE_NAME).read_text(encoding="utf-8")))
+            return cls.from_json(parse((folder / FILE_NAME).read_bytes()))
         except FileNotFoundError as error:
             raise ManifestError(
                 f"{name} has no {FILE_NAME}: give a folder written by `model_build train`, or a model.tar.gz"
             ) from error
         except OSError as error:
             raise ManifestError(f"{name}: {FILE_NAME} cannot be read: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
-            raise ManifestError(f"{name}: {FILE_NAME} is not JSON: {error}") from error
         except ManifestError as error:
             raise ManifestError(f"{name}: {FILE_NAME} is invalid: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
         """Return the document, ready for `json.dumps`."""
-        return {"format": FORMATS[1] if self.experts else FORMATS[0], **_document(self)}
+        number = FORMATS[1] if self.experts else FORMATS[0]
+        return {"format": number, **self.model_dump(mode="json", by_alias=True, exclude_none=True)}
 
     def write(self, folder: Path) -> Path:
         """Write `manifest.json` into a model folder, with the digests of the networks that are there.
 
         Equal manifests and networks give equal bytes.
         """
+        described = self.model_copy(update={"files": file_digests(folder, self.networks) or None})
         path = folder / FILE_NAME
-        digests = file_digests(folder, self.networks) or None
-        path.write_text(
-            json.dumps(replace(self, files=digests).to_json(), indent=2, ensure_ascii=False) + "\n",
-            encoding="utf-8",
-        )
+        text = json.dumps(described.to_json(), indent=2, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
         return path
 
 
-# ------------------------------------------------------------------ from and to JSON
+def parse(content: bytes) -> Any:
+    """Return the JSON document in a manifest's bytes, whatever they are.
 
-
-def _view(document: Any, where: str) -> View | ExpertsView:
-    values = _object(document, where)
-    if "experts" not in values:
-        return _record(View, values, where)
-    values["experts"] = Experts.from_json(values["experts"], f"{where}experts.")
-    return _record(ExpertsView, values, where)
-
-
-def _object(document: Any, where: str) -> dict[str, Any]:
-    _check(isinstance(document, Mapping), where.rstrip("."), "an object", document)
-    return dict(document)
-
-
-def _record(kind: type[Record], document: Any, where: str = "") -> Record:
-    """Make a record of a JSON object; keys that it does not know are kept in `extra`."""
-    _check(isinstance(document, Mapping), where.rstrip("."), "an object", document)
-    known = {one.name: one for one in fields(cast("Any", kind)) if one.name != EXTRA}
-    values = {key: _frozen(value) for key, value in document.items() if key in known}
-    extra = {key: value for key, value in document.items() if key not in known}
-    missing = [name for name, one in known.items() if one.default is MISSING and name not in values]
-    if missing:
-        raise ManifestError(f"{where}{missing[0]} is missing")
+    Raises:
+        ManifestError: they are no JSON.
+    """
     try:
-        return cast("Callable[..., Record]", kind)(**values, extra=extra)
-    except ManifestError as error:
-        raise ManifestError(f"{where}{error}") from error
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"not JSON: {_shown(str(error))}") from error
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _reason(error: ValidationError) -> str:
+    """Return the first reason as part of one line: `views[1].side must be …, not …`."""
+    one = error.errors(include_url=False)[0]
+    where = ""
+    for part in one["loc"]:
+        if isinstance(part, int):
+            where += f"[{part}]"
+        elif not part.startswith(("tuple[", "float", "constrained-")):  # pydantic's names of alternatives
+            where += f".{part}" if where else part
+    message = one["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if one["type"] == "missing":
+        return f"{_shown(where)} is missing"
+    if message.endswith("is missing"):
+        return f"{_shown(where)}.{message}"
+    given = f", not {_shown(one['input'])}" if where else ""
+    return f"{_shown(where)} {message}{given}".strip()
 
 
-def _document(value: Any) -> Any:
-    """Return a record as JSON values: fields without a value are omitted."""
-    if is_dataclass(value) and not isinstance(value, type):
-        document = {
-            one.name: _document(getattr(value, one.name))
-            for one in fields(value)
-            if one.name != EXTRA and getattr(value, one.name) is not None
-        }
-        return {**document, **getattr(value, EXTRA)}
-    if isinstance(value, Mapping):
-        return {key: _document(one) for key, one in value.items()}
-    return [_document(one) for one in value] if isinstance(value, list | tuple) else value
+def _shown(value: Any) -> str:
+    """Return a value from outside as part of one line."""
+    text = value if isinstance(value, str) else json.dumps(value, default=repr)
+    return visible(text.encode("utf-8", "replace").decode())[:LONGEST]
 
 
-# ------------------------------------------------------------------ checks
+def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 digests, in hexadecimal, of those of some files that a folder has; by name."""
+    digests = {}
+    for name in names:
+        if (folder / name).is_file():
+            with (folder / name).open("rb") as file:
+                digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
 
 
-def _check(holds: bool, key: str, wanted: str, value: object) -> None:
-    if not holds:
-        raise ManifestError(f"{key} must be {wanted}, not {json.dumps(_document(value), default=repr)}")
+def require_equal(expected: Mapping[str, Any] | None, found: Mapping[str, str], model: str) -> None:
+    """Compare the digests of a model's files with those in its manifest, if it has any.
 
-
-def _is_number(value: object, lowest: float | None = None) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        return False
-    return lowest is None or value >= lowest
-
-
-def _is_positive(value: object) -> bool:
-    return _is_number(value, 0) and value != 0
-
-
-def _is_count(value: object) -> bool:
-    return _is_positive(value) and isinstance(value, int)
-
-
-def _are_indices(values: object) -> bool:
-    return (
-        isinstance(values, tuple)
-        and len(values) > 0
-        and all(_is_number(one, 0) and isinstance(one, int) for one in values)
-    )
-
-
-def _are_names(values: Sequence[object]) -> bool:
-    return all(isinstance(one, str) and one for one in values) and len(set(values)) == len(values)
-
-
-def _tuple(value: float | tuple[float, ...]) -> tuple[float, ...]:
-    return value if isinstance(value, tuple) else (value,)
+    Raises:
+        DamagedModelError: a file differs or is missing; the message names it.
+    """
+    for name, digest in (expected or {}).items():
+        if name not in found:
+            raise DamagedModelError(f"{model} has no {name}, which its manifest names: get the model again")
+        if found[name] != digest:
+            raise DamagedModelError(
+                f"{model}: {name} is damaged or another model's: its SHA-256 is {found[name][:12]}…, the "
+                f"manifest says {_shown(digest)[:12]}…; get the model again, or train it anew"
+            )

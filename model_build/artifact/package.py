@@ -9,14 +9,13 @@ deployment serves.
 
 import gzip
 import io
-import json
 import shutil
 import tarfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from model_build.artifact import manifest
-from model_build.artifact.digests import file_digests, require_equal
+from model_build.artifact.manifest import file_digests, require_equal
 from model_build.artifact.serving_packages import Target, packages_for
 from model_build.data.extract import hash_files, read_file
 from model_build.errors import ModelBuildError
@@ -116,13 +115,7 @@ def read_labels(archive: Path) -> tuple[str, ...] | None:
     Raises:
         ExtractionError: it is not an archive that is safe to read.
     """
-    content = read_file(archive, manifest.FILE_NAME)
-    if content is None:
-        return None
-    try:
-        labels = json.loads(content)["labels"]
-    except (ValueError, KeyError, TypeError):
-        return None
+    labels = _described(archive).get("labels")
     return tuple(map(str, labels)) if isinstance(labels, list) else None
 
 
@@ -133,13 +126,18 @@ def verify_archive(archive: Path) -> None:
         ExtractionError: it is not an archive that is safe to read.
         DamagedModelError: a network is damaged, missing, or another model's.
     """
-    content = read_file(archive, manifest.FILE_NAME)
-    try:
-        expected = json.loads(content or b"{}").get("files")
-    except (ValueError, AttributeError):
-        return  # another manifest than this project's; the image's own code judges it
+    expected = _described(archive).get("files")
     if isinstance(expected, dict):
         require_equal(expected, hash_files(archive, expected), str(archive))
+
+
+def _described(archive: Path) -> dict[str, Any]:
+    """Return an archive's manifest, unchecked; {} without one: the image's own code judges the archive."""
+    try:
+        document = manifest.parse(read_file(archive, manifest.FILE_NAME) or b"{}")
+    except manifest.ManifestError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _bundled_files(target: Target) -> dict[str, Path]:

@@ -163,7 +163,7 @@ def _settings(manifest: Manifest) -> list[tuple[str, str]]:
         "temperature": manifest.temperature,
         "threshold": manifest.default_threshold,
         **{key: document[key] for key in ("normalisation", "views", "starts_from") if key in document},
-        **manifest.extra,
+        **(manifest.model_extra or {}),
     }
     size = "x".join(map(str, manifest.input_size or ("any",)))
     return [("input", size), ("PyTorch", manifest.torch or "-"), *_flat(settings).items()]

@@ -161,7 +161,8 @@ def predict_views(served: ServedNetwork, images: Tensor) -> Outputs:
 def _predict(served: ServedNetwork, images: Tensor, chosen: View) -> tuple[Tensor, Tensor]:
     """Return logits [N, outputs] and log priors [N, labels + 1] of uint8 images of one size, in one view."""
     pictures = [Image.fromarray(planes) for planes in images.permute(0, 2, 3, 1).contiguous().numpy()]
-    seen = np.stack([view(picture, chosen.side, chosen.margin or 0.0) for picture in pictures])
+    side, margin = chosen.side or images.shape[-1], chosen.margin or 0.0
+    seen = np.stack([view(picture, side, margin) for picture in pictures])
     pixels = normalise(torch.from_numpy(seen).permute(0, 3, 1, 2) / 255)
     answers = [served(one) for one in ([pixels, pixels.flip(3)] if chosen.mirror else [pixels])]
     return torch.stack([one for one, _ in answers]).mean(0), torch.stack([one for _, one in answers]).mean(0)
@@ -181,7 +182,7 @@ def figures(measured: HeldOut, number: int, recipe: Recipe) -> dict[str, Any]:
     """Return the figures of one view as `evaluate` names them, at the recipe's temperature and threshold."""
     chosen = VIEWS[number]
     weight = chosen.prior_weight or 0.0
-    temperature = recipe.temperature * (chosen.softness or 1.0)
+    temperature = recipe.temperature * (chosen.temperature_scale or 1.0)
     known, compressed, negatives, unseen = (
         outputs.probabilities(number, temperature, weight)
         for outputs in (measured.known, measured.compressed, measured.negatives, measured.unseen)

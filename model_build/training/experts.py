@@ -15,7 +15,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from model_build.artifact.manifest import Expert, Experts, ExpertsView, Normalisation
+from model_build.artifact.manifest import Expert, Experts, Normalisation, View
 from model_build.training import classifier
 from model_build.training.classifier import Classifier
 from model_build.training.fuse_padding import fuse_padding
@@ -36,7 +36,7 @@ DETECTOR_ORIGIN: Final = {
 OPSET: Final = 17
 
 
-def write_experts(folder: Path, labels: Sequence[str]) -> ExpertsView | None:
+def write_experts(folder: Path, labels: Sequence[str]) -> View | None:
     """Write the pretrained networks into a model folder.
 
     Returns:
@@ -54,7 +54,7 @@ def write_experts(folder: Path, labels: Sequence[str]) -> ExpertsView | None:
         file=CLASSIFIER,
         side=CLASSIFIER_SIDE,
         normalisation=Normalisation(mean=PIXEL_MEAN, std=PIXEL_STD),
-        outputs=classes,
+        outputs=dict(classes),
         origin=classifier.PRETRAINED,
     )
     found = None
@@ -64,11 +64,11 @@ def write_experts(folder: Path, labels: Sequence[str]) -> ExpertsView | None:
             file=DETECTOR,
             side=DETECTOR_SIDE,
             normalisation=Normalisation(mean=0.5, std=0.5),
-            outputs=objects,
+            outputs=dict(objects),
             origin=DETECTOR_ORIGIN,
         )
     experts = Experts(weight=EXPERT_WEIGHT, floor=EXPERT_FLOOR, classifier=named, detector=found)
-    return ExpertsView(experts=experts)
+    return View(experts=experts)
 
 
 def export_classifier(path: Path) -> None:

@@ -61,9 +61,8 @@ def train(sources: Sources, recipe: Recipe, output: Path, time_budget: float | N
     if archives:
         with open_model(output) as model:
             evaluation = evaluate(model, archives)
-        manifest = dataclasses.replace(
-            manifest, metrics=dataclasses.asdict(evaluation.report.archives.metrics)
-        )
+        metrics = dataclasses.asdict(evaluation.report.archives.metrics)
+        manifest = manifest.model_copy(update={"metrics": metrics})
         manifest.write(output)
         draw_confusion(evaluation, output)
     return manifest

@@ -22,11 +22,11 @@ from model_build.errors import UsageError
 DEFAULT_CLASSES: Final = ("bicycle", "motorcycle")
 # How inference looks at an image (see serving/inference.py): thumbnails with some margin, averaged with their
 # mirror image; photos larger, for their detail. On larger images the logits are closer to zero (the features
-# are means over more positions): `softness` scales the temperature so that confidences are comparable. The
-# pretrained network is best on photos and worst on thumbnails, hence `prior_weight`.
+# are means over more positions): `temperature_scale` makes confidences comparable. The pretrained network is
+# best on photos and worst on thumbnails, hence `prior_weight`.
 VIEWS: Final = (
-    View(up_to=64, side=160, margin=0.1, mirror=True, softness=1.0, prior_weight=0.3),
-    View(side=192, mirror=False, softness=0.79, prior_weight=0.7),
+    View(up_to=64, side=160, margin=0.1, mirror=True, temperature_scale=1.0, prior_weight=0.3),
+    View(side=192, mirror=False, temperature_scale=0.79, prior_weight=0.7),
 )
 # How pretrained networks classify photos instead, where each label is known to mean some of their outputs
 # (training/experts.py). The weight is the only number fitted to photos: multiplying odds takes the networks

@@ -68,6 +68,7 @@ def test_the_exported_classifier_gives_nearly_the_pretrained_networks_probabilit
 def test_labels_that_the_detector_does_not_know_leave_it_out(tmp_path: Path) -> None:
     view = write_experts(tmp_path, ["lizard", "bicycle"])
     assert view is not None
+    assert view.experts is not None
     assert view.experts.detector is None
     assert set(view.experts.classifier.outputs) == {"lizard", "bicycle"}
     assert [path.name for path in tmp_path.iterdir()] == ["classifier.onnx"]
