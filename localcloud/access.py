@@ -16,12 +16,8 @@ class LocalSession(boto3.Session):
     """A session whose clients talk to a local cloud.
 
     Neither environment variables nor configuration files have a say in it: nothing of a user's account can be
-    reached by mistake.
-
-    Args:
-        addresses: the local cloud.
-        require_alive: called before every request; raises if the local cloud has ended. Its ports may belong
-            to another one by then.
+    reached by mistake. `require_alive` is called before every request, and raises if the local cloud has
+    ended: its ports may belong to another one by then.
     """
 
     def __init__(self, addresses: Addresses, require_alive: Callable[[], None] | None = None) -> None:

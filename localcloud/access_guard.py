@@ -17,14 +17,7 @@ _FROM_THE_USER: Final = ("none", "same-origin")
 
 
 def refusal(headers: Mapping[str, str]) -> str | None:
-    """Say why a request is not answered.
-
-    Args:
-        headers: the request's, with names in lower case.
-
-    Returns:
-        A sentence for the caller; None if the request may be answered.
-    """
+    """Return why a request with these headers (in lower case) is not answered; None if it may be."""
     if "origin" in headers or headers.get("sec-fetch-site", "none") not in _FROM_THE_USER:
         return "a local cloud does not answer web pages"
     host = headers.get("host", "")
@@ -34,11 +27,7 @@ def refusal(headers: Mapping[str, str]) -> str | None:
 
 
 def is_own_host(host: str) -> bool:
-    """Return whether a Host header names this machine: an address, which no DNS can rebind, or `OWN_NAMES`.
-
-    Args:
-        host: such as `127.0.0.1:4566`, `[::1]:4566` or `photos.localhost`.
-    """
+    """Return why a request with these headers, in lower case, is refused; None if it is not."""
     name = host.rsplit("]", 1)[0].removeprefix("[") if host.startswith("[") else host.split(":", 1)[0]
     name = name.lower().removesuffix(".")
     try:

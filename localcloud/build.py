@@ -35,10 +35,6 @@ def built_template(folder: StateFolder) -> Path:
 def build(folder: StateFolder, steps: Steps) -> None:
     """Run `sam build`, unless its inputs are those of the last time.
 
-    Args:
-        folder: the state folder; what is built is kept there.
-        steps: runs the command.
-
     Raises:
         StepError: it failed.
     """

@@ -64,10 +64,7 @@ def aws_variables(addresses: Addresses) -> dict[str, str]:
 def isolated_environment(addresses: Addresses | None) -> dict[str, str]:
     """Return the environment for programs that see the local cloud and nothing of the user's AWS account.
 
-    Only the user's variables that are known to be needed are in it.
-
-    Args:
-        addresses: the local cloud; None before it runs.
+    Only the user's variables that are known to be needed are in it. Before it runs, `addresses` is None.
     """
     kept = {
         name: value

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from localcloud.environment import Addresses
 from localcloud.files import replace_text
-from localcloud.ministack.saving import UNSAVED
+from localcloud.ministack.server import UNSAVED
 
 
 class KeptState:
@@ -15,9 +15,6 @@ class KeptState:
 
     ministack reads it when it starts. It writes photos at once, everything else when it is asked to (after a
     deployment) and when it is stopped.
-
-    Args:
-        folder: where it is.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,11 +30,7 @@ class KeptState:
         return [port for url in self._last_urls() if (port := urlsplit(url).port)]
 
     def move_to(self, addresses: Addresses) -> None:
-        """Replace the last start's URLs (of queues, for instance) by those of this start.
-
-        Args:
-            addresses: where ministack is about to listen; it must not run yet.
-        """
+        """Replace the last start's URLs (of queues, for instance) by those of this start."""
         last = self._last_urls()
         if last and last[0] != addresses.aws_url:
             for file in (self.folder / "state").glob("*.json"):

@@ -23,17 +23,7 @@ NEEDED_MB: Final = 500
 def start_and_build(
     folder: StateFolder, steps: Steps, application: Application, bind: str, *, owned: bool
 ) -> tuple[Running, subprocess.Popen[bytes]]:
-    """Start a local cloud and build the functions meanwhile.
-
-    Args:
-        folder: the state folder.
-        steps: runs commands.
-        application: what is built.
-        bind: address to listen on.
-        owned: whether the local cloud must end with this process.
-
-    Returns:
-        What runs, and the supervisor's process, for the caller to stop.
+    """Start a local cloud and build the functions meanwhile; return what runs, and the supervisor to stop.
 
     Raises:
         CommandError: one of the two failed; nothing runs then.

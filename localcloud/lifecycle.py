@@ -13,7 +13,7 @@ from commandline.errors import CommandError
 from commandline.polling import PollingTimeoutError, Rhythm, poll
 from commandline.terminal import say
 from localcloud.access import LocalSession
-from localcloud.ministack.saving import SAVE
+from localcloud.ministack.server import SAVE
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError, tail, timed
 from localcloud.supervisor import ALREADY_RUNNING
@@ -30,14 +30,7 @@ class AlreadyRunningError(CommandError):
 def start(folder: StateFolder, bind: str, *, owned: bool) -> tuple[Running, subprocess.Popen[bytes]]:
     """Start a supervisor and wait until its local cloud answers.
 
-    Args:
-        folder: the state folder.
-        bind: address to listen on.
-        owned: whether the local cloud must end with this process, however this process ends; nothing of it is
-            kept then.
-
-    Returns:
-        What runs, and the supervisor's process.
+    One that is `owned` ends with this process, however this process ends, and nothing of it is kept.
 
     Raises:
         AlreadyRunningError: the state folder is in use.
@@ -90,11 +83,7 @@ def _wait_until_up(folder: StateFolder, process: subprocess.Popen[bytes]) -> Run
 
 
 def require_alive(folder: StateFolder, instance: str = "") -> None:
-    """Check that a local cloud still runs.
-
-    Args:
-        folder: its state folder.
-        instance: which one it was; empty for whichever runs.
+    """Check that a local cloud, `instance` or whichever, still runs.
 
     Raises:
         StepError: it has ended; the message has the cause and the end of its logs.
@@ -140,10 +129,7 @@ def stop_process(process: subprocess.Popen[bytes]) -> None:
 
 
 def stop(folder: StateFolder) -> bool:
-    """Stop the local cloud of a state folder.
-
-    Returns:
-        Whether one was running.
+    """Stop the local cloud of a state folder; return whether one was running.
 
     Raises:
         StepError: it does not stop.

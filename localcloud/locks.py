@@ -11,14 +11,9 @@ _PATIENCE_S: Final = 1.0
 
 
 def take(path: Path) -> IO[str] | None:
-    """Take a lock and write this process's id into its file.
+    """Take a lock; return its open file, which has this process's id, or None if another process holds it.
 
-    Args:
-        path: the lock file; its folder is created.
-
-    Returns:
-        The open lock file, to be kept open for as long as the lock is to be held; None if another process
-        holds it.
+    It is held for as long as the file is open.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -39,11 +34,7 @@ def take(path: Path) -> IO[str] | None:
 
 
 def holder(path: Path) -> int | None:
-    """Return the id of the process that holds a lock, or None; creates nothing.
-
-    Args:
-        path: the lock file.
-    """
+    """Return the id of the process that holds a lock, or None; creates nothing."""
     if not path.exists():
         return None
     file = _try(path)

@@ -29,12 +29,7 @@ class Log:
 
 
 def find_logs(folder: StateFolder, running: Running | None) -> list[Log]:
-    """Return the logs of this run or, if nothing runs, those of the last one.
-
-    Args:
-        folder: the state folder.
-        running: what runs, or None; only then the functions' logs are there.
-    """
+    """Return the logs of this run or, if nothing runs, those of the last one."""
     files = {path.stem: path for path in sorted(folder.logs.glob("*.log"))}
     files |= {path.stem: path for path in sorted((folder.path / "sagemaker" / "logs").glob("*.log"))}
     found = [Log(name, str(path), _reader(path)) for name, path in files.items()]

@@ -8,12 +8,7 @@ from localcloud.state import USUAL_STATE, Running, StateFolder
 
 
 def print_next_steps(folder: StateFolder, running: Running) -> None:
-    """Print where a local cloud listens, what is deployed on it, and commands to try.
-
-    Args:
-        folder: its state folder.
-        running: the local cloud.
-    """
+    """Print where a local cloud listens, what is deployed on it, and commands to try."""
     outputs = running.stack.get("outputs", {})
     print(f"The local cloud is up: AWS at {running.aws_url}, SageMaker at {running.sagemaker_url}")
     for name, value in sorted(outputs.items()):

@@ -14,12 +14,7 @@ _ARCHIVE_PHOTOS: Final = 20
 
 
 def sample_photos(folder: Path, archive: Path | None) -> list[Photo]:
-    """Write sample photos and return them.
-
-    Args:
-        folder: where to write them; emptied first.
-        archive: a CIFAR archive of which some test images join the drawings; CIFAR-100 where it is found by
-            default.
+    """Write sample photos, with test images of CIFAR-100 or another archive if there is one; return them.
 
     Raises:
         ArchiveError: the archive cannot be read.
@@ -32,12 +27,7 @@ def sample_photos(folder: Path, archive: Path | None) -> list[Photo]:
 
 
 def from_archive(archive: Path, folder: Path, count: int) -> list[Photo]:
-    """Write test images of a CIFAR archive as PNG files and return them.
-
-    Args:
-        archive: the archive, in CIFAR's python layout.
-        folder: where to write them.
-        count: how many, taken evenly from all of its test images.
+    """Write `count` test images of a CIFAR archive, taken evenly from all, as PNG; return them.
 
     Raises:
         ArchiveError: the archive cannot be read.

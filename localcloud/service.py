@@ -22,10 +22,6 @@ class StartError(CommandError):
 def free_port(bind: str, *preferred: int) -> int:
     """Return a port that is free on an address: the first of the preferred ones that is, otherwise any.
 
-    Args:
-        bind: address to listen on.
-        preferred: ports to try first.
-
     Raises:
         StartError: the address is not one of this machine's.
     """
@@ -95,11 +91,7 @@ class Service:
             self.process.terminate()
 
     def reap(self, deadline: float) -> None:
-        """Wait until the process has ended, and kill it at the deadline.
-
-        Args:
-            deadline: a time of `time.monotonic()`.
-        """
+        """Wait until the process has ended, and kill it at the deadline of `time.monotonic()`."""
         try:
             self.process.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:

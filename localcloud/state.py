@@ -47,11 +47,7 @@ class Running(Addresses):
 
 
 class StateFolder:
-    """Paths and files of one local cloud.
-
-    Args:
-        path: the folder; created when it is needed.
-    """
+    """Paths and files of one local cloud."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -64,11 +60,7 @@ class StateFolder:
         self._lock = self.path / "lock"
 
     def lock_as_supervisor(self) -> IO[str] | None:
-        """Take the supervisor's lock; None if another supervisor runs.
-
-        Returns:
-            The open lock file, to be kept open for as long as the supervisor runs.
-        """
+        """Take the supervisor's lock; None if another supervisor runs."""
         return locks.take(self._lock)
 
     def supervisor(self) -> int | None:

@@ -42,11 +42,7 @@ def timed(title: str) -> Iterator[None]:
 
 
 class Steps:
-    """Runs work side by side and, when it is left early, ends the commands that still run.
-
-    Args:
-        logs: folder for the logs of commands.
-    """
+    """Runs work side by side and, when it is left early, ends the commands that still run."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -80,12 +76,6 @@ class Steps:
 
     def run(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         """Run one command to its end.
-
-        Args:
-            name: name of the step and of its log file.
-            command: program and arguments.
-            environment: all of its environment.
-            folder: where it runs.
 
         Raises:
             StepError: the command failed, or was stopped.

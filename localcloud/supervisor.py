@@ -38,11 +38,8 @@ _START_ATTEMPTS: Final = 3
 class Supervisor:
     """Owns the processes of one local cloud.
 
-    Args:
-        folder: the state folder, locked by the caller.
-        bind: address to listen on.
-        keep: whether this local cloud starts with the photos, results and stacks of the last one that was
-            kept, on the same ports if they are free, and is kept for the next.
+    With `keep`, it starts with the photos, results and stacks of the last one that was kept, on the same
+    ports if they are free, and is kept for the next.
     """
 
     def __init__(self, folder: StateFolder, bind: str, *, keep: bool) -> None:

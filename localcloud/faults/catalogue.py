@@ -1,18 +1,11 @@
-"""The faults that there are: what can go wrong at which call, under the names that AWS gives it."""
+"""The faults that there are: what can go wrong at which call."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 FUNCTIONS: Final = ("SerializeImage", "ClassifyImage", "FilterInference")
-
-_INTEGRATION: Final = {
-    "slow": "the call takes --seconds longer",
-    "timeout": "the call gets no answer, until the state's own limit",
-    "throttled": "the service throttles",
-    "error": "the service has an internal error",
-    "denied": "the role may not make the call",
-}
-"""Faults of a service that a state of the workflow calls."""
+_ERROR: Final = re.compile(r"(?:(\d{3}) )?([A-Z][\w.]+): (.+)")
 
 
 @dataclass(frozen=True)
@@ -20,26 +13,39 @@ class Place:
     """Calls that faults can be switched on for.
 
     Attributes:
-        operations: the operations, as AWS names them.
-        faults: what can go wrong, and in which words.
+        operations: as AWS names them.
+        faults: what happens, by name; AWS's answer if it is an error, such as `429 Name: message`.
     """
 
     operations: tuple[str, ...]
     faults: dict[str, str]
 
+    def error(self, name: str) -> tuple[int, str, str] | None:
+        """Return HTTP status (or 0), code and message of AWS's error; None for another fault."""
+        found = _ERROR.fullmatch(self.faults[name])
+        return (int(found[1] or 0), found[2], found[3]) if found else None
+
+
+_INTEGRATION: Final = {
+    "slow": "takes --seconds longer",
+    "timeout": "SdkClientException: no answer until the state's own limit",
+    "throttled": "ThrottlingException: the service throttles",
+    "error": "AmazonDynamoDBException: the service has an internal error",
+    "denied": "AccessDeniedException: the role may not make the call",
+}
 
 PLACES: Final = {
     "sagemaker": Place(
         ("InvokeEndpoint",),
         {
             "slow": "the model takes --seconds longer",
-            "timeout": "the model does not answer: SageMaker gives up, here after --seconds",
-            "waking": "a serverless endpoint that is not ready yet (ModelNotReadyException, 429)",
-            "throttled": "the endpoint throttles (ThrottlingException, 400)",
-            "error": "SageMaker has an internal error (InternalFailure, 500)",
-            "unavailable": "SageMaker is not available (ServiceUnavailable, 503)",
-            "model-error": "the model raises an exception (ModelError, 424)",
-            "missing": "there is no such endpoint (ValidationError, 400)",
+            "timeout": "424 ModelError: Your invocation timed out while waiting for a response.",
+            "waking": "429 ModelNotReadyException: The model is not ready yet.",
+            "throttled": "400 ThrottlingException: Rate exceeded",
+            "error": "500 InternalFailure: Internal failure",
+            "unavailable": "503 ServiceUnavailable: The service is unavailable. Try your call again.",
+            "model-error": '424 ModelError: Received server error (500) from primary with message "broken".',
+            "missing": "400 ValidationError: Endpoint of account 000000000000 not found.",
             "wrong-length": "the answer has one probability too many",
             "not-a-number": "the answer has NaN in it",
             "not-json": "the answer is no JSON",
@@ -50,9 +56,9 @@ PLACES: Final = {
         ("GetObject",),
         {
             "slow": "reading takes --seconds longer",
-            "slow-down": "S3 asks to slow down (SlowDown, 503)",
-            "error": "S3 has an internal error (InternalError, 500)",
-            "denied": "the object may not be read (AccessDenied, 403)",
+            "slow-down": "503 SlowDown: Please reduce your request rate.",
+            "error": "500 InternalError: We encountered an internal error. Please try again.",
+            "denied": "403 AccessDenied: Access Denied",
             "broken-off": "the connection ends in the middle of the object",
         },
     ),
@@ -60,15 +66,17 @@ PLACES: Final = {
         FUNCTIONS,
         {
             "slow": "the function takes --seconds longer",
-            "crash": "the function's process is killed (Runtime.ExitError)",
-            "timeout": "the function runs out of time (Sandbox.Timedout), here after --seconds",
-            "throttled": "Lambda throttles (Lambda.TooManyRequestsException)",
-            "error": "Lambda has an internal error (Lambda.ServiceException)",
+            "crash": "Runtime.ExitError: Error: Runtime exited with error: signal: killed",
+            "timeout": "Sandbox.Timedout: Error: Task timed out",
+            "throttled": "Lambda.TooManyRequestsException: Rate Exceeded.",
+            "error": "Lambda.ServiceException: The service encountered an internal error.",
         },
     ),
     "dynamodb": Place(("PutItem", "UpdateItem"), _INTEGRATION),
     "sqs": Place(("SendMessage",), _INTEGRATION),
-    "events": Place(("PutEvents",), _INTEGRATION),
+    "events": Place(
+        ("PutEvents",), {**_INTEGRATION, "error": "EventBridgeException: the service has an internal error"}
+    ),
     "rule": Place(
         ("ObjectCreated",),
         {

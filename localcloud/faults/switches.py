@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,17 +18,13 @@ VARIABLE: Final = "SCONES_FAULTS"
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that is switched on.
+    """A fault that is switched on, of localcloud.faults.catalogue.
 
     Attributes:
-        id: tells it from others.
-        name: what goes wrong, of localcloud.faults.catalogue.
-        service: where: a key of the catalogue's places.
         operation: at which call; empty for all of the service.
         rate: share of the calls, 0 to 1.
         times: how many calls at most; None for all.
         key: only calls about a photo whose key contains this text; empty for all.
-        seconds: how long it takes, for faults that take time.
         seed: equal seeds hit the same calls, counted from the first.
     """
 
@@ -43,11 +40,7 @@ class Fault:
 
 
 class FaultFile:
-    """The file of the faults that are switched on, and beside it the log of the calls that they hit.
-
-    Args:
-        path: the file; without it nothing is switched on.
-    """
+    """The file of the faults that are switched on, and beside it the log of the calls that they hit."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -77,19 +70,11 @@ class FaultFile:
 
     def hits(self) -> dict[str, int]:
         """Return how many calls each fault has hit, by its id."""
-        counts: dict[str, int] = {}
-        if self._log.exists():
-            for line in self._log.read_text(encoding="utf-8").splitlines():
-                counts[line] = counts.get(line, 0) + 1
-        return counts
+        return Counter(self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else ())
 
 
 class Switches:
-    """Decides for each call of one process whether a fault hits it.
-
-    Args:
-        file: the faults that are switched on; read again when it has changed.
-    """
+    """Decides for each call of one process whether a fault hits it; the file may change meanwhile."""
 
     def __init__(self, file: FaultFile) -> None:
         self._file = file
@@ -100,13 +85,7 @@ class Switches:
         self._hits: dict[str, int] = {}
 
     def pick(self, service: str, operation: str, about: str = "") -> Fault | None:
-        """Return the fault that hits a call, or None.
-
-        Args:
-            service: of the catalogue's places.
-            operation: the call.
-            about: text that has the photo's key in it, where the call is about one.
-        """
+        """Return the fault that hits a call, or None; `about` has the photo's key in it, if there is one."""
         with self._lock:
             self._refresh()
             for fault in self._faults:

@@ -3,35 +3,20 @@
 import sys
 
 from localcloud.ministack import (
-    alarms,
+    cloudformation,
     distributed_map,
+    events,
     fault_hooks,
     history,
-    lambda_errors,
+    lambda_,
     retries,
-    rule_delivery,
-    s3_events,
-    saving,
-    version_keys,
-    web_pages,
-    workers,
+    s3,
+    server,
 )
 from localcloud.parent import end_with_parent
 
-REPAIRS = (
-    lambda_errors,
-    workers,
-    retries,
-    s3_events,
-    version_keys,
-    rule_delivery,
-    alarms,
-    distributed_map,
-    history,
-    fault_hooks,
-    web_pages,
-    saving,
-)
+# Faults lie around the repaired functions, and web pages are refused before anything else.
+REPAIRS = (lambda_, s3, events, cloudformation, retries, distributed_map, history, fault_hooks, server)
 
 
 def main() -> None:

@@ -5,39 +5,24 @@ sees them, and answers with AWS's error.
 """
 
 import asyncio
-import contextlib
 import contextvars
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
-from localcloud.faults.catalogue import FUNCTIONS
+from localcloud.faults.catalogue import FUNCTIONS, PLACES
 from localcloud.faults.switches import Fault, Switches, of_this_process
-from localcloud.ministack.errors import IncompatibleMinistackError
-from localcloud.ministack.rule_delivery import DELIVERY, PermanentDeliveryError, TransientDeliveryError
-from localcloud.ministack.web_pages import Application, Message, Receive, Send
+from localcloud.ministack.errors import during, expect, wrap
+from localcloud.ministack.events import DELIVERY, PermanentDeliveryError, TransientDeliveryError
+from localcloud.ministack.server import Application, Message, Receive, Send
 
 LONGER_THAN_A_STATE_S: Final = 12.0
 """The states' own limit for calls of services is 10 s."""
-_PREFIXES: Final = {
-    "dynamodb": ("DynamoDB", "AmazonDynamoDBException"),
-    "events": ("EventBridge", "EventBridgeException"),
-}
-_ERRORS: Final = {"throttled": "ThrottlingException", "denied": "AccessDeniedException"}
-_LAMBDA: Final = {
-    "crash": ("Runtime.ExitError", "Error: Runtime exited with error: signal: killed"),
-    "timeout": ("Sandbox.Timedout", "Error: Task timed out"),
-    "throttled": ("Lambda.TooManyRequestsException", "Rate Exceeded."),
-    "error": ("Lambda.ServiceException", "The service encountered an internal error."),
-}
-_S3: Final = {
-    "slow-down": (503, "SlowDown", "Please reduce your request rate."),
-    "error": (500, "InternalError", "We encountered an internal error. Please try again."),
-    "denied": (403, "AccessDenied", "Access Denied"),
-}
+_PREFIXES: Final = {"dynamodb": "DynamoDB", "events": "EventBridge"}
 
 Call = Callable[[str, Any], Any]
 Execute = Callable[[dict[str, Any], Any, str], dict[str, Any]]
@@ -46,28 +31,16 @@ Execute = Callable[[dict[str, Any], Any, str], dict[str, Any]]
 def faulty_integration(
     switches: Switches, resource: str, call: Call, error_class: Callable[[str, str], Exception]
 ) -> Call:
-    """Return a state's call of a service, such as `arn:aws:states:::events:putEvents`, that faults may hit.
-
-    Args:
-        switches: the faults.
-        resource: the state's resource.
-        call: makes the call.
-        error_class: makes the error of a name and a cause.
-    """
+    """Return a state's call, such as `arn:aws:states:::events:putEvents`, that faults may hit."""
     service, action = resource.rsplit(":", 2)[1:]
     operation = action[0].upper() + action[1:]
-    prefix, other = _PREFIXES.get(service, (service, "Exception"))
 
     def faulty(*args: Any) -> Any:
         fault = switches.pick(service, operation, json.dumps(args[-1], default=str, ensure_ascii=False))
-        if fault is None or fault.name == "slow":
-            time.sleep(fault.seconds if fault else 0)
-        elif fault.name == "timeout":
-            time.sleep(LONGER_THAN_A_STATE_S)
-            raise error_class(f"{prefix}.SdkClientException", "the service did not answer")
-        else:
-            name = _ERRORS.get(fault.name, other)
-            raise error_class(f"{prefix}.{name}", f"{name}: a fault that is switched on")
+        if fault:
+            time.sleep({"slow": fault.seconds, "timeout": LONGER_THAN_A_STATE_S}.get(fault.name, 0))
+            if error := PLACES[service].error(fault.name):
+                raise error_class(f"{_PREFIXES.get(service, service)}.{error[1]}", error[2])
         return call(*args)
 
     return faulty
@@ -83,10 +56,10 @@ def faulty_execution(switches: Switches, execute: Execute) -> Execute:
         fault = switches.pick("lambda", operation, key) if operation else None
         if fault and fault.name in {"slow", "timeout"}:
             time.sleep(fault.seconds)
-        if fault is None or fault.name == "slow":
+        error = PLACES["lambda"].error(fault.name) if fault else None
+        if error is None:
             return execute(func, event, request_id)
-        error, message = _LAMBDA[fault.name]
-        body = {"errorType": error, "errorMessage": f"RequestId: {request_id} {message}"}
+        body = {"errorType": error[1], "errorMessage": f"RequestId: {request_id} {error[2]}"}
         return {"body": body, "error": True, "log": ""}
 
     return faulty
@@ -100,7 +73,7 @@ def faulty_events(switches: Switches, dispatch: Callable[..., Any]) -> Callable[
             return dispatch(event, *args, **kwargs)
         fault = switches.pick("rule", "ObjectCreated", _key_of(event))
         if fault is None or fault.name in {"throttled", "denied"}:  # these are the delivery's
-            with _delivering(fault):
+            with during(_hit_delivery, fault):
                 return dispatch(event, *args, **kwargs)
         if fault.name == "duplicate":
             dispatch(event, *args, **kwargs)
@@ -116,38 +89,19 @@ def faulty_events(switches: Switches, dispatch: Callable[..., Any]) -> Callable[
 _hit_delivery: contextvars.ContextVar[Fault | None] = contextvars.ContextVar("hit_delivery", default=None)
 
 
-@contextlib.contextmanager
-def _delivering(fault: Fault | None) -> Iterator[None]:
-    """Tell the delivery of the events that are dispatched inside of a fault."""
-    token = _hit_delivery.set(fault)
-    try:
-        yield
-    finally:
-        _hit_delivery.reset(token)
-
-
 def _key_of(event: Mapping[str, Any]) -> str:
     detail = json.loads(event.get("Detail") or "{}")
     return str(detail.get("object", {}).get("key", ""))
 
 
 class FaultyDelivery:
-    """Raises what a fault says before a delivery: of uploads, and to the application's queues.
-
-    Args:
-        switches: the faults.
-    """
+    """Raises a fault's error before a delivery: of uploads, and to the application's queues."""
 
     def __init__(self, switches: Switches) -> None:
         self._switches, self._throttled = switches, set[str]()
 
     def __call__(self, target: Mapping[str, Any], payload: str) -> None:
-        """Raise the fault's error, if the event has one.
-
-        Raises:
-            PermanentDeliveryError: the rule may not send to the target.
-            TransientDeliveryError: the target does not take it now; a workflow, at the first attempt only.
-        """
+        """Raise the error of the event's fault, if any; a workflow throttles at the first attempt only."""
         fault = _hit_delivery.get()
         if ":sqs:" in str(target.get("Arn")) and target.get("DeadLetterConfig"):
             self._hit_queue(self._switches.pick("sqs", "SendMessage", payload))
@@ -174,15 +128,12 @@ def faulty_storage(switches: Switches, application: Application) -> Application:
         path = unquote(scope.get("path", ""))
         reading = scope["type"] == "http" and scope["method"] == "GET" and "/incoming/" in path
         fault = switches.pick("s3", "GetObject", path) if reading else None
-        if fault is None:
-            await application(scope, receive, send)
-        elif fault.name == "slow":
+        if fault and (error := PLACES["s3"].error(fault.name)):
+            await _answer(send, *error)
+            return
+        if fault and fault.name == "slow":
             await asyncio.sleep(fault.seconds)
-            await application(scope, receive, send)
-        elif fault.name == "broken-off":
-            await application(scope, receive, _cutting(send))
-        else:
-            await _answer(send, *_S3[fault.name])
+        await application(scope, receive, _cutting(send) if fault and fault.name == "broken-off" else send)
 
     return faulty
 
@@ -207,11 +158,7 @@ async def _answer(send: Send, status: int, code: str, text: str) -> None:
 
 
 def apply() -> None:
-    """Put the faults in front of what the imported ministack does, if this process belongs to a local cloud.
-
-    Raises:
-        IncompatibleMinistackError: it does not fit.
-    """
+    """Put the faults around what the imported ministack does, if this process belongs to a local cloud."""
     from ministack import app as server  # type: ignore[import-untyped]  # noqa: PLC0415
     from ministack.services import (  # type: ignore[import-untyped]  # noqa: PLC0415
         eventbridge,
@@ -222,16 +169,13 @@ def apply() -> None:
     switches = of_this_process()
     if switches is None:
         return
-    dispatch = stepfunctions._SERVICE_DISPATCH  # noqa: SLF001
-    if not all(callable(call) for call in dispatch.values()):
-        raise IncompatibleMinistackError("states call services in another way")
-    for resource, call in dispatch.items():
-        error = stepfunctions._ExecutionError  # noqa: SLF001
-        dispatch[resource] = faulty_integration(switches, resource, call, error)
-    lambda_svc._execute_function_warm = faulty_execution(  # noqa: SLF001
-        switches,
-        lambda_svc._execute_function_warm,  # noqa: SLF001
-    )
-    eventbridge._dispatch_event = faulty_events(switches, eventbridge._dispatch_event)  # noqa: SLF001
+    calls, error = stepfunctions._SERVICE_DISPATCH, stepfunctions._ExecutionError  # noqa: SLF001
+    expect(all(map(callable, calls.values())), "states call services in another way")
+    calls |= {
+        resource: faulty_integration(switches, resource, call, error) for resource, call in calls.items()
+    }
+    execution = ("func", "event", "request_id")
+    wrap(lambda_svc, "_execute_function_warm", execution, partial(faulty_execution, switches))
+    wrap(eventbridge, "_dispatch_event", ("event",), partial(faulty_events, switches))
     DELIVERY.before = FaultyDelivery(switches)
     server.app = faulty_storage(switches, server.app)

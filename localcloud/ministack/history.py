@@ -1,18 +1,15 @@
-"""What ministack remembers of the past is bounded: finished executions and delivered events.
+"""Finished executions are forgotten: ministack keeps each for ever, 0.15 to 0.2 MiB.
 
-It keeps each for ever, 0.15 to 0.2 MiB a photo. AWS keeps executions for 90 days; here the latest
-`EXECUTIONS` can be described, and the latest `EVENTS` replayed from an archive.
+AWS keeps executions for 90 days; here the latest `EXECUTIONS` can be described.
 """
 
-import inspect
 from collections import deque
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
-from localcloud.ministack.errors import IncompatibleMinistackError
+from localcloud.ministack.errors import wrap
 
 EXECUTIONS: Final = 500
-EVENTS: Final = 500
 
 
 class Finished:
@@ -48,34 +45,9 @@ class Finished:
         return run_and_note
 
 
-class Latest(list[Any]):
-    """A list that keeps its latest `EVENTS` entries."""
-
-    def append(self, item: Any) -> None:
-        """Add an entry, and drop the oldest beyond the limit."""
-        super().append(item)
-        del self[:-EVENTS]
-
-
 def apply() -> None:
-    """Repair the imported ministack.
+    """Repair the imported ministack."""
+    from ministack.services import stepfunctions  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    Raises:
-        IncompatibleMinistackError: it does not fit.
-    """
-    from ministack.services import eventbridge, stepfunctions  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    run, log = stepfunctions._run_execution, eventbridge._events_log_list  # noqa: SLF001
-    if list(inspect.signature(run).parameters) != ["exec_arn"] or inspect.signature(log).parameters:
-        raise IncompatibleMinistackError("executions or events are kept in another way")
-    executions = stepfunctions._executions  # noqa: SLF001
-    stepfunctions._run_execution = Finished(EXECUTIONS).after(run, executions)  # noqa: SLF001
-
-    def latest_events() -> list[Any]:
-        entries = log()
-        if not isinstance(entries, Latest):
-            entries = Latest(entries[-EVENTS:])
-            eventbridge._events_log["entries"] = entries  # noqa: SLF001
-        return entries
-
-    eventbridge._events_log_list = latest_events  # noqa: SLF001
+    finished, executions = Finished(EXECUTIONS), stepfunctions._executions  # noqa: SLF001
+    wrap(stepfunctions, "_run_execution", ("exec_arn",), lambda run: finished.after(run, executions))

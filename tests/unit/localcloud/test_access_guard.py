@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from localcloud.access_guard import is_own_host, refusal
-from localcloud.ministack.web_pages import guarded
+from localcloud.ministack.server import guarded
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from localcloud.environment import Addresses
 from localcloud.kept import KeptState
-from localcloud.ministack.saving import UNSAVED, noted
+from localcloud.ministack.server import UNSAVED, noted
 
 
 def at(port: int) -> Addresses:

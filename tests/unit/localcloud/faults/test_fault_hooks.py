@@ -12,6 +12,7 @@ from localcloud.faults.catalogue import PLACES
 from localcloud.faults.endpoint import asked
 from localcloud.faults.switches import Fault, FaultFile, Switches
 from localcloud.ministack import fault_hooks
+from localcloud.ministack.events import PermanentDeliveryError, TransientDeliveryError
 from localcloud.ministack.fault_hooks import (
     FaultyDelivery,
     faulty_events,
@@ -19,7 +20,6 @@ from localcloud.ministack.fault_hooks import (
     faulty_integration,
     faulty_storage,
 )
-from localcloud.ministack.rule_delivery import PermanentDeliveryError, TransientDeliveryError
 from localcloud.sagemaker.container import Answer
 from localcloud.sagemaker.errors import ApiError
 

@@ -3,7 +3,7 @@
 import contextlib
 from typing import Any
 
-from localcloud.ministack.history import EVENTS, Finished, Latest
+from localcloud.ministack.history import Finished
 
 
 def test_the_latest_finished_executions_are_kept() -> None:
@@ -25,10 +25,3 @@ def test_an_execution_that_raises_has_ended_too() -> None:
         with contextlib.suppress(RuntimeError):
             finished.after(fail, executions)(arn)
     assert executions == {}
-
-
-def test_a_list_of_the_latest() -> None:
-    entries = Latest()
-    for number in range(EVENTS + 10):
-        entries.append(number)
-    assert entries == list(range(10, EVENTS + 10))

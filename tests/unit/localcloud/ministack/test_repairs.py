@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from localcloud.ministack.alarms import without_metric_math
+from localcloud.ministack.cloudformation import without_metric_math
 from localcloud.ministack.errors import IncompatibleMinistackError
-from localcloud.ministack.lambda_errors import RAISED, as_lambda_error, repair_script
-from localcloud.ministack.s3_events import with_version
+from localcloud.ministack.lambda_ import RAISED, as_lambda_error, repair_script
+from localcloud.ministack.s3 import with_version
 
 HANDLER = """
 class ObjectNotFound(Exception):

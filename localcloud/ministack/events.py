@@ -1,20 +1,22 @@
-"""An event whose target cannot take it is tried again, then goes to the target's dead-letter queue.
+"""EventBridge as on AWS: an event is delivered again, or goes to the target's dead-letter queue.
 
-ministack drops it, whatever `RetryPolicy` and `DeadLetterConfig` say. As on AWS, a target that is gone or
-refuses is not tried again; one that throttles or fails is, with exponential backoff:
+ministack drops an event whose target cannot take it, whatever `RetryPolicy` and `DeadLetterConfig` say. As on
+AWS, a target that is gone or refuses is not tried again; one that throttles or fails is, with exponential
+backoff:
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
+It also keeps every event for archives, about 0.1 MiB a photo; here the latest `EVENTS`.
 """
 
 import contextvars
-import inspect
 import threading
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from localcloud.ministack.errors import IncompatibleMinistackError
+from localcloud.ministack.errors import during, wrap
 
+EVENTS: Final = 500
 _ATTEMPTS: Final = 185  # AWS's defaults: 185 times in 24 hours
 _AGE_S: Final = 86_400
 _LONGEST_PAUSE_S: Final = 60.0
@@ -33,12 +35,9 @@ class PermanentDeliveryError(Exception):
 
 
 def deliver(send: Callable[[], None], target: Target, sleep: Callable[[float], None] = time.sleep) -> bool:
-    """Send an event until the target takes it; return whether it did.
+    """Send an event until the rule's target takes it; return whether it did.
 
-    Args:
-        send: sends it; raises a TransientDeliveryError or a PermanentDeliveryError.
-        target: of the rule, with its `RetryPolicy`.
-        sleep: waits some seconds.
+    `send` raises a TransientDeliveryError or a PermanentDeliveryError.
     """
     policy = target.get("RetryPolicy") or {}
     attempts = int(policy.get("MaximumRetryAttempts", _ATTEMPTS))
@@ -76,12 +75,7 @@ class Delivery:
         self.bury: Callable[[str, str], None] = lambda _arn, _payload: None
 
     def around(self, send: Send, exists: Callable[[str], bool]) -> Send:
-        """Return a sender whose first attempt is made at once, and others in the background.
-
-        Args:
-            send: ministack's function.
-            exists: whether there is a target with that ARN.
-        """
+        """Return a sender whose first attempt is made at once, and others in the background."""
 
         def send_or_repeat(arn: Any, payload: str, *more: Any) -> None:
             def attempt() -> None:
@@ -114,37 +108,49 @@ DELIVERY: Final = Delivery()
 """Of this process."""
 
 
-def apply() -> None:
-    """Repair the imported ministack.
+class Latest(list[Any]):
+    """A list that keeps its latest `EVENTS` entries."""
 
-    Raises:
-        IncompatibleMinistackError: it does not fit.
-    """
+    def append(self, item: Any) -> None:
+        """Add an entry, and drop the oldest beyond the limit."""
+        super().append(item)
+        del self[:-EVENTS]
+
+
+def apply() -> None:
+    """Repair the imported ministack."""
     from ministack.services import eventbridge, sqs, stepfunctions  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    invoke = eventbridge._invoke_target  # noqa: SLF001
-    start, send = eventbridge._dispatch_to_stepfunctions, eventbridge._dispatch_to_sqs  # noqa: SLF001
-    found = [list(inspect.signature(one).parameters) for one in (invoke, start, send)]
-    if found[0][:1] != ["target"] or [one[:2] for one in found[1:]] != [
-        ["arn", "payload"],
-        ["spec", "payload"],
-    ]:
-        raise IncompatibleMinistackError("EventBridge calls targets in another way")
+    send = eventbridge._dispatch_to_sqs  # noqa: SLF001
     DELIVERY.bury = lambda arn, payload: send(eventbridge.parse_arn(arn), payload)
 
-    def invoke_and_remember_target(target: Target, *args: Any, **kwargs: Any) -> None:
-        token = DELIVERY.target.set(target)
-        try:
-            invoke(target, *args, **kwargs)
-        finally:
-            DELIVERY.target.reset(token)
+    def remembering_target(invoke: Callable[..., None]) -> Callable[..., None]:
+        def invoke_target(target: Target, *args: Any, **kwargs: Any) -> None:
+            with during(DELIVERY.target, target):
+                invoke(target, *args, **kwargs)
 
-    eventbridge._invoke_target = invoke_and_remember_target  # noqa: SLF001
-    eventbridge._dispatch_to_stepfunctions = DELIVERY.around(  # noqa: SLF001
-        start,
-        lambda arn: stepfunctions._resolve_state_machine_arn(arn) is not None,  # noqa: SLF001
-    )
-    eventbridge._dispatch_to_sqs = DELIVERY.around(  # noqa: SLF001
-        send,
-        lambda arn: sqs._queue_by_arn(arn) is not None,  # noqa: SLF001
-    )
+        return invoke_target
+
+    def keeping_latest(log: Callable[[], list[Any]]) -> Callable[[], list[Any]]:
+        def latest_events() -> list[Any]:
+            entries = log()
+            if not isinstance(entries, Latest):
+                entries = Latest(entries[-EVENTS:])
+                eventbridge._events_log["entries"] = entries  # noqa: SLF001
+            return entries
+
+        return latest_events
+
+    def to_workflow(start: Send) -> Send:
+        return DELIVERY.around(
+            start,
+            lambda arn: stepfunctions._resolve_state_machine_arn(arn) is not None,  # noqa: SLF001
+        )
+
+    def to_queue(put: Send) -> Send:
+        return DELIVERY.around(put, lambda arn: sqs._queue_by_arn(arn) is not None)  # noqa: SLF001
+
+    wrap(eventbridge, "_invoke_target", ("target",), remembering_target)
+    wrap(eventbridge, "_dispatch_to_stepfunctions", ("arn", "payload"), to_workflow)
+    wrap(eventbridge, "_dispatch_to_sqs", ("spec", "payload"), to_queue)
+    wrap(eventbridge, "_events_log_list", (), keeping_latest)

@@ -4,7 +4,8 @@ import threading
 import time
 from typing import Any
 
-from localcloud.ministack.workers import THROTTLED, Queue, named, reserving
+from localcloud.ministack.cloudformation import reserving
+from localcloud.ministack.lambda_ import THROTTLED, Queue, named
 
 
 def test_invocations_beyond_the_limit_wait_for_a_worker() -> None:

@@ -1,0 +1,84 @@
+"""ministack's server: web pages are refused, and its state is saved on demand.
+
+It answers every origin and every host name (see `localcloud.access_guard`). Its answers to others keep their
+`Access-Control-Allow-Origin: *`, which no page gets to see.
+
+It saves its state when it is stopped, and nothing if it is killed. `SAVE` makes it save. `UNSAVED` stands
+beside the state while ministack runs, and goes when everything has been saved at the end.
+"""
+
+import inspect
+import json
+import signal
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, Final
+
+from localcloud.access_guard import refusal
+from localcloud.ministack.errors import expect
+
+UNSAVED: Final = "unsaved"
+SAVE: Final = signal.SIGUSR1
+"""Saves the state; ministack takes no other signal for it."""
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+def guarded(application: Application) -> Application:
+    """Return an ASGI application that answers the requests of web pages with status 403."""
+
+    async def guard(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await application(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        reason = refusal(headers)
+        if reason is None:
+            await application(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": reason})
+        else:
+            await _refuse(send, reason)
+
+    return guard
+
+
+async def _refuse(send: Send, reason: str) -> None:
+    body = json.dumps({"__type": "AccessDeniedException", "message": reason}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def noted(save: Callable[[Mapping[str, Any]], None], marker: Path) -> Callable[[Mapping[str, Any]], None]:
+    """Write a marker; return a function that saves and then removes it."""
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+
+    def save_and_note(services: Mapping[str, Any]) -> None:
+        save(services)
+        marker.unlink(missing_ok=True)
+
+    return save_and_note
+
+
+def apply() -> None:
+    """Repair the imported ministack."""
+    from ministack import app as server  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.core import persistence  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    expect(
+        "hypercorn_serve(app, config)" in inspect.getsource(server.main),
+        "the application is served otherwise",
+    )
+    server.app = guarded(server.app)
+    states: Any = getattr(server, "_build_persistence_save_dict", None)
+    save = persistence.save_all
+    expect(callable(states) and server.save_all is save, "the state is saved in another way")
+    kept = persistence.PERSIST_STATE
+    signal.signal(SAVE, lambda *_: save(states()) if kept else None)
+    if kept:
+        server.save_all = noted(save, Path(persistence.STATE_DIR).parent / UNSAVED)
