@@ -27,7 +27,7 @@ def refusal(headers: Mapping[str, str]) -> str | None:
 
 
 def is_own_host(host: str) -> bool:
-    """Return why a request with these headers, in lower case, is refused; None if it is not."""
+    """Return whether a Host header is one of `OWN_NAMES`, or an address, which no DNS can rebind."""
     name = host.rsplit("]", 1)[0].removeprefix("[") if host.startswith("[") else host.split(":", 1)[0]
     name = name.lower().removesuffix(".")
     try:

@@ -163,8 +163,10 @@ def write_program(folder: Path) -> None:
         # For the shell a command, for Python a string: the path may be longer than a #! line, or have spaces.
         f"'''exec' {shlex.quote(str((folder / 'bin' / 'python').absolute()))} -P \"$0\" \"$@\"\n"
         "' '''\n"
-        "import sys\n\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "import os, sys\n\n"
+        "root = os.path.abspath(__file__ + '/../../../..')  # of a checkout whose .venv is a link, too\n"
+        f"known = os.path.exists(root + '/commandline/scones.py')\n"
+        f"sys.path.insert(0, root if known else {str(ROOT)!r})\n"
         "from commandline.scones import main\n\n"
         "sys.exit(main())\n"
     )
