@@ -8,10 +8,9 @@ from commandline.options import FILE, FOLDER, PATH, PROBABILITY, VariadicOption,
 from model_build.artifact.loaded_model import open_model
 from model_build.artifact.package import DEFAULT_MODEL
 from model_build.data.download import find_if_present
-from model_build.evaluation.figures import Wishes
-from model_build.evaluation.model_card import FILE_NAME, write_card, write_seeds
+from model_build.evaluation.card import FILE_NAME, write_card, write_seeds
 from model_build.evaluation.predictions import default_archives
-from model_build.evaluation.report import evaluate
+from model_build.evaluation.report import Targets, evaluate
 
 PHOTOS = "photos"
 
@@ -84,5 +83,5 @@ def command(  # noqa: PLR0913 - one parameter per option
         write_seeds(model, seeds)
     shown = photos or find_if_present(PHOTOS)
     with open_model(model, trust_code=trust_code) as loaded:
-        evaluation = evaluate(loaded, data or default_archives(), shown, wishes=Wishes(target))
+        evaluation = evaluate(loaded, data or default_archives(), shown, targets=Targets(target))
     click.echo(write_card(model, evaluation, output or model.resolve().parent / FILE_NAME))

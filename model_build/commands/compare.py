@@ -19,8 +19,7 @@ from model_build.endpoint.aws import new_session
 from model_build.endpoint.deploy import DEFAULT_TIMEOUT_S, Follow, replace_model
 from model_build.endpoint.progress import waiting_bar
 from model_build.endpoint.serving_model import ServingModel, serving_model
-from model_build.evaluation.compare_models import PhotoComparison, compare_models
-from model_build.evaluation.comparison import Verdict
+from model_build.evaluation.comparison import PhotoComparison, Verdict, compare_models
 from model_build.evaluation.predictions import OTHER
 
 # What updating an endpoint on instances takes on SageMaker; only the progress bar uses it.

@@ -18,10 +18,8 @@ from commandline.options import (
 from commandline.terminal import say
 from model_build.artifact.loaded_model import open_model
 from model_build.artifact.package import DEFAULT_MODEL
-from model_build.evaluation.figures import Wishes
 from model_build.evaluation.predictions import OTHER, default_archives
-from model_build.evaluation.report import evaluate, write
-from model_build.evaluation.table import table
+from model_build.evaluation.report import Targets, evaluate, table, write
 
 
 @click.command()
@@ -97,7 +95,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     """
     archives = data or ([] if photos else default_archives())
     with open_model(model, trust_code=trust_code) as loaded:
-        evaluation = evaluate(loaded, archives, photos, threshold, Wishes(target, promise))
+        evaluation = evaluate(loaded, archives, photos, threshold, Targets(target, promise))
     if output:
         write(evaluation, output)
     report = evaluation.report

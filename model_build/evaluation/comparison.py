@@ -1,8 +1,9 @@
 """Compare a new model with the one that serves, on the same labelled photos.
 
 A model is right about a photo of a class if its prediction is that class, and right about a photo of none of
-them (`other/`) if it accepts no prediction. Two things would make a model look better than it is, and are
-dealt with:
+them (`other/`) if it accepts no prediction. The test is McNemar's, exact and one-sided: photos on which both
+models are right, or both wrong, show nothing; of the others, a model that is no better wins each with a
+probability of one half at most. Two things would make a model look better than it is, and are dealt with:
 
 - Photos that one of the two was trained on are left out.
 - Photos that were labelled because the serving model was doubtful favour any other model, a worse one too:
@@ -10,20 +11,91 @@ dealt with:
   in production, or the comparison is not valid.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from model_build.evaluation.paired_test import SIGNIFICANCE, PairedResult
+from commandline.terminal import progress
+from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError
+from model_build.data.hold_out import photo_digest
+from model_build.errors import UsageError
+from model_build.evaluation.predictions import find_photos
 
 Bools = npt.NDArray[np.bool_]
 
+SIGNIFICANCE: Final = 0.05
+POWER: Final = 0.8
+# Quantiles of the normal distribution: 0.95 and 0.8.
+_Z_SIGNIFICANCE: Final = 1.6449
+_Z_POWER: Final = 0.8416
 # Of photos of the classes, drawn at random, every usable model accepts more.
 MOST_DOUBTFUL: Final = 0.5
+
+
+@dataclass(frozen=True)
+class PairedResult:
+    """The photos on which two models differ."""
+
+    photos: int
+    gained: int
+    lost: int
+
+    @property
+    def p_value(self) -> float:
+        """Probability that a model that is no better gains so many of the photos that differ, or more."""
+        return tail(self.gained, self.gained + self.lost)
+
+    @property
+    def p_value_worse(self) -> float:
+        """Probability that a model that is no worse loses so many of them, or more."""
+        return tail(self.lost, self.gained + self.lost)
+
+    @property
+    def better(self) -> bool:
+        """Whether the new model is better, at a significance level of 5 %."""
+        return self.gained > self.lost and self.p_value <= SIGNIFICANCE
+
+    @property
+    def worse(self) -> bool:
+        """Whether the new model is worse, at a significance level of 5 %."""
+        return self.lost > self.gained and self.p_value_worse <= SIGNIFICANCE
+
+    def photos_missing(self) -> int | None:
+        """Return about how many more photos would show the difference, if it is as large as it looks.
+
+        Connor 1987, Sample size for testing differences in proportions for the paired-sample design, for a
+        power of 80 %; at two digits.
+
+        Returns:
+            None if the new model does not look better.
+        """
+        if self.gained <= self.lost:
+            return None
+        gained, lost = self.gained / self.photos, self.lost / self.photos
+        spread, difference = gained + lost, gained - lost
+        root = _Z_SIGNIFICANCE * math.sqrt(spread) + _Z_POWER * math.sqrt(spread - difference**2)
+        missing = (root / difference) ** 2 - self.photos
+        # So near to it that the formula sees nothing missing: one photo that differs more may do.
+        return two_digits(max(missing, 1 / spread))
+
+
+def tail(successes: int, trials: int) -> float:
+    """Return the probability of at least so many successes in trials that succeed half of the time."""
+    ways = sum(math.comb(trials, count) for count in range(successes, trials + 1))
+    return float(Fraction(ways, 2**trials))
+
+
+def two_digits(value: float) -> int:
+    """Round a positive number up to a whole one of two digits."""
+    power = int(10 ** max(0, math.floor(math.log10(value)) - 1))
+    return math.ceil(value / power) * power
 
 
 class Verdict(StrEnum):
@@ -38,25 +110,25 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluated:
     """What one model makes of N photos.
 
     Attributes:
-        right: whether it is right, [N].
+        correct: whether it is right, [N].
         accepted: whether it accepts its own prediction, [N].
     """
 
-    right: Bools
+    correct: Bools
     accepted: Bools
 
-    def part(self, rows: npt.NDArray[np.int64]) -> "Judged":
+    def part(self, rows: npt.NDArray[np.int64]) -> "Evaluated":
         """Return some of the photos."""
-        return Judged(self.right[rows], self.accepted[rows])
+        return Evaluated(self.correct[rows], self.accepted[rows])
 
     @property
     def wrongly_accepted(self) -> Bools:
         """Whether it accepts a wrong prediction: nobody will look at that photo."""
-        return self.accepted & ~self.right
+        return self.accepted & ~self.correct
 
 
 @dataclass(frozen=True)
@@ -68,8 +140,8 @@ class Comparison:
             out for that.
     """
 
-    new: Judged
-    serving: Judged
+    new: Evaluated
+    serving: Evaluated
     doubtful: float
     thinned: int
     valid: bool
@@ -77,7 +149,7 @@ class Comparison:
     @property
     def right(self) -> PairedResult:
         """Photos on which only one of them is right."""
-        return _paired(self.new.right, self.serving.right)
+        return _paired(self.new.correct, self.serving.correct)
 
     @property
     def safe(self) -> PairedResult:
@@ -144,9 +216,9 @@ class Comparison:
 
 
 def compare(
-    new: Judged, serving: Judged, *, of_a_class: Bools, digests: Sequence[str], coverage: float | None
+    new: Evaluated, serving: Evaluated, *, of_a_class: Bools, digests: Sequence[str], coverage: float | None
 ) -> Comparison:
-    """Compare two models on the photos that both have judged.
+    """Compare two models on the photos that both have evaluated.
 
     Args:
         of_a_class: whether each photo shows one of the classes, [N].
@@ -179,11 +251,104 @@ def _paired(new: Bools, serving: Bools) -> PairedResult:
     return PairedResult(len(new), int((new & ~serving).sum()), int((serving & ~new).sum()))
 
 
-def _figures(judged: Judged) -> dict[str, float | None]:
-    count = len(judged.right)
-    accepted = int(judged.accepted.sum())
+def _figures(evaluated: Evaluated) -> dict[str, float | None]:
+    count = len(evaluated.correct)
+    accepted = int(evaluated.accepted.sum())
     return {
-        "right": float(judged.right.mean()) if count else None,
-        "accepted": float(judged.accepted.mean()) if count else None,
-        "right_of_accepted": 1 - float(judged.wrongly_accepted.sum()) / accepted if accepted else None,
+        "right": float(evaluated.correct.mean()) if count else None,
+        "accepted": float(evaluated.accepted.mean()) if count else None,
+        "right_of_accepted": 1 - float(evaluated.wrongly_accepted.sum()) / accepted if accepted else None,
     }
+
+
+@dataclass(frozen=True)
+class PhotoComparison:
+    """A comparison, and what was not compared."""
+
+    comparison: Comparison
+    trained_on: int
+    unreadable: tuple[str, ...]
+
+
+def compare_models(
+    new: LoadedModel,
+    serving: LoadedModel,
+    folder: Path,
+    *,
+    coverage: float | None = None,
+    threshold: float | None = None,
+) -> PhotoComparison:
+    """Compare a new model with the serving one on the photos in `folder/<label>/` and `folder/other/`.
+
+    Photos are read one at a time: a folder may be larger than memory.
+
+    Args:
+        coverage: share of the photos that the serving model accepts in production, above 0 and up to 1; None
+            if the photos were drawn at random.
+        threshold: the confidence from which both accept a prediction; each model's own by default.
+
+    Raises:
+        UsageError: the models have different labels, or there are no photos that neither was trained on.
+    """
+    if set(new.labels) != set(serving.labels):
+        raise UsageError(
+            f"{new.name} tells {', '.join(new.labels)} apart, {serving.name} {', '.join(serving.labels)}: "
+            "only models of the same labels can be compared"
+        )
+    trained = {*_trained_photos(new), *_trained_photos(serving)}
+    files = find_photos(new.labels, folder)
+    verdicts: list[tuple[tuple[bool, bool], tuple[bool, bool], bool, str]] = []
+    left_out, unreadable = 0, list[str]()
+    for path, label in progress(files, total=len(files), title="photos", unit="photo"):
+        body = path.read_bytes()
+        digest = photo_digest(body)
+        if digest in trained:
+            left_out += 1
+            continue
+        try:
+            evaluated = [_verdict(model, body, label, threshold) for model in (new, serving)]
+        except UnreadableImageError as error:
+            unreadable.append(f"{path}: {error}")
+            continue
+        verdicts.append((evaluated[0], evaluated[1], label is not None, digest))
+    if not verdicts:
+        raise UsageError(_nothing_left(folder, left_out))
+    comparison = compare(
+        _columns([one for one, _, _, _ in verdicts]),
+        _columns([one for _, one, _, _ in verdicts]),
+        of_a_class=np.array([one for _, _, one, _ in verdicts], dtype=np.bool_),
+        digests=[digest for _, _, _, digest in verdicts],
+        coverage=coverage,
+    )
+    return PhotoComparison(comparison, left_out, tuple(unreadable))
+
+
+def _trained_photos(model: LoadedModel) -> tuple[str, ...]:
+    data = model.manifest.training_data
+    return () if data is None or data.photos is None else data.photos
+
+
+def _verdict(
+    model: LoadedModel, body: bytes, label: str | None, threshold: float | None
+) -> tuple[bool, bool]:
+    """Return whether the model is right about a photo, and whether it accepts its prediction."""
+    probabilities = model.classify(body)
+    least = model.manifest.default_threshold if threshold is None else threshold
+    accepted = bool(probabilities.max() >= least)
+    if label is None:
+        return not accepted, accepted
+    return model.labels[int(probabilities.argmax())] == label, accepted
+
+
+def _columns(rows: Sequence[tuple[bool, bool]]) -> Evaluated:
+    table = np.array(rows, dtype=np.bool_).reshape(-1, 2)
+    return Evaluated(correct=table[:, 0], accepted=table[:, 1])
+
+
+def _nothing_left(folder: Path, trained_on: int) -> str:
+    if trained_on:
+        return (
+            f"--photos {folder}: all {trained_on:,} photos were trained on; train with --hold-out 0.25, or "
+            "give photos that neither model has seen"
+        )
+    return f"--photos {folder}: no photo could be read"

@@ -100,6 +100,20 @@ class ErrorBound:
         errors = int((accepted & ~metrics.correct(probabilities, labels)).sum())
         return cls(images, errors, error_bound(errors, images) if images else None)
 
+    def sentence(self) -> str:
+        """Return how many accepted predictions are wrong at most."""
+        if self.rate is None:
+            return "nothing was accepted"
+        return (
+            f"{self.errors} of {self.images} accepted predictions are wrong: of such images at most "
+            f"{_percent(self.rate)} are, with {100 * self.confidence:.0f} % confidence"
+        )
+
+
+def _percent(rate: float) -> str:
+    """Return a rate as a percentage, rounded up: a bound must not lose by rounding."""
+    return f"{math.ceil(rate * 10_000 - 1e-9) / 100:g} %"
+
 
 @dataclass(frozen=True)
 class Promise:
@@ -118,6 +132,20 @@ class Promise:
     accepted: int
     errors: int
     missing: int | None
+
+    def sentence(self) -> str:
+        """Return which threshold keeps the promised error rate, or what a proof lacks."""
+        sure = f"{100 * self.confidence:.0f} %"
+        wanted = f"at most {_percent(self.rate)} of the accepted wrong, with {sure} confidence"
+        seen = f"{self.errors} of {self.accepted} accepted are wrong"
+        if self.threshold is not None:
+            return f"threshold {self.threshold:.2f} promises {wanted} ({seen})"
+        lacking = (
+            "no number of images like these proves it"
+            if self.missing is None
+            else f"about {self.missing:,} further labelled images like these would be needed for a proof"
+        )
+        return f"no threshold promises {wanted}: at the highest tested {seen}, and {lacking}"
 
 
 def choose_threshold(

@@ -8,8 +8,7 @@ import pytest
 from model_build.artifact.loaded_model import open_model
 from model_build.data.hold_out import photo_digest
 from model_build.errors import UsageError
-from model_build.evaluation.compare_models import PhotoComparison, compare_models
-from model_build.evaluation.comparison import Verdict
+from model_build.evaluation.comparison import PhotoComparison, Verdict, compare_models
 from tests.support.tiny_model import write_model, write_photo
 
 LABELS = ("red", "blue")
@@ -49,10 +48,10 @@ def test_the_better_model_is_found(good: Path, confused: Path, photos: Path) -> 
 
 def test_a_negative_is_right_if_it_is_not_accepted(good: Path, photos: Path) -> None:
     one = run(good, good, photos)
-    assert one.comparison.new.right.all()
+    assert one.comparison.new.correct.all()
     assert int(one.comparison.new.accepted.sum()) == 24
     everything = run(good, good, photos, threshold=0.0)
-    assert int((~everything.comparison.new.right).sum()) == 4
+    assert int((~everything.comparison.new.correct).sum()) == 4
 
 
 def test_labels_in_another_order_are_the_same_labels(good: Path, photos: Path, tmp_path: Path) -> None:

@@ -4,20 +4,20 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from model_build.evaluation.comparison import Comparison, Judged, Verdict, compare
+from model_build.evaluation.comparison import Comparison, Evaluated, Verdict, compare
 
 Bools = npt.NDArray[np.bool_]
 SIMULATIONS = 2000
 
 
-def judged(right: str, accepted: str | None = None) -> Judged:
+def judged(right: str, accepted: str | None = None) -> Evaluated:
     """Return what a model made of photos, a letter each: x for yes."""
     letters = np.array(list(right)), np.array(list(accepted or "x" * len(right)))
-    return Judged(letters[0] == "x", letters[1] == "x")
+    return Evaluated(letters[0] == "x", letters[1] == "x")
 
 
-def compared(new: Judged, serving: Judged, coverage: float | None = None) -> Comparison:
-    count = len(new.right)
+def compared(new: Evaluated, serving: Evaluated, coverage: float | None = None) -> Comparison:
+    count = len(new.correct)
     digests = [f"{number * 7919 % 1000:04}" for number in range(count)]
     return compare(
         new, serving, of_a_class=np.ones(count, dtype=np.bool_), digests=digests, coverage=coverage
@@ -110,16 +110,16 @@ class Production:
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
 
-    def photos(self, count: int) -> tuple[Judged, Judged]:
+    def photos(self, count: int) -> tuple[Evaluated, Evaluated]:
         """Return what the two models make of random photos."""
         difficulty = self.random.normal(2, 1.5, count)
         found = []
         for _ in range(2):
             certainty = difficulty + self.random.normal(0, 1, count)
-            found.append(Judged(certainty > 0, np.abs(certainty) > 1.2))
+            found.append(Evaluated(certainty > 0, np.abs(certainty) > 1.2))
         return found[0], found[1]
 
-    def labelled(self, count: int, audited: float) -> tuple[Judged, Judged]:
+    def labelled(self, count: int, audited: float) -> tuple[Evaluated, Evaluated]:
         """Return the doubtful photos of the second model, and a share of those that it accepted."""
         new, serving = self.photos(count)
         rows = np.flatnonzero(~serving.accepted | (self.random.random(count) < audited))
@@ -163,6 +163,6 @@ def test_a_better_model_is_deployed() -> None:
     found = []
     for _ in range(100):
         new, serving = production.photos(300)
-        improved = new.right | (production.random.random(300) < 0.7)
-        found.append(compared(Judged(improved, new.accepted), serving))
+        improved = new.correct | (production.random.random(300) < 0.7)
+        found.append(compared(Evaluated(improved, new.accepted), serving))
     assert deployed(found) > 0.95

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_build.evaluation.figures import (
+from model_build.evaluation.predictions import Predictions
+from model_build.evaluation.report import (
+    TITLES,
     Metrics,
     Misclassified,
     NegativeClass,
-    Wishes,
+    Targets,
     negatives_by_class,
     set_report,
 )
-from model_build.evaluation.predictions import Predictions
 
 LABELS = ("red", "blue")
 NOTHING = np.zeros((0, 2))
@@ -70,7 +71,7 @@ def test_rejection_compares_images_of_equal_compression() -> None:
 
 
 def test_every_figure_has_a_title() -> None:
-    assert list(Metrics.titles()) == [
+    assert list(TITLES) == [
         "images",
         "accuracy",
         "coverage",
@@ -81,7 +82,7 @@ def test_every_figure_has_a_title() -> None:
         "other_auroc",
         "jpeg_accuracy",
     ]
-    assert Metrics.titles()["other_accepted"] == "false acceptance rate"
+    assert TITLES["other_accepted"] == "false acceptance rate"
 
 
 def test_errors_are_listed_the_most_confident_first() -> None:
@@ -105,17 +106,17 @@ def test_a_target_is_reported_only_if_asked_for() -> None:
     assert set_report(FOUR, LABELS, 0.75).target is None
     assert "target" not in set_report(FOUR, LABELS, 0.75).to_json()
     report = set_report(
-        predictions([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], [0, 0, 1]), LABELS, 0.75, Wishes(target=0.99)
+        predictions([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], [0, 0, 1]), LABELS, 0.75, Targets(target=0.99)
     )
     assert report.to_json()["target"] == {
         "wanted": 0.99,
         "choice": {"threshold": 0.8, "coverage": 2 / 3, "selective_accuracy": 1.0},
     }
-    assert set_report(FOUR, LABELS, 0.75, Wishes(target=0.99)).to_json()["target"] == {
+    assert set_report(FOUR, LABELS, 0.75, Targets(target=0.99)).to_json()["target"] == {
         "wanted": 0.99,
         "choice": None,
     }
-    assert set_report(FOUR, LABELS, 0.75, Wishes(target=0.0)).target is not None
+    assert set_report(FOUR, LABELS, 0.75, Targets(target=0.0)).target is not None
 
 
 def test_negatives_by_class() -> None:
@@ -133,9 +134,9 @@ def test_no_negatives() -> None:
 
 
 def test_no_images_at_all() -> None:
-    report = set_report(predictions([], []), LABELS, 0.5, Wishes(target=0.9)).to_json()
+    report = set_report(predictions([], []), LABELS, 0.5, Targets(target=0.9)).to_json()
     assert report["images"] == report["other_images"] == 0
-    figures = [key for key in Metrics.titles() if key not in {"images", "other_images"}]
+    figures = [key for key in TITLES if key not in {"images", "other_images"}]
     assert {report[key] for key in figures} == {None}
     assert report["mistakes"] == report["false_acceptances"] == []
     assert report["target"]["choice"] is None

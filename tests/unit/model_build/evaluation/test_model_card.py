@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from model_build.artifact.manifest import Manifest
-from model_build.evaluation.figures import NegativeClass, Report, UnseenClasses, Wishes, set_report
-from model_build.evaluation.model_card import Sources, render
+from model_build.evaluation.card import Sources, render
 from model_build.evaluation.predictions import Predictions
+from model_build.evaluation.report import NegativeClass, Report, Targets, UnseenClasses, set_report
 
 LABELS = ("red", "blue")
 
@@ -35,7 +35,7 @@ def report(*, photos: bool = False, negatives: int = 0, target: float | None = N
             negatives=np.full((negatives, 2), 0.5),
             negative_names=("green/a.png",) * negatives,
         )
-        return set_report(predictions, LABELS, 0.8, Wishes(target))
+        return set_report(predictions, LABELS, 0.8, Targets(target))
 
     kinds = {"green": NegativeClass(negatives, 0.25)} if negatives else {}
     unseen = UnseenClasses((), 0, None, None)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from model_build.evaluation.paired_test import POWER, PairedResult, two_digits
+from model_build.evaluation.comparison import POWER, PairedResult, two_digits
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 0), (13, 2), (8, 8), (3, 11), (210, 160)])

@@ -7,8 +7,7 @@ import pytest
 
 from model_build.artifact.loaded_model import LoadedModel
 from model_build.errors import ModelBuildError
-from model_build.evaluation.figures import Wishes
-from model_build.evaluation.report import evaluate, write
+from model_build.evaluation.report import Targets, evaluate, write
 from tests.support.tiny_model import cifar100_files, write_archive, write_model, write_photo
 
 CHARTS = {"confusion.png", "reliability.png", "risk_coverage.png"}
@@ -50,7 +49,7 @@ def test_of_photos_every_error_is_listed_of_archives_ten(
 
 
 def test_figures_and_charts_are_written(tmp_path: Path, model: LoadedModel, data: Path, photos: Path) -> None:
-    evaluation = evaluate(model, [data], [photos], wishes=Wishes(target=0.9))
+    evaluation = evaluate(model, [data], [photos], targets=Targets(target=0.9))
     written = write(evaluation, tmp_path / "new" / "out")
     assert {path.name for path in written} == {"evaluation.json"} | CHARTS | {
         f"photos_{name}" for name in CHARTS

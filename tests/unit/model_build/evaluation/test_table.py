@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from model_build.evaluation.figures import Report, SetReport, UnseenClasses, Wishes, set_report
 from model_build.evaluation.predictions import Predictions
-from model_build.evaluation.table import table
+from model_build.evaluation.report import Report, SetReport, Targets, UnseenClasses, set_report, table
 
 LABELS = ("red", "blue")
 
@@ -19,7 +18,7 @@ def of(probabilities: list[list[float]], labels: list[int], negatives: list[list
         negatives=np.array(negatives).reshape(-1, 2),
         negative_names=tuple(f"other/{number}.jpg" for number in range(len(negatives))),
     )
-    return set_report(predictions, LABELS, 0.75, Wishes(target=0.9))
+    return set_report(predictions, LABELS, 0.75, Targets(target=0.9))
 
 
 NOTHING = of([], [], [])
@@ -112,8 +111,8 @@ def test_a_promise_that_cannot_be_proven_says_what_is_missing() -> None:
         negatives=np.zeros((0, 2)),
         negative_names=(),
     )
-    text = table(report(set_report(sure, LABELS, 0.75, Wishes(promise=0.01)), None))
+    text = table(report(set_report(sure, LABELS, 0.75, Targets(promise=0.01)), None))
     assert "no threshold promises at most 1 % of the accepted wrong, with 95 % confidence" in text
     assert "about 199 further labelled images like these would be needed" in text
-    text = table(report(set_report(sure, LABELS, 0.75, Wishes(promise=0.03)), None))
+    text = table(report(set_report(sure, LABELS, 0.75, Targets(promise=0.03)), None))
     assert "test images: threshold 0.51 promises at most 3 % of the accepted wrong" in text

@@ -13,16 +13,14 @@ import jinja2
 
 from model_build.artifact.manifest import Manifest
 from model_build.errors import ModelBuildError, UsageError
-from model_build.evaluation.figures import Metrics, Report, SetReport, UnseenClasses
 from model_build.evaluation.metrics import wilson_interval
-from model_build.evaluation.report import Evaluation, write
-from model_build.evaluation.table import bound_sentence, target_sentence
+from model_build.evaluation.report import TITLES, Evaluation, Report, SetReport, cell, write
 
 FILE_NAME: Final = "MODEL_CARD.md"
 SEEDS: Final = "seeds.json"
 CROSS_VALIDATION: Final = "cross_validation.json"
 NOTES: Final = "notes.md"
-TEMPLATE: Final = Path(__file__).with_name("model_card.md.j2")
+TEMPLATE: Final = Path(__file__).with_name("card.md.j2")
 
 SEED_METRICS: Final = ("accuracy", "coverage", "selective_accuracy", "ece", "other_accepted")
 # Student's t for a two-sided 95 % interval by degrees of freedom; a handful of seeds is not normal.
@@ -31,14 +29,14 @@ T_95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 @dataclass(frozen=True)
 class Sources:
-    """What a card is made of."""
+    """What a card is made of; what the model folder lacks is empty."""
 
     manifest: Manifest
     report: Report
-    charts: Sequence[str]
-    seeds: Sequence[Mapping[str, Any]] = ()
+    charts: Sequence[str]  # file names, relative to the card
+    seeds: Sequence[Mapping[str, Any]] = ()  # metrics of models with other seeds, each with its `seed`
     cross_validation: Mapping[str, Any] | None = None
-    notes: str = ""
+    notes: str = ""  # Markdown by the person who trained the model
 
 
 def write_card(model: Path, evaluation: Evaluation, output: Path) -> Path:
@@ -89,11 +87,8 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelBuildError(f"{path} cannot be read: {error}") from error
-
-
-# ------------------------------------------------------------------ the page
 
 
 def render(sources: Sources) -> str:
@@ -106,54 +101,36 @@ def render(sources: Sources) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|")
+    environment.filters["cell"] = lambda value: cell(value).replace("|", "\\|")
     environment.filters["chart_title"] = lambda name: Path(name).stem.replace("_", " ")
     page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(_context(sources))
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
 
 def _context(sources: Sources) -> dict[str, Any]:
-    """Return the template's variables: text, and rows of text."""
+    """Return the template's variables."""
     manifest, report = sources.manifest, sources.report
     data, sets = manifest.training_data, report.sets()
     images = data.images if data else {}
+    titles = {**TITLES, "coverage": f"coverage at threshold {report.threshold:g}"}
+    measured = [name for name in SEED_METRICS if any(run.get(name) is not None for run in sources.seeds)]
     return {
-        "labels": report.labels,
+        "report": report,
+        "manifest": manifest,
         "sha256": data.sha256 if data else {},
-        "class_rows": [(name, count, _role(name, manifest)) for name, count in images.items()],
+        "images": images,
         "synthetic": [name for name in manifest.trained_classes if name not in images] if images else [],
         "settings": _settings(manifest),
-        "sets": list(sets),
-        "metric_rows": _metric_rows(report),
-        "compressed": report.archives.metrics.jpeg_accuracy is not None,
-        "negative_rows": [
-            (name, one.images, _cell(one.accepted), "yes" if name in manifest.trained_classes else "no")
-            for name, one in report.other_kinds.items()
+        "sets": sets,
+        "metric_rows": [
+            [title, *(_metric(one, name) for one in sets.values())] for name, title in titles.items()
         ],
-        "unseen": _unseen(report.other_unseen),
-        "targets": {
-            title: target_sentence(one.target)
-            for title, one in sets.items()
-            if one.target and one.metrics.images
-        },
-        "bounds": {
-            title: bound_sentence(one.error_bound) for title, one in sets.items() if one.error_bound.images
-        },
-        "seed_head": ["seed", *(_titles(report)[name] for name in _seed_metrics(sources.seeds))],
-        "seed_rows": _seed_rows(sources.seeds),
+        "seed_head": ["seed", *(titles[name] for name in measured)],
+        "seed_rows": _seed_rows(sources.seeds, measured),
         "cross_validation": list(_flat(sources.cross_validation or {}).items()),
         "charts": sources.charts,
-        "errors": {
-            title: [(error.image, error.answer, _cell(error.confidence)) for error in one.mistakes]
-            for title, one in sets.items()
-            if one.metrics.images
-        },
         "notes": sources.notes,
     }
-
-
-def _role(name: str, manifest: Manifest) -> str:
-    return "label" if name in manifest.labels else "negatives"
 
 
 def _settings(manifest: Manifest) -> list[tuple[str, str]]:
@@ -169,44 +146,21 @@ def _settings(manifest: Manifest) -> list[tuple[str, str]]:
     return [("input", size), ("PyTorch", manifest.torch or "-"), *_flat(settings).items()]
 
 
-def _titles(report: Report) -> dict[str, str]:
-    return {**Metrics.titles(), "coverage": f"coverage at threshold {report.threshold:g}"}
-
-
-def _metric_rows(report: Report) -> list[list[str]]:
-    sets = report.sets().values()
-    return [[title, *(_metric(one, name) for one in sets)] for name, title in _titles(report).items()]
-
-
 def _metric(one: SetReport, name: str) -> str:
     """Return a figure, with its 95 % interval if it is an accuracy."""
     value, images = getattr(one.metrics, name), one.metrics.images
     if value is None or name not in {"accuracy", "selective_accuracy"}:
-        return _cell(value)
+        return cell(value)
     trials = images if name == "accuracy" else round((one.metrics.coverage or 0.0) * images)
     low, high = wilson_interval(round(value * trials), trials)
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _unseen(unseen: UnseenClasses) -> str:
-    if not unseen.kinds:
-        return "Training images of all these classes were negatives in training."
-    return (
-        f"Of the classes that training never saw ({', '.join(unseen.kinds)}; {unseen.images} images) "
-        f"{_cell(unseen.accepted)} were accepted, AUROC {_cell(unseen.auroc)}."
-    )
-
-
-def _seed_rows(seeds: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def _seed_rows(seeds: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[str]]:
     if not seeds:
         return []
-    names = _seed_metrics(seeds)
-    rows = [[str(run["seed"]), *(_cell(run.get(name)) for name in names)] for run in seeds]
+    rows = [[str(run["seed"]), *(cell(run.get(name)) for name in names)] for run in seeds]
     return [*rows, ["mean", *(_mean([run.get(name) for run in seeds]) for name in names)]]
-
-
-def _seed_metrics(seeds: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [name for name in SEED_METRICS if any(run.get(name) is not None for run in seeds)]
 
 
 def _mean(values: Sequence[float | None]) -> str:
@@ -231,16 +185,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             flat |= _flat({str(number): one for number, one in enumerate(value, 1)}, f"{prefix}{key}.")
         else:
             items = value if isinstance(value, list) else [value]
-            flat[f"{prefix}{key}"] = ", ".join(map(_number, items))
+            flat[f"{prefix}{key}"] = ", ".join(
+                f"{one:.4g}" if isinstance(one, float) else cell(one) for one in items
+            )
     return flat
-
-
-def _cell(value: float | None) -> str:
-    """Return a proportion with three digits, a count as it is."""
-    return f"{value:.3f}" if isinstance(value, float) else _number(value)
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
