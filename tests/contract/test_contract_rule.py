@@ -124,26 +124,22 @@ def test_the_bucket_sends_events() -> None:
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_queues_receive_from_their_rule_only(rule: str) -> None:
-    target = TARGETS[rule]
-    assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] >= 6 * 3600
-    queues = {
-        one["Fn::GetAtt"][0]
-        for one in (target["DeadLetterConfig"]["Arn"], target["Arn"])
-        if "Fn::GetAtt" in one
-    }
-    ((policy, statement),) = (
-        (one["Properties"], one["Properties"]["PolicyDocument"]["Statement"][0])
-        for one in resources("AWS::SQS::QueuePolicy").values()
-        if {"Ref": target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]} in one["Properties"]["Queues"]
-    )
+def test_queues_receive_from_our_rules_only() -> None:
+    (policy,) = (one["Properties"] for one in resources("AWS::SQS::QueuePolicy").values())
+    queues, rules = set(), []
+    for rule, target in TARGETS.items():
+        assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] >= 6 * 3600
+        arns = (target["DeadLetterConfig"]["Arn"], target["Arn"])
+        queues |= {one["Fn::GetAtt"][0] for one in arns if "Fn::GetAtt" in one}
+        rules.append({"Fn::GetAtt": [rule, "Arn"]})
     assert {one["Ref"] for one in policy["Queues"]} == queues
-    allowed = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-    assert {one["Fn::GetAtt"][0] for one in allowed} == queues
+    (statement,) = policy["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Action"]) == ("Allow", "sqs:SendMessage")
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
-    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": [rule, "Arn"]}}}
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": rules}}
+    # SQS takes a policy for its own queue only: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/
+    # SQSDeveloperGuide/sqs-creating-custom-policies-architecture.html
+    assert statement["Resource"] == "*"
 
 
 def test_the_review_queue_has_a_dead_letter_queue() -> None:

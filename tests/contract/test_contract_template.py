@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from operations.doctor import LONGEST_STACK_NAME
 from tests.support.sam_app import (
     FOLDERS,
     LOGICAL_IDS,
@@ -157,12 +158,23 @@ def test_alarms_may_publish_to_the_topic() -> None:
         assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlertTopic"}]
         assert alarm["Properties"]["AlarmDescription"]
         assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
-    assert "KmsMasterKeyId" not in RESOURCES["AlertTopic"]["Properties"], "alarms may not use AWS's own key"
-    service = {"Service": "cloudwatch.amazonaws.com"}
-    (policy,) = resources("AWS::SNS::TopicPolicy").values()
-    assert policy["Properties"]["Topics"] == [{"Ref": "AlertTopic"}]
-    (topic_statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
-    assert (topic_statement["Principal"], topic_statement["Action"]) == (service, "sns:Publish")
+    # SNS's own policy lets alarms of the account publish; AWS's key for SNS would not let them.
+    assert not resources("AWS::SNS::TopicPolicy")
+    assert set(RESOURCES["AlertTopic"]["Properties"]) == {"DisplayName"}
+
+
+def test_no_policy_or_pattern_guesses_a_generated_name() -> None:
+    """CloudFormation cuts generated names, the stack's half at 25 characters: `<stack>-*` matches none."""
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    guesses = [line.strip() for line in text.splitlines() if "${AWS::StackName}-*" in line]
+    assert guesses == []
+    names = {
+        resource["Properties"]["Name"]["Fn::Sub"].replace("${AWS::StackName}", "s" * LONGEST_STACK_NAME)
+        for resource in RESOURCES.values()
+        if "Name" in resource["Properties"]
+    }
+    assert names
+    assert max(map(len, names)) == 80, "what Step Functions allows"
 
 
 def test_every_lint_suppression_has_a_reason() -> None:

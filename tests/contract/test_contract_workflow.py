@@ -62,15 +62,10 @@ def test_each_substitution_is_given_and_used(workflow_type: str) -> None:
 def test_both_machines_are_of_one_definition_and_differ_in_patience_only() -> None:
     standard, express = (template()["Resources"][name]["Properties"] for name in MACHINES.values())
     assert [one.pop("Type") for one in (standard, express)] == list(MACHINES)
-    patience = {
-        "ClassifyForSeconds": ("PatienceSeconds", "60"),
-        "DeliverForSeconds": ("PatienceSeconds", "120"),
-    }
-    for name, (parameter, seconds) in patience.items():
-        assert standard["DefinitionSubstitutions"].pop(name) == {"Ref": parameter}
+    for name, seconds in {"ClassifyForSeconds": "60", "DeliverForSeconds": "120"}.items():
+        patience = {"Fn::FindInMap": ["Constants", "Workflow", "PatienceSeconds"]}
+        assert standard["DefinitionSubstitutions"].pop(name) == patience
         assert express["DefinitionSubstitutions"].pop(name) == seconds
-    standard.pop("Logging")
-    express.pop("Logging")
     assert standard == express
 
 
@@ -154,9 +149,6 @@ def latest_end(workflow_type: str) -> float:
     SerializeImage is retried once after it has taken all of its time.
     """
     patience = substitutions(workflow_type)
-    if workflow_type == "STANDARD":
-        longest_patience = str(template()["Parameters"]["PatienceSeconds"]["MaxValue"])
-        patience |= {"ClassifyForSeconds": longest_patience, "DeliverForSeconds": longest_patience}
     longest = {
         name: task["TimeoutSeconds"] + sum(map(longest_wait, task["Retry"])) for name, task in TASKS.items()
     }

@@ -13,6 +13,7 @@ from PIL import Image
 
 from localcloud.application import ENDPOINT_NAME, MODEL_BUCKET
 from tests.support.local_cloud import LocalCloud, wait_until
+from tests.support.sam_app import constant
 from tests.support.tiny_model import COLOURS
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
@@ -82,10 +83,10 @@ def usual_model_afterwards(cloud: LocalCloud) -> Iterator[None]:
 
 @pytest.fixture
 def short_patience(cloud: LocalCloud) -> Iterator[None]:
-    """Make the deployed workflow give up after 5 s instead of the stack's PatienceSeconds."""
+    """Make the deployed workflow give up after 5 s instead of 40 minutes."""
     workflow, arn = cloud.client("stepfunctions"), cloud.outputs["ClassifyImageStateMachineArn"]
     deployed = workflow.describe_state_machine(stateMachineArn=arn)["definition"]
-    patience = cloud.running.stack["parameters"]["PatienceSeconds"]
+    patience = constant("Workflow", "PatienceSeconds")
     assert deployed.count(f"1000 * {patience} ") == 1
     workflow.update_state_machine(
         stateMachineArn=arn, definition=deployed.replace(f"1000 * {patience} ", "1000 * 5 ")
