@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
+from botocore.exceptions import ClientError
 
 from commandline.errors import UsageError
+from commandline.terminal import say
 from localcloud.access import LocalSession
 from localcloud.build import ROOT, build, built_template, sam
 from localcloud.environment import isolated_environment
 from localcloud.host import host_architecture, host_runtime
+from localcloud.sagemaker.endpoints import serving_note
 from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps, timed
 from model_build.artifact import own_image
@@ -99,14 +102,15 @@ class Application:
     Args:
         folder: the state folder.
         steps: runs the commands.
-        model: model folder or model.tar.gz.
+        model: model folder or model.tar.gz; None for what served last, or else the shipped one.
     """
 
-    def __init__(self, folder: StateFolder, steps: Steps, model: Path) -> None:
+    def __init__(self, folder: StateFolder, steps: Steps, model: Path | None) -> None:
         self._folder = folder
         self._steps = steps
-        self._model = model
-        self._parameters = parameters(labels_of(model))
+        self._model = model.resolve() if model else None
+        self._labels = labels_of(model) if model else None
+        self._shipped = folder.path / "shipped-model"  # the URL of the archive that the shipped model became
 
     def build(self) -> None:
         """Run `sam build`, unless its inputs are those of the last time.
@@ -132,13 +136,37 @@ class Application:
         session.client("s3").create_bucket(Bucket=MODEL_BUCKET)
         _provide_serving_image(session)
         environment = isolated_environment(running)
-        self._steps.together(lambda: self._deploy_stack(environment), lambda: self._deploy_model(environment))
+        model = self._model or self._kept_model(session) or DEFAULT_MODEL
+        chosen = parameters(self._labels if self._model else labels_of(model))
+        self._steps.together(
+            lambda: self._deploy_stack(environment, chosen), lambda: self._deploy_model(environment, model)
+        )
+        self._shipped.write_text(self._served_url() if model == DEFAULT_MODEL else "", encoding="utf-8")
         _remove_stale_archives(session)
-        return replace(running, stack=_describe_stack(session, self._parameters), endpoint=ENDPOINT_NAME)
+        return replace(running, stack=_describe_stack(session, chosen), endpoint=ENDPOINT_NAME)
 
-    def _deploy_stack(self, environment: Mapping[str, str]) -> None:
-        """Run `sam deploy`."""
-        overrides = [f"{name}={json.dumps(value)}" for name, value in self._parameters.items()]
+    def _kept_model(self, session: boto3.Session) -> Path | None:
+        """Return the archive that served last; None if it was the shipped model's, or is gone."""
+        url = self._served_url()
+        if not url or (self._shipped.exists() and self._shipped.read_text(encoding="utf-8") == url):
+            return None
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        archive = self._folder.path / "kept-model" / "model.tar.gz"
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            session.client("s3").download_file(bucket, key, str(archive))
+        except ClientError:  # erased meanwhile
+            return None
+        say(f"keeping the model that served last ({url}); `--model default` returns to the shipped one")
+        return archive
+
+    def _served_url(self) -> str:
+        note = serving_note(self._folder.path / "sagemaker", ENDPOINT_NAME)
+        return note.read_text(encoding="utf-8") if note.exists() else ""
+
+    def _deploy_stack(self, environment: Mapping[str, str], chosen: Mapping[str, str]) -> None:
+        """Run `sam deploy`; parameters that are not named keep their values."""
+        overrides = [f"{name}={json.dumps(value)}" for name, value in chosen.items()]
         with timed("stack deployed"):
             self._steps.run(
                 "sam-deploy",
@@ -151,13 +179,13 @@ class Application:
                 ROOT,
             )
 
-    def _deploy_model(self, environment: Mapping[str, str]) -> None:
+    def _deploy_model(self, environment: Mapping[str, str], model: Path) -> None:
         """Run `model_build deploy`, with data capture as on AWS."""
         with timed("model deployed"):
             self._steps.run(
                 "model-deploy",
                 [
-                    *(sys.executable, "-m", "model_build", "deploy", "--model", str(self._model)),
+                    *(sys.executable, "-m", "model_build", "deploy", "--model", str(model)),
                     *("--endpoint-name", ENDPOINT_NAME, "--role-arn", _ROLE_ARN),
                     *("--bucket", MODEL_BUCKET, "--image", OWN, "--capture"),
                 ],

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from commandline.options import EXISTING, PATH, Command
+from commandline.options import PATH, Command, HomePath
 from localcloud.host import ROOT
 from localcloud.state import USUAL_STATE
 from model_build.artifact.package import DEFAULT_MODEL
@@ -28,13 +28,21 @@ def state_option(default: Path = USUAL_STATE) -> Callable[[Command], Command]:
     )
 
 
+class ModelPath(HomePath):
+    """A model folder or model.tar.gz; `default` is the shipped one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Replace `default`."""
+        return DEFAULT_MODEL if value == "default" else super().convert(value, param, ctx)
+
+
 model_option = click.option(
     "--model",
-    type=EXISTING,
-    default=DEFAULT_MODEL,
-    show_default="the shipped one",
+    type=ModelPath(exists=True, path_type=Path),
+    show_default="the one that served last, or the shipped one",
     metavar="PATH",
-    help="Model folder or model.tar.gz behind the endpoint; its labels become the stack's ClassLabels.",
+    help="Model folder or model.tar.gz behind the endpoint; its labels become the stack's ClassLabels. "
+    "`default` is the shipped one.",
 )
 bind_option = click.option(
     "--bind",

@@ -8,7 +8,7 @@ from commandline.errors import FAILED, UsageError
 from commandline.options import FILE, FOLDER, POSITIVE, Seconds, json_option
 from commandline.terminal import say
 from localcloud import lifecycle
-from localcloud.application import Application
+from localcloud.application import DEFAULT_MODEL, Application
 from localcloud.launch import deploy, start_and_build
 from localcloud.options import DEMO_STATE, bind_option, model_option, state_option
 from localcloud.samples import sample_photos
@@ -40,7 +40,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     photos: Path | None,
     data: Path | None,
     limit: int | None,
-    model: Path,
+    model: Path | None,
     bind: str,
     timeout: float,
     as_json: bool,
@@ -64,7 +64,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             "(`scones send`), or stop it first (make down)"
         )
     with folder.reserved(), Steps(folder.logs) as steps:
-        application = Application(folder, steps, model.resolve())
+        application = Application(folder, steps, model or DEFAULT_MODEL)
         samples = None if own else steps.submit(_samples, folder, data)
         running, process = start_and_build(folder, steps, application, bind, owned=True)
         try:

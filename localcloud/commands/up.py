@@ -24,11 +24,12 @@ DESK_PORT: Final = 4580
 @model_option
 @bind_option
 @state_option()
-def command(*, model: Path, bind: str, state: Path) -> None:
+def command(*, model: Path | None, bind: str, state: Path) -> None:
     r"""Start the application and leave it running.
 
     Starts the local cloud, builds and deploys the stack with `sam`, and deploys the model. If the local cloud
-    runs already, builds and deploys to it again.
+    runs already, builds and deploys to it again. A model of your own, its labels and parameters that you
+    deployed stay until you name others.
 
     \b
     Example:
@@ -36,7 +37,7 @@ def command(*, model: Path, bind: str, state: Path) -> None:
     """
     folder = StateFolder(state)
     with folder.reserved(), Steps(folder.logs) as steps:
-        application = Application(folder, steps, model.resolve())
+        application = Application(folder, steps, model)
         running = folder.load()
         if running:
             running = _deploy_again(folder, application, running, bind)

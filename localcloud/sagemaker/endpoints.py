@@ -25,6 +25,11 @@ from localcloud.sagemaker.serverless import Capacity
 _log = logging.getLogger(__name__)
 
 
+def serving_note(folder: Path, endpoint_name: str) -> Path:
+    """Return the file with the URL of the archive that an endpoint served last."""
+    return folder / "serving" / endpoint_name
+
+
 @dataclass
 class Config(Resource):
     """An endpoint configuration, with the model that it names as it was when the configuration was made."""
@@ -170,6 +175,7 @@ class Endpoint(Resource):
             return
         with self._lock:
             self._version = version
+            self._note()
             self._change_to("InService")
 
     def _update(self, config: Config) -> None:
@@ -185,9 +191,16 @@ class Endpoint(Resource):
         with self._lock:
             old, self._version = self._version, version
             self.config, self.failure_reason = config, ""
+            self._note()
             self._change_to("InService")
         if old:
             old.retire()
+
+    def _note(self) -> None:
+        """Write down which archive serves: the emulator itself forgets its endpoints when it stops."""
+        note = serving_note(self._folder, self.name)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(self.config.model["ModelDataUrl"], encoding="utf-8")
 
     def _retire(self) -> None:
         with self._lock:

@@ -23,8 +23,8 @@ def own(tmp_path: Path) -> Iterator[Path]:
     localcloud("down", "--state", tmp_path / "state")
 
 
-def up(state: Path, model: Path) -> Running:
-    done = localcloud("up", "--state", state, "--model", model)
+def up(state: Path, model: Path | None = None) -> Running:
+    done = localcloud("up", "--state", state, *(("--model", model) if model else ()))
     assert done.returncode == 0, done.stdout + done.stderr
     running = StateFolder(state).load()
     assert running is not None
@@ -69,6 +69,9 @@ def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, t
     archives = cloud.client("s3").list_objects_v2(Bucket="scones-models", Prefix="models/")["Contents"]
     assert len(archives) == 1, "each start left an archive behind"
 
+    # A plain `up` keeps the model that serves, and its labels
+    assert up(own).stack["outputs"]["ClassLabels"] == "red,green,blue"
+
     # And erased only if that is asked for
     assert localcloud("down", "--erase", "--yes", "--state", own).returncode == 0
     assert not StateFolder(own).kept.folder.exists()
@@ -101,8 +104,10 @@ def test_urls_in_the_kept_state_follow_to_other_ports(own: Path, model: Path) ->
     elsewhere = Addresses("127.0.0.1", "http://127.0.0.1:9", "http://127.0.0.1:10")
     folder.kept.move_to(elsewhere)
 
-    second = up(own, model)
+    second = up(own)
 
+    assert second.stack["parameters"]["ClassLabels"] == "bicycle,motorcycle"
+    assert (own / "kept-model" / "model.tar.gz").exists(), "the model that served last serves again"
     port = second.aws_url.rpartition(":")[2]
     assert f":{port}/" in second.stack["outputs"]["ReviewQueueUrl"]
     assert (

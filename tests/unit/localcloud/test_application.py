@@ -2,14 +2,21 @@
 
 import re
 import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from commandline.errors import UsageError
-from localcloud.application import CLASS_LABELS, labels_of, parameters
+from localcloud import application
+from localcloud.application import CLASS_LABELS, ENDPOINT_NAME, Application, labels_of, parameters
 from localcloud.build import ROOT
-from model_build.artifact.package import package_model
+from localcloud.sagemaker.endpoints import serving_note
+from localcloud.state import Running, StateFolder
+from model_build.artifact.package import DEFAULT_MODEL, package_model
 from model_build.errors import ModelBuildError
 from tests.support.tiny_model import write_model
 
@@ -57,3 +64,76 @@ def test_the_pattern_is_the_templates() -> None:
     found = re.search(r"AllowedPattern: (\S+)", section)
     assert found is not None
     assert found[1] == f"^{CLASS_LABELS}$"
+
+
+class Commands:
+    """Stands in for `Steps`: notes what would be run, and lets the emulator's note name what was deployed."""
+
+    def __init__(self, folder: StateFolder) -> None:
+        self.note = serving_note(folder.path / "sagemaker", ENDPOINT_NAME)
+        self.model, self.labels = Path(), ""
+
+    def together(self, *commands: Callable[[], None]) -> None:
+        """Run them one after the other."""
+        for command in commands:
+            command()
+
+    def run(self, name: str, arguments: Sequence[str], *_: object) -> None:
+        """Note the arguments."""
+        if name == "sam-deploy":
+            (self.labels,) = [one for one in arguments if one.startswith("ClassLabels=")]
+            return
+        self.model = Path(arguments[arguments.index("--model") + 1])
+        self.serve(f"s3://scones-models/{'shipped' if self.model == DEFAULT_MODEL else 'own'}.tar.gz")
+
+    def serve(self, url: str) -> None:
+        """Write the note of an endpoint that serves this archive."""
+        self.note.parent.mkdir(parents=True, exist_ok=True)
+        self.note.write_text(url)
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[StateFolder, Commands]]:
+    monkeypatch.setattr(application, "LocalSession", lambda _: boto3.Session(region_name="us-east-1"))
+    monkeypatch.setattr(application, "_remove_stale_archives", lambda _: None)
+    monkeypatch.setattr(application, "_describe_stack", lambda _, chosen: {"parameters": chosen})
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    folder = StateFolder(tmp_path / "state")
+    with mock_aws():
+        yield folder, Commands(folder)
+
+
+def deploy(cloud: tuple[StateFolder, Commands], model: Path | None = None) -> Mapping[str, Any]:
+    folder, commands = cloud
+    steps: Any = commands
+    return Application(folder, steps, model).deploy(Running("127.0.0.1", "http://x", "http://y")).stack
+
+
+def test_a_model_of_the_users_own_and_its_labels_stay_until_another_is_named(
+    cloud: tuple[StateFolder, Commands], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, commands = cloud
+    model = write_model(tmp_path / "m", ["red", "blue"], names=["van", "truck"])
+    own = package_model(model, tmp_path / "own.tar.gz")
+    assert deploy(cloud)["parameters"]["ClassLabels"] == "bicycle,motorcycle"
+    assert deploy(cloud)["parameters"]["ClassLabels"] == "bicycle,motorcycle"
+    assert commands.model == DEFAULT_MODEL, "the shipped one follows this checkout"
+
+    # The user deploys a model, by `up` or by `model deploy`: a plain `up` keeps it, and says so
+    boto3.client("s3", "us-east-1").upload_file(str(own), "scones-models", "own.tar.gz")
+    commands.serve("s3://scones-models/own.tar.gz")
+    for _ in range(2):
+        assert deploy(cloud)["parameters"]["ClassLabels"] == "van,truck"
+        assert commands.labels == 'ClassLabels="van,truck"'
+        assert commands.model.read_bytes() == own.read_bytes()
+        assert "keeping the model that served last" in capsys.readouterr().err
+
+    # Another is named
+    assert deploy(cloud, DEFAULT_MODEL)["parameters"]["ClassLabels"] == "bicycle,motorcycle"
+    assert deploy(cloud)["parameters"]["ClassLabels"] == "bicycle,motorcycle"
+
+
+def test_an_archive_that_was_erased_leaves_the_shipped_model(cloud: tuple[StateFolder, Commands]) -> None:
+    cloud[1].serve("s3://scones-models/erased.tar.gz")
+    assert deploy(cloud)["parameters"]["ClassLabels"] == "bicycle,motorcycle"
