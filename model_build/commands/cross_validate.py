@@ -9,8 +9,15 @@ import click
 from commandline.options import PATH, json_option
 from model_build.data.download import training_archives
 from model_build.errors import UsageError
-from model_build.training.options import UNDERSCORES, classes_option, data_option, recipe_options
-from model_build.training.recipe import FOLDS, VIEWS, Recipe
+from model_build.training.recipe import (
+    FOLDS,
+    UNDERSCORES,
+    VIEWS,
+    Recipe,
+    classes_option,
+    data_option,
+    recipe_options,
+)
 
 
 @click.command(context_settings=UNDERSCORES)

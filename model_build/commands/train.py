@@ -8,8 +8,14 @@ import click
 from commandline.options import FOLDER, PATH, PROBABILITY
 from commandline.terminal import plural
 from model_build.data.download import training_archives
-from model_build.training.options import UNDERSCORES, classes_option, data_option, recipe_options
-from model_build.training.recipe import TIME_BUDGET, Recipe
+from model_build.training.recipe import (
+    TIME_BUDGET,
+    UNDERSCORES,
+    Recipe,
+    classes_option,
+    data_option,
+    recipe_options,
+)
 
 
 @click.command(context_settings=UNDERSCORES)

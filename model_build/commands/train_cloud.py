@@ -12,8 +12,14 @@ from model_build.cloud_training.job import train
 from model_build.cloud_training.request import DEFAULT_INSTANCE_TYPE, MAX_RUNTIME, TrainRequest
 from model_build.data.download import training_archives
 from model_build.errors import UsageError
-from model_build.training.options import UNDERSCORES, classes_option, data_option, recipe_options
-from model_build.training.recipe import Recipe, parse_recipe
+from model_build.training.recipe import (
+    UNDERSCORES,
+    Recipe,
+    classes_option,
+    data_option,
+    parse_recipe,
+    recipe_options,
+)
 
 
 @click.command(context_settings=UNDERSCORES)

@@ -23,7 +23,7 @@ from commandline.terminal import progress
 from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError
 from model_build.data.cifar import Archive
 from model_build.data.download import CIFAR_10, CIFAR_100, find_archive, find_if_present
-from model_build.data.jpeg import jpeg_round_trip
+from model_build.data.images import jpeg_round_trip
 from model_build.errors import ArchiveError, UsageError
 from model_build.evaluation.metrics import Floats, Ints
 

@@ -27,7 +27,7 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from model_build.errors import ModelBuildError
-from model_build.training.quantize import quantize
+from model_build.training.onnx_files import quantize
 
 Floats = npt.NDArray[np.float32]
 Node = Mapping[str, Any]

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from model_build.training.meanings import CLASSES, FILE, OBJECTS
-
+FILE: Final = Path(__file__).parents[1] / "training" / "meanings.json"
+CLASSES, OBJECTS = "classes", "objects"
 SENSES: Final = Path(__file__).with_name("senses.json")
 HYPERNYMS: Final = ("@", "@i")
 SOURCE: Final = (

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model_build.data.drawings import FIRST_TEST_SEED, KINDS, draw
-from model_build.data.jpeg import jpeg_round_trip
+from model_build.data.images import jpeg_round_trip
 from model_build.data.textures import make_textures
 from model_build.training.images import DETAIL, DataError, Group, Images, Pixels
 

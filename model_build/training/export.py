@@ -8,12 +8,11 @@ import torch
 from model_build.artifact.manifest import NETWORK, Manifest, Normalisation, TrainingData
 from model_build.artifact.package import write_code
 from model_build.training.dataset import TrainingSet
-from model_build.training.experts import write_experts, write_onnx
-from model_build.training.fuse_padding import fuse_padding
 from model_build.training.images import Images
 from model_build.training.network import PIXEL_MEAN, PIXEL_STD, PRETRAINED
+from model_build.training.onnx_files import fuse_padding, quantize, write_onnx
 from model_build.training.pretrained_head import ServedNetwork
-from model_build.training.quantize import quantize
+from model_build.training.pretrained_networks import write_experts
 from model_build.training.recipe import VIEWS, Recipe
 
 

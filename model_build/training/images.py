@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from model_build.data.cifar import Archive, load_archive
-from model_build.data.hold_out import is_held_out, photo_digest
+from model_build.data.images import is_held_out, photo_digest
 from model_build.errors import UsageError
 from model_build.serving.inference import BadRequest, decode
 

@@ -12,10 +12,13 @@ Choices were made by cross-validation and on photos that are not in the archives
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import click
+
+from commandline.options import EXISTING, NameList, VariadicOption
 from model_build.artifact.manifest import View
 from model_build.errors import UsageError
 
@@ -195,3 +198,36 @@ def _parse(name: str, text: str, kind: type) -> Any:
     except ValueError:
         expected = "an integer" if kind is int else "a number"
         raise UsageError(f"hyperparameter {name}={text}: must be {expected}") from None
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# SageMaker's hyperparameters are named with underscores, options with hyphens: accept both.
+UNDERSCORES: Final[dict[str, Any]] = {"token_normalize_func": lambda name: name.replace("_", "-")}
+
+classes_option = click.option(
+    "--classes",
+    type=NameList(),
+    default=",".join(DEFAULT_CLASSES),
+    help="Classes to tell apart, in label order; images of all other classes are negatives.",
+)
+
+
+def data_option(description: str) -> Callable[[Command], Command]:
+    """Return the option `--data` of a command."""
+    return click.option("--data", cls=VariadicOption, type=EXISTING, metavar="PATH...", help=description)
+
+
+def recipe_options(command: Command) -> Command:
+    """Add one option for each field of the recipe."""
+    for one in reversed(list(recipe_fields())):
+        bounds = one.metadata["bounds"]
+        description = one.metadata["description"]
+        command = click.option(
+            f"--{one.name.replace('_', '-')}",
+            one.name,
+            type=type(one.default),
+            default=one.default,
+            help=f"{description}  [{bounds}]" if bounds else description,
+        )(command)
+    return command

@@ -15,7 +15,7 @@ from model_build.__main__ import main
 from model_build.artifact.package import DEFAULT_MODEL, package_model
 from model_build.data.cifar import load_archive
 from model_build.data.download import CIFAR_100
-from model_build.data.hold_out import photo_digest
+from model_build.data.images import photo_digest
 from model_build.endpoint.delete import delete
 from model_build.endpoint.deploy import DeployRequest, DeployResult, deploy
 from tests.support.real_data import real_data

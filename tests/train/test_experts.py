@@ -15,9 +15,8 @@ from model_build.artifact.manifest import Manifest
 from model_build.artifact.package import DEFAULT_MODEL
 from model_build.data.drawings import FIRST_TEST_SEED, KINDS, draw
 from model_build.serving.inference import network_input
-from model_build.training.classifier import Classifier
-from model_build.training.experts import write_experts
 from model_build.training.network import PIXEL_MEAN, PIXEL_STD
+from model_build.training.pretrained_networks import Classifier, write_experts
 
 
 @pytest.fixture(scope="module")

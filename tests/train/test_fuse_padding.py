@@ -8,7 +8,7 @@ import onnxruntime  # type: ignore[import-untyped]
 import torch
 from torch import nn
 
-from model_build.training.fuse_padding import fuse_padding
+from model_build.training.onnx_files import fuse_padding
 
 
 def test_padding_is_fused_into_the_convolutions_and_the_result_stays(tmp_path: Path) -> None:

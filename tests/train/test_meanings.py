@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from model_build.training.meanings import CLASSES, OBJECTS, meanings
+from model_build.training.pretrained_networks import COCO, IMAGENET, meanings
 
 
 def test_meanings_of_the_shipped_labels_and_of_others() -> None:
-    assert meanings(["motorcycle", "bicycle"], CLASSES) == {"motorcycle": (665, 670), "bicycle": (444, 671)}
-    assert meanings(["bicycle", "truck"], OBJECTS) == {"bicycle": (2,), "truck": (8,)}
-    assert meanings(["bicycle", "lizard"], OBJECTS) is None
-    assert meanings(["bicycle", "cargo drone"], CLASSES) is None
+    assert meanings(["motorcycle", "bicycle"], IMAGENET) == {"motorcycle": (665, 670), "bicycle": (444, 671)}
+    assert meanings(["bicycle", "truck"], COCO) == {"bicycle": (2,), "truck": (8,)}
+    assert meanings(["bicycle", "lizard"], COCO) is None
+    assert meanings(["bicycle", "cargo drone"], IMAGENET) is None
 
 
 def test_no_code_names_a_label() -> None:

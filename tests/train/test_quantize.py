@@ -9,7 +9,7 @@ import onnxruntime  # type: ignore[import-untyped]
 import torch
 from torch import nn
 
-from model_build.training.quantize import quantize
+from model_build.training.onnx_files import quantize
 
 
 def test_small_weights_stay_exact(tmp_path: Path) -> None:

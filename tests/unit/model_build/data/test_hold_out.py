@@ -1,6 +1,6 @@
 """Photos kept out of training."""
 
-from model_build.data.hold_out import is_held_out, photo_digest
+from model_build.data.images import is_held_out, photo_digest
 
 
 def test_a_photos_content_decides() -> None:

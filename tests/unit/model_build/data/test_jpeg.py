@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from model_build.data.jpeg import jpeg_round_trip
+from model_build.data.images import jpeg_round_trip
 from tests.support.tiny_model import picture
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from model_build.artifact.loaded_model import open_model
 from model_build.data.cifar import load_archive
-from model_build.data.jpeg import jpeg_round_trip
+from model_build.data.images import jpeg_round_trip
 from model_build.errors import UsageError
 from model_build.evaluation import predictions
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_model, write_photo

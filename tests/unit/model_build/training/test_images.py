@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_build.data.hold_out import is_held_out, photo_digest
+from model_build.data.images import is_held_out, photo_digest
 from model_build.training.images import DETAIL, DataError, Images, add_photos, archives_in, read_images
 from tests.support.tiny_model import cifar100_files, write_archive, write_photo
 

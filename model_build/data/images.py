@@ -1,0 +1,55 @@
+"""Arrays and files of images: JPEG compression, and which photos are kept out of training.
+
+Compression leaves traces that a classifier learns more easily than the shape of a wheel: where the images of
+one source were compressed and those of another were not, a network can learn "JPEG or not". Training and
+evaluation therefore compress both alike.
+
+A photo's content decides whether it is held out, not its name or order: it is then held out of every later
+training, however many photos are added to its folder, so that models can be compared on it.
+"""
+
+import hashlib
+import io
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+DIGEST_DIGITS: Final = 16
+_RANGE: Final = float(16**DIGEST_DIGITS)
+
+
+def photo_digest(body: bytes) -> str:
+    """Return a short digest of an image file: 16 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(body).hexdigest()[:DIGEST_DIGITS]
+
+
+def is_held_out(digest: str, share: float) -> bool:
+    """Return whether a photo is held out.
+
+    Args:
+        share: of all photos to hold out, 0 to 1.
+    """
+    return int(digest, 16) < share * _RANGE
+
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def jpeg_round_trip(images: Pixels, quality: int | npt.NDArray[np.int64]) -> Pixels:
+    """Return the images as JPEG compression leaves them.
+
+    Args:
+        images: uint8 [N, H, W, 3], RGB.
+        quality: of the compression, 1 to 95; one for all or int [N].
+
+    Returns:
+        uint8 [N, H, W, 3].
+    """
+    compressed = np.empty_like(images)
+    for index, level in enumerate(np.broadcast_to(quality, len(images)).tolist()):
+        buffer = io.BytesIO()
+        Image.fromarray(images[index]).save(buffer, "JPEG", quality=level)
+        compressed[index] = np.asarray(Image.open(buffer))
+    return compressed

