@@ -24,7 +24,7 @@ SHOWN: Final = 3
 
 
 class ForeignCodeError(UsageError):
-    """A model contains code that is not this project's, and the user has not said to trust it."""
+    """A model contains code that is not this project's, and --trust-code was not given."""
 
 
 def require_own_code(model: Path, *, trusted: bool, name: str | None = None, packages: bool = False) -> None:

@@ -1,11 +1,11 @@
-"""Train in a SageMaker training job: upload, run, wait, download the result and measure it.
+"""Train in a SageMaker training job: check the request, upload, run, wait, download the result, measure it.
 
 The job runs the same training as `model_build train`, on AWS's PyTorch image and on images in S3. Its result
 is measured here on the archives' test images, which the job never sees.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlparse
@@ -17,15 +17,69 @@ from commandline.aws_errors import aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
 from commandline.terminal import say
 from model_build.artifact.loaded_model import open_model
-from model_build.cloud_training.request import TrainRequest
 from model_build.cloud_training.upload import upload_by_class
 from model_build.data.cifar import Archive, load_archive
 from model_build.endpoint.aws import new_session, region_of
 from model_build.endpoint.logs import TRAINING_LOG_GROUP, create_with_retention, log_tail
 from model_build.endpoint.progress import waiting_bar
+from model_build.endpoint.requests import BUCKET_NAME, INSTANCE_TYPE, ROLE_ARN
 from model_build.endpoint.versions import version_name
 from model_build.errors import CloudError, RefusedError
 from model_build.evaluation.report import evaluate
+from model_build.training.recipe import DEFAULT_CLASSES, Bounds, Recipe
+
+DEFAULT_INSTANCE_TYPE: Final = "ml.c5.xlarge"
+MAX_RUNTIME: Final = Bounds(60, 28 * 86_400)  # seconds; SageMaker's own limit is 28 days
+MIN_CLASSES: Final = 2
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """One training job. An object that exists is valid.
+
+    Attributes:
+        image: image URI; None for AWS's current PyTorch image.
+
+    Raises:
+        RefusedError: AWS would refuse it; names the option and what to do instead.
+    """
+
+    data: Sequence[Path]
+    role_arn: str
+    bucket: str
+    classes: tuple[str, ...] = DEFAULT_CLASSES
+    recipe: Recipe = field(default_factory=Recipe)
+    instance_type: str = DEFAULT_INSTANCE_TYPE
+    spot: bool = False
+    max_runtime_seconds: int = 3600
+    image: str | None = None
+    output: Path = Path("build/sagemaker-model")
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if len(self.classes) < MIN_CLASSES or len(set(self.classes)) != len(self.classes):
+            raise RefusedError(f"--classes {','.join(self.classes)}: give two or more different names")
+        if not ROLE_ARN.fullmatch(self.role_arn):
+            raise RefusedError(
+                f"--role-arn {self.role_arn!r} is not a role's ARN (arn:aws:iam::<account>:role/<name>); "
+                "`sam deploy --template-file model_build/role.yaml --guided` makes one and prints it"
+            )
+        if not BUCKET_NAME.fullmatch(self.bucket):
+            raise RefusedError(
+                f"--bucket {self.bucket!r}: give a bucket's name, without s3:// and without a path"
+            )
+        if not INSTANCE_TYPE.fullmatch(self.instance_type):
+            raise RefusedError(
+                f"--instance-type {self.instance_type!r}: give one such as {DEFAULT_INSTANCE_TYPE}"
+            )
+        if self.image is not None and "/" not in self.image:
+            raise RefusedError(f"--image {self.image!r}: give a whole image URI")
+        MAX_RUNTIME.require("max-runtime", self.max_runtime_seconds)
+
+    def hyperparameters(self) -> dict[str, str]:
+        """Return the job's hyperparameters apart from the data: what differs from the defaults, as text."""
+        return {"classes": ",".join(self.classes), **self.recipe.changes()}
+
 
 JOB_NAME: Final = "scones-training"
 USUAL_SECONDS: Final = 900.0
@@ -65,8 +119,8 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
     from model_build.cloud_training import model_trainer  # noqa: PLC0415 - needs the SDK, which is slow
 
     try:
-        if told := create_with_retention(session, TRAINING_LOG_GROUP):
-            say(f"notice: {told}")
+        if notice := create_with_retention(session, TRAINING_LOG_GROUP):
+            say(f"notice: {notice}")
         prefix = f"training/data/{version_name(JOB_NAME)}"
         data_url = upload_by_class(archives, request.bucket, prefix, session)
         job_name = model_trainer.start(request, JOB_NAME, data_url, session=session)

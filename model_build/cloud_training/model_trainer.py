@@ -20,7 +20,7 @@ from sagemaker.core.training.configs import (
 from sagemaker.train import ModelTrainer
 
 from model_build.artifact.container_images import training_image
-from model_build.cloud_training.request import TrainRequest
+from model_build.cloud_training.job import TrainRequest
 from model_build.cloud_training.upload import copy_source
 
 COMMAND: Final = "python3 -m model_build.train"

@@ -310,7 +310,7 @@ def network_input(image: Image.Image, side: int, normalisation: dict[str, Any], 
     return pixels.transpose(2, 0, 1)[np.newaxis]
 
 
-def opinions(model: Model, image: Image.Image, chosen: dict[str, Any]) -> tuple[Array, Array]:
+def logits_and_prior(model: Model, image: Image.Image, chosen: dict[str, Any]) -> tuple[Array, Array]:
     """Return the trained network's logits and the weighted log prior of an image.
 
     Returns:
@@ -322,9 +322,9 @@ def opinions(model: Model, image: Image.Image, chosen: dict[str, Any]) -> tuple[
     if chosen["mirror"]:
         batch = np.concatenate([batch, batch[:, :, :, ::-1]])
     name = model.session.get_inputs()[0].name
-    said = [np.asarray(one, np.float64).mean(axis=0) for one in model.session.run(None, {name: batch})]
-    logits = said[0] / (float(model.manifest["temperature"]) * float(chosen.get("softness", 1.0)))
-    prior = said[1] if len(said) > 1 else np.zeros(len(model.labels) + 1)
+    answers = [np.asarray(one, np.float64).mean(axis=0) for one in model.session.run(None, {name: batch})]
+    logits = answers[0] / (float(model.manifest["temperature"]) * float(chosen.get("softness", 1.0)))
+    prior = answers[1] if len(answers) > 1 else np.zeros(len(model.labels) + 1)
     return logits, prior * float(chosen.get("prior_weight", 0.0))
 
 
@@ -346,9 +346,9 @@ def expert_logits(model: Model, image: Image.Image, experts: dict[str, Any]) -> 
     floor, labels = float(experts["floor"]), model.labels
     classifier, detector = experts["classifier"], experts.get("detector")
     groups = [classifier["outputs"][label] for label in labels]
-    odds = class_log_odds(_ask(model, image, classifier), groups, floor)
+    odds = class_log_odds(_logits_of(model, image, classifier), groups, floor)
     if detector:
-        boxes, limit = _ask(model, image, detector), math.log((1 - floor) / floor)
+        boxes, limit = _logits_of(model, image, detector), math.log((1 - floor) / floor)
         odds = odds + np.array([boxes[detector["outputs"][one]].max() for one in labels]).clip(-limit, limit)
     return np.append(float(experts["weight"]) * odds, 0.0)
 
@@ -370,7 +370,7 @@ def class_log_odds(logits: Array, groups: list[list[int]], floor: float) -> Arra
     return odds
 
 
-def _ask(model: Model, image: Image.Image, expert: dict[str, Any]) -> Array:
+def _logits_of(model: Model, image: Image.Image, expert: dict[str, Any]) -> Array:
     """Return an expert's logits for an image, shape (outputs,)."""
     session = model.experts[expert["file"]]
     batch = network_input(image, expert["side"], expert["normalisation"])
@@ -381,7 +381,7 @@ def _ask(model: Model, image: Image.Image, expert: dict[str, Any]) -> Array:
 # The answer
 
 
-def fold(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
+def label_probabilities(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
     """Turn logits into one probability per label.
 
     The first `labels` outputs are the labels, the others are classes of negatives. The probability of "none
@@ -411,6 +411,6 @@ def probabilities(model: Model, image: Image.Image) -> Array:
     """
     chosen = view_for(image, model.manifest["views"])
     if "experts" in chosen:
-        return fold(expert_logits(model, image, chosen["experts"]), len(model.labels))
-    logits, prior = opinions(model, image, chosen)
-    return fold(logits, len(model.labels), prior)
+        return label_probabilities(expert_logits(model, image, chosen["experts"]), len(model.labels))
+    logits, prior = logits_and_prior(model, image, chosen)
+    return label_probabilities(logits, len(model.labels), prior)

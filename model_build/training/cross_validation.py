@@ -19,8 +19,7 @@ from torch import Tensor
 from commandline.terminal import progress
 from model_build.artifact.manifest import View
 from model_build.evaluation import metrics
-from model_build.serving.inference import fold as fold_outputs
-from model_build.serving.inference import view
+from model_build.serving.inference import label_probabilities, view
 from model_build.training.dataset import TrainingSet
 from model_build.training.fit import fit
 from model_build.training.images import DataError
@@ -52,7 +51,7 @@ class Outputs:
         """Return the probabilities [N, labels] of one view, as inference computes them."""
         priors = self.priors[:, number]
         labels = priors.shape[1] - 1
-        return fold_outputs(self.logits[:, number] / temperature, labels, prior_weight * priors)
+        return label_probabilities(self.logits[:, number] / temperature, labels, prior_weight * priors)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ the size; inference computes in float32. A fine-tuned weight is stored as its di
 weight, which needs few levels and compresses well. The runtime folds all of this when it loads the model.
 
 `fuse_padding` makes inference a tenth faster: PyTorch's exporter writes asymmetric padding as a node of its
-own, with a dozen nodes that compute its size, and the runtime converts its blocked feature maps back and forth
+own, with a dozen nodes that compute its size, and the runtime converts its blocked feature maps to and fro
 for each. A convolution can pad each side itself (https://onnx.ai/onnx/operators/onnx__Conv.html).
 """
 

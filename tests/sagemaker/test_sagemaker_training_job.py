@@ -17,8 +17,7 @@ from PIL import Image
 from model_build.__main__ import main
 from model_build.artifact.package import package_model
 from model_build.cloud_training import model_trainer
-from model_build.cloud_training.job import TrainResult, train
-from model_build.cloud_training.request import TrainRequest
+from model_build.cloud_training.job import TrainRequest, TrainResult, train
 from model_build.errors import CloudError, RefusedError
 from model_build.training.recipe import Recipe
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_model

@@ -9,8 +9,7 @@ import pytest
 
 from model_build.artifact.container_images import SERVING_IMAGES
 from model_build.artifact.prepare import prepare_archive
-from model_build.cloud_training.job import train
-from model_build.cloud_training.request import TrainRequest
+from model_build.cloud_training.job import TrainRequest, train
 from model_build.endpoint.deploy import DeployRequest, deploy
 from model_build.errors import CloudError
 from model_build.training.recipe import Recipe

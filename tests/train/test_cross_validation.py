@@ -59,7 +59,7 @@ def test_images_are_presented_as_inference_presents_them(network: Network, tmp_p
         model = inference.Model(session=session, manifest={**manifest, "views": [plain]})
         for index, image in enumerate(images):
             thumbnail = Image.fromarray(image.permute(1, 2, 0).numpy())
-            logits, prior = inference.opinions(model, thumbnail, plain)
+            logits, prior = inference.logits_and_prior(model, thumbnail, plain)
             np.testing.assert_allclose(outputs.logits[index, number], logits, atol=1e-3)
             np.testing.assert_allclose(outputs.priors[index, number], prior, atol=1e-3)
 

@@ -9,8 +9,8 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import torch
 
-from model_build.training.export import export
 from model_build.training.network import CLASSES, Network
+from model_build.training.pipeline import export
 from model_build.training.pretrained_head import PretrainedHead, ServedNetwork
 from model_build.training.recipe import Recipe
 

@@ -164,15 +164,17 @@ def test_small_images_have_a_view_of_their_own() -> None:
 
 def test_the_share_of_others_goes_to_the_labels_in_equal_parts() -> None:
     scores = np.log(np.array([0.5, 0.1, 0.3, 0.1]))
-    assert inference.fold(scores, 2) == pytest.approx([0.7, 0.3])
+    assert inference.label_probabilities(scores, 2) == pytest.approx([0.7, 0.3])
 
 
 def test_the_prior_multiplies_the_odds_of_labels_and_of_none_of_them() -> None:
     scores, prior = np.log(np.array([0.5, 0.2, 0.2, 0.1])), np.log(np.array([0.1, 1.0, 0.5]))
     odds = np.array([0.05, 0.2, 0.15])
     shares = odds / odds.sum()
-    assert inference.fold(scores, 2, prior) == pytest.approx(shares[:2] + shares[2] / 2)
-    assert inference.fold(scores, 2, 0 * prior) == pytest.approx(inference.fold(scores, 2))
+    assert inference.label_probabilities(scores, 2, prior) == pytest.approx(shares[:2] + shares[2] / 2)
+    assert inference.label_probabilities(scores, 2, 0 * prior) == pytest.approx(
+        inference.label_probabilities(scores, 2)
+    )
 
 
 @pytest.mark.parametrize("others", [["green"], []], ids=["others", "no-others"])
