@@ -10,7 +10,7 @@ from typing import Any, Final
 from commandline.polling import Rhythm, poll
 from commandline.terminal import say
 from operations.photos.versions import retained
-from operations.results import Record, ResultsTable
+from operations.results import ResultsTable
 from operations.stack import Stack
 
 NO_VERSION: Final = "unversioned"
@@ -23,7 +23,7 @@ REJECTIONS: Final = (
     "ImageTooCostly",
 )
 """Errors with which a photo is REJECTED (statemachine/classify_image.asl.json)."""
-_REPLACED_BY_ANY: Final = "FAILED"
+_WAIT_S: Final = 2  # long polling asks all of SQS's servers; short polling may find none of the messages
 _RHYTHM: Final = Rhythm(shortest_pause=0.5, longest_pause=5)
 
 
@@ -33,7 +33,7 @@ class Start:
 
     Attributes:
         input: the workflow's input.
-        name: what it is about, for people: a photo's URI, or `an undelivered event`.
+        name: the photo's URI, or `an undelivered event`.
         receipt: of the undelivered event's message, which is deleted once the execution is started.
     """
 
@@ -44,14 +44,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Redriven:
-    """What became of an execution that was started.
-
-    Attributes:
-        name: as in `Start`.
-        execution_arn: the execution.
-        outcome: the outcome it ended with: ACCEPTED, LOW_CONFIDENCE, REJECTED, FAILED; None if it still runs.
-        error: the error that it ended with.
-    """
+    """What became of an execution that was started; without outcome while it runs."""
 
     name: str
     execution_arn: str
@@ -60,34 +53,21 @@ class Redriven:
 
     def as_json(self) -> dict[str, Any]:
         """Return the members of the line that `redrive --json` prints."""
-        return {
-            "photo": self.name,
-            "execution_arn": self.execution_arn,
-            "outcome": self.outcome,
-            "error": self.error,
-        }
+        names = {"photo": "name", "execution_arn": "execution_arn", "outcome": "outcome", "error": "error"}
+        return {member: getattr(self, name) for member, name in names.items()}
 
 
 def recorded(table: ResultsTable, outcome: str, since: datetime) -> Iterator[Start]:
-    """Yield an execution for each photo that was recorded with an outcome.
+    """Yield an execution for each photo that was recorded with an outcome since a time.
 
     A `FAILED` is replaced by every other outcome, and stays if the photo fails again. Other outcomes are
     replaced only because the execution is told to reclassify.
-
-    Args:
-        table: the results table.
-        outcome: the outcome.
-        since: only what was recorded at that time or later.
     """
     for record in table.find(outcome=outcome, since=since):
-        bucket, key = record.object_uri.removeprefix("s3://").split("/", 1)
-        chosen = {} if outcome == _REPLACED_BY_ANY else {"reclassify": True}
-        yield Start({**_photo(bucket, key, record), **chosen}, record.object_uri)
-
-
-def _photo(bucket: str, key: str, record: Record) -> dict[str, str]:
-    version = {} if record.object_version == NO_VERSION else {"version_id": record.object_version}
-    return {"s3_bucket": bucket, "s3_key": key, **version}
+        version = {} if record.object_version == NO_VERSION else {"version_id": record.object_version}
+        photo = {"s3_bucket": record.object_uri.split("/")[2], "s3_key": record.key, **version}
+        again = {} if outcome == "FAILED" else {"reclassify": True}
+        yield Start({**photo, **again}, record.object_uri)
 
 
 def without_outcome(stack: Stack, table: ResultsTable, since: datetime, before: datetime) -> Iterator[Start]:
@@ -112,10 +92,15 @@ def without_outcome(stack: Stack, table: ResultsTable, since: datetime, before: 
         yield Start({"s3_bucket": bucket, "s3_key": key, "version_id": version}, uri)
 
 
-def undelivered(stack: Stack) -> Iterator[Start]:
+def undelivered_uploads(stack: Stack) -> Iterator[Start]:
     """Yield an execution for each upload event that started none and waits in `UndeliveredEventsQueue`."""
-    queue, url = stack.client("sqs"), stack.output("UndeliveredEventsQueueUrl")
-    while messages := queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+    queue = stack.client("sqs")
+    request = {
+        "QueueUrl": stack.output("UndeliveredEventsQueueUrl"),
+        "MaxNumberOfMessages": 10,
+        "WaitTimeSeconds": _WAIT_S,
+    }
+    while messages := queue.receive_message(**request).get("Messages"):
         for message in messages:
             try:
                 event = json.loads(message["Body"])
@@ -127,12 +112,7 @@ def undelivered(stack: Stack) -> Iterator[Start]:
 
 
 class Redrive:
-    """Starts executions, paced, and follows them to their end.
-
-    Args:
-        stack: the deployed stack.
-        rate: executions to start in a second.
-    """
+    """Starts executions, so many a second, and follows them to their end."""
 
     def __init__(self, stack: Stack, rate: float) -> None:
         self._workflow = stack.client("stepfunctions")
@@ -153,12 +133,7 @@ class Redrive:
             yield Redriven(one.name, answer["executionArn"])
 
     def follow(self, started: Iterable[Redriven], timeout_s: float) -> Iterator[Redriven]:
-        """Yield what became of executions, each when it has ended; without outcome if it still runs then.
-
-        Args:
-            started: executions of a STANDARD workflow: EXPRESS keeps none that could be asked for.
-            timeout_s: how long to wait for all of them.
-        """
+        """Yield what became of STANDARD executions, each when it has ended, or as it is at the timeout."""
         deadline = time.monotonic() + timeout_s
         for one in started:
             answer = poll(
@@ -171,10 +146,7 @@ class Redrive:
 
 
 def ended(started: Redriven, answer: Mapping[str, Any]) -> Redriven:
-    """Return what became of an execution by the answer of DescribeExecution.
-
-    An execution's end says its outcome: it succeeds for ACCEPTED, and fails with the error of the others.
-    """
+    """Return what became of an execution by the answer of DescribeExecution: its error names the outcome."""
     status, error = answer["status"], answer.get("error")
     if status == "RUNNING":
         return started

@@ -1,5 +1,6 @@
 """The results table: one record for each version of each photo."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
@@ -17,31 +18,36 @@ INDEX: Final = "by-outcome"
 SHARDS: Final = 4
 LONGEST_BY_INDEX: Final = timedelta(days=100)
 """Beyond it, reading the whole table takes fewer requests than the days' partitions."""
+OPTIONAL: Final = ("decided_by", "decided_at", "model_label", "in_review")
+"""Attributes that an event leaves out where they are missing."""
 _KEYS_A_REQUEST: Final = 100  # of BatchGetItem
+_PAUSES_S: Final = (0.05, 5.0)  # before unprocessed keys are asked for again: the first, and the longest
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)  # of AWS's services among each other
 
 _deserialize = TypeDeserializer().deserialize
 
 
 @dataclass(frozen=True)
 class Record:
-    """An item of the results table; what does not apply to the outcome is None.
+    """An item of the results table; what does not apply to the outcome is None. Times are ISO 8601 in UTC.
 
     Attributes:
         object_uri: `s3://bucket/key` of the photo.
         object_version: version of the object, or its ETag in a bucket without versions.
         outcome: one of operations.outcomes.OUTCOMES.
-        label: the most probable class.
-        confidence: its probability, 0 to 1.
+        label: the most probable class, or a person's.
+        confidence: the model's probability of its class, 0 to 1.
         threshold: the confidence that was needed.
         error: name of the error that the execution ended with.
         cause: what that error says.
         execution_arn: the execution that recorded the outcome.
-        started_at: when that execution began, ISO 8601.
-        recorded_at: when the outcome was recorded, ISO 8601 in UTC.
+        started_at: when that execution began.
+        recorded_at: when the outcome was recorded.
         model_version: the model that answered; None if none did, or it does not say.
         decided_by: who decided about the photo, if a person did.
-        decided_at: when, ISO 8601 in UTC.
-        model_label: what the model had said, if a person decided.
+        decided_at: when.
+        model_label: the model's label, if a person decided.
+        in_review: since when the photo waits for review, if it has been reclassified meanwhile.
     """
 
     object_uri: str
@@ -59,6 +65,7 @@ class Record:
     decided_by: str | None = None
     decided_at: str | None = None
     model_label: str | None = None
+    in_review: str | None = None
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:
@@ -66,52 +73,41 @@ class Record:
         names = {field.name for field in fields(cls)}
         return cls(**{name: _plain(_deserialize(value)) for name, value in item.items() if name in names})
 
+    @property
+    def key(self) -> str:
+        """The photo's key in its bucket."""
+        return self.object_uri.removeprefix("s3://").partition("/")[2]
+
     def as_json(self) -> dict[str, Any]:
         """Return the members of the line that `results --json` prints."""
         return asdict(self)
 
 
-class ResultsTable:
-    """The results table of a deployed stack.
+Version = tuple[str, str]
+"""`s3://bucket/key` and version of a photo."""
 
-    Args:
-        stack: the deployed stack.
-    """
+
+class ResultsTable:
+    """The results table of a deployed stack."""
 
     def __init__(self, stack: Stack) -> None:
-        self._name = stack.output("ResultsTableName")
+        self._name, self.now = stack.output("ResultsTableName"), stack.now
         self._client = stack.client("dynamodb")
 
     def get(self, uri: str, version: str) -> Record | None:
-        """Read the record of one version of one photo; return None if there is none yet.
-
-        Args:
-            uri: `s3://bucket/key`.
-            version: version of the object.
-        """
-        key = {"object_uri": {"S": uri}, "object_version": {"S": version}}
-        answer = self._client.get_item(TableName=self._name, Key=key, ConsistentRead=True)
+        """Read the record of one version of one photo; return None if there is none yet."""
+        answer = self._client.get_item(TableName=self._name, Key=_key(uri, version), ConsistentRead=True)
         return Record.from_item(answer["Item"]) if "Item" in answer else None
 
     def versions(self, uri: str) -> Iterator[Record]:
-        """Read the records of all versions of one photo.
-
-        Args:
-            uri: `s3://bucket/key`.
-        """
+        """Read the records of all versions of one photo."""
         request = _expressions("KeyConditionExpression", {"object_uri": uri})
         for page in self._client.get_paginator("query").paginate(TableName=self._name, **request):
             yield from map(Record.from_item, page["Items"])
 
     def delete(self, uri: str, version: str) -> None:
-        """Delete the record of one version of one photo, if there is one.
-
-        Args:
-            uri: `s3://bucket/key`.
-            version: version of the object.
-        """
-        key = {"object_uri": {"S": uri}, "object_version": {"S": version}}
-        self._client.delete_item(TableName=self._name, Key=key)
+        """Delete the record of one version of one photo, if there is one."""
+        self._client.delete_item(TableName=self._name, Key=_key(uri, version))
 
     def find(
         self, *, outcome: str | None = None, label: str | None = None, since: datetime | None = None
@@ -119,22 +115,16 @@ class ResultsTable:
         """Read the records that match, in no particular order.
 
         With `since`, asks the index for each day and outcome; otherwise reads the whole table.
-
-        Args:
-            outcome: only this outcome.
-            label: only this label.
-            since: only what was recorded at that time or later.
         """
-        if since and datetime.now(UTC) - since <= LONGEST_BY_INDEX:
+        if since and self.now() - since <= LONGEST_BY_INDEX:
             yield from self._query((outcome,) if outcome else OUTCOMES, label, since)
             return
-        wanted = {"outcome": outcome, "label": label, "recorded_at": _timestamp(since) if since else None}
+        wanted = {"outcome": outcome, "label": label, "recorded_at": timestamp(since) if since else None}
         request = {"TableName": self._name, **_expressions("FilterExpression", wanted)}
         for page in self._client.get_paginator("scan").paginate(**request):
             yield from map(Record.from_item, page["Items"])
 
     def _query(self, outcomes: Iterable[str], label: str | None, since: datetime) -> Iterator[Record]:
-        """Read records by the index, whose partitions are an outcome, a day and a shard."""
         pages = self._client.get_paginator("query")
         for request in self._partitions(outcomes, since):
             filtered = _merged(request, _expressions("FilterExpression", {"label": label}))
@@ -142,12 +132,7 @@ class ResultsTable:
                 yield from map(Record.from_item, page["Items"])
 
     def count(self, outcome: str, since: datetime) -> int:
-        """Count the records of an outcome, by the index.
-
-        Args:
-            outcome: the outcome.
-            since: only what was recorded at that time or later.
-        """
+        """Count the records of an outcome since a time, by the index."""
         pages = self._client.get_paginator("query")
         return sum(
             page["Count"]
@@ -156,12 +141,7 @@ class ResultsTable:
         )
 
     def latest(self, since: datetime, limit: int) -> list[Record]:
-        """Return the latest records of all outcomes, the newest first.
-
-        Args:
-            since: only what was recorded at that time or later.
-            limit: how many at most.
-        """
+        """Return the latest records of all outcomes since a time, the newest first."""
         found: list[Record] = []
         for request in self._partitions(OUTCOMES, since):
             answer = self._client.query(**request, ScanIndexForward=False, Limit=limit)
@@ -170,57 +150,52 @@ class ResultsTable:
 
     def _partitions(self, outcomes: Iterable[str], since: datetime) -> Iterator[dict[str, Any]]:
         """Yield a query for each partition of the index: an outcome, a day and a shard."""
-        for outcome, day, shard in product(outcomes, days_since(since), range(SHARDS)):
-            keys = {"outcome_day": f"{outcome}#{day.isoformat()}#{shard}", "recorded_at": _timestamp(since)}
+        for outcome, day, shard in product(outcomes, days(since, self.now()), range(SHARDS)):
+            keys = {"outcome_day": f"{outcome}#{day.isoformat()}#{shard}", "recorded_at": timestamp(since)}
             request = {"TableName": self._name, "IndexName": INDEX}
             yield _merged(request, _expressions("KeyConditionExpression", keys))
 
-    def get_many(self, versions: Iterable[tuple[str, str]]) -> Iterator[Record]:
-        """Read the records of some versions of photos, in no particular order; some may have none.
-
-        Args:
-            versions: pairs of `s3://bucket/key` and version.
-        """
+    def get_many(self, versions: Iterable[Version]) -> Iterator[Record]:
+        """Read the records of some versions, in no particular order; some may have none."""
+        first, longest = _PAUSES_S
         for part in _parts(versions):
-            keys = [{"object_uri": {"S": uri}, "object_version": {"S": one}} for uri, one in set(part)]
-            request: Any = {self._name: {"Keys": keys, "ConsistentRead": True}}
-            while request:  # DynamoDB may answer a part of it only
+            request: Any = {self._name: {"Keys": [_key(*one) for one in set(part)], "ConsistentRead": True}}
+            pause = first
+            while request:  # DynamoDB answers a part of it when it is large, or when it throttles
                 answer = self._client.batch_get_item(RequestItems=request)
                 yield from map(Record.from_item, answer["Responses"].get(self._name, []))
-                request = answer.get("UnprocessedKeys")
+                if request := answer.get("UnprocessedKeys"):
+                    time.sleep(pause)
+                    pause = min(2 * pause, longest)
 
-    def missing(self, versions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        """Yield those of some versions of photos that have no record.
-
-        Args:
-            versions: pairs of `s3://bucket/key` and version.
-        """
+    def missing(self, versions: Iterable[Version]) -> Iterator[Version]:
+        """Yield the versions without a record."""
         for part in _parts(versions):
             found = {(record.object_uri, record.object_version) for record in self.get_many(part)}
             yield from (one for one in part if one not in found)
 
-    def unfinished(self, versions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        """Yield those of some versions of photos that have no record, or one that says `FAILED`.
-
-        Args:
-            versions: pairs of `s3://bucket/key` and version.
-        """
+    def unfinished(self, versions: Iterable[Version]) -> Iterator[Version]:
+        """Yield the versions without a final outcome: those without a record, and FAILED ones."""
         for part in _parts(versions):
             records = self.get_many(part)
             done = {(one.object_uri, one.object_version) for one in records if one.outcome != "FAILED"}
             yield from (one for one in part if one not in done)
 
 
-def _parts(versions: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+def _key(uri: str, version: str) -> dict[str, Any]:
+    return {"object_uri": {"S": uri}, "object_version": {"S": version}}
+
+
+def _parts(versions: Iterable[Version]) -> Iterator[list[Version]]:
     """Split versions into as many as BatchGetItem takes at a time."""
     remaining = iter(versions)
     while part := list(islice(remaining, _KEYS_A_REQUEST)):
         yield part
 
 
-def days_since(time: datetime) -> list[date]:
-    """Return the days in UTC from that of a time to today, and tomorrow: clocks differ."""
-    first, last = time.astimezone(UTC).date(), datetime.now(UTC).date() + timedelta(days=1)
+def days(start: datetime, end: datetime) -> list[date]:
+    """Return the days in UTC from one time to another, or to the next where a clock may be there already."""
+    first, last = start.astimezone(UTC).date(), (end.astimezone(UTC) + _CLOCKS_DIFFER).date()
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
@@ -251,8 +226,8 @@ def _merged(*requests: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _timestamp(time: datetime) -> str:
-    # As JSONata's $now() writes it, so that text order is time order.
+def timestamp(time: datetime) -> str:
+    """Return a time as JSONata's $now() writes it, so that the order of the texts is that of the times."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,17 +1,20 @@
 """A deployed stack: its outputs, and clients of the services that it is made of."""
 
 import os
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Final
 
 import boto3
 from botocore.exceptions import ClientError
 
 from commandline.errors import CommandError
+
+_making_clients: Final = threading.Lock()
 
 
 class StackError(CommandError):
@@ -28,6 +31,7 @@ class Stack:
         session: makes clients with the region and credentials that found it.
         parameters: its parameters, value by key.
         clock: how far AWS's clock is ahead of this machine's.
+        clients: those of the session that were made so far, by service.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Stack:
     session: boto3.Session
     parameters: Mapping[str, str] = field(default_factory=dict)
     clock: timedelta = timedelta()
+    clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def output(self, key: str) -> str:
         """Return the value of an output.
@@ -56,9 +61,16 @@ class Stack:
         """Return the time by AWS's clock, which is in records and objects: this machine's may be wrong."""
         return datetime.now(UTC) + self.clock
 
+    def refreshed(self) -> "Stack":
+        """Return the stack as it is deployed now."""
+        return find_stack(self.name, self.session)
+
     def client(self, service: str) -> Any:
-        """Return a new boto3 client of a service, such as `s3`."""
-        return self.session.client(service)  # type: ignore[call-overload]  # the name is not a literal
+        """Return the boto3 client of a service, such as `s3`; threads may share it."""
+        with _making_clients:  # which a session cannot do in several threads
+            if service not in self.clients:
+                self.clients[service] = self.session.client(service)  # type: ignore[call-overload]
+            return self.clients[service]
 
 
 def open_session(region: str | None = None, profile: str | None = None) -> boto3.Session:

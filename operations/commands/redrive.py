@@ -4,9 +4,8 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import chain
-from typing import Any
 
 import click
 
@@ -14,10 +13,10 @@ from commandline.errors import FAILED, UsageError
 from commandline.escapes import visible
 from commandline.options import Duration, Seconds, json_option
 from commandline.terminal import plural, progress, say
-from operations.delivery import Delivery, Undelivered
+from operations.delivery import Delivery, Item
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
-from operations.redrive import Redrive, Redriven, Start, recorded, undelivered, without_outcome
+from operations.redrive import Redrive, Redriven, Start, recorded, undelivered_uploads, without_outcome
 from operations.results import ResultsTable
 from operations.stack import Stack
 
@@ -33,7 +32,7 @@ from operations.stack import Stack
     "--missing",
     is_flag=True,
     help="Start the photos without an outcome instead: versions under incoming/ that have no record, and "
-    "upload events that were not delivered. Recorded outcomes that nobody was told of are delivered.",
+    "upload events that were not delivered. Recorded outcomes whose event is missing are published.",
 )
 @click.option(
     "--since",
@@ -87,18 +86,19 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if missing and outcome:
         raise UsageError("--missing and --outcome exclude each other: a photo without an outcome has none")
     stack = choice.find()
-    table, begin = ResultsTable(stack), datetime.now(UTC) - since
-    untold = Delivery(stack).undelivered(begin) if missing else iter(())
+    now = stack.now()
+    table, delivery = ResultsTable(stack), Delivery(stack)
+    debts = delivery.undelivered(now - older_than) if missing else iter(())
     if missing:
-        starts = without_outcome(stack, table, begin, datetime.now(UTC) - older_than)
-        if not dry_run:  # reading the queue hides its messages from others for a while
-            starts = chain(undelivered(stack), starts)
+        starts = without_outcome(stack, table, now - since, now - older_than)
+        if not dry_run:  # receiving messages hides them from others for a while
+            starts = chain(undelivered_uploads(stack), starts)
     else:
-        starts = recorded(table, outcome or "FAILED", begin)
+        starts = recorded(table, outcome or "FAILED", now - since)
     if dry_run:
-        return _list(untold, starts, as_json=as_json)
+        return _list(debts, starts, as_json=as_json)
     begun = time.monotonic()
-    delivered = _deliver(Delivery(stack), untold, as_json=as_json)
+    delivered = _deliver(delivery, debts, as_json=as_json)
     results = list(_drive(stack, starts, rate, timeout if wait else None, as_json=as_json))
     counts = Counter(one.outcome for one in results)
     summary: dict[str, float] = {"photos": len(results), **{name: counts[name] for name in OUTCOMES}}
@@ -111,36 +111,33 @@ def command(  # noqa: PLR0913 - one parameter for each option
     return FAILED if counts["FAILED"] or (wait and counts[None]) else 0
 
 
-def _list(untold: Iterable[Undelivered], starts: Iterable[Start], *, as_json: bool) -> int:
+def _list(debts: Iterable[Item], starts: Iterable[Start], *, as_json: bool) -> int:
     count = late = 0
-    for late, outcome in enumerate(untold, 1):  # noqa: B007 - the count is what is wanted
-        print(
-            json.dumps(_untold(outcome))
-            if as_json
-            else f"{visible(outcome.object_uri)}  {outcome.outcome}, not told"
-        )
+    for late, item in enumerate(debts, 1):  # noqa: B007 - the count is what is wanted
+        print(_debt(item, "event not published", as_json=as_json))
     for count, one in enumerate(starts, 1):  # noqa: B007 - the count is what is wanted
         print(json.dumps(one.input) if as_json else visible(one.name))
     if late:
-        say(f"{plural(late, 'outcome')} would be delivered")
+        say(f"{plural(late, 'event')} would be published")
     say(f"{plural(count, 'photo')} would be started again")
     return 0
 
 
-def _deliver(delivery: Delivery, untold: Iterable[Undelivered], *, as_json: bool) -> int:
-    """Deliver recorded outcomes that nobody was told of; return how many."""
+def _deliver(delivery: Delivery, debts: Iterable[Item], *, as_json: bool) -> int:
+    """Publish the events of recorded outcomes; return how many."""
     count = 0
-    for count, one in enumerate(untold, 1):  # noqa: B007 - the count is what is wanted
-        delivery.deliver(one)
-        line = (
-            json.dumps(_untold(one)) if as_json else f"{one.outcome:<14} {visible(one.object_uri)}  delivered"
-        )
-        print(line)
+    for item in debts:
+        if delivery.deliver(item):
+            count += 1
+            print(_debt(item, "event published", as_json=as_json))
     return count
 
 
-def _untold(one: Undelivered) -> dict[str, Any]:
-    return {"photo": one.object_uri, "outcome": one.outcome, "delivered": list(one.parts)}
+def _debt(item: Item, state: str, *, as_json: bool) -> str:
+    photo, outcome = item["object_uri"]["S"], item["outcome"]["S"]
+    if as_json:
+        return json.dumps({"photo": photo, "outcome": outcome, "delivered": ["event"]})
+    return f"{outcome:<14} {visible(photo)}  {state}"
 
 
 def _drive(
@@ -164,7 +161,7 @@ def _drive(
 def _conclude(summary: dict[str, float], *, waited: bool) -> None:
     photos = plural(int(summary["photos"]), "photo")
     if summary["delivered"]:
-        say(f"{plural(int(summary['delivered']), 'recorded outcome')} delivered late")
+        say(f"{plural(int(summary['delivered']), 'event')} published late")
     if not summary["photos"]:
         say("no such photo: nothing was started")
     elif not waited:

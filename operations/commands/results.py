@@ -3,7 +3,7 @@
 import heapq
 import json
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import click
@@ -46,8 +46,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if outcome and not since:
         since = DEFAULT_PERIOD
         say(f"{outcome} in the last {since.days} days; --since 365d lists more")
-    start = datetime.now(UTC) - since if since else None
-    found = ResultsTable(choice.find()).find(outcome=outcome, label=label, since=start)
+    stack = choice.find()
+    start = stack.now() - since if since else None
+    found = ResultsTable(stack).find(outcome=outcome, label=label, since=start)
     newest = heapq.nlargest(limit, found, key=_time) if limit else list(found)
     for record in sorted(newest, key=_time):
         print(json.dumps(record.as_json()) if as_json else _line(record))

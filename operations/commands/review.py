@@ -47,10 +47,7 @@ def command(*, choice: StackChoice, port: int, reviewer: str | None, audit: floa
     """
     # Imported late: other commands need no web server.
     from operations.review.desk import Desk, Settings  # noqa: PLC0415
-    from operations.review.live import Live  # noqa: PLC0415
-    from operations.review.pictures import Pictures  # noqa: PLC0415
-    from operations.review.run import serve  # noqa: PLC0415
-    from operations.review.server import create_app  # noqa: PLC0415
+    from operations.review.server import create_app, serve  # noqa: PLC0415
 
     stack = choice.find()
     desk = Desk(stack, Settings(reviewer or default_reviewer(), audit))
@@ -62,6 +59,6 @@ def command(*, choice: StackChoice, port: int, reviewer: str | None, audit: floa
             webbrowser.open(address)
 
     try:
-        serve(create_app(desk, Pictures(stack), Live(stack)), _LOOPBACK, port, started)
+        serve(create_app(stack, desk), _LOOPBACK, port, started)
     finally:
         desk.close()

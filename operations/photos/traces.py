@@ -9,15 +9,9 @@ from commandline.errors import UsageError
 from operations.photos.sources import PREFIX
 from operations.photos.steps import Step, steps_of
 from operations.results import Record, ResultsTable
-from operations.review.decisions import LABELLED, NEITHER, file_name
 from operations.stack import Stack
 
 _SCHEME: Final = "s3://"
-LEFT: Final = (
-    "left, and gone after their time: log lines with its key (LogRetentionDays), the execution without the "
-    "picture (90 days), a review message (14 days), captured requests, which have no key (90 days), backups "
-    "of the table (35 days)"
-)
 
 
 @dataclass(frozen=True)
@@ -100,47 +94,3 @@ def _time(version: Version) -> str:
     if version.uploaded_at:
         return version.uploaded_at.isoformat()
     return (version.record.recorded_at if version.record else None) or ""
-
-
-def forget(stack: Stack, uri: str) -> dict[str, int]:
-    """Delete a photo and what the stack has recorded of it.
-
-    Deletes its versions from the photo bucket, the labelled copies that reviewers made of them, and its
-    records. What is left expires by itself, see `LEFT`.
-
-    Args:
-        stack: the deployed stack.
-        uri: `s3://bucket/key`.
-
-    Returns:
-        How many of each were deleted: `versions`, `labelled copies`, `records`.
-    """
-    bucket, table = stack.output("PhotoBucketName"), ResultsTable(stack)
-    records = list(table.versions(uri))
-    versions = {
-        *(one["VersionId"] for one in stored_versions(stack, uri)),
-        *(one.object_version for one in records),
-    }
-    folders = [*stack.outputs.get("ClassLabels", "").split(","), NEITHER]
-    copies = [
-        f"{_SCHEME}{bucket}/{LABELLED}{folder}/{file_name(uri, version)}"
-        for version in versions
-        for folder in folders
-    ]
-    deleted = {
-        "versions": _delete_object(stack, uri),
-        "labelled copies": sum(_delete_object(stack, copy) for copy in copies),
-        "records": len(records),
-    }
-    for record in records:
-        table.delete(uri, record.object_version)
-    return deleted
-
-
-def _delete_object(stack: Stack, uri: str) -> int:
-    """Delete all versions and delete markers of an object; return how many."""
-    bucket, key = uri.removeprefix(_SCHEME).split("/", 1)
-    found = [one for kind in ("Versions", "DeleteMarkers") for one in stored_versions(stack, uri, kind)]
-    for one in found:
-        stack.client("s3").delete_object(Bucket=bucket, Key=key, VersionId=one["VersionId"])
-    return len(found)

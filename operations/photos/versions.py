@@ -15,7 +15,7 @@ def retained(stack: Stack, prefix: str = PREFIX) -> Iterator[dict[str, Any]]:
     Neither are versions that were overwritten or deleted.
     """
     days = int(stack.parameters.get("ResultRetentionDays", "0"))
-    limit = datetime.now(UTC) - timedelta(days=days) if days else datetime.min.replace(tzinfo=UTC)
+    limit = stack.now() - timedelta(days=days) if days else datetime.min.replace(tzinfo=UTC)
     pages = stack.client("s3").get_paginator("list_object_versions")
     for page in pages.paginate(Bucket=stack.output("PhotoBucketName"), Prefix=prefix):
         for one in page.get("Versions", []):

@@ -4,12 +4,11 @@ import random
 import time
 from collections import deque
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from model_build.evaluation.promise import CONFIDENCE, error_bound
 from operations.results import Record, ResultsTable
-from operations.review.queue import Waiting
 
 PERIOD = timedelta(days=30)
 DRAW_EVERY_S: Final = 30.0  # a draw asks for every day of the period
@@ -17,12 +16,7 @@ DRAW_EVERY_S: Final = 30.0  # a draw asks for every day of the period
 
 @dataclass(frozen=True)
 class Audited:
-    """What the audited photos say.
-
-    Attributes:
-        photos: accepted photos that a person has looked at.
-        errors: of those, photos that show something else than the model said.
-    """
+    """Accepted photos that a person has looked at, and those of them that the model labelled wrongly."""
 
     photos: int
     errors: int
@@ -46,20 +40,14 @@ def is_audit(record: Record) -> bool:
 
 def audited(table: ResultsTable) -> Audited:
     """Count the audited photos of the last 30 days."""
-    since = datetime.now(UTC) - PERIOD
+    since = table.now() - PERIOD
     found = [one for name in ("ACCEPTED", "REJECTED") for one in table.find(outcome=name, since=since)]
     looked_at = [record for record in found if is_audit(record)]
     return Audited(len(looked_at), sum(record.label != record.model_label for record in looked_at))
 
 
 class Audit:
-    """Draws accepted photos that nobody has looked at, each once; photos that come later, too.
-
-    Args:
-        table: the results table.
-        share: of the photos that were accepted in the last 30 days, 0 to 1.
-        seed: equal seeds draw equal photos; by default every run draws others.
-    """
+    """Draws a share of the last 30 days' accepted photos that nobody has looked at, each once."""
 
     def __init__(self, table: ResultsTable, share: float, seed: int | None = None) -> None:
         self._table, self._share = table, share
@@ -68,18 +56,15 @@ class Audit:
         self._seen: set[tuple[str, str]] = set()
         self._next_draw = float("-inf")
 
-    def next(self) -> Waiting | None:
+    def next(self) -> Record | None:
         """Return a photo; None if enough were drawn of those that were accepted so far."""
         if not self._drawn and self._share and time.monotonic() >= self._next_draw:
             self._next_draw = time.monotonic() + DRAW_EVERY_S
             self._drawn.extend(self._draw())
-        if not self._drawn:
-            return None
-        record = self._drawn.popleft()
-        return Waiting(record.object_uri, record.object_version, record.as_json())
+        return self._drawn.popleft() if self._drawn else None
 
     def _draw(self) -> list[Record]:
-        since = datetime.now(UTC) - PERIOD
+        since = self._table.now() - PERIOD
         accepted = list(self._table.find(outcome="ACCEPTED", since=since))
         rejected = [one for one in self._table.find(outcome="REJECTED", since=since) if is_audit(one)]
         undecided = [record for record in accepted if not record.decided_by]

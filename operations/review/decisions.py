@@ -2,60 +2,78 @@
 
 A decision stands in the record of the photo's version, above every outcome that the workflow could write
 (statemachine/classify_image.asl.json leaves records with `decided_by` alone). It makes the outcome ACCEPTED
-with the person's label, or REJECTED if the photo shows none of the labels; `model_label` keeps what the model
-said. It is published as the workflow publishes outcomes, with `reviewed: true`.
+with the person's label, or REJECTED if the photo shows none of the labels. `model_label` keeps the model's
+label, `before_decision` all that a decision replaces: it can be repeated, changed and taken back. Records are
+changed attribute by attribute, and only as they were read: what others write meanwhile is never lost.
 """
 
-import hashlib
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import PurePosixPath
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
 
 from botocore.exceptions import ClientError
 
 from commandline.errors import CommandError
-from operations.delivery import EVENT, Delivery, NotPublishedError
-from operations.review.queue import Waiting
+from operations.delivery import CONFLICT, EVENT, UNDONE, Delivery, Item, NotPublishedError
+from operations.photos.labelled import LABELLED, NEITHER, copies, file_name
+from operations.results import Record, timestamp
+from operations.review.queue import HOLD_S, Message
 from operations.stack import Stack
 
-NEITHER: Final = "other"
-"""Folder of photos that show none of the labels, as `train --photos` and `evaluate --photos` read it."""
 NO_LABEL: Final = "NoVehicle"
 """Error of a photo that shows none of the labels."""
-LABELLED: Final = "labelled/"
-_NAME_BYTES: Final = 255
-_ENDING_BYTES: Final = 16
 _RANK: Final = "4"  # above ACCEPTED and LOW_CONFIDENCE
 _GONE: Final = ("NoSuchKey", "NoSuchVersion", "404")
-_CONFLICT: Final = "ConditionalCheckFailedException"
-_UNTOLD: Final = {"undelivered": {"S": EVENT}}
+_DEBT: Final = ("undelivered", "claimed_until")
+_REPLACED: Final = ("outcome", "outcome_day", "outcome_rank", "label", "error", "cause")
+_HELD: Final = ("held_by", "held_until")
+_AS_READ: Final = ("outcome", "execution_arn", "recorded_at", "decided_by", "decided_at")
+_ATTEMPTS: Final = 5
 
 
 class AlreadyDecidedError(CommandError):
     """Somebody else has decided about the photo meanwhile, or it was deleted."""
 
 
+class HeldElsewhereError(CommandError):
+    """Another desk has the photo."""
+
+
+class _ChangedError(Exception):
+    """The record is not as it was read."""
+
+
 @dataclass(frozen=True)
-class Decision:
-    """A decision that was carried out.
+class Photo:
+    """A photo that waits for a decision.
 
     Attributes:
-        photo: what it is about.
-        label: the person's label; `NEITHER` for none of the labels.
-        before: the record's item as it was, to undo the decision.
-        copy: key of the labelled copy.
+        record: its record.
+        message: its review message; None if it is audited, or if its message has not arrived yet.
     """
 
-    photo: Waiting
-    label: str
-    before: Mapping[str, Any]
-    copy: str
+    record: Record
+    message: Message | None = None
+
+    @property
+    def audited(self) -> bool:
+        """Whether the photo was accepted and is looked at to measure the model."""
+        return self.record.outcome != "LOW_CONFIDENCE"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision that was carried out."""
+
+    photo: Photo
+    decided_at: str
 
 
 class Decisions:
-    """Carries decisions out.
+    """Holds photos, decides, and takes decisions back, in the records of a deployed stack.
 
     Args:
         stack: the deployed stack.
@@ -63,141 +81,211 @@ class Decisions:
     """
 
     def __init__(self, stack: Stack, reviewer: str) -> None:
-        self._reviewer = reviewer
-        self._table = stack.output("ResultsTableName")
-        self._bucket = stack.output("PhotoBucketName")
+        self._stack, self._reviewer = stack, reviewer
+        self._session = f"{reviewer}/{uuid.uuid4().hex[:12]}"
+        self._table, self._bucket = stack.output("ResultsTableName"), stack.output("PhotoBucketName")
         self._dynamodb, self._s3 = stack.client("dynamodb"), stack.client("s3")
         self._delivery = Delivery(stack)
 
-    def decide(self, photo: Waiting, label: str) -> Decision:
-        """Keep, record and publish a decision; may be repeated by the same reviewer if it fails half way.
+    def hold(self, uri: str, version: str, outcome: str) -> Record | None:
+        """Keep a photo from other desks for `HOLD_S`; return its record, None if nobody needs to look at it.
 
-        Args:
-            photo: what it is about.
-            label: one of the stack's labels, or `NEITHER`.
+        SQS may deliver a message twice, and a photo may have two: the record is what says who has it.
+
+        Raises:
+            HeldElsewhereError: another desk has it.
+        """
+        free = "attribute_not_exists(held_until) OR held_until < :now OR held_by = :session"
+        values = {":now": timestamp(self._stack.now()), ":outcome": outcome, **self._held()}
+        try:
+            answer = self._dynamodb.update_item(
+                **self._of(uri, version),
+                UpdateExpression="SET held_by = :session, held_until = :until",
+                ConditionExpression=f"outcome = :outcome AND attribute_not_exists(decided_by) AND ({free})",
+                ExpressionAttributeValues={name: {"S": text} for name, text in values.items()},
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != CONFLICT:
+                raise
+            item = cast("Item", error.response.get("Item", {}))
+            if "decided_by" not in item and item.get("outcome") == {"S": outcome}:
+                raise HeldElsewhereError(f"{uri} is on another desk") from error
+            return None
+        return Record.from_item(answer["Attributes"])
+
+    def release(self, photo: Photo) -> None:
+        """Give a photo back to other desks."""
+        try:
+            self._dynamodb.update_item(
+                **self._of(photo.record.object_uri, photo.record.object_version),
+                UpdateExpression="REMOVE held_by, held_until",
+                ConditionExpression="held_by = :session",
+                ExpressionAttributeValues={":session": {"S": self._session}},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != CONFLICT:
+                raise
+
+    def decide(self, photo: Photo, label: str) -> Decision:
+        """Keep, record and publish a decision; may be repeated, with another label too, until it succeeds.
 
         Raises:
             AlreadyDecidedError: somebody else has decided, or the photo or its record is gone.
+            NotPublishedError: the decision is recorded, its event is missing.
         """
-        before = self._item(photo)
-        after = decided(before, label, self._reviewer, datetime.now(UTC))
-        copy = f"{LABELLED}{label}/{file_name(photo.object_uri, photo.object_version)}"
-        self._copy(photo, copy)
-        undecided = "attribute_not_exists(decided_by) OR decided_by = :reviewer"
+        self._copy(photo.record, label)
         try:
-            self._put({**after, **_UNTOLD}, f"attribute_exists(object_uri) AND ({undecided})", photo)
-        except AlreadyDecidedError:
-            self._s3.delete_object(Bucket=self._bucket, Key=copy)
-            raise
-        self._publish(after)
-        return Decision(photo, label, before, copy)
+            item = self._change(photo.record, lambda item: self._decided(item, label))
+        finally:
+            self._tidy_copies(photo.record)
+        try:
+            self._delivery.publish(item)
+        except NotPublishedError as error:
+            raise NotPublishedError(f"recorded, but not published; decide again: {error}") from error
+        return Decision(photo, item["decided_at"]["S"])
 
-    def undo(self, decision: Decision) -> None:
-        """Restore the record, publish what it says again, and delete the labelled copy.
+    def undo(self, decision: Decision) -> str:
+        """Restore the record, hold the photo, delete its labelled copy, and publish what the record says.
+
+        May be repeated until it succeeds.
+
+        Returns:
+            What is left to do; empty if all is done.
 
         Raises:
             AlreadyDecidedError: the record was changed after the decision.
         """
-        self._put({**decision.before, **_UNTOLD}, "decided_by = :reviewer", decision.photo)
-        self._s3.delete_object(Bucket=self._bucket, Key=decision.copy)
-        self._publish(decision.before, undone=True)
+        mine = self._delivery.claim()
+        item = self._change(decision.photo.record, lambda item: self._undone(item, decision, mine))
+        problem = ""
+        try:
+            if item.get("claimed_until") == {"S": mine}:
+                self._delivery.publish(item)
+            elif "undelivered" in item:
+                self._delivery.deliver(item)
+        except NotPublishedError as error:
+            problem = f"taken back; `scones redrive --missing` publishes it later: {error}"
+        self._tidy_copies(decision.photo.record)
+        return problem
 
-    def _item(self, photo: Waiting) -> dict[str, Any]:
-        key = {"object_uri": {"S": photo.object_uri}, "object_version": {"S": photo.object_version}}
-        answer = self._dynamodb.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        if "Item" not in answer:
-            raise AlreadyDecidedError(f"{photo.object_uri} has no record any more: it was deleted")
-        item: dict[str, Any] = answer["Item"]
+    def _decided(self, item: Item, label: str) -> Item:
+        if item.get("decided_by", {"S": self._reviewer})["S"] != self._reviewer:
+            raise AlreadyDecidedError(f"{item['object_uri']['S']} was decided by somebody else meanwhile")
+        debt = {"undelivered": {"S": EVENT}, "claimed_until": {"S": self._delivery.claim()}}
+        return {**decided(item, label, self._reviewer, self._stack.now()), **debt}
+
+    def _undone(self, item: Item, decision: Decision, claimed_until: str) -> Item:
+        if "decided_by" not in item:  # by an attempt that did not come to its end
+            return item
+        if (item["decided_by"]["S"], item["decided_at"]["S"]) != (self._reviewer, decision.decided_at):
+            raise AlreadyDecidedError(f"{item['object_uri']['S']} was changed after the decision: it stays")
+        texts = {"undelivered": UNDONE, "claimed_until": claimed_until}
+        texts |= {"held_by": self._session, "held_until": self._held()[":until"]}
+        return {**undone(item), **{name: {"S": text} for name, text in texts.items()}}
+
+    def _change(self, record: Record, change: Callable[[Item], Item]) -> Item:
+        """Change a record by a function of it, whatever others do meanwhile; return it as it is now."""
+        for _ in range(_ATTEMPTS):
+            read = self._read(record)
+            if read is None:
+                raise AlreadyDecidedError(f"{record.object_uri} has no record any more: it was deleted")
+            with suppress(_ChangedError):
+                return self._write(record, read, change(read))
+        raise CommandError(f"{record.object_uri} is changed by others all the time: try again")
+
+    def _write(self, record: Record, read: Item, wanted: Item) -> Item:
+        """Set and remove the attributes that differ, with a claimed debt, if the record is as it was read."""
+        if wanted == read:
+            return read
+        new = {name: value for name, value in wanted.items() if name in _DEBT or read.get(name) != value}
+        gone = sorted({*_HELD, *read} - {*wanted})
+        conditions = [f"#{name} = :was_{name}" for name in _AS_READ if name in read]
+        conditions += [f"attribute_not_exists(#{name})" for name in _AS_READ if name not in read]
+        try:
+            answer = self._dynamodb.update_item(
+                **self._of(record.object_uri, record.object_version),
+                UpdateExpression=f"SET {', '.join(f'#{name} = :{name}' for name in new)} "
+                f"REMOVE {', '.join(f'#{name}' for name in gone)}",
+                ConditionExpression=" AND ".join(["attribute_exists(object_uri)", *conditions]),
+                ExpressionAttributeNames={f"#{name}": name for name in {*new, *gone, *_AS_READ}},
+                ExpressionAttributeValues={f":{name}": value for name, value in new.items()}
+                | {f":was_{name}": read[name] for name in _AS_READ if name in read},
+                ReturnValues="ALL_NEW",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != CONFLICT:
+                raise
+            raise _ChangedError from error
+        item: Item = answer["Attributes"]
         return item
 
-    def _copy(self, photo: Waiting, key: str) -> None:
-        source = {"Bucket": self._bucket, "Key": photo.key}
-        if photo.object_version != "unversioned":
-            source["VersionId"] = photo.object_version
+    def _copy(self, record: Record, label: str) -> None:
+        source = {"Bucket": self._bucket, "Key": record.key}
+        if record.object_version != "unversioned":
+            source["VersionId"] = record.object_version
         try:
-            self._s3.copy_object(Bucket=self._bucket, Key=key, CopySource=source)
+            self._s3.copy_object(Bucket=self._bucket, Key=_copy_key(record, label), CopySource=source)
         except ClientError as error:
             if error.response["Error"]["Code"] not in _GONE:
                 raise
-            raise AlreadyDecidedError(
-                f"{photo.object_uri} was deleted: there is nothing to decide"
-            ) from error
+            raise AlreadyDecidedError(f"{record.object_uri} was deleted: nothing to decide") from error
 
-    def _put(self, item: Mapping[str, Any], condition: str, photo: Waiting) -> None:
-        """Write a record if it is as the condition says; `:reviewer` is this reviewer."""
-        try:
-            self._dynamodb.put_item(
-                TableName=self._table,
-                Item=item,
-                ConditionExpression=condition,
-                ExpressionAttributeValues={":reviewer": {"S": self._reviewer}},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != _CONFLICT:
-                raise
-            raise AlreadyDecidedError(f"{photo.object_uri} was decided by somebody else meanwhile") from error
+    def _tidy_copies(self, record: Record) -> None:
+        """Delete the labelled copies of a photo but the one of the decision that its record has."""
+        item = self._read(record) or {}
+        label = item.get("label", {"S": NEITHER})["S"]
+        kept = _copy_key(record, label) if "decided_by" in item else ""
+        for one in copies(self._stack, record.object_uri, record.object_version):
+            if one["IsLatest"] and "Size" in one and one["Key"] != kept:
+                self._s3.delete_object(Bucket=self._bucket, Key=one["Key"])
 
-    def _publish(self, item: Mapping[str, Any], *, undone: bool = False) -> None:
-        """Publish a record's item; until that is done, the record says that its event is missing."""
-        try:
-            self._delivery.publish(item, undone=undone)
-        except NotPublishedError as error:
-            raise CommandError(f"recorded, but not published; decide again: {error}") from error
-        self._delivery.delivered(item)
+    def _read(self, record: Record) -> Item | None:
+        of = self._of(record.object_uri, record.object_version)
+        found: Item | None = self._dynamodb.get_item(**of, ConsistentRead=True).get("Item")
+        return found
+
+    def _of(self, uri: str, version: str) -> dict[str, Any]:
+        key = {"object_uri": {"S": uri}, "object_version": {"S": version}}
+        return {"TableName": self._table, "Key": key}
+
+    def _held(self) -> dict[str, str]:
+        until = timestamp(self._stack.now() + timedelta(seconds=HOLD_S))
+        return {":session": self._session, ":until": until}
 
 
-def decided(item: Mapping[str, Any], label: str, reviewer: str, now: datetime) -> dict[str, Any]:
-    """Return a record's item with a decision.
-
-    Args:
-        item: as DynamoDB's API has it.
-        label: the person's label, or `NEITHER`.
-        reviewer: who decided.
-        now: when.
-    """
+def decided(item: Item, label: str, reviewer: str, now: datetime) -> Item:
+    """Return a record's item with a decision."""
     outcome = "REJECTED" if label == NEITHER else "ACCEPTED"
     shard = item["outcome_day"]["S"].rsplit("#", 1)[1]
-    day = item["recorded_at"]["S"][:10]
-    kept = {name: value for name, value in item.items() if name not in {"error", "cause", "label"}}
+    before = {"M": {name: item[name] for name in _REPLACED if name in item}}
+    model = item.get("model_label") if "decided_by" in item else item.get("label")
     texts = {
         "outcome": outcome,
-        "outcome_day": f"{outcome}#{day}#{shard}",
+        "outcome_day": f"{outcome}#{item['recorded_at']['S'][:10]}#{shard}",
         "decided_by": reviewer,
-        "decided_at": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        **(
-            {"error": NO_LABEL, "cause": f"{reviewer} sees none of the labels"}
-            if label == NEITHER
-            else {"label": label}
-        ),
+        "decided_at": timestamp(now),
+        **({"error": NO_LABEL, "cause": f"{reviewer} sees none of the labels"} if label == NEITHER else {}),
+        **({} if label == NEITHER else {"label": label}),
     }
-    model = {"model_label": item["label"]} if "label" in item else {}
     return {
-        **kept,
-        **model,
+        **{name: value for name, value in item.items() if name not in {*_REPLACED, *_HELD}},
+        "before_decision": item.get("before_decision", before),
+        **({"model_label": model} if model else {}),
         **{name: {"S": text} for name, text in texts.items()},
         "outcome_rank": {"N": _RANK},
     }
 
 
-def file_name(uri: str, version: str) -> str:
-    """Return the name of a labelled copy: a digest that tells versions apart, and the photo's own.
-
-    It has at most 255 bytes, as file systems allow, so that its key has fewer than S3's 1,024.
-
-    Args:
-        uri: `s3://bucket/key` of the photo.
-        version: its version.
-    """
-    identity = hashlib.sha256(f"{uri}\n{version}".encode()).hexdigest()[:12]
-    return shortened(f"{identity}-{PurePosixPath(uri).name}")
+def undone(item: Item) -> Item:
+    """Return a decided record's item as it was before the decision."""
+    dropped = {*_REPLACED, "decided_by", "decided_at", "model_label", "before_decision", "in_review"}
+    return {
+        **{name: value for name, value in item.items() if name not in dropped},
+        **item["before_decision"]["M"],
+    }
 
 
-def shortened(name: str) -> str:
-    """Return a file's name with at most 255 bytes in UTF-8, cut before its ending."""
-    if len(name.encode()) <= _NAME_BYTES:
-        return name
-    ending = PurePosixPath(name).suffix
-    if len(ending.encode()) > _ENDING_BYTES:
-        ending = ""
-    stem = name.removesuffix(ending).encode()[: _NAME_BYTES - len(ending.encode())]
-    return stem.decode(errors="ignore") + ending
+def _copy_key(record: Record, label: str) -> str:
+    return f"{LABELLED}{label}/{file_name(record.object_uri, record.object_version)}"

@@ -3,16 +3,17 @@
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from commandline.errors import CommandError, UsageError
+from operations.photos.labelled import NEITHER, identity
 from operations.results import ResultsTable
 from operations.review.audit import Audit, Audited, audited
-from operations.review.decisions import NEITHER, AlreadyDecidedError, Decision, Decisions, file_name
-from operations.review.queue import HOLD_S, ReviewQueue, Waiting
+from operations.review.decisions import AlreadyDecidedError, Decision, Decisions, HeldElsewhereError, Photo
+from operations.review.queue import HOLD_S, Message, ReviewQueue
 from operations.stack import Stack
 
 AHEAD: Final = 6
@@ -20,6 +21,16 @@ AHEAD: Final = 6
 GRID: Final = 12
 """Photos held at a time while they are shown together."""
 _AUDIT_EVERY: Final = 5  # doubtful photos between two audited ones, while there are both
+_LABELS_KEPT_S: Final = 2.0
+_UNDOABLE: Final = 100
+
+
+class UnknownLabelError(UsageError):
+    """The stack has no such label, or not any more."""
+
+
+class NotHeldError(CommandError):
+    """The photo is not on this desk any more."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +49,31 @@ class Settings:
 
 
 class Desk:
-    """A session. Its methods may be called from several threads.
-
-    Args:
-        stack: the deployed stack.
-        settings: how it runs.
-    """
+    """A session. Its methods may be called from several threads."""
 
     def __init__(self, stack: Stack, settings: Settings) -> None:
         self.stack_name = stack.name
-        self.labels: list[str] = stack.output("ClassLabels").split(",")
+        self._stack = stack
         self._queue = ReviewQueue(stack)
         self._decisions = Decisions(stack, settings.reviewer)
         self._table = ResultsTable(stack)
         self._audit = Audit(self._table, settings.audit, settings.seed)
-        self._held: OrderedDict[str, Waiting] = OrderedDict()
-        self._done: deque[Decision] = deque(maxlen=100)
-        self._lock = threading.RLock()
+        self._held: OrderedDict[str, Photo] = OrderedDict()
+        self._unpublished: set[str] = set()  # decided, but their events are missing: to be decided again
+        self._done: deque[Decision] = deque(maxlen=_UNDOABLE)
+        self._lock, self._receiving = threading.RLock(), threading.Lock()
         self._decided = 0
         self._renewed = time.monotonic()
+        self._labels: tuple[float, list[str]] = (float("-inf"), [])
+
+    @property
+    def labels(self) -> list[str]:
+        """The stack's labels as they are now: a deployment may change them."""
+        asked, labels = self._labels
+        if time.monotonic() - asked >= _LABELS_KEPT_S:
+            labels = self._stack.refreshed().output("ClassLabels").split(",")
+            self._labels = time.monotonic(), labels
+        return labels
 
     def waiting(self, count: int = AHEAD) -> list[dict[str, Any]]:
         """Return the photos to decide on, first the one to be shown; renews the hold on them.
@@ -66,95 +83,141 @@ class Desk:
         """
         with self._lock:
             self._renew()
-            while taken := self._queue.take(min(count, GRID) - len(self._held)):
-                self._held |= {identity(photo): photo for photo in self._doubtful(taken)}
+            wanted = min(count, GRID) - len(self._held)
+        if wanted > 0 and self._receiving.acquire(blocking=False):
+            try:
+                found = self._queue.take(wanted)  # may wait: decisions must not wait with it
+            finally:
+                self._receiving.release()
+            with self._lock:
+                for message in found:
+                    self._add(message)
+        with self._lock:
             due = self._decided and self._decided % _AUDIT_EVERY == 0
-            audits = any(one.audited for one in self._held.values())
-            if (due or not self._held) and not audits and (photo := self._audit.next()):
-                self._held[identity(photo)] = photo
-            return [self._shown(name, photo) for name, photo in self._held.items()]
+            if (due or not self._held) and not any(one.audited for one in self._held.values()):
+                self._add_audited()
+            return self.held()
 
-    def photo(self, name: str) -> Waiting | None:
-        """Return a photo that is held; None if it is not."""
+    def held(self) -> list[dict[str, Any]]:
+        """Return the photos on this desk, first the one to be shown."""
+        with self._lock:
+            return [_shown(name, photo) for name, photo in self._held.items()]
+
+    def photo(self, name: str) -> Photo | None:
+        """Return a photo on this desk; None if it is not."""
         with self._lock:
             return self._held.get(name)
 
     def decide(self, name: str, label: str) -> str:
-        """Decide on a photo that is held.
-
-        Args:
-            name: its identity, as `waiting` gives it.
-            label: one of the labels, or `NEITHER`.
+        """Decide on a photo on this desk, by its identity and a label, or `NEITHER`.
 
         Returns:
-            What to tell the reviewer; empty if all went well.
+            What the reviewer should know; empty if all went well.
 
         Raises:
-            KeyError: the photo is not held any more.
-            ValueError: there is no such label.
+            NotHeldError: the photo is not on this desk any more.
+            UnknownLabelError: there is no such label.
+            NotPublishedError: the photo stays on the desk, to be decided again.
         """
         if label not in {*self.labels, NEITHER}:
-            raise ValueError(label)
+            raise UnknownLabelError(f"{label!a}: the stack has the labels {', '.join(self.labels)} now")
         with self._lock:
-            photo = self._held[name]
+            if name not in self._held:
+                raise NotHeldError("this photo is not held here any more")
             problem = ""
+            self._unpublished.add(name)
             try:
-                self._done.append(self._decisions.decide(photo, label))
+                self._done.append(self._decisions.decide(self._held[name], label))
+                self._decided += 1
             except AlreadyDecidedError as error:
                 problem = str(error)
-            self._queue.finish(photo)
-            del self._held[name]
-            self._decided += 1
+            self._drop(name)
             return problem
 
-    def undo(self) -> str | None:
-        """Take the last decision back; returns the photo's identity, None if there is none to take back.
+    def undo(self) -> tuple[str, str] | None:
+        """Take the last decision back, and put its photo before the others.
+
+        Returns:
+            The photo's identity, and what the reviewer should know; None if there is nothing to take back.
 
         Raises:
-            AlreadyDecidedError: the record was changed meanwhile.
+            AlreadyDecidedError: the record was changed meanwhile; the decision stays.
         """
         with self._lock:
             if not self._done:
                 return None
-            decision = self._done.pop()
-            self._decisions.undo(decision)
-            photo = decision.photo
-            if not photo.audited:
-                self._queue.put_back(photo)
-            else:
-                self._held[identity(photo)] = photo
-                self._held.move_to_end(identity(photo), last=False)
+            decision = self._done[-1]  # stays the last one until it is taken back
+            try:
+                problem = self._decisions.undo(decision)
+            except AlreadyDecidedError:
+                self._done.pop()
+                raise
+            self._done.pop()
             self._decided -= 1
-            return identity(photo)
+            name = _name(decision.photo)
+            self._held[name] = replace(decision.photo, message=None)  # the event brings another message
+            self._held.move_to_end(name, last=False)
+            return name, problem
 
     def status(self) -> dict[str, Any]:
         """Return what the page shows beside the photo."""
         with self._lock:
-            return {"decided": self._decided, "waiting": self._queue.length(), "can_undo": bool(self._done)}
+            decided, can_undo = self._decided, bool(self._done)
+        return {
+            "decided": decided,
+            "waiting": self._queue.length(),
+            "can_undo": can_undo,
+            "labels": self.labels,
+        }
 
     def bound(self) -> Audited:
-        """Return what the audited photos say."""
+        """Return the audit's figures."""
         return audited(self._table)
 
     def close(self) -> None:
         """Give the photos back that are held."""
         with self._lock:
             for photo in self._held.values():
-                self._queue.hold(photo, 0)
+                self._decisions.release(photo)
+                if photo.message:
+                    self._queue.hold(photo.message, 0)
             self._held.clear()
 
-    def _doubtful(self, taken: list[Waiting]) -> Iterator[Waiting]:
-        """Yield the photos that still wait for a person; the messages of the others are deleted.
+    def _add(self, message: Message) -> None:
+        """Put the photo of a message on the desk, unless it is on another or needs nobody any more.
 
         A photo may have two messages, and may have been decided, classified anew or forgotten meanwhile.
         """
-        records = self._table.get_many((photo.object_uri, photo.object_version) for photo in taken)
-        waiting = {(one.object_uri, one.object_version) for one in records if one.outcome == "LOW_CONFIDENCE"}
-        for photo in taken:
-            if (photo.object_uri, photo.object_version) in waiting:
-                yield photo
-            else:
-                self._queue.finish(photo)
+        name = identity(*message.photo)
+        if here := self._held.get(name):
+            if here.message and here.message.identity != message.identity:
+                self._queue.delete(here.message)
+            self._held[name] = replace(here, message=message)
+            return
+        try:
+            record = self._decisions.hold(*message.photo, "LOW_CONFIDENCE")
+        except HeldElsewhereError:  # its message becomes visible again, in case that desk dies
+            return
+        if record:
+            self._held[name] = Photo(record, message)
+        else:
+            self._queue.delete(message)
+
+    def _add_audited(self) -> None:
+        while drawn := self._audit.next():
+            try:
+                record = self._decisions.hold(drawn.object_uri, drawn.object_version, "ACCEPTED")
+            except HeldElsewhereError:
+                continue
+            if record:
+                self._held[identity(drawn.object_uri, drawn.object_version)] = Photo(record)
+                return
+
+    def _drop(self, name: str) -> None:
+        photo = self._held.pop(name)
+        self._unpublished.discard(name)
+        if photo.message:
+            self._queue.delete(photo.message)
 
     def _renew(self) -> None:
         """Keep the photos from others that have been held for a third of the time."""
@@ -162,18 +225,26 @@ class Desk:
             return
         self._renewed = time.monotonic()
         for name, photo in list(self._held.items()):
-            try:
-                self._queue.hold(photo)
-            except ClientError:  # it was away too long: the photo is another's by now
+            if not self._still_ours(name, photo):
                 del self._held[name]
 
-    def _shown(self, name: str, photo: Waiting) -> dict[str, Any]:
-        shown: dict[str, Any] = {"id": name, "key": photo.key, "audit": photo.audited}
-        if not photo.audited:  # an audited photo is looked at without the model's guess
-            shown |= {one: photo.facts.get(one) for one in ("label", "confidence", "threshold")}
-        return shown
+    def _still_ours(self, name: str, photo: Photo) -> bool:
+        record = photo.record
+        try:
+            if photo.message:
+                self._queue.hold(photo.message)
+            held = self._decisions.hold(record.object_uri, record.object_version, record.outcome)
+            return bool(held) or name in self._unpublished
+        except (HeldElsewhereError, ClientError):  # this desk was away too long
+            return False
 
 
-def identity(photo: Waiting) -> str:
-    """Return the name of a photo's version in addresses: letters and digits."""
-    return file_name(photo.object_uri, photo.object_version).split("-", 1)[0]
+def _name(photo: Photo) -> str:
+    return identity(photo.record.object_uri, photo.record.object_version)
+
+
+def _shown(name: str, photo: Photo) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": name, "key": photo.record.key, "audit": photo.audited}
+    if not photo.audited:  # an audited photo is looked at without the model's guess
+        shown |= {one: getattr(photo.record, one) for one in ("label", "confidence", "threshold")}
+    return shown

@@ -1,4 +1,4 @@
-"""What happens now: photos in progress, outcomes of the last hour, the latest photos, and one photo's way."""
+"""What happens now: photos in progress, outcomes of the last hour, the latest photos, a photo's trace."""
 
 import threading
 import time
@@ -11,11 +11,11 @@ from botocore.exceptions import ClientError
 
 from commandline.errors import UsageError
 from operations.outcomes import OUTCOMES
+from operations.photos.labelled import shortened
 from operations.photos.sources import PREFIX
 from operations.photos.steps import steps_of
 from operations.results import Record, ResultsTable
-from operations.review.decisions import shortened
-from operations.review.queue import ReviewQueue, Waiting
+from operations.review.queue import ReviewQueue
 from operations.stack import Stack
 
 PERIOD: Final = timedelta(hours=1)
@@ -23,16 +23,12 @@ LATEST: Final = 24
 """Photos in the list of the latest."""
 MOST_BYTES: Final = 25 * 1024 * 1024
 """Largest photo that can be dropped on the page; the stack may take less (MaxObjectBytes)."""
-_KEPT_S: Final = 1.0  # several pages share an answer
+_KEPT_S: Final = 3.0  # several pages share an answer, which takes 32 queries
 _MOST_RUNNING: Final = 100
 
 
 class Live:
-    """The live view of a deployed stack. Its methods may be called from several threads.
-
-    Args:
-        stack: the deployed stack.
-    """
+    """The live view of a deployed stack. Its methods may be called from several threads."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -49,12 +45,12 @@ class Live:
             return self._state
 
     def _ask(self) -> dict[str, Any]:
-        since = datetime.now(UTC) - PERIOD
+        since = self._stack.now() - PERIOD
         counts = {name: self._table.count(name, since) for name in OUTCOMES}
         latest = self._table.latest(since, LATEST)
         return {
             "counts": counts,
-            "states": passed(counts),
+            "states": entered_by_state(counts),
             "running": self._running(),
             "waiting": self._queue.length(),
             "latest": [_shown(record) for record in latest],
@@ -62,13 +58,11 @@ class Live:
 
     def _running(self) -> int | None:
         """Return how many executions are in progress, at most 100; None for EXPRESS, which keeps none."""
-        workflow, machine = (
-            self._stack.client("stepfunctions"),
-            self._stack.output("ClassifyImageStateMachineArn"),
-        )
         try:
-            found = workflow.list_executions(
-                stateMachineArn=machine, statusFilter="RUNNING", maxResults=_MOST_RUNNING
+            found = self._stack.client("stepfunctions").list_executions(
+                stateMachineArn=self._stack.output("ClassifyImageStateMachineArn"),
+                statusFilter="RUNNING",
+                maxResults=_MOST_RUNNING,
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "StateMachineTypeNotSupported":
@@ -76,42 +70,26 @@ class Live:
             return None
         return len(found["executions"])
 
-    def way(self, key: str, version: str) -> dict[str, Any]:
+    def trace(self, key: str, version: str) -> dict[str, Any]:
         """Return a photo's record and the steps of its execution.
-
-        Args:
-            key: of the photo.
-            version: its version.
 
         Raises:
             UsageError: there is no record of it.
         """
-        record = self._table.get(self._uri(key), version)
+        self.check(key, version)
+        record = self._table.get(f"s3://{self._stack.output('PhotoBucketName')}/{key}", version)
         if record is None:
             raise UsageError(f"{key} has no record in the version {version}")
         steps = steps_of(self._stack, record.execution_arn)
         return {"record": record.as_json(), "steps": [asdict(step) for step in steps]}
 
-    def photo(self, key: str, version: str) -> Waiting:
-        """Return a photo for `Pictures`.
-
-        Args:
-            key: of the photo, under `incoming/`.
-            version: its version.
-
-        Raises:
-            UsageError: it is another object of the bucket.
-        """
-        if not key.startswith(PREFIX):
+    def check(self, key: str, version: str) -> None:
+        """Refuse what is no version of a photo, such as another object of the bucket, by a UsageError."""
+        if not (key.startswith(PREFIX) and version):
             raise UsageError(f"{key} is no photo")
-        return Waiting(self._uri(key), version, {})
 
     def drop(self, name: str, body: bytes) -> str:
-        """Upload a photo as a driver does; return its key.
-
-        Args:
-            name: of the file; its folders are left out.
-            body: its bytes.
+        """Upload a photo as a driver does, under its file name without folders; return its key.
 
         Raises:
             UsageError: it has no name, no bytes, or too many.
@@ -126,28 +104,22 @@ class Live:
         self._stack.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
         return key
 
-    def _uri(self, key: str) -> str:
-        return f"s3://{self._stack.output('PhotoBucketName')}/{key}"
 
+def entered_by_state(counts: dict[str, int]) -> dict[str, int]:
+    """Return how many photos with an outcome entered each state of the workflow, by photos by outcome.
 
-def passed(counts: dict[str, int]) -> dict[str, int]:
-    """Return how many photos with an outcome went into each state of the workflow.
-
-    A rejected photo ends in SerializeImage. Where a service failed is in the photo's own way, not counted.
-
-    Args:
-        counts: photos by outcome.
+    A rejected photo ends in SerializeImage. Where a service failed is in the photo's own trace, not counted.
     """
     arrived = sum(counts.values())
-    judged = counts["ACCEPTED"] + counts["LOW_CONFIDENCE"]
     return {
         "SerializeImage": arrived,
         "ClassifyImage": arrived - counts["REJECTED"],
-        "FilterInference": judged,
+        "FilterInference": counts["ACCEPTED"] + counts["LOW_CONFIDENCE"],
     }
 
 
 def _shown(record: Record) -> dict[str, Any]:
-    key = record.object_uri.removeprefix("s3://").split("/", 1)[1]
     names = ("outcome", "label", "confidence", "error", "recorded_at", "decided_by")
-    return {"key": key, "version": record.object_version, **{name: getattr(record, name) for name in names}}
+    return {"key": record.key, "version": record.object_version} | {
+        name: getattr(record, name) for name in names
+    }

@@ -1,8 +1,4 @@
-"""The photos that wait for a person: messages of the review queue, held while they are looked at.
-
-A received message is invisible to others for the queue's visibility timeout, which is the lock between two
-reviewers: it is renewed while the photo is held, and ended when it is given back.
-"""
+"""Messages of the photos that wait for a person, and of those that could not be put on the review queue."""
 
 import json
 from collections.abc import Mapping
@@ -10,115 +6,98 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from commandline.terminal import say
+from operations.results import Version
 from operations.stack import Stack
 
 HOLD_S: Final = 120
 """How long a photo stays invisible to others after the desk was last heard of."""
+WAIT_S: Final = 1
+"""Long polling asks all of SQS's servers; short polling may find none of the messages."""
 _MOST_A_REQUEST: Final = 10  # SQS's limit
-_STRANGE: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+_FOREIGN: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _URI_BYTES, _VERSION_BYTES = 2048, 1024  # DynamoDB's limits of keys
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """A photo that waits for a decision.
+class Message:
+    """A message about a version of a photo, received and not deleted."""
 
-    Attributes:
-        object_uri: `s3://bucket/key`.
-        object_version: its version.
-        facts: the detail of its published event; of an audited photo its record.
-        receipt: of the review message; empty for an audited photo, which has none.
-    """
-
-    object_uri: str
-    object_version: str
-    facts: Mapping[str, Any]
-    receipt: str = ""
-
-    @property
-    def audited(self) -> bool:
-        """Whether the photo was accepted and is looked at to measure the model."""
-        return not self.receipt
-
-    @property
-    def key(self) -> str:
-        """The object's key in the bucket."""
-        return self.object_uri.removeprefix("s3://").split("/", 1)[1]
+    photo: Version
+    identity: str
+    queue_url: str
+    receipt: str
 
 
 class ReviewQueue:
-    """The review queue of a deployed stack.
+    """The review queue of a deployed stack and its dead-letter queue.
 
-    Args:
-        stack: the deployed stack.
+    Dead letters are events that did not reach the queue, and photos that were looked at fifty times.
     """
 
     def __init__(self, stack: Stack) -> None:
         self._sqs = stack.client("sqs")
-        self._url = stack.output("ReviewQueueUrl")
+        self._urls = [stack.output("ReviewQueueUrl"), stack.output("ReviewDeadLetterQueueUrl")]
         self._photos = f"s3://{stack.output('PhotoBucketName')}/"
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
-    def take(self, count: int) -> list[Waiting]:
-        """Receive up to so many photos that nobody else holds."""
-        if count <= 0:
-            return []
+    def take(self, count: int) -> list[Message]:
+        """Receive up to so many messages, hidden from others for `HOLD_S`; wait a moment for the first."""
+        return next((found for url in self._urls if (found := self._receive(url, count))), [])
+
+    def _receive(self, url: str, count: int) -> list[Message]:
         while True:
             answer = self._sqs.receive_message(
-                QueueUrl=self._url,
+                QueueUrl=url,
                 MaxNumberOfMessages=min(count, _MOST_A_REQUEST),
                 VisibilityTimeout=HOLD_S,
+                WaitTimeSeconds=WAIT_S,
             )
             messages = answer.get("Messages", [])
-            photos = [photo for message in messages if (photo := self._photo(message))]
-            if photos or not messages:
-                return photos
+            found = [one for message in messages if (one := self._read(message, url))]
+            if found or not messages:
+                return found
 
-    def _photo(self, message: Mapping[str, Any]) -> Waiting | None:
-        """Return the photo of a message; None if it is about something else, which is said once.
+    def _read(self, message: Mapping[str, Any], url: str) -> Message | None:
+        """Return what a message is about; None for a foreign one, with a warning the first time.
 
-        Such a message is not ours to delete: after some attempts it goes to the dead-letter queue.
+        A foreign message is not ours to delete.
         """
+        name = message["MessageId"]
         try:
-            return _waiting(message, self._photos)
-        except _STRANGE:
-            if message["MessageId"] not in self._told:
-                self._told.add(message["MessageId"])
-                say(f"review queue: message {message['MessageId']} is left alone: no photo of this stack")
+            return Message(_photo(message["Body"], self._photos), name, url, message["ReceiptHandle"])
+        except _FOREIGN:
+            if name not in self._warned:
+                self._warned.add(name)
+                say(f"review queue: message {name} is left alone: no photo of this stack")
             return None
 
-    def hold(self, photo: Waiting, seconds: int = HOLD_S) -> None:
-        """Keep a photo from others for some time from now on; 0 gives it back."""
-        if photo.receipt:
-            self._sqs.change_message_visibility(
-                QueueUrl=self._url, ReceiptHandle=photo.receipt, VisibilityTimeout=seconds
-            )
+    def hold(self, message: Message, seconds: int = HOLD_S) -> None:
+        """Keep a message from others for some time from now on; 0 gives it back."""
+        self._sqs.change_message_visibility(
+            QueueUrl=message.queue_url, ReceiptHandle=message.receipt, VisibilityTimeout=seconds
+        )
 
-    def finish(self, photo: Waiting) -> None:
-        """Remove a photo from the queue: it is decided."""
-        if photo.receipt:
-            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=photo.receipt)
-
-    def put_back(self, photo: Waiting) -> None:
-        """Put a photo on the queue again whose message was deleted."""
-        self._sqs.send_message(QueueUrl=self._url, MessageBody=json.dumps(dict(photo.facts)))
+    def delete(self, message: Message) -> None:
+        """Delete a message."""
+        self._sqs.delete_message(QueueUrl=message.queue_url, ReceiptHandle=message.receipt)
 
     def length(self) -> int:
-        """Return about how many photos wait, those that are held included."""
+        """Return about how many messages there are, those that are held included."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)
-        return sum(int(answer["Attributes"][name]) for name in names)
+        answers = [self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names) for url in self._urls]
+        return sum(int(answer["Attributes"][name]) for answer in answers for name in names)
 
 
-def _waiting(message: Mapping[str, Any], photos: str) -> Waiting:
-    """Return the photo of a review message.
+def _photo(body: str, photos: str) -> Version:
+    """Return the photo of a message, which is an event or its detail.
 
     Raises:
-        One of _STRANGE: it names no photo whose URI begins with `photos`.
+        One of _FOREIGN: it names no photo whose URI begins with `photos`.
     """
-    facts = json.loads(message["Body"])
-    uri, version = facts["object_uri"], facts["object_version"]
+    event = json.loads(body)
+    detail = event.get("detail", event)
+    uri, version = detail["object_uri"], detail["object_version"]
     limits = len(uri.encode()) <= _URI_BYTES and 0 < len(version.encode()) <= _VERSION_BYTES
     if not (uri.startswith(photos) and uri != photos and limits):
         raise ValueError(uri)
-    return Waiting(uri, version, facts, message["ReceiptHandle"])
+    return uri, version

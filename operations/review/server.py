@@ -6,9 +6,12 @@ takes changes only with a token that its own page has.
 """
 
 import secrets
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import jinja2
+import uvicorn
 from botocore.exceptions import BotoCoreError, ClientError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -16,19 +19,22 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from commandline.aws_errors import aws_reason
-from commandline.errors import CommandError
-from operations.photos.pictures import CannotBeShownError
-from operations.review.answers import answered, page, without_token
-from operations.review.decisions import NEITHER
-from operations.review.desk import AHEAD, GRID, Desk
-from operations.review.live import Live
-from operations.review.live_pages import LivePages
-from operations.review.pictures import Pictures
+from commandline.errors import CommandError, UsageError
+from operations.photos.labelled import NEITHER
+from operations.photos.pictures import MOST_BYTES as MOST_SHOWN_BYTES
+from operations.photos.pictures import CannotBeShownError, jpeg
+from operations.results import Version
+from operations.review.decisions import AlreadyDecidedError
+from operations.review.desk import AHEAD, GRID, Desk, NotHeldError
+from operations.review.live import MOST_BYTES, Live
+from operations.stack import Stack
 
+TOKEN_HEADER: Final = "X-Desk-Token"  # noqa: S105 - a name
+LONGEST_SIDE: Final = 1600
 _FROM_OURSELVES: Final = ("none", "same-origin")
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -37,37 +43,51 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_templates: Final = jinja2.Environment(
+    loader=jinja2.PackageLoader("operations.review"), autoescape=True, undefined=jinja2.StrictUndefined
+)
 
 
-def create_app(desk: Desk, pictures: Pictures, live: Live) -> Starlette:
-    """Return the application.
-
-    Args:
-        desk: the session that it shows.
-        pictures: reads the photos.
-        live: what the live view shows.
-    """
-    server = _Server(desk, pictures)
-    now = LivePages(live, pictures, desk.stack_name, server.token)
+def create_app(stack: Stack, desk: Desk) -> Starlette:
+    """Return the application that shows a session and the stack's live view."""
+    server = _Server(stack, desk)
     guards = [
         Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
         Middleware(BaseHTTPMiddleware, dispatch=refuse_others),
     ]
     routes = [
-        Route("/", server.page),
+        Route("/", server.review_page),
         Route("/favicon.ico", no_icon),
         Route("/waiting", server.waiting),
-        Route("/photos/{name}", server.photo),
+        Route("/photos/{name}", server.held_photo),
         Route("/bound", server.bound),
         Route("/decide", server.decide, methods=["POST"]),
         Route("/undo", server.undo, methods=["POST"]),
-        Route("/live", now.page),
-        Route("/live/state", now.state),
-        Route("/live/way", now.way),
-        Route("/live/photo", now.photo),
-        Route("/live/drop", now.drop, methods=["POST"]),
+        Route("/live", server.live_page),
+        Route("/live/state", server.state),
+        Route("/live/trace", server.trace),
+        Route("/live/photo", server.recorded_photo),
+        Route("/live/drop", server.drop, methods=["POST"]),
     ]
     return Starlette(routes=routes, middleware=guards)
+
+
+def serve(application: Starlette, host: str, port: int, started: Callable[[int], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `started` is called with the port once it listens.
+
+    Raises:
+        CommandError: the port is taken.
+    """
+    try:
+        listener = socket.create_server((host, port))
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen on {host}:{port}: {error.strerror}; give another --port, or 0 for a free one"
+        ) from error
+    with listener:
+        started(int(listener.getsockname()[1]))
+        config = uvicorn.Config(application, log_level="warning", access_log=False)
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 async def no_icon(_request: Request) -> Response:
@@ -87,71 +107,143 @@ async def refuse_others(request: Request, answer: Callable[[Request], Awaitable[
     return response
 
 
-class _Server:
-    def __init__(self, desk: Desk, pictures: Pictures) -> None:
-        self._desk, self._pictures = desk, pictures
-        self.token = secrets.token_urlsafe(32)
+async def answered(do: Callable[[], dict[str, Any]]) -> Response:
+    """Return as JSON what a function returns that waits for AWS; its errors as a sentence."""
+    try:
+        return JSONResponse(await run_in_threadpool(do))
+    except UsageError as error:
+        return PlainTextResponse(str(error), 400)
+    except (ClientError, BotoCoreError) as error:
+        return PlainTextResponse(aws_reason(error), 502)
+    except CommandError as error:
+        return PlainTextResponse(str(error), 502)
 
-    async def page(self, _request: Request) -> Response:
-        return page(
-            "review.html.j2",
-            self.token,
+
+class _Server:
+    def __init__(self, stack: Stack, desk: Desk) -> None:
+        self._desk, self._live = desk, Live(stack)
+        self._s3, self._bucket = stack.client("s3"), stack.output("PhotoBucketName")
+        self._token = secrets.token_urlsafe(32)
+
+    async def review_page(self, _request: Request) -> Response:
+        labels = await run_in_threadpool(lambda: self._desk.labels)
+        return self._page("review.html.j2", labels=labels, neither=NEITHER)
+
+    async def live_page(self, _request: Request) -> Response:
+        return self._page("live.html.j2")
+
+    def _page(self, template: str, **values: Any) -> Response:
+        """Return a page that runs its own script and style only, and sends to this server only."""
+        nonce = secrets.token_urlsafe(16)
+        html = _templates.get_template(template).render(
+            token=self._token,
+            token_header=TOKEN_HEADER,
+            nonce=nonce,
             stack_name=self._desk.stack_name,
-            labels=self._desk.labels,
-            neither=NEITHER,
+            **values,
         )
+        policy = (
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self'; "
+            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
     async def waiting(self, request: Request) -> Response:
         count = GRID if "grid" in request.query_params else AHEAD
-
-        def ask() -> dict[str, Any]:
-            return {"photos": self._desk.waiting(count), **self._desk.status()}
-
-        return await answered(ask)
+        return await answered(lambda: {"photos": self._desk.waiting(count), **self._desk.status()})
 
     async def bound(self, _request: Request) -> Response:
         return await answered(lambda: {"sentence": self._desk.bound().sentence()})
 
-    async def photo(self, request: Request) -> Response:
+    async def decide(self, request: Request) -> Response:
+        if refused := self._without_token(request):
+            return refused
+        try:
+            wanted = await request.json()
+            name, label = wanted["id"], wanted["label"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            name = label = None
+        if not (isinstance(name, str) and isinstance(label, str)):
+            return PlainTextResponse('send {"id": …, "label": …}', 400)
+
+        def do() -> dict[str, Any]:
+            try:
+                problem = self._desk.decide(name, label)
+            except NotHeldError as error:
+                problem = str(error)
+            return {"problem": problem, **self._desk.status()}
+
+        return await answered(do)
+
+    async def undo(self, request: Request) -> Response:
+        if refused := self._without_token(request):
+            return refused
+
+        def do() -> dict[str, Any]:
+            try:
+                name, problem = self._desk.undo() or (None, "nothing to undo")
+            except AlreadyDecidedError as error:
+                name, problem = None, str(error)
+            return {"id": name, "problem": problem, "photos": self._desk.held(), **self._desk.status()}
+
+        return await answered(do)
+
+    async def state(self, _request: Request) -> Response:
+        return await answered(self._live.state)
+
+    async def trace(self, request: Request) -> Response:
+        return await answered(lambda: self._live.trace(*_version(request)))
+
+    async def drop(self, request: Request) -> Response:
+        """Upload a photo that was dropped on the page."""
+        if refused := self._without_token(request):
+            return refused
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MOST_BYTES:
+                return PlainTextResponse(f"a photo has at most {MOST_BYTES:,} bytes", 413)
+        name = request.query_params.get("name", "")
+        return await answered(lambda: {"key": self._live.drop(name, bytes(body))})
+
+    async def held_photo(self, request: Request) -> Response:
         photo = self._desk.photo(request.path_params["name"])
         if photo is None:
             return PlainTextResponse("this photo is not held here any more", 404)
+        return await self._jpeg(photo.record.key, photo.record.object_version)
+
+    async def recorded_photo(self, request: Request) -> Response:
+        key, version = _version(request)
         try:
-            body = await run_in_threadpool(self._pictures.jpeg, photo)
+            self._live.check(key, version)
+        except UsageError as error:
+            return PlainTextResponse(str(error), 400)
+        return await self._jpeg(key, version)
+
+    async def _jpeg(self, key: str, version: str) -> Response:
+        """Return a photo as a browser shows it: any that the workflow reads, upright, of bounded size."""
+        try:
+            body = await run_in_threadpool(self._read, key, version)
         except (CannotBeShownError, OSError, ClientError, BotoCoreError) as error:
             return PlainTextResponse(f"the photo cannot be shown: {aws_reason(error)}", 415)
         # A version never changes; the browser fetches the next photos once, before they are shown.
         return Response(body, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
 
-    async def decide(self, request: Request) -> Response:
-        if refused := without_token(request, self.token):
-            return refused
-        try:
-            wanted = await request.json()
-            name, label = str(wanted["id"]), str(wanted["label"])
-        except (ValueError, KeyError, TypeError):
-            return PlainTextResponse('send {"id": …, "label": …}', 400)
+    def _read(self, key: str, version: str) -> bytes:
+        named = {} if version == "unversioned" else {"VersionId": version}
+        answer = self._s3.get_object(Bucket=self._bucket, Key=key, **named)
+        if answer["ContentLength"] > MOST_SHOWN_BYTES:
+            raise CannotBeShownError(
+                f"it has {answer['ContentLength']:,} bytes, more than {MOST_SHOWN_BYTES:,}"
+            )
+        return jpeg(answer["Body"].read(), LONGEST_SIDE)
 
-        def do() -> dict[str, Any]:
-            try:
-                return {"problem": self._desk.decide(name, label), **self._desk.status()}
-            except KeyError:
-                return {"problem": "this photo is not held here any more", **self._desk.status()}
+    def _without_token(self, request: Request) -> Response | None:
+        """Return the refusal of a change that does not come from this server's own page; None if it does."""
+        if secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), self._token.encode()):
+            return None
+        return PlainTextResponse("this request does not come from the desk's page: load it again", 403)
 
-        try:
-            return await answered(do)
-        except ValueError:
-            return PlainTextResponse(f"{label}: no such label", 400)
 
-    async def undo(self, request: Request) -> Response:
-        if refused := without_token(request, self.token):
-            return refused
-
-        def do() -> dict[str, Any]:
-            try:
-                name = self._desk.undo()
-            except CommandError as error:
-                return {"id": None, "problem": str(error), **self._desk.status()}
-            return {"id": name, "problem": "" if name else "nothing to undo", **self._desk.status()}
-
-        return await answered(do)
+def _version(request: Request) -> Version:
+    return request.query_params.get("key", ""), request.query_params.get("version", "")

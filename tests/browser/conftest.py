@@ -13,8 +13,6 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from localcloud.access import LocalSession
 from operations.review.desk import Desk, Settings
-from operations.review.live import Live
-from operations.review.pictures import Pictures
 from operations.review.server import create_app
 from operations.stack import Stack
 from tests.e2e.conftest import cloud, model, published, state
@@ -75,9 +73,7 @@ def desk(cloud: LocalCloud) -> Iterator[RunningDesk]:
     stack = stack_of(cloud)
     session = Desk(stack, Settings("ada", audit=0.0))
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(session, Pictures(stack), Live(stack)), log_level="warning")
-    )
+    server = uvicorn.Server(uvicorn.Config(create_app(stack, session), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:

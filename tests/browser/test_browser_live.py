@@ -31,10 +31,10 @@ def test_a_dropped_photo_goes_through_without_a_reload(
     expect(row).to_contain_text("ACCEPTED", timeout=15_000)
     expect(row).to_contain_text("bicycle")
     row.click()
-    way = page.locator("#way")
+    trace = page.locator("#trace")
     for state in ("SerializeImage", "ClassifyImage", "FilterInference", "Accepted"):
-        expect(way).to_contain_text(state)
-    expect(way.locator("img")).to_be_visible()
+        expect(trace).to_contain_text(state)
+    expect(trace.locator("img")).to_be_visible()
     key = str(page.locator("#message").text_content()).removesuffix(" is on its way")
     assert [record["outcome"] for record in cloud.records(key)] == ["ACCEPTED"]
 
@@ -48,7 +48,7 @@ def test_the_live_view_is_accessible_and_fits(
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(f"{desk.url}/live")
     page.locator("#latest button").first.click()
-    expect(page.locator("#way")).to_contain_text("SerializeImage")
+    expect(page.locator("#trace")).to_contain_text("SerializeImage")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"live-{width}.png")

@@ -47,26 +47,26 @@ async function show(photo, id) {
     button.setAttribute("aria-pressed", String(button.dataset.id === id));
   const query = new URLSearchParams({ key: photo.key, version: photo.version });
   try {
-    const way = await ask(`/live/way?${query}`);
-    if (chosen === id) draw(photo, way, query);
+    const trace = await ask(`/live/trace?${query}`);
+    if (chosen === id) draw(photo, trace, query);
   } catch (error) { say(error.message); }
 }
 
-function draw(photo, way, query) {
+function draw(photo, trace, query) {
   const picture = document.createElement("img");
   picture.src = `/live/photo?${query}`;
   picture.alt = `the photo ${photo.key}`;
   picture.addEventListener("error", () => picture.remove());
   const steps = document.createElement("ol");
-  for (const step of way.steps) {
+  for (const step of trace.steps) {
     const tries = step.attempts > 1 ? `, ${step.attempts} attempts` : "";
     const item = element("li", "", `${step.name} ${step.seconds ? `${step.seconds.toFixed(2)} s` : ""}${tries}`);
     if (step.error) item.append(element("span", "error", ` ${step.error}`));
     steps.append(item);
   }
-  const record = way.record;
+  const record = trace.record;
   const reason = record.cause ? element("p", "", record.cause) : "";
-  byId("way").replaceChildren(picture, element("b", "", photo.key), element("p", "", `${record.outcome} ${record.label || ""}`), reason, steps);
+  byId("trace").replaceChildren(picture, element("b", "", photo.key), element("p", "", `${record.outcome} ${record.label || ""}`), reason, steps);
 }
 
 async function refresh() {

@@ -26,6 +26,7 @@ function say(text) {
 }
 
 function counts(status) {
+  if (status.labels.join() !== settings.labels.join()) location.reload();  // the stack has other labels now
   element("waiting").textContent = status.waiting;
   element("decided").textContent = status.decided;
   element("undo").disabled = !status.can_undo;
@@ -98,11 +99,7 @@ function show() {
   element("guess").textContent = next.audit ? guess(next) : `the model: ${guess(next)}`;
 }
 
-async function refresh() {
-  const turn = ++asked;
-  const status = await ask(grid ? "waiting?grid" : "waiting");
-  if (turn < answered) return;  // a later question was answered first, and that answer is shown
-  answered = turn;
+function update(status) {
   waiting = status.photos;
   const held = new Set(waiting.map((photo) => photo.id));
   for (const id of decided) if (!held.has(id)) decided.delete(id);
@@ -110,6 +107,14 @@ async function refresh() {
   for (const photo of waiting) picture(photo.id);
   counts(status);
   show();
+}
+
+async function refresh() {
+  const turn = ++asked;
+  const status = await ask(grid ? "waiting?grid" : "waiting");
+  if (turn < answered) return;  // a later question was answered first, and that answer is shown
+  answered = turn;
+  update(status);
 }
 
 async function decide(label) {
@@ -138,9 +143,10 @@ async function undo() {
   busy = true;
   try {
     const status = await ask("undo", {});
-    if (status.id) decided.delete(status.id);
+    answered = ++asked;  // older lists do not have the photo
+    decided.delete(status.id);
     say(status.problem);
-    await refresh();
+    update(status);  // the photo is shown again, before all others
   } catch (error) {
     say(error.message);
   } finally {

@@ -9,7 +9,10 @@ from moto import mock_aws
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Replace AWS by moto, and the environment's AWS variables by those of a test account."""
+    """Replace AWS by moto, and the environment's AWS variables by those of a test account.
+
+    Empty queues are not waited for, and a stack is found without CloudFormation, which is slow in moto.
+    """
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
@@ -17,5 +20,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setattr("operations.review.queue.WAIT_S", 0)
+    monkeypatch.setattr("operations.redrive._WAIT_S", 0)
+    monkeypatch.setattr("operations.stack.Stack.refreshed", lambda self: self)
     with mock_aws():
         yield

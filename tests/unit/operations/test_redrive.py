@@ -9,7 +9,15 @@ import pytest
 from moto.s3.models import s3_backends
 
 from operations.__main__ import main
-from operations.redrive import REJECTIONS, Redrive, Redriven, ended, recorded, undelivered, without_outcome
+from operations.redrive import (
+    REJECTIONS,
+    Redrive,
+    Redriven,
+    ended,
+    recorded,
+    undelivered_uploads,
+    without_outcome,
+)
 from operations.results import ResultsTable
 from operations.stack import Stack
 from tests.support.aws_stack import (
@@ -110,16 +118,25 @@ def test_more_versions_than_one_request_takes(stack: Stack) -> None:
     assert list(ResultsTable(stack).missing(versions)) == versions[1::2]
 
 
-def test_undelivered_events_are_started_and_leave_the_queue(stack: Stack) -> None:
+def test_undelivered_events_are_started_and_leave_the_queue(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operations.redrive._WAIT_S", 1)
+    asked: list[int] = []
+    stack.client("sqs").meta.events.register(
+        "provide-client-params.sqs.ReceiveMessage",
+        lambda params, **_: asked.append(params["WaitTimeSeconds"]),
+    )
     event = {"detail": {"bucket": {"name": BUCKET}, "object": {"key": "incoming/late.jpg"}}}
     queue, url = stack.client("sqs"), stack.output("UndeliveredEventsQueueUrl")
     queue.send_message(QueueUrl=url, MessageBody=json.dumps(event))
     for foreign in ("no event", "[]", '{"detail": 1}'):
         queue.send_message(QueueUrl=url, MessageBody=foreign)
 
-    (started,) = Redrive(stack, 100).start(undelivered(stack))
+    (started,) = Redrive(stack, 100).start(undelivered_uploads(stack))
 
     assert started.name == "incoming/late.jpg"
+    assert set(asked) == {1}, "by long polling: short polling may find nothing"
     assert inputs(stack) == [event]
     counts = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     left = int(counts["ApproximateNumberOfMessages"]) + int(counts["ApproximateNumberOfMessagesNotVisible"])

@@ -1,10 +1,12 @@
 """Reading the results table."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from operations.results import Record, ResultsTable
+from operations.results import Record, ResultsTable, days, timestamp
 from operations.stack import Stack
 from tests.support.aws_stack import deployed_stack, put_record
 
@@ -60,3 +62,35 @@ def test_a_table_of_several_pages_is_read_whole(stack: Stack) -> None:
         put_record(stack, f"large/{number}", "REJECTED", cause="x" * 100_000)
 
     assert sum(1 for _ in ResultsTable(stack).find(outcome="REJECTED")) == 20
+
+
+def test_unprocessed_keys_are_asked_for_again_after_a_growing_pause(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, pauses = stack.client("dynamodb"), list[float]()
+    answer, left = client.batch_get_item, [1, 1, 0]
+
+    def throttled(RequestItems: Any) -> Any:  # noqa: N803 - boto3's name
+        return (
+            {"Responses": {}, "UnprocessedKeys": RequestItems}
+            if left.pop(0)
+            else answer(RequestItems=RequestItems)
+        )
+
+    monkeypatch.setattr(client, "batch_get_item", throttled)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    assert [one.outcome for one in ResultsTable(stack).get_many([("s3://photos/a", "v1")])] == ["ACCEPTED"]
+    assert 0 < pauses[0] < pauses[1]
+
+
+@pytest.mark.parametrize(("hours", "asked"), [(0, 1), (11, 1), (11.99, 2), (12, 2), (36, 3)])
+def test_no_day_is_asked_for_in_vain(hours: float, asked: int) -> None:
+    noon = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    assert len(days(noon, noon + timedelta(hours=hours))) == asked
+
+
+def test_records_are_found_by_awss_clock_when_this_machines_is_wrong(stack: Stack) -> None:
+    put_record(stack, "now", "ACCEPTED", recorded_at=timestamp(datetime.now(UTC) + timedelta(hours=50)))
+    behind = replace(stack, clock=timedelta(hours=50))
+    since = behind.now() - timedelta(hours=1)
+    assert [one.key for one in ResultsTable(behind).find(since=since)] == ["now"]

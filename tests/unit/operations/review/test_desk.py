@@ -1,25 +1,41 @@
 """The review desk on a small stack: holding, deciding, undoing, auditing."""
 
-import json
+import random
+import sys
+import threading
 import time
-from datetime import UTC, datetime, timedelta
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from moto.core.botocore_stubber import BotocoreStubber
 
 from commandline.errors import CommandError
-from operations.delivery import Delivery
-from operations.photos.traces import forget
+from operations.delivery import CLAIM, Delivery
+from operations.photos.forgetting import Forgetter
+from operations.photos.labelled import NEITHER, file_name
 from operations.results import ResultsTable
 from operations.review.audit import DRAW_EVERY_S, Audited, audited
-from operations.review.decisions import NEITHER, NO_LABEL, file_name
-from operations.review.desk import AHEAD, Desk, Settings
+from operations.review.decisions import NO_LABEL
+from operations.review.desk import AHEAD, GRID, Desk, NotHeldError, Settings, UnknownLabelError
 from operations.review.queue import HOLD_S
 from operations.stack import Stack
-from tests.support.aws_stack import put_record, with_workflow
-from tests.support.review import events, put_doubtful, review_stack
-
-VERSION_FIELDS = ("outcome", "label", "model_label", "decided_by", "error")
+from tests.support.aws_stack import BUCKET, TABLE, put_record
+from tests.support.review import (
+    Faults,
+    copies,
+    events,
+    items,
+    messages,
+    put_doubtful,
+    review_stack,
+    send,
+)
 
 
 @pytest.fixture
@@ -28,13 +44,36 @@ def stack(aws: None) -> Stack:
     return review_stack()
 
 
+@pytest.fixture
+def faults(stack: Stack) -> Faults:
+    return Faults(stack)
+
+
 def desk_of(stack: Stack, reviewer: str = "ada", audit: float = 0.0) -> Desk:
     return Desk(stack, Settings(reviewer, audit, seed=1))
 
 
 def record(stack: Stack, uri: str) -> dict[str, Any]:
     (found,) = ResultsTable(stack).versions(uri)
-    return {name: getattr(found, name) for name in VERSION_FIELDS}
+    return {name: getattr(found, name) for name in ("outcome", "label", "model_label", "decided_by", "error")}
+
+
+def forget(stack: Stack, uri: str) -> dict[str, int]:
+    (traces,) = Forgetter(stack).named(uri)
+    return Forgetter(stack).forget(traces)
+
+
+def names(desk: Desk) -> list[str]:
+    return [photo["key"].removeprefix("incoming/") for photo in desk.waiting()]
+
+
+MOTORCYCLE = {
+    "outcome": "ACCEPTED",
+    "label": "motorcycle",
+    "model_label": "bicycle",
+    "decided_by": "ada",
+    "error": None,
+}
 
 
 def test_a_decision_is_recorded_published_and_kept(stack: Stack) -> None:
@@ -45,50 +84,60 @@ def test_a_decision_is_recorded_published_and_kept(stack: Stack) -> None:
 
     assert desk.decide(shown["id"], "motorcycle") == ""
 
-    assert record(stack, uri) == {
-        "outcome": "ACCEPTED",
-        "label": "motorcycle",
-        "model_label": "bicycle",
-        "decided_by": "ada",
-        "error": None,
-    }
+    assert record(stack, uri) == MOTORCYCLE
     (event,) = events(stack)
     assert (event["reviewed"], event["label"], event["object_uri"]) == (True, "motorcycle", uri)
-    s3 = stack.client("s3")
-    (copy,) = s3.list_objects_v2(Bucket="photos", Prefix="labelled/")["Contents"]
-    assert copy["Key"].startswith("labelled/motorcycle/")
-    assert copy["Key"].endswith("-it's <b>.jpg")
-    assert desk.status() == {"decided": 1, "waiting": 0, "can_undo": True}
+    assert (event["confidence"], event["cause"]) == (0.6, None)
+    assert copies(stack) == ["labelled/motorcycle/it's <b>.jpg"]
+    labels = ["bicycle", "motorcycle"]
+    assert desk.status() == {"decided": 1, "waiting": 0, "can_undo": True, "labels": labels}
     assert desk.waiting() == []
+    index = stack.client("dynamodb").scan(TableName=TABLE, IndexName="by-outcome")["Items"]
+    assert [item["outcome_day"]["S"].split("#")[0] for item in index] == ["ACCEPTED"]
+
+
+def test_a_photo_of_neither_is_rejected(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/cat.jpg")
+    desk = desk_of(stack)
+    desk.decide(desk.waiting()[0]["id"], NEITHER)
+    found = record(stack, uri)
+    assert (found["outcome"], found["error"], found["label"]) == ("REJECTED", NO_LABEL, None)
+    assert copies(stack) == ["labelled/other/cat.jpg"]
+
+
+@pytest.mark.parametrize("queue", ["ReviewQueueUrl", "ReviewDeadLetterQueueUrl"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_messages_are_events_or_details_in_either_queue(stack: Stack, queue: str, *, whole: bool) -> None:
+    put_doubtful(stack, "incoming/a.jpg", messages=0)
+    detail = {name: items(stack)[0][name]["S"] for name in ("object_uri", "object_version")}
+    send(stack, {"source": "scones", "detail": detail} if whole else detail, queue)
+    desk = desk_of(stack)
+    (shown,) = desk.waiting()
+    assert shown["label"] == "bicycle", "from the record"
+    desk.decide(shown["id"], "bicycle")
+    assert desk.status()["waiting"] == 0
 
 
 def test_messages_of_photos_that_need_nobody_any_more_are_dropped(stack: Stack) -> None:
-    uri = put_doubtful(stack, "incoming/a.jpg")
-    put_doubtful(stack, "incoming/forgotten.jpg")
-    put_doubtful(stack, "incoming/again.jpg")
+    put_doubtful(stack, "incoming/a.jpg", messages=2)
+    forget(stack, put_doubtful(stack, "incoming/forgotten.jpg"))
+    again = put_doubtful(stack, "incoming/again.jpg")
+    (classified,) = ResultsTable(stack).versions(again)
+    put_record(stack, "incoming/again.jpg", "ACCEPTED", object_version=classified.object_version)
     desk = desk_of(stack)
-    sqs, url = stack.client("sqs"), stack.output("ReviewQueueUrl")
-    (record,) = ResultsTable(stack).versions(uri)
-    twice = {"object_uri": uri, "object_version": record.object_version}
-    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(twice))
-    forget(stack, "s3://photos/incoming/forgotten.jpg")
-    (again,) = ResultsTable(stack).versions("s3://photos/incoming/again.jpg")
-    more = {"object_version": again.object_version, "execution_arn": "arn:newer"}
-    put_record(stack, "incoming/again.jpg", "ACCEPTED", **more)
 
-    (shown,) = desk.waiting()
-    assert shown["key"] == "incoming/a.jpg"
-    desk.decide(shown["id"], "bicycle")
-    desk.close()
-
-    assert desk_of(stack).waiting() == []
+    assert names(desk) == ["a.jpg"]
+    assert desk.status()["waiting"] == 1, "of two messages of one photo, one is kept"
+    desk.decide(desk.waiting()[0]["id"], "bicycle")
+    assert desk.status()["waiting"] == 0
 
 
-STRANGE = [
+FOREIGN = [
     "not JSON",
     "[]",
     "7",
     "null",
+    '{"detail": 1}',
     '{"object_uri": "s3://photos/incoming/a.jpg"}',
     '{"object_uri": 1, "object_version": "v"}',
     '{"object_uri": "s3://photos/", "object_version": "v"}',
@@ -99,71 +148,329 @@ STRANGE = [
 ]
 
 
-def test_messages_of_others_are_left_alone_and_told(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    sqs, url = stack.client("sqs"), stack.output("ReviewQueueUrl")
-    for body in STRANGE:
-        sqs.send_message(QueueUrl=url, MessageBody=body)
+def test_foreign_messages_are_left_alone_with_a_warning(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for body in FOREIGN:
+        send(stack, body)
     put_doubtful(stack, "incoming/a.jpg")
     desk = desk_of(stack)
 
-    (shown,) = desk.waiting()
+    assert names(desk) == names(desk) == ["a.jpg"]
+
+    assert desk.status()["waiting"] == len(FOREIGN) + 1, "nothing was deleted"
+    assert capsys.readouterr().err.count("is left alone: no photo of this stack") == len(FOREIGN)
+
+
+def test_an_empty_queue_is_asked_by_long_polling(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operations.review.queue.WAIT_S", 1)
+    asked: list[int] = []
+    stack.client("sqs").meta.events.register(
+        "provide-client-params.sqs.ReceiveMessage",
+        lambda params, **_: asked.append(params["WaitTimeSeconds"]),
+    )
+    desk_of(stack).waiting()
+    assert asked == [1, 1], "review queue and dead letters"
+
+
+# --- a decision that fails half way is repeated, changed, taken back ---
+
+
+@pytest.mark.parametrize(
+    ("call", "again", "outcome"),
+    [
+        ("CopyObject", "bicycle", "LOW_CONFIDENCE"),
+        ("UpdateItem", NEITHER, "ACCEPTED"),
+        ("ListObjectVersions", NEITHER, "LOW_CONFIDENCE"),
+        ("PutEvents", "motorcycle", "LOW_CONFIDENCE"),
+        ("PutEvents", "motorcycle", "ACCEPTED"),
+        ("PutEvents", "bicycle", "ACCEPTED"),
+        ("PutEvents", NEITHER, "LOW_CONFIDENCE"),
+    ],
+)
+def test_a_decision_that_failed_can_be_repeated_with_any_label_and_taken_back(
+    stack: Stack, faults: Faults, call: str, again: str, outcome: str
+) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg", outcome=outcome, confidence=0.97)
+    before = items(stack)
+    desk = desk_of(stack, audit=1.0)
+    held = desk.waiting()[0]["id"]
+    faults.refuse(call)
+    with pytest.raises((CommandError, ClientError)):
+        desk.decide(held, "motorcycle")
+    assert [photo["id"] for photo in desk.waiting()] == [held], "it is still on the desk"
+
+    assert desk.decide(held, again) == ""
+
+    found = record(stack, uri)
+    assert found["model_label"] == "bicycle"
+    assert (found["label"] or NEITHER, found["decided_by"]) == (again, "ada")
+    assert copies(stack) == [f"labelled/{again}/a.jpg"]
+    (event,) = events(stack)
+    assert (event["label"] or NEITHER, event["model_label"], event["reviewed"]) == (again, "bicycle", True)
+    assert not list(Delivery(stack).undelivered(datetime.now(UTC) + CLAIM)), "no debt is left"
+    if outcome == "ACCEPTED":
+        assert audited(ResultsTable(stack)) == Audited(1, int(again != "bicycle"))
+
+    assert desk.undo() == (held, "")
+    assert (items(stack), copies(stack)) == (before, [])
+    assert audited(ResultsTable(stack)) == Audited(0, 0)
+    (event,) = events(stack)
+    assert (event["outcome"], event["label"], event["reviewed"]) == (outcome, "bicycle", False)
+
+
+def test_a_debt_that_could_not_be_removed_is_paid_once_its_claim_has_expired(
+    stack: Stack, faults: Faults
+) -> None:
+    put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    held = desk.waiting()[0]["id"]
+    once = iter(("UpdateItem",))
+    stack.client("events").meta.events.register(
+        "before-call.events.PutEvents", lambda **_: faults.refuse(next(once, ""))
+    )
+    with pytest.raises(ClientError):
+        desk.decide(held, "motorcycle")
+    (debt,) = items(stack)
+    assert not list(Delivery(stack).undelivered(datetime.now(UTC) + CLAIM)), "it is claimed"
+    stack.client("dynamodb").put_item(TableName=TABLE, Item=debt | {"claimed_until": {"S": "2026"}})
+
+    (late,) = Delivery(stack).undelivered(datetime.now(UTC) + CLAIM)
+    assert Delivery(stack).deliver(late)
+    assert not Delivery(stack).deliver(late), "it is paid"
+
+    assert [event["label"] for event in events(stack)] == ["motorcycle"] * 2
+
+
+@pytest.mark.parametrize("call", ["GetItem", "UpdateItem", "ListObjectVersions", "DeleteObject", "PutEvents"])
+def test_an_undo_that_failed_takes_the_same_decision_back(stack: Stack, faults: Faults, call: str) -> None:
+    first = put_doubtful(stack, "incoming/first.jpg")
+    desk = desk_of(stack)
+    desk.decide(desk.waiting()[0]["id"], "motorcycle")
+    second = put_doubtful(stack, "incoming/second.jpg")
+    held = desk.waiting()[0]["id"]
+    desk.decide(held, "motorcycle")
+    faults.refuse(call)
+
+    problem = ""
+    try:
+        _, problem = desk.undo() or ("", "")
+    except ClientError:
+        assert desk.undo() == (held, "")
+    assert problem == "" or ("redrive --missing" in problem and call == "PutEvents")
+
+    assert record(stack, first)["decided_by"] == "ada", "the decision before stays"
+    assert record(stack, second)["decided_by"] is None
+    assert copies(stack) == ["labelled/motorcycle/first.jpg"]
+    assert [photo["id"] for photo in desk.waiting()] == [held], "it is on the screen again"
+    for debt in Delivery(stack).undelivered(datetime.now(UTC) + CLAIM):
+        Delivery(stack).deliver(debt)
+    assert [event["reviewed"] for event in events(stack)] == [True, True, False]
+    desk.close()
+    assert names(desk_of(stack, "grace")) == ["second.jpg"], "its event has put it on the queue"
+
+
+def test_undo_shows_the_photo_before_all_others_and_once(stack: Stack) -> None:
+    for number in range(AHEAD + 2):
+        put_doubtful(stack, f"incoming/{number}.jpg")
+    desk = desk_of(stack)
+    order = [photo["id"] for photo in desk.waiting()]
+    for held in order[:2]:
+        desk.decide(held, "motorcycle")
     desk.waiting()
 
-    assert shown["key"] == "incoming/a.jpg"
-    assert desk.status()["waiting"] == len(STRANGE) + 1, "nothing was deleted"
-    assert capsys.readouterr().err.count("is left alone: no photo of this stack") == len(STRANGE)
+    assert desk.undo() == (order[1], "")
+    assert desk.held()[0]["id"] == order[1]
+    assert desk.undo() == (order[0], "")
+    assert [photo["id"] for photo in desk.waiting()][:2] == order[:2]
+    assert desk.undo() is None
+    others = desk_of(stack, "grace").waiting()
+    assert not {photo["id"] for photo in others} & {*order}, "their new messages are on the queue"
+    assert desk.status()["waiting"] == AHEAD + 2
 
 
-def test_a_decision_whose_event_is_missing_is_delivered_by_redrive(
+def test_a_decision_that_was_changed_meanwhile_stays(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    desk.decide(desk.waiting()[0]["id"], "motorcycle")
+    changed = {**items(stack)[0], "decided_by": {"S": "grace"}}
+    stack.client("dynamodb").put_item(TableName=TABLE, Item=changed)
+
+    with pytest.raises(CommandError, match="changed after the decision"):
+        desk.undo()
+
+    assert record(stack, uri)["decided_by"] == "grace"
+    assert copies(stack) == ["labelled/motorcycle/a.jpg"]
+    assert desk.undo() is None, "and is not asked for again"
+
+
+def test_a_reclassification_under_a_decision_is_not_lost(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    held = desk.waiting()[0]["id"]
+    write, newer = desk._decisions._write, {**items(stack)[0], "model_version": {"S": "v2"}}  # noqa: SLF001
+    newer |= {"execution_arn": {"S": "arn:newer"}, "label": {"S": "motorcycle"}}
+
+    def late(*arguments: Any) -> Any:
+        if newer:
+            stack.client("dynamodb").put_item(TableName=TABLE, Item=dict(newer))
+            newer.clear()
+        return write(*arguments)
+
+    monkeypatch.setattr(desk._decisions, "_write", late)  # noqa: SLF001
+    desk.decide(held, "bicycle")
+
+    (found,) = ResultsTable(stack).versions(uri)
+    assert (found.label, found.model_label, found.model_version) == ("bicycle", "motorcycle", "v2")
+
+
+def test_a_photo_that_somebody_decided_meanwhile_leaves_the_desk_undecided(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    held = desk.waiting()[0]["id"]
+    late = {**items(stack)[0], "decided_by": {"S": "grace"}, "label": {"S": "bicycle"}}
+    stack.client("dynamodb").put_item(TableName=TABLE, Item=late)
+    stack.client("s3").put_object(
+        Bucket=BUCKET, Key=f"labelled/bicycle/{file_name(uri, late['object_version']['S'])}", Body=b"hers"
+    )
+
+    problem = desk.decide(held, "motorcycle")
+
+    assert "decided by somebody else" in problem
+    assert copies(stack) == ["labelled/bicycle/a.jpg"], "hers"
+    assert desk.status()["decided"] == 0
+    assert events(stack) == []
+
+
+def test_a_photo_that_was_deleted_leaves_the_queue(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    held = desk.waiting()[0]["id"]
+    (version,) = ResultsTable(stack).versions(uri)
+    stack.client("s3").delete_object(Bucket=BUCKET, Key="incoming/a.jpg", VersionId=version.object_version)
+    assert "was deleted" in desk.decide(held, "bicycle")
+    assert record(stack, uri)["decided_by"] is None
+    assert desk.status()["waiting"] == 0
+
+
+def test_labels_are_those_of_the_stack_now(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    held = desk.waiting()[0]["id"]
+    deployed = replace(stack, outputs={**stack.outputs, "ClassLabels": "van,truck"})
+    monkeypatch.setattr("operations.stack.Stack.refreshed", lambda _: deployed)
+    start = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: start + 60)
+    for label in ("bicycle", "\ud800", "van,truck", ""):
+        with pytest.raises(UnknownLabelError, match="van, truck"):
+            desk.decide(held, label)
+    with pytest.raises(NotHeldError):
+        desk.decide("0123456789ab", "van")
+    assert desk.status()["labels"] == ["van", "truck"]
+    assert desk.decide(held, "van") == ""
+
+
+# --- two at once ---
+
+
+def test_two_desks_never_hold_the_same_photo(stack: Stack) -> None:
+    for number in range(AHEAD + 3):
+        put_doubtful(stack, f"incoming/{number}.jpg", messages=2)
+    first, second = desk_of(stack, "ada"), desk_of(stack, "grace")
+    for _ in range(AHEAD):  # of two messages of a photo, each desk may receive one
+        mine, others = set(names(first)), set(names(second))
+    assert (len(mine) + len(others), len(mine | others)) == (AHEAD + 3, AHEAD + 3)
+    first.close()
+    assert len(second.waiting(GRID)) > len(others)
+
+
+def test_a_photo_is_held_for_as_long_as_the_desk_is_heard_of(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_doubtful(stack, "incoming/a.jpg")
-    stack = with_workflow(stack)
     desk = desk_of(stack)
-    held = desk.waiting()[0]["id"]
-    refused = {"FailedEntryCount": 1, "Entries": [{"ErrorMessage": "throttled"}]}
-    monkeypatch.setattr(desk._decisions._delivery._events, "put_events", lambda **_: refused)  # noqa: SLF001
-    with pytest.raises(CommandError, match="not published"):
-        desk.decide(held, "bicycle")
-
-    (late,) = Delivery(stack).undelivered(datetime.now(UTC) - timedelta(hours=1))
-    Delivery(stack).deliver(late)
-
-    (event,) = events(stack)
-    assert (event["reviewed"], event["decided_by"], event["label"]) == (True, "ada", "bicycle")
-
-
-def test_a_photo_of_neither_is_rejected(stack: Stack) -> None:
-    uri = put_doubtful(stack, "incoming/cat.jpg")
-    desk = desk_of(stack)
-    desk.decide(desk.waiting()[0]["id"], NEITHER)
-    found = record(stack, uri)
-    assert (found["outcome"], found["error"], found["label"]) == ("REJECTED", NO_LABEL, None)
-    listed = stack.client("s3").list_objects_v2(Bucket="photos", Prefix="labelled/other/")
-    assert listed["KeyCount"] == 1
+    held: list[str] = []
+    monkeypatch.setattr(desk._queue, "hold", lambda message: held.append(message.photo[0]))  # noqa: SLF001
+    start, renewed = time.monotonic(), []
+    for passed in (0.0, 1.0, HOLD_S / 2, HOLD_S / 2 + 1, HOLD_S):
+        monkeypatch.setattr(time, "monotonic", lambda now=start + passed: now)
+        desk.waiting()
+        renewed.append(len(held))
+    assert renewed == [0, 0, 1, 1, 2], "well before the time is over, and not with every question"
+    stack.client("dynamodb").update_item(
+        TableName=TABLE,
+        Key={name: items(stack)[0][name] for name in ("object_uri", "object_version")},
+        UpdateExpression="SET held_by = :other",
+        ExpressionAttributeValues={":other": {"S": "grace"}},
+    )
+    monkeypatch.setattr(time, "monotonic", lambda: start + 2 * HOLD_S)
+    assert desk.waiting() == [], "another desk has it by now"
 
 
-def test_a_photo_is_forgotten_with_its_labelled_copy(stack: Stack) -> None:
-    uri = put_doubtful(stack, "incoming/a b.jpg")
-    desk = desk_of(stack)
-    desk.decide(desk.waiting()[0]["id"], NEITHER)
+@pytest.fixture
+def atomic(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let moto answer one request after the other, as DynamoDB does, and threads take turns often."""
+    lock, respond, interval = threading.RLock(), BotocoreStubber.__call__, sys.getswitchinterval()
 
-    assert forget(stack, uri) == {"versions": 1, "labelled copies": 1, "records": 1}
+    def locked(self: BotocoreStubber, *arguments: Any, **options: Any) -> Any:
+        with lock:
+            return respond(self, *arguments, **options)
 
-    assert "Versions" not in stack.client("s3").list_object_versions(Bucket="photos")
+    monkeypatch.setattr(BotocoreStubber, "__call__", locked)
+    sys.setswitchinterval(1e-4)
+    yield
+    sys.setswitchinterval(interval)
 
 
-def test_a_photo_with_the_longest_key_is_decided_and_forgotten(stack: Stack) -> None:
-    key = "incoming/" + "ü" * 505 + ".jpeg"
-    assert len(key.encode()) == 1024
-    uri = put_doubtful(stack, key)
-    desk = desk_of(stack)
-    assert desk.decide(desk.waiting()[0]["id"], "motorcycle") == ""
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.usefixtures("atomic")
+def test_redrives_and_desks_at_once_publish_and_show_everything_once(stack: Stack, seed: int) -> None:
+    """Each of 50 debts has one event, each doubtful photo one message and one desk."""
+    for number in range(50):
+        put_doubtful(stack, f"incoming/doubtful/{number}.jpg", body=b"photo")
+        outcome, old = "LOW_CONFIDENCE" if number % 2 else "ACCEPTED", "2026-01-01T00:00:00.000Z"
+        put_record(stack, f"incoming/debt/{number}.jpg", outcome, recorded_at=old, undelivered="event")
+    desks = [desk_of(stack, "ada"), desk_of(stack, "grace")]
+    shown: list[set[str]] = [set(), set()]
+    decided: list[str] = []
 
-    (copy,) = stack.client("s3").list_objects_v2(Bucket="photos", Prefix="labelled/")["Contents"]
-    name = copy["Key"].rsplit("/", 1)[1]
-    assert (len(name.encode()) in {254, 255}, name.endswith("ü.jpeg")) == (True, True)
-    assert forget(stack, uri)["labelled copies"] == 1
+    def redrive(_: int) -> None:
+        for debt in Delivery(stack).undelivered(datetime.now(UTC)):
+            Delivery(stack).deliver(debt)
+
+    def review(number: int) -> None:
+        desk = desks[number]
+        for _ in range(4):
+            held = desk.waiting(GRID)
+            shown[number] |= {photo["key"] for photo in held}
+            for photo in [one for one in held if "/doubtful/" in one["key"]][:2]:
+                assert desk.decide(photo["id"], "motorcycle") == ""
+                decided.append(photo["key"])
+        assert desk.undo()
+        decided.remove(desk.held()[0]["key"])
+
+    actors = [(redrive, 0), (review, 0), (redrive, 1), (review, 1)]
+    random.Random(seed).shuffle(actors)  # noqa: S311
+    with ThreadPoolExecutor(4) as pool:
+        for result in [pool.submit(act, number) for act, number in actors]:
+            result.result()
+    for desk in desks:
+        desk.close()
+
+    assert not shown[0] & shown[1]
+    published = events(stack)
+    late = Counter(event["object_uri"] for event in published if "reviewed" not in event)
+    assert late == {f"s3://{BUCKET}/incoming/debt/{number}.jpg": 1 for number in range(50)}
+    assert Counter(e.get("reviewed") for e in published) == {None: 50, True: len(decided) + 2, False: 2}
+    doubtful = {f"incoming/doubtful/{number}.jpg" for number in range(50)} - {*decided}
+    doubtful |= {f"incoming/debt/{number}.jpg" for number in range(1, 50, 2)}
+    assert Counter(messages(stack)) == {f"s3://{BUCKET}/{key}": 1 for key in doubtful}
+    assert not any("undelivered" in item for item in items(stack))
+
+
+# --- names of copies ---
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "." + "a" * 300, "a." + "b" * 300, "日" * 200 + ".jpg"])
@@ -174,123 +481,36 @@ def test_names_of_labelled_copies_fit_into_a_folder_and_differ(name: str) -> Non
     assert file_name("s3://photos/incoming/a b.jpg", "1").endswith("-a b.jpg")
 
 
-def test_the_record_is_listed_under_its_new_outcome(stack: Stack) -> None:
-    put_doubtful(stack, "incoming/a.jpg")
+def test_a_photo_with_the_longest_key_is_decided_and_forgotten_under_labels_of_then(stack: Stack) -> None:
+    key = "incoming/" + "ü" * 505 + ".jpeg"
+    assert len(key.encode()) == 1024
+    uri = put_doubtful(stack, key)
     desk = desk_of(stack)
+    assert desk.decide(desk.waiting()[0]["id"], "motorcycle") == ""
+    desk.undo()
     desk.decide(desk.waiting()[0]["id"], "bicycle")
-    index = stack.client("dynamodb").scan(TableName="results", IndexName="by-outcome")["Items"]
-    assert [item["outcome_day"]["S"].split("#")[0] for item in index] == ["ACCEPTED"]
+    deployed = replace(stack, outputs={**stack.outputs, "ClassLabels": "van,truck"})
+
+    assert forget(deployed, uri) == {"versions": 1, "labelled copies": 2, "records": 1}
+
+    left = stack.client("s3").list_object_versions(Bucket=BUCKET)
+    assert {*left} & {"Versions", "DeleteMarkers"} == set()
 
 
-def test_undo_restores_record_queue_and_folder_and_says_so(stack: Stack) -> None:
-    uri = put_doubtful(stack, "incoming/a.jpg")
-    before = stack.client("dynamodb").scan(TableName="results")["Items"]
-    desk = desk_of(stack)
-    shown = desk.waiting()[0]["id"]
-    desk.decide(shown, "motorcycle")
-
-    assert desk.undo() == shown
-
-    assert stack.client("dynamodb").scan(TableName="results")["Items"] == before
-    assert stack.client("s3").list_objects_v2(Bucket="photos", Prefix="labelled/")["KeyCount"] == 0
-    last = events(stack)[-1]
-    assert (last["object_uri"], last["outcome"], last["reviewed"]) == (uri, "LOW_CONFIDENCE", False)
-    assert [photo["id"] for photo in desk.waiting()] == [shown]
-    assert desk.undo() is None
-
-
-def test_two_reviewers_never_hold_the_same_photo(stack: Stack) -> None:
-    for number in range(AHEAD + 3):
-        put_doubtful(stack, f"incoming/{number}.jpg")
-    first, second = desk_of(stack, "ada"), desk_of(stack, "grace")
-    mine = {photo["id"] for photo in first.waiting()}
-    others = {photo["id"] for photo in second.waiting()}
-    assert (len(mine), len(others)) == (AHEAD, 3)
-    assert mine.isdisjoint(others)
-    first.close()
-    assert len(second.waiting()) == AHEAD
-
-
-def test_a_photo_that_somebody_decided_meanwhile_leaves_the_queue_undecided(stack: Stack) -> None:
-    uri = put_doubtful(stack, "incoming/a.jpg")
-    put_doubtful(stack, "incoming/a.jpg", record=False)  # its message twice, as SQS may deliver it
-    first, second = desk_of(stack, "ada"), desk_of(stack, "grace")
-    held = first.waiting()[0]["id"]
-    put_doubtful(stack, "incoming/a.jpg", record=False)
-    (again,) = second.waiting()
-    first.decide(held, "bicycle")
-
-    assert "decided by somebody else" in second.decide(again["id"], "motorcycle")
-
-    assert record(stack, uri)["decided_by"] == "ada"
-    assert len(events(stack)) == 1
-
-
-def test_a_photo_is_held_for_as_long_as_the_desk_is_heard_of(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    held: list[str] = []
-    monkeypatch.setattr(desk._queue, "hold", lambda photo: held.append(photo.key))  # noqa: SLF001
-    start, renewed = time.monotonic(), []
-    for passed in (0.0, 1.0, HOLD_S / 2, HOLD_S / 2 + 1, HOLD_S):
-        monkeypatch.setattr(time, "monotonic", lambda now=start + passed: now)
-        desk.waiting()
-        renewed.append(len(held))
-    assert renewed == [0, 0, 1, 1, 2], "well before the time is over, and not with every question"
-
-
-def test_a_photo_that_was_deleted_leaves_the_queue(stack: Stack) -> None:
-    uri = put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    held = desk.waiting()[0]["id"]
-    (version,) = ResultsTable(stack).versions(uri)
-    stack.client("s3").delete_object(Bucket="photos", Key="incoming/a.jpg", VersionId=version.object_version)
-    assert "was deleted" in desk.decide(held, "bicycle")
-    assert record(stack, uri)["decided_by"] is None
-    assert desk.status()["waiting"] == 0
-
-
-def test_a_decision_that_was_not_published_can_be_repeated(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    uri = put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    held = desk.waiting()[0]["id"]
-    refused = {"FailedEntryCount": 1, "Entries": [{"ErrorMessage": "throttled"}]}
-    with monkeypatch.context() as patch:
-        patch.setattr(desk._decisions._delivery._events, "put_events", lambda **_: refused)  # noqa: SLF001
-        with pytest.raises(CommandError, match="decide again: throttled"):
-            desk.decide(held, "bicycle")
-    assert [photo["id"] for photo in desk.waiting()] == [held], "it is still on the desk"
-
-    assert desk.decide(held, "bicycle") == ""
-
-    assert len(events(stack)) == 1
-    assert record(stack, uri)["label"] == "bicycle"
-
-
-def test_an_unknown_label_is_refused(stack: Stack) -> None:
-    put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    with pytest.raises(ValueError, match="bus"):
-        desk.decide(desk.waiting()[0]["id"], "bus")
-    with pytest.raises(KeyError):
-        desk.decide("0123456789ab", "bicycle")
+# --- audit ---
 
 
 def test_accepted_photos_come_up_blind_and_bound_the_error_rate(stack: Stack) -> None:
     for number in range(4):
         put_doubtful(stack, f"incoming/{number}.jpg", outcome="ACCEPTED", confidence=0.97)
     desk = desk_of(stack, audit=0.5)
-    labels = []
     for label in ("bicycle", "motorcycle"):
         (shown,) = desk.waiting()
         assert (shown["audit"], "label" in shown, "confidence" in shown) == (True, False, False)
+        other = desk_of(stack, "grace", audit=1.0)
+        assert other.waiting()[0]["id"] != shown["id"], "it is on another desk"
+        other.close()
         desk.decide(shown["id"], label)
-        labels.append(label)
-    assert desk.waiting() == [], "half of four"
     assert desk.bound() == audited(ResultsTable(stack)) == Audited(2, 1)
     assert "from 2 audited with 1 wrong" in desk.bound().sentence()
     assert Audited(299, 0).sentence().startswith("at most 1.0 % wrong among accepted photos, 95 % sure")
@@ -319,24 +539,3 @@ def test_photos_that_are_accepted_later_are_audited_too_and_none_comes_twice(
     (third,) = desk.waiting()
     assert len({*seen, third["id"]}) == 3
     assert desk.bound() == Audited(2, 1)
-
-
-def test_an_audited_photo_can_be_undone(stack: Stack) -> None:
-    put_doubtful(stack, "incoming/a.jpg", outcome="ACCEPTED", confidence=0.97)
-    desk = desk_of(stack, audit=1.0)
-    shown = desk.waiting()[0]["id"]
-    desk.decide(shown, "bicycle")
-    assert desk.undo() == shown
-    assert [photo["id"] for photo in desk.waiting()] == [shown]
-    assert desk.bound() == Audited(0, 0)
-
-
-def test_the_event_is_json_that_the_workflows_readers_understand(stack: Stack) -> None:
-    put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    desk.decide(desk.waiting()[0]["id"], "bicycle")
-    (event,) = events(stack)
-    published = {"object_uri", "object_version", "outcome", "label", "confidence", "error", "execution_arn"}
-    assert set(event) >= published
-    assert isinstance(event["confidence"], float)
-    json.dumps(event)

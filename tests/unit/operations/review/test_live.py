@@ -1,4 +1,4 @@
-"""The live view on a small stack: counts, latest photos, a photo's way, and dropping one."""
+"""The live view on a small stack: counts, latest photos, a photo's trace, and dropping one."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ import pytest
 
 from commandline.errors import UsageError
 from operations.results import ResultsTable
-from operations.review.live import MOST_BYTES, Live, passed
+from operations.review.live import MOST_BYTES, Live, entered_by_state
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, put_record, with_workflow
 from tests.support.review import put_doubtful, review_stack
@@ -66,21 +66,24 @@ def test_an_answer_is_shared_for_a_moment(stack: Stack) -> None:
 
 def test_photos_go_through_the_states_until_they_have_an_outcome() -> None:
     counts = {"ACCEPTED": 5, "LOW_CONFIDENCE": 2, "REJECTED": 3, "FAILED": 1}
-    assert passed(counts) == {"SerializeImage": 11, "ClassifyImage": 8, "FilterInference": 7}
+    assert entered_by_state(counts) == {"SerializeImage": 11, "ClassifyImage": 8, "FilterInference": 7}
 
 
-def test_a_photos_way_has_its_record(stack: Stack) -> None:
+def test_a_photos_trace_has_its_record(stack: Stack) -> None:
     put_record(stack, "incoming/a b.jpg", "REJECTED", error="UnsupportedImage")
-    way = Live(stack).way("incoming/a b.jpg", "v1")
-    assert (way["record"]["error"], way["steps"]) == ("UnsupportedImage", [])
+    trace = Live(stack).trace("incoming/a b.jpg", "v1")
+    assert (trace["record"]["error"], trace["steps"]) == ("UnsupportedImage", [])
     with pytest.raises(UsageError, match="no record"):
-        Live(stack).way("incoming/other.jpg", "v1")
+        Live(stack).trace("incoming/other.jpg", "v1")
 
 
-def test_only_photos_are_shown(stack: Stack) -> None:
-    assert Live(stack).photo("incoming/a.jpg", "v1").key == "incoming/a.jpg"
+@pytest.mark.parametrize(
+    ("key", "version"), [("runs/1/manifest.jsonl", "1"), ("incoming/a.jpg", ""), ("", "1")]
+)
+def test_only_versions_of_photos_are_shown(stack: Stack, key: str, version: str) -> None:
+    Live(stack).check("incoming/a.jpg", "v1")
     with pytest.raises(UsageError, match="is no photo"):
-        Live(stack).photo("runs/1/manifest.jsonl", "v1")
+        Live(stack).check(key, version)
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,8 @@ import pytest
 from PIL import Image
 from starlette.applications import Starlette
 
-from operations.review.answers import TOKEN_HEADER
 from operations.review.desk import Desk, Settings
-from operations.review.live import Live
-from operations.review.pictures import LONGEST_SIDE, Pictures
-from operations.review.server import create_app
+from operations.review.server import LONGEST_SIDE, TOKEN_HEADER, create_app
 from operations.stack import Stack
 from tests.support.photo_files import chunk, encode, picture, png_with
 from tests.support.review import put_doubtful, review_stack
@@ -32,14 +29,14 @@ def stack(aws: None) -> Stack:
 @pytest.fixture
 def app(stack: Stack) -> Starlette:
     put_doubtful(stack, "incoming/<script>alert(1)</script>.jpg")
-    return create_app(Desk(stack, Settings("ada", 0.0)), Pictures(stack), Live(stack))
+    return create_app(stack, Desk(stack, Settings("ada", 0.0)))
 
 
 def ask(
     app: Starlette, path: str, headers: dict[str, str], body: Any = None
 ) -> tuple[int, dict[str, str], bytes]:
     """Send one request without a network; returns status, headers and body of the answer."""
-    sent = json.dumps(body).encode() if body is not None else b""
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
     answers: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -57,7 +54,7 @@ def ask(
         "scheme": "http",
         "server": ("127.0.0.1", 4580),
         "client": ("127.0.0.1", 1),
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()],
     }
     asyncio.run(app(scope, receive, send))
     start = next(one for one in answers if one["type"] == "http.response.start")
@@ -93,7 +90,7 @@ def test_other_pages_are_refused(app: Starlette, headers: dict[str, str], path: 
 
 
 @pytest.mark.parametrize("path", ["/decide", "/undo"])
-@pytest.mark.parametrize("token", [None, "", "guess"])
+@pytest.mark.parametrize("token", [None, "", "guess", "gu\xeass"])
 def test_changes_need_the_token_of_the_page(app: Starlette, path: str, token: str | None) -> None:
     headers = OWN if token is None else {**OWN, TOKEN_HEADER: token}
     status, _, body = ask(app, path, headers, {"id": "x", "label": "bicycle"})
@@ -124,14 +121,34 @@ def test_a_decision_goes_through_the_page(app: Starlette) -> None:
     assert (status, headers["content-type"]) == (200, "image/jpeg")
     assert max(Image.open(io.BytesIO(body)).size) <= LONGEST_SIDE
 
-    decided = json.loads(ask(app, "/decide", mine, {"id": photo["id"], "label": "bicycle"})[2])
-    assert decided == {"problem": "", "decided": 1, "waiting": 0, "can_undo": True}
-    again = json.loads(ask(app, "/decide", mine, {"id": photo["id"], "label": "bicycle"})[2])
+    decision = {"id": photo["id"], "label": "bicycle"}
+    decided = json.loads(ask(app, "/decide", mine, decision)[2])
+    labels = ["bicycle", "motorcycle"]
+    assert decided == {"problem": "", "decided": 1, "waiting": 0, "can_undo": True, "labels": labels}
+    again = json.loads(ask(app, "/decide", mine, decision)[2])
     assert "not held here any more" in again["problem"]
-    assert json.loads(ask(app, "/undo", mine, {})[2])["id"] == photo["id"]
+    undone = json.loads(ask(app, "/undo", mine, {})[2])
+    assert (undone["id"], [one["id"] for one in undone["photos"]]) == (photo["id"], [photo["id"]])
+    nothing = json.loads(ask(app, "/undo", mine, {})[2])
+    assert (nothing["id"], nothing["problem"]) == (None, "nothing to undo")
 
 
-@pytest.mark.parametrize("body", [{}, {"id": "x"}, [], "text", {"id": "x", "label": "bus"}])
+SENSELESS = [
+    {},
+    {"id": "x"},
+    [],
+    "text",
+    {"id": "x", "label": "bus"},
+    {"id": "x", "label": "\ud800"},
+    {"id": "x", "label": ["bicycle"]},
+    {"id": 7, "label": "bicycle"},
+    b"[" * 100_000,
+    b"\xff",
+    b"",
+]
+
+
+@pytest.mark.parametrize("body", SENSELESS, ids=range(len(SENSELESS)))
 def test_what_makes_no_sense_is_a_bad_request(app: Starlette, body: Any) -> None:
     _, token = page_of(app)
     assert ask(app, "/decide", {**OWN, TOKEN_HEADER: token}, body)[0] == 400
@@ -146,7 +163,7 @@ def test_a_photo_that_is_not_held_is_not_shown(app: Starlette) -> None:
 )
 def test_a_file_that_cannot_be_shown_says_so(stack: Stack, body: bytes) -> None:
     put_doubtful(stack, "incoming/broken.jpg", body=body)
-    app = create_app(Desk(stack, Settings("ada", 0.0)), Pictures(stack), Live(stack))
+    app = create_app(stack, Desk(stack, Settings("ada", 0.0)))
     (photo,) = json.loads(ask(app, "/waiting", OWN)[2])["photos"]
     status, _, body = ask(app, f"/photos/{photo['id']}", OWN)
     assert (status, b"cannot be shown" in body) == (415, True)
@@ -162,7 +179,7 @@ def test_a_file_that_cannot_be_shown_says_so(stack: Stack, body: bytes) -> None:
 )
 def test_what_the_workflow_accepts_is_shown(stack: Stack, body: bytes) -> None:
     put_doubtful(stack, "incoming/odd.jpg", body=body)
-    app = create_app(Desk(stack, Settings("ada", 0.0)), Pictures(stack), Live(stack))
+    app = create_app(stack, Desk(stack, Settings("ada", 0.0)))
     (photo,) = json.loads(ask(app, "/waiting", OWN)[2])["photos"]
     status, headers, shown = ask(app, f"/photos/{photo['id']}", OWN)
     assert (status, headers["content-type"]) == (200, "image/jpeg")
