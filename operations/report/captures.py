@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final
 
 from commandline.errors import UsageError
 from operations.report.files import is_s3, split_uri
@@ -135,81 +135,42 @@ _HOUR: Final = re.compile(r"(?:^|/)(\d{4})/(\d\d)/(\d\d)/(\d\d)/[^/]+$")
 _BUFFER_BYTES: Final = 256 * 1024
 
 
-class CaptureSource(Protocol):
-    """The capture files of one or several endpoints."""
-
-    @property
-    def name(self) -> str:
-        """Where they lie."""
-
-    def files(self) -> Iterator[str]:
-        """Yield the names of the files in order; with SageMaker's names that is the order of time."""
-
-    def open(self, file: str) -> BinaryIO:
-        """Open a file for reading it line by line, without holding it in memory."""
-
-    def read(self, file: str, offset: int, length: int) -> bytes:
-        """Read a part of a file."""
-
-
 @dataclass(frozen=True)
-class FolderSource:
-    """The `*.jsonl` files in a folder and its subfolders."""
+class CaptureSource:
+    """The `*.jsonl` files below a folder or, with boto3's client of S3, the objects under `s3://BUCKET/PREFIX`."""
 
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """The folder's path."""
-        return str(self.folder)
+    name: str
+    client: Any = None
 
     def files(self) -> Iterator[str]:
-        """Yield paths relative to the folder."""
-        for path in sorted(self.folder.rglob(f"*{_SUFFIX}")):
-            if path.is_file():
-                yield path.relative_to(self.folder).as_posix()
-
-    def open(self, file: str) -> BinaryIO:
-        """Open one of them."""
-        return (self.folder / file).open("rb", buffering=_BUFFER_BYTES)
-
-    def read(self, file: str, offset: int, length: int) -> bytes:
-        """Read a part of one."""
-        with (self.folder / file).open("rb") as stream:
-            stream.seek(offset)
-            return stream.read(length)
-
-
-@dataclass(frozen=True)
-class BucketSource:
-    """The `*.jsonl` objects under a prefix; `client` is boto3's of S3."""
-
-    bucket: str
-    prefix: str
-    client: Any
-
-    @property
-    def name(self) -> str:
-        """The prefix as a URI."""
-        return f"s3://{self.bucket}/{self.prefix}"
-
-    def files(self) -> Iterator[str]:
-        """Yield keys."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
+        """Yield paths or keys in order; with SageMaker's names that is the order of time."""
+        if self.client is None:
+            found = sorted(path for path in Path(self.name).rglob(f"*{_SUFFIX}") if path.is_file())
+            yield from (path.relative_to(self.name).as_posix() for path in found)
+            return
+        bucket, prefix = split_uri(self.name)
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         with named(self.name):
             keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
         yield from (key for key in keys if key.endswith(_SUFFIX))
 
     def open(self, file: str) -> BinaryIO:
-        """Begin to download an object."""
-        body = self.client.get_object(Bucket=self.bucket, Key=file)["Body"]
-        return io.BufferedReader(body, _BUFFER_BYTES)
+        """Open a file for reading it line by line, without holding it in memory."""
+        if self.client is None:
+            return Path(self.name, file).open("rb", buffering=_BUFFER_BYTES)
+        return io.BufferedReader(self._object(file), _BUFFER_BYTES)
 
     def read(self, file: str, offset: int, length: int) -> bytes:
-        """Download a part of an object."""
-        part = f"bytes={offset}-{offset + length - 1}"
-        body: bytes = self.client.get_object(Bucket=self.bucket, Key=file, Range=part)["Body"].read()
-        return body
+        """Read a part of a file."""
+        if self.client is not None:
+            part: bytes = self._object(file, Range=f"bytes={offset}-{offset + length - 1}").read()
+            return part
+        with Path(self.name, file).open("rb") as stream:
+            stream.seek(offset)
+            return stream.read(length)
+
+    def _object(self, key: str, **part: str) -> Any:
+        return self.client.get_object(Bucket=split_uri(self.name)[0], Key=key, **part)["Body"]
 
 
 def capture_source(location: str, session: Any) -> CaptureSource:
@@ -219,11 +180,12 @@ def capture_source(location: str, session: Any) -> CaptureSource:
         UsageError: there is no such folder, or no bucket in the URI.
     """
     if is_s3(location):
-        return BucketSource(*split_uri(location), session.client("s3"))
+        split_uri(location)
+        return CaptureSource(location, session.client("s3"))
     folder = Path(location).expanduser()
     if not folder.is_dir():
         raise UsageError(f"{location}: there is no such folder; give one, or s3://BUCKET/PREFIX")
-    return FolderSource(folder)
+    return CaptureSource(str(folder))
 
 
 def may_hold(file: str, since: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 import shlex
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -61,7 +61,7 @@ class Report:
         return self.drift is not None and bool(self.drift.drifted)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the object that `operations report --json` prints."""
+        """Return the object that `scones report --json` prints."""
         first, last = self.span()
         return {
             "from": iso(first),
@@ -95,7 +95,9 @@ class Report:
                 kind: {"records": count, "examples": damage.examples[kind]}
                 for kind, count in damage.counts.items()
             },
-            "classes": [row.as_json() for row in self.classes()],
+            "classes": [
+                asdict(row) | {"median_confidence": _number(row.median_confidence)} for row in self.classes()
+            ],
             "least_confident": [self.record(row) for row in self.by_confidence()],
             "most_confident": [self.record(row) for row in self.by_confidence(most=True)],
         }
@@ -221,16 +223,7 @@ class ClassRow:
     label: str
     answers: int
     accepted: int  # reached the threshold
-    median: float  # of the confidence; nan if there was no answer
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the class's entry in the report's JSON."""
-        return {
-            "label": self.label,
-            "answers": self.answers,
-            "accepted": self.accepted,
-            "median_confidence": _number(self.median),
-        }
+    median_confidence: float  # nan if there was no answer
 
 
 def meaning(feature: FeatureDrift) -> str:

@@ -128,7 +128,7 @@ def _classes(report: Report) -> list[dict[str, Any]]:
             ),
             "answers": f"{row.answers:,}",
             "accepted": f"{row.accepted / row.answers:.1%}" if row.answers else _UNKNOWN,
-            "median": _UNKNOWN if math.isnan(row.median) else f"{row.median:.3f}",
+            "median": _UNKNOWN if math.isnan(row.median_confidence) else f"{row.median_confidence:.3f}",
         }
         for number, row in enumerate(report.classes())
     ]

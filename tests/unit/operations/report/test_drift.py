@@ -11,7 +11,7 @@ from scipy import stats
 
 from commandline.errors import CommandError, UsageError
 from operations.report import drift as drift_module
-from operations.report.captures import FolderSource
+from operations.report.captures import CaptureSource
 from operations.report.drift import (
     LEAST_DISTANCE,
     Drift,
@@ -32,7 +32,7 @@ from tests.support.captures import capture, exchanges, write_captures
 @pytest.fixture(scope="module")
 def window(tmp_path_factory: pytest.TempPathFactory) -> Window:
     folder = write_captures(tmp_path_factory.mktemp("captures"), exchanges(120))
-    return read_window(FolderSource(folder), ("bicycle", "motorcycle"))
+    return read_window(CaptureSource(str(folder)), ("bicycle", "motorcycle"))
 
 
 def test_a_baseline_file_keeps_every_value_as_it_is(window: Window) -> None:
@@ -60,13 +60,13 @@ def test_unknown_features_are_left_out(tmp_path: Path) -> None:
     record = capture()
     del record["captureData"]["endpointInput"]
     folder = write_captures(tmp_path, [record] * 3)
-    found = read_window(FolderSource(folder), ("bicycle", "motorcycle"))
+    found = read_window(CaptureSource(str(folder)), ("bicycle", "motorcycle"))
     assert list(statistics_of(found).features) == ["confidence", "probability of bicycle"]
 
 
 def test_no_records_make_no_baseline(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no usable records"):
-        statistics_of(read_window(FolderSource(tmp_path), ("bicycle", "motorcycle")))
+        statistics_of(read_window(CaptureSource(str(tmp_path)), ("bicycle", "motorcycle")))
 
 
 def broken(**changes: Any) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from operations.report.captures import FolderSource
+from operations.report.captures import CaptureSource
 from operations.report.drift import detect_drift, sampled, statistics_of
 from operations.report.figures import Report
 from operations.report.history import History, read_history
@@ -51,7 +51,7 @@ class Tags(HTMLParser):
 
 def window_of(folder: Path, count: int = 150, level: float = 128) -> Window:
     write_captures(folder, exchanges(count, level=level))
-    return read_window(FolderSource(folder), LABELS)
+    return read_window(CaptureSource(str(folder)), LABELS)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_damage_is_shown_and_hostile_names_are_text(tmp_path: Path) -> None:
     write_captures(folder, [*exchanges(3), "{"])
     (folder / '"><img src=x onerror=alert(1)>\x1b]0;.jsonl').write_text("}\n")
 
-    page = render(report(read_window(FolderSource(folder), LABELS)), NOW)
+    page = render(report(read_window(CaptureSource(str(folder)), LABELS)), NOW)
 
     tags = Tags(page)
     assert "script" not in tags.seen
@@ -224,7 +224,7 @@ def test_three_classes_have_three_colours(tmp_path: Path) -> None:
         record["captureData"]["endpointOutput"]["data"] = str(answer)
     write_captures(tmp_path, records)
     labels = ("bicycle", "motorcycle", "van")
-    window = read_window(FolderSource(tmp_path), labels)
+    window = read_window(CaptureSource(str(tmp_path)), labels)
     page = render(replace(report(window), labels=labels), NOW)
     assert Tags(page).open == []
     assert {f"stroke: var(--class-{number})" in page for number in range(3)} == {True}

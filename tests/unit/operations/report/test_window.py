@@ -16,7 +16,7 @@ from operations.report.captures import (
     NOT_JSON,
     TOO_LONG,
     WRONG_LENGTH,
-    FolderSource,
+    CaptureSource,
     capture_source,
     may_hold,
 )
@@ -28,7 +28,7 @@ LABELS = ("bicycle", "motorcycle")
 
 
 def read(folder: Path) -> Window:
-    return read_window(FolderSource(folder), LABELS)
+    return read_window(CaptureSource(str(folder)), LABELS)
 
 
 def test_every_record_is_a_row_in_the_order_of_time(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_since_leaves_out_older_files_and_records(tmp_path: Path) -> None:
     old.parent.mkdir(parents=True)
     old.write_bytes(b"not even JSON\n")
 
-    found = read_window(FolderSource(tmp_path), LABELS, since=START + timedelta(minutes=100))
+    found = read_window(CaptureSource(str(tmp_path)), LABELS, since=START + timedelta(minutes=100))
 
     assert len(found) == 200
     assert found.damage.total == 0
