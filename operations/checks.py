@@ -59,7 +59,7 @@ def unknown(name: str, detail: str, advice: str = "") -> Check:
 
 
 class UnansweredError(Exception):
-    """AWS did not answer a question; the text says why, and which permission is missing."""
+    """AWS did not answer a question; the message is the reason, such as a missing permission."""
 
 
 def ask(session: boto3.Session, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def ask(session: boto3.Session, service: str, operation: str, **parameters: Any)
 
     Raises:
         UnansweredError: the call is not permitted or not offered, or AWS could not be reached.
-        ClientError: AWS answered with an error that says something about what was asked.
+        ClientError: AWS's answer about what was asked is an error.
     """
     client: Any = session.client(service)  # type: ignore[call-overload]  # the name is not a literal
     try:

@@ -1,4 +1,4 @@
-"""Data-capture files of SageMaker: where they lie, and what a line of them says.
+"""Data-capture files of SageMaker: where they lie, and what their lines hold.
 
 The layout is SageMaker's own
 (https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html): `captureData` with

@@ -1,4 +1,4 @@
-"""What the report says, as data: figures ready for JSON, and the records that its page shows."""
+"""The report as data: figures ready for JSON, and the records that its page shows."""
 
 import math
 import shlex

@@ -95,7 +95,7 @@ class Window:
     def features(self) -> dict[str, Floats]:
         """Return what is compared with a baseline, [N] each, nan where it is not known.
 
-        The probability of the last label is left out: the others say it already.
+        The probability of the last label is left out: it follows from the others.
         """
         found = {"confidence": self.confidences.round(6)}
         for column, label in enumerate(self.labels[:-1]):
