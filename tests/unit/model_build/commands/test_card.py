@@ -47,16 +47,6 @@ def _rows(card: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows}
 
 
-def test_notes_end_the_card(tmp_path: Path, model: Path, arguments: list[str]) -> None:
-    (model / "notes.md").write_text("## How the model was built\n\nBy hand.\n", encoding="utf-8")
-    assert main(arguments) == 0
-    assert (
-        (tmp_path / "CARD.md")
-        .read_text(encoding="utf-8")
-        .endswith("\n\n## How the model was built\n\nBy hand.\n")
-    )
-
-
 def test_the_card_contains_what_was_measured(tmp_path: Path, model: Path, arguments: list[str]) -> None:
     assert main(arguments) == 0
     card = (tmp_path / "CARD.md").read_text(encoding="utf-8")
@@ -89,14 +79,6 @@ def test_figures_of_other_seeds_stay(tmp_path: Path, arguments: list[str]) -> No
     assert _rows(card)["mean"] == ["0.850 ± 0.248", "0.500 ± 0.000"]
     assert main(arguments) == 0
     assert (tmp_path / "CARD.md").read_text(encoding="utf-8") == card
-
-
-def test_cross_validation_is_in_the_card(tmp_path: Path, model: Path, arguments: list[str]) -> None:
-    (model / "cross_validation.json").write_text(json.dumps({"folds": 5, "mean": {"accuracy": 0.912345}}))
-    assert main(arguments) == 0
-    rows = _rows((tmp_path / "CARD.md").read_text(encoding="utf-8"))
-    assert rows["folds"] == ["5"]
-    assert rows["mean.accuracy"] == ["0.9123"]
 
 
 def test_without_negatives_the_card_omits_their_sections(

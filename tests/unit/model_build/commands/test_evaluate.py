@@ -52,16 +52,6 @@ def test_figures_of_an_archive(tmp_path: Path, model: Path, capsys: pytest.Captu
     assert figures["photos"] is None
 
 
-def test_several_archives_follow_one_option(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = [
-        write_archive(tmp_path / f"{name}.tar.gz", cifar100_files([name], 1, 2)) for name in ("red", "white")
-    ]
-    figures = evaluate(capsys, "--data", *data, "--model", model)
-    assert (figures["images"], figures["other_images"]) == (2, 2)
-
-
 def test_wrong_predictions_are_counted_and_described(
     tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,23 +96,6 @@ def test_photos_by_folder(tmp_path: Path, model: Path, capsys: pytest.CaptureFix
     assert figures["accuracy"] == pytest.approx(2 / 3)
     assert [one["image"] for one in figures["mistakes"]] == ["red/2.jpg"]
     assert [one["image"] for one in figures["false_acceptances"]] == ["other/1.png"]
-
-
-def test_several_folders_of_photos_are_one_set(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for folder in ("a", "b"):
-        write_photo(tmp_path / folder / "red" / "1.png", "red")
-    write_photo(tmp_path / "b" / "blue" / "1.png", "red")
-    folders = [tmp_path / "a", tmp_path / "b"]
-    figures = evaluate(capsys, "--model", model, "--photos", *folders, "--promise", "0.5")["photos"]
-    assert figures["images"] == 3
-    assert [one["image"] for one in figures["mistakes"]] == ["b/blue/1.png"]
-    bound, promise = figures["error_bound"], figures["promise"]
-    assert (bound["images"], bound["errors"], bound["confidence"]) == (3, 1, 0.95)
-    assert bound["rate"] == pytest.approx(0.865, abs=1e-3)  # Clopper and Pearson's for 1 of 3
-    assert promise["threshold"] is None
-    assert promise["missing"] > 0
 
 
 def test_a_photo_that_cannot_be_read_is_named(
@@ -175,21 +148,6 @@ def test_the_table_and_the_files(tmp_path: Path, model: Path, capsys: pytest.Cap
 # ------------------------------------------------------------------ wrong use and failures
 
 
-@pytest.mark.parametrize("threshold", ["1.5", "-0.1", "high", "nan", "inf"])
-def test_thresholds_that_are_not_probabilities(
-    model: Path, threshold: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["evaluate", "--model", str(model), f"--threshold={threshold}"]) == 2
-    assert "Invalid value for '--threshold'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("option", ["--model", "--data", "--photos"])
-def test_a_path_that_does_not_exist_is_wrong_use(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", option, "/nowhere/x"]) == 2
-    assert f"Invalid value for '{option}': " in (err := capsys.readouterr().err)
-    assert "'/nowhere/x' does not exist" in err
-
-
 def test_without_data_it_says_where_it_looked(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,14 +156,6 @@ def test_without_data_it_says_where_it_looked(
     assert f"give archives with --data; cifar-100-python.tar.gz was not found in {tmp_path}/data" in (
         capsys.readouterr().err
     )
-
-
-def test_a_folder_of_photos_with_an_unknown_name(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_photo(tmp_path / "photos" / "purple" / "1.png", "red")
-    assert main(["evaluate", "--model", str(model), "--photos", str(tmp_path / "photos")]) == 2
-    assert "purple: photos are in folders named red, blue or other" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """What charts show, read from the figures before they become pixels, and the files that they become."""
 
-import io
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
@@ -81,15 +79,6 @@ def test_the_confusion_matrix_is_shaded_by_the_share_of_the_true_class() -> None
     assert not any(line.get_visible() for line in axes.get_xgridlines())
 
 
-def test_counts_are_readable_on_their_shade() -> None:
-    axes = axes_of(charts.confusion_matrix([[9, 1], [5, 5]], LABELS, "photos"))
-    assert {text.get_text(): text.get_color() for text in axes.texts} == {
-        "9": "white",
-        "1": "black",
-        "5": "black",
-    }
-
-
 # ------------------------------------------------------------------ reliability diagram
 
 
@@ -107,15 +96,6 @@ def test_the_reliability_diagram_shows_accuracy_by_confidence() -> None:
     assert np.asarray(bins.get_facecolor())[0].tolist() == list(to_rgba(charts.BLUE))
 
 
-def test_perfect_calibration_starts_at_chance() -> None:
-    axes = axes_of(charts.reliability_diagram(predictions(), "photos"))
-    ideal = lines_of(axes)["perfect calibration"]
-    assert points_of(ideal) == [(0.5, 0.5), (1, 1)]
-    assert ideal.get_linestyle() == "--"
-    assert (axes.get_xlim(), axes.get_ylim()) == ((0.5, 1), (0, 1))
-    assert legend_of(axes) == ["perfect calibration", "confidence bin (area: number of images)"]
-
-
 # ------------------------------------------------------------------ risk-coverage curve
 
 
@@ -131,17 +111,6 @@ def test_the_risk_coverage_curve() -> None:
     assert points_of(lines["false acceptance rate"]) == [(1 / 5, 0.5), (3 / 5, 0.5), (4 / 5, 1), (1, 1)]
     np.testing.assert_allclose(points_of(lines["operating point (threshold 0.75)"]), [(3 / 5, 1 / 3)])
     assert legend_of(axes) == list(lines)
-
-
-def test_the_operating_point_stands_out() -> None:
-    axes = axes_of(charts.risk_coverage_curve(predictions([[0.9, 0.1]]), 0.85, "photos"))
-    lines = lines_of(axes)
-    point = lines["operating point (threshold 0.85)"]
-    assert points_of(point) == [(1 / 5, 0)]
-    assert (point.get_marker(), point.get_linestyle()) == ("o", "None")
-    assert not point.get_clip_on()  # a risk of 0 lies on the edge
-    assert point.get_zorder() > max(line.get_zorder() for name, line in lines.items() if "point" not in name)
-    assert len({line.get_color() for line in lines.values()}) == 3
 
 
 def test_without_negatives_there_is_no_false_acceptance_rate() -> None:
@@ -172,19 +141,6 @@ def test_training_curves_begin_with_the_first_epoch() -> None:
 # ------------------------------------------------------------------ all of an evaluation, and files
 
 
-def test_the_charts_of_an_evaluation() -> None:
-    drawn = charts.evaluation_charts(predictions([[0.9, 0.1]]), LABELS, 0.85, "photos")
-    assert {name: axes_of(figure).get_title() for name, figure in drawn.items()} == {
-        "confusion": "Confusion matrix, photos",
-        "reliability": "Reliability diagram, photos (ECE 0.360)",
-        "risk_coverage": "Risk-coverage curve, photos",
-    }
-    counts = {text.get_position(): text.get_text() for text in axes_of(drawn["confusion"]).texts}
-    assert counts == {(0, 0): "2", (1, 0): "1", (0, 1): "1", (1, 1): "1"}
-    assert [text.get_text() for text in axes_of(drawn["confusion"]).get_yticklabels()] == LABELS
-    assert "operating point (threshold 0.85)" in legend_of(axes_of(drawn["risk_coverage"]))
-
-
 def test_a_file_has_the_figure_and_nothing_that_changes(tmp_path: Path) -> None:
     paths = [tmp_path / "a.png", tmp_path / "b.png"]
     for path in paths:
@@ -199,14 +155,6 @@ def test_a_file_has_the_figure_and_nothing_that_changes(tmp_path: Path) -> None:
         assert (pixels == colour).all(axis=1).any(), colour
 
 
-def test_files_are_compressed_well(tmp_path: Path) -> None:
-    figure = charts.confusion_matrix([[9, 1], [5, 5]], LABELS, "photos")
-    charts.write_png(figure, tmp_path / "a.png")
-    plain = io.BytesIO()
-    figure.savefig(plain, format="png")
-    assert (tmp_path / "a.png").stat().st_size < len(plain.getvalue())
-
-
 def test_a_users_own_style_changes_nothing(tmp_path: Path) -> None:
     def written(name: str) -> bytes:
         charts.write_png(charts.reliability_diagram(predictions(), "photos"), tmp_path / name)
@@ -218,8 +166,3 @@ def test_a_users_own_style_changes_nothing(tmp_path: Path) -> None:
     ):
         assert written("b.png") == usual
     assert mpl.rcParams["font.size"] == mpl.rcParamsDefault["font.size"]  # and ours stays with us
-
-
-def test_a_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        charts.write_png(charts.training_curve("loss", [1.0]), tmp_path / "nowhere" / "a.png")

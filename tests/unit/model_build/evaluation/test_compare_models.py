@@ -54,11 +54,6 @@ def test_a_negative_is_right_if_it_is_not_accepted(good: Path, photos: Path) -> 
     assert int((~everything.comparison.new.correct).sum()) == 4
 
 
-def test_labels_in_another_order_are_the_same_labels(good: Path, photos: Path, tmp_path: Path) -> None:
-    turned = write_model(tmp_path / "turned", LABELS[::-1], ["white"])
-    assert run(turned, good, photos).comparison.verdict is Verdict.NO_BETTER
-
-
 def test_models_of_other_labels_cannot_be_compared(good: Path, photos: Path, tmp_path: Path) -> None:
     other = write_model(tmp_path / "other", ["red", "green"])
     with pytest.raises(UsageError, match="only models of the same labels can be compared"):

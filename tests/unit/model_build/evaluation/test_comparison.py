@@ -68,12 +68,6 @@ def test_a_model_that_accepts_more_errors_is_not_better_however_often_it_is_righ
     assert "only the new model accepts a wrong prediction for 6 photos" in found.sentence()
 
 
-def test_figures_are_of_the_photos_compared() -> None:
-    figures = compared(judged("xxx.", "xx.."), judged("xx..", "xxx.")).as_json()
-    assert figures["new"] == {"right": 0.75, "accepted": 0.5, "right_of_accepted": 1.0}
-    assert figures["serving"] == {"right": 0.5, "accepted": 0.75, "right_of_accepted": pytest.approx(2 / 3)}
-
-
 def test_doubtful_photos_are_reduced_to_their_share_in_production() -> None:
     serving = judged("x" * 100, "x" * 40 + "." * 60)
     found = compared(judged("x" * 100), serving, coverage=0.8)
@@ -82,11 +76,6 @@ def test_doubtful_photos_are_reduced_to_their_share_in_production() -> None:
     # Which ones depends on their content only, not on their order.
     again = compared(judged("x" * 100), serving, coverage=0.8)
     assert np.array_equal(found.serving.accepted, again.serving.accepted)
-
-
-def test_photos_with_fewer_doubtful_ones_than_in_production_all_count() -> None:
-    found = compared(judged("x" * 20), judged("x" * 20, "x" * 19 + "."), coverage=0.5)
-    assert (found.right.photos, found.thinned) == (20, 0)
 
 
 def test_photos_that_were_chosen_by_doubt_are_not_compared() -> None:

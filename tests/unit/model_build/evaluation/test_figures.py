@@ -70,21 +70,6 @@ def test_rejection_compares_images_of_equal_compression() -> None:
     assert found.jpeg_accuracy == 0
 
 
-def test_every_figure_has_a_title() -> None:
-    assert list(TITLES) == [
-        "images",
-        "accuracy",
-        "coverage",
-        "selective_accuracy",
-        "ece",
-        "other_images",
-        "other_accepted",
-        "other_auroc",
-        "jpeg_accuracy",
-    ]
-    assert TITLES["other_accepted"] == "false acceptance rate"
-
-
 def test_errors_are_listed_the_most_confident_first() -> None:
     report = set_report(FOUR, LABELS, 0.75)
     assert report.mistakes == (
@@ -102,35 +87,12 @@ def test_errors_are_listed_the_most_confident_first() -> None:
     assert shortened.false_acceptances == report.false_acceptances[:1]
 
 
-def test_a_target_is_reported_only_if_asked_for() -> None:
-    assert set_report(FOUR, LABELS, 0.75).target is None
-    assert "target" not in set_report(FOUR, LABELS, 0.75).to_json()
-    report = set_report(
-        predictions([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]], [0, 0, 1]), LABELS, 0.75, Targets(target=0.99)
-    )
-    assert report.to_json()["target"] == {
-        "wanted": 0.99,
-        "choice": {"threshold": 0.8, "coverage": 2 / 3, "selective_accuracy": 1.0},
-    }
-    assert set_report(FOUR, LABELS, 0.75, Targets(target=0.99)).to_json()["target"] == {
-        "wanted": 0.99,
-        "choice": None,
-    }
-    assert set_report(FOUR, LABELS, 0.75, Targets(target=0.0)).target is not None
-
-
 def test_negatives_by_class() -> None:
     # The network has an output for cats: only dogs were never seen.
     by_class, unseen = negatives_by_class(FOUR, 0.75, ["red", "blue", "cat"])
     assert by_class == {"cat": NegativeClass(2, 1 / 2), "dog": NegativeClass(1, 1.0)}
     assert (unseen.kinds, unseen.images, unseen.accepted) == (("dog",), 1, 1.0)
     assert unseen.auroc == 1 / 4  # 0.9 of 0.6, 0.9, 0.8, 0.7 exceeds 0.85
-
-
-def test_no_negatives() -> None:
-    by_class, unseen = negatives_by_class(predictions([[0.9, 0.1]], [0]), 0.75, LABELS)
-    assert by_class == {}
-    assert (unseen.kinds, unseen.images, unseen.accepted, unseen.auroc) == ((), 0, None, None)
 
 
 def test_no_images_at_all() -> None:

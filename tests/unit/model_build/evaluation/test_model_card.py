@@ -77,15 +77,6 @@ def test_settings_are_flat_and_complete() -> None:
     assert found["added"] == ["1, 2.5"]
 
 
-def test_training_data() -> None:
-    data = {"sha256": {"a.tar.gz": "abc"}, "images": {"red": 5, "blue": 6, "green": 7}}
-    page = render(Sources(manifest(training_data=data), report(), charts=[]))
-    assert "- `a.tar.gz`: SHA-256 `abc`\n" in page
-    assert rows(page)["red"] == ["5", "label"]
-    assert rows(page)["green"] == ["7", "negatives"]
-    assert "trained on synthetic images: drawn." in page
-
-
 def test_metrics_have_intervals_where_they_are_proportions_of_known_size() -> None:
     found = rows(render(Sources(manifest(), report(photos=True), charts=[])))
     assert found["metric"] == ["test images", "photos"]
@@ -101,19 +92,6 @@ def test_errors_by_name_and_escaped() -> None:
     assert "| red/photo\\|1.png | blue | 0.900 |" in page
 
 
-def test_rejection_by_class() -> None:
-    page = render(Sources(manifest(), report(negatives=3), charts=[]))
-    assert rows(page)["green"] == ["3", "0.250", "yes"]
-    assert "Training images of all these classes were negatives in training." in page
-
-
-def test_operating_points() -> None:
-    assert "### Operating points" not in render(Sources(manifest(), report(), charts=[]))
-    page = render(Sources(manifest(), report(photos=True, target=0.99), charts=[]))
-    assert "- Test images: no threshold reaches a selective accuracy of 0.99." in page
-    assert "- Photos: no threshold reaches" in page
-
-
 def test_seeds_with_their_mean() -> None:
     seeds = [
         {"seed": n, "accuracy": a, "coverage": 0.5, "ece": None} for n, a in ((0, 0.75), (1, 0.85), (2, 0.95))
@@ -124,9 +102,3 @@ def test_seeds_with_their_mean() -> None:
     assert found["mean"] == ["0.850 ± 0.248", "0.500 ± 0.000"]
     alone = rows(render(Sources(manifest(), report(), charts=[], seeds=seeds[:1])))
     assert alone["mean"][0] == "0.750"
-
-
-def test_charts_and_notes() -> None:
-    page = render(Sources(manifest(), report(), charts=["m/risk_coverage.png"], notes="## Notes\n\nBy hand."))
-    assert "\n\n![risk coverage](m/risk_coverage.png)\n\n" in page
-    assert page.endswith("\n\n## Notes\n\nBy hand.\n")

@@ -130,23 +130,6 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def test_photos_by_folder(model: Path, photos: Path) -> None:
-    with open_model(model) as loaded:
-        found = predictions.classify_photos(loaded, [photos])
-    assert found.names == ("blue/1.webp", "red/1.png", "red/2.jpg")
-    assert found.labels.tolist() == [1, 0, 0]
-    assert found.probabilities.argmax(axis=1).tolist() == [1, 0, 1]
-    assert found.negative_names == ("other/1.png",)
-
-
-def test_a_photo_that_is_not_an_image_is_named(model: Path, photos: Path) -> None:
-    (photos / "red" / "broken.png").write_text("no photo")
-    with open_model(model) as loaded:
-        found = predictions.classify_photos(loaded, [photos])
-    assert len(found.names) == 3
-    assert [message.split(":")[0] for message in found.unreadable] == ["red/broken.png"]
-
-
 def test_links_are_followed(photos: Path) -> None:
     (photos / "red" / "0-link.png").symlink_to(photos / "red" / "1.png")
     names = [one.name for one in predictions.read_photos(["red", "blue"], photos)]

@@ -58,23 +58,6 @@ def test_figures_and_charts_are_written(tmp_path: Path, model: LoadedModel, data
     assert json.loads(written[0].read_text(encoding="utf-8")) == evaluation.report.to_json()
 
 
-def test_only_sets_with_labelled_images_have_charts(tmp_path: Path, model: LoadedModel) -> None:
-    photo = write_photo(tmp_path / "photos" / "other" / "a.png", "green")
-    written = write(evaluate(model, [], [photo.parents[1]]), tmp_path / "out")
-    assert [path.name for path in written] == ["evaluation.json"]
-
-
-def test_charts_are_those_of_their_set(tmp_path: Path, model: LoadedModel, data: Path, photos: Path) -> None:
-    both = {
-        path.name: path.read_bytes() for path in write(evaluate(model, [data], [photos]), tmp_path / "both")
-    }
-    alone = {
-        path.name: path.read_bytes() for path in write(evaluate(model, [], [photos]), tmp_path / "alone")
-    }
-    assert alone["photos_confusion.png"] == both["photos_confusion.png"]
-    assert both["photos_confusion.png"] != both["confusion.png"]
-
-
 def test_a_folder_that_cannot_be_written(tmp_path: Path, model: LoadedModel, data: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelBuildError, match="file cannot be written: "):

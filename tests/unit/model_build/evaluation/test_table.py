@@ -33,19 +33,6 @@ def rows(text: str) -> dict[str, list[str]]:
     return {line[:40].strip(): line[40:].split() for line in text.splitlines()}
 
 
-def test_photos_alone_have_one_column() -> None:
-    text = table(report(NOTHING, PHOTOS))
-    found = rows(text)
-    assert text.splitlines()[0].split() == ["threshold", "0.75", "photos"]
-    assert found["labelled images"] == ["3"]
-    assert found["accuracy"] == ["0.667"]
-    assert found["coverage"] == ["0.667"]
-    assert found["selective accuracy"] == ["0.500"]
-    assert found["false acceptance rate"] == ["0.500"]
-    assert "accuracy after JPEG compression" not in found
-    assert "test images" not in text
-
-
 def test_wrong_photos_are_named() -> None:
     lines = table(report(NOTHING, PHOTOS)).splitlines()
     where = lines.index("misclassified photos, the most confident first:")
@@ -65,13 +52,6 @@ def test_both_sets_have_a_column_each() -> None:
     assert found["accuracy after JPEG compression"] == ["1.000", "-"]
 
 
-def test_without_negatives_nothing_is_said_of_them() -> None:
-    text = table(report(of([[0.9, 0.1]], [0], []), None))
-    assert "out-of-distribution" not in text
-    assert "false" not in text
-    assert "misclassified" not in text
-
-
 def test_the_confusion_matrix() -> None:
     lines = table(report(NOTHING, PHOTOS)).splitlines()
     where = lines.index("confusion matrix, photos (rows: true class):")
@@ -80,22 +60,6 @@ def test_the_confusion_matrix() -> None:
         ["red", "2", "1"],
         ["blue", "0", "0"],
     ]
-
-
-def test_the_operating_point_for_a_target() -> None:
-    text = table(report(of([[0.9, 0.1], [0.8, 0.2]], [0, 1], []), None))
-    sentence = "threshold 0.9000 reaches a selective accuracy of 1.000 (target 0.9) at a coverage of 0.500"
-    assert f"test images: {sentence}" in text
-    text = table(report(of([[0.9, 0.1]], [1], []), None))
-    assert "test images: no threshold reaches a selective accuracy of 0.9" in text
-
-
-def test_only_negatives() -> None:
-    text = table(report(NOTHING, of([], [], [[0.9, 0.1]])))
-    assert rows(text)["false acceptance rate"] == ["1.000"]
-    assert "labelled images" not in text
-    assert "confusion" not in text
-    assert "target" not in text
 
 
 def test_how_many_accepted_are_wrong_at_most() -> None:
