@@ -17,10 +17,9 @@ help: ## this list
 
 # $(call venv,NAME): nothing is done if the locks are those that the environment was made from.
 define venv
-$(VENVS)/$(1)/.made: requirements/$(1).txt $(if $(2),requirements/$(2).txt)
-	@TORCH_INDEX="$(TORCH_INDEX)" $$(PYTHON) requirements/make_venv.py $(VENVS)/$(1) $$^
+$(VENVS)/$(1)/.made: requirements/make_venv.py requirements/$(1).txt $(if $(2),requirements/$(2).txt)
+	@TORCH_INDEX="$(TORCH_INDEX)" $$(PYTHON) requirements/make_venv.py $(VENVS)/$(1) $$(filter %.txt,$$^)
 endef
-$(eval $(call venv,uv))
 $(eval $(call venv,run))
 $(eval $(call venv,test))
 $(eval $(call venv,browser))
@@ -37,14 +36,16 @@ up: $(VENVS)/run/.made ## the same, left running for you to try things on
 down: $(VENVS)/run/.made ## stops what `make up` started
 	@$(RUN) -m localcloud down
 
-test: $(VENVS)/test/.made ## every test that needs neither PyTorch, the SageMaker SDK, a browser nor Docker
-	@$(TEST) -m pytest tests/unit tests/contract tests/integration tests/e2e $(PYTEST_FLAGS)
+# A worker a processor; what shares a local cloud is in one of them (tests/conftest.py), and begins first.
+WORKERS := -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+test: $(VENVS)/test/.made $(VENVS)/run/.made ## every test that needs neither PyTorch, the SageMaker SDK, a browser nor Docker
+	@$(TEST) -m pytest tests/e2e tests/integration tests/contract tests/unit $(WORKERS) $(PYTEST_FLAGS)
 
 test-train: $(VENVS)/train/.made ## the tests that train (PyTorch)
-	@$(TRAIN) -m pytest tests/train $(PYTEST_FLAGS)
+	@$(TRAIN) -m pytest tests/train $(WORKERS) $(PYTEST_FLAGS)
 
 test-sagemaker: $(VENVS)/sagemaker/.made ## the tests of the SageMaker SDK and its containers' contracts
-	@$(VENVS)/sagemaker/bin/python -m pytest tests/sagemaker tests/integration/test_model_deploy_moto.py tests/integration/test_model_deploy_standin.py $(PYTEST_FLAGS)
+	@$(VENVS)/sagemaker/bin/python -m pytest tests/sagemaker $(WORKERS) $(PYTEST_FLAGS)
 
 test-browser: $(VENVS)/browser/.made ## the review desk and the servers in a browser (Chromium)
 	@$(VENVS)/browser/bin/python -m pytest tests/browser $(PYTEST_FLAGS)
@@ -72,15 +73,11 @@ lint: $(VENVS)/test/.made $(VENVS)/scan/.made ## ruff, mypy, import-linter, cfn-
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(VENVS)/test/bin/sam validate --lint
 	$(VENVS)/scan/bin/checkov --quiet --compact --skip-download --framework cloudformation --file template.yaml model_build/role.yaml
 
-# cfn-lint serves `sam validate --lint` only, which `make lint` runs in .venv/test: without it and the packages that
-# only it needs, .venv/run is a quarter smaller.
 LOCK := $(VENVS)/uv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet
 # pip reads a marker for the Python that runs it, not for the container's: these locks have none.
 LOCK_SERVING := $(filter-out --universal,$(LOCK)) --python-platform x86_64-manylinux_2_28
-RUN_WITHOUT := cfn-lint sympy mpmath networkx
-lock: $(VENVS)/uv/.made ## makes the locks in requirements/ again; LOCK_FLAGS=--upgrade takes newer versions
-	$(LOCK) $(LOCK_FLAGS) $(RUN_WITHOUT:%=--no-emit-package %) requirements/run.in --output-file requirements/run.txt
-	for name in test train browser scan sagemaker; do $(LOCK) $(LOCK_FLAGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
+lock: $(VENVS)/run/.made ## makes the locks in requirements/ again; LOCK_FLAGS=--upgrade takes newer versions
+	for name in run test train browser scan sagemaker; do $(LOCK) $(LOCK_FLAGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 	for name in serving serving-image; do $(LOCK_SERVING) $(LOCK_FLAGS) requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 format: $(VENVS)/test/.made ## formats the code

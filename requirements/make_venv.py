@@ -67,12 +67,12 @@ def make(folder: Path, locks: list[Path]) -> None:
     start = time.monotonic()
     say(f"making {folder} from {' and '.join(map(str, locks))} (once)")
     python = folder / "bin" / "python"
-    if locks[0].resolve() == UV_LOCK or not install_with_uv(folder, locks[0]):
+    if not install_with_uv(folder, locks[0]):
         make_venv(folder)
-        install(python, ["--no-deps", "--require-hashes", "--only-binary=uv"], locks[0])
+        install(pip_of(python), ["--no-deps", "--require-hashes"], locks[0])
     index = os.environ.get("TORCH_INDEX")
     for lock in locks[1:]:
-        install(python, ["--index-url", index] if index else [], lock)
+        install(pip_of(python), ["--index-url", index] if index else [], lock)
     write_program(folder)
     (folder / ".made").write_text(digest(locks))
     say(f"{folder} is made: {size(folder) // MEGABYTE} MB, {time.monotonic() - start:.0f} s")
@@ -85,16 +85,39 @@ def make_venv(folder: Path) -> None:
         sys.exit(f"{sys.executable} cannot make environments (Debian, Ubuntu: apt install python3-venv)")
 
 
+def pip_of(python: Path) -> list[str]:
+    """Return the beginning of a command line of a Python's pip."""
+    return [str(python), "-m", "pip"]
+
+
+def install_uv(folder: Path) -> list[str]:
+    """Install uv unless it is there, with this Python's pip, or one of its own; return that pip."""
+    pip = pip_of(Path(sys.executable))
+    has_pip = subprocess.run([*pip, "--version"], check=False, capture_output=True).returncode == 0
+    if not has_pip:
+        own = folder.with_name("pip")
+        if not (own / "bin" / "python").exists():
+            make_venv(own)
+        pip = pip_of(own / "bin" / "python")
+    marker = folder / ".made"
+    if not (marker.exists() and marker.read_text() == digest([UV_LOCK])):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        wheel = ["--require-hashes", "--only-binary=:all:", "--root-user-action=ignore"]
+        install(pip, [*wheel, "--target", str(folder)], UV_LOCK)
+        marker.write_text(digest([UV_LOCK]))
+    return pip
+
+
 def install_with_uv(folder: Path, lock: Path) -> bool:
     """Make an environment from a lock with uv; return whether that was possible."""
-    tools = folder.parent / "uv"
+    tools = folder.with_name("uv")
     try:
-        if not is_made(tools, [UV_LOCK]):
-            make(tools, [UV_LOCK])
+        pip = install_uv(tools)
     except SystemExit as error:
         say(f"{error}\nuv is not there: pip installs instead, which takes longer")
         return False
-    options, variables = pip_configuration(tools / "bin" / "python")
+    options, variables = pip_configuration(pip)
     if not sys.stderr.isatty():
         options.append("--quiet")
     target = ["--python", str(folder / "bin" / "python")]
@@ -110,14 +133,12 @@ def install_with_uv(folder: Path, lock: Path) -> bool:
     return True
 
 
-def pip_configuration(python: Path) -> tuple[list[str], dict[str, str]]:
+def pip_configuration(pip: list[str]) -> tuple[list[str], dict[str, str]]:
     """Return the user's configuration of pip as uv's options and environment variables.
 
     pip itself reads its files and variables; the latter count more, and `[install]` more than `[global]`.
     """
-    listed = subprocess.run(
-        [str(python), "-m", "pip", "config", "list"], check=False, stdout=subprocess.PIPE, text=True
-    ).stdout
+    listed = subprocess.run([*pip, "config", "list"], check=False, capture_output=True, text=True).stdout
     values = {}
     for section in ("global.", "install.", ":env:."):
         for line in listed.splitlines():
@@ -133,13 +154,13 @@ def pip_configuration(python: Path) -> tuple[list[str], dict[str, str]]:
     return options, {variable: values[name] for name, variable in VARIABLES.items() if name in values}
 
 
-def install(python: Path, options: list[str], lock: Path) -> None:
+def install(pip: list[str], options: list[str], lock: Path) -> None:
     """Run pip, with a line that moves on a terminal; exit with the end of pip's output if it fails."""
-    pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
+    command = [*pip, "install", "--disable-pip-version-check", "--progress-bar", "off"]
     total = len(REQUIREMENT.findall(lock.read_text()))
     lines, started = [], 0
     process = subprocess.Popen(
-        [*pip, *options, "-r", str(lock)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, *options, "-r", str(lock)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     for line in process.stdout or ():
         lines.append(line)

@@ -28,6 +28,14 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one worker of xdist, and so all that share the local cloud of tests/e2e."""
+    for item in items:
+        shares = item.path.parent.name == "e2e" and "state" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("e2e" if shares else str(item.path)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
