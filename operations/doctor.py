@@ -290,18 +290,20 @@ def rules_are_enabled(application: Application) -> Iterator[Check]:
 def doubtful_photos_wait(application: Application) -> Iterator[Check]:
     """Compare the doubtful records with the review queue."""
     stack = Stack(application.name, application.outputs, application.session)
-    queue = stack.output("ReviewQueueUrl")
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    counted = ask(application.session, "sqs", "GetQueueAttributes", QueueUrl=queue, AttributeNames=names)
-    messages = sum(int(counted["Attributes"][name]) for name in names)
+    messages = 0
+    for queue in ("ReviewQueueUrl", "ReviewDeadLetterQueueUrl"):  # the desk reviews dead letters too
+        request = {"QueueUrl": stack.output(queue), "AttributeNames": names}
+        counted = ask(application.session, "sqs", "GetQueueAttributes", **request)
+        messages += sum(int(counted["Attributes"][name]) for name in names)
     records = ResultsTable(stack).count("LOW_CONFIDENCE", datetime.now(UTC) - REVIEWABLE)
     found = f"{records:,} LOW_CONFIDENCE records of {REVIEWABLE.days} days, {messages:,} messages"
     if messages < records:
         yield wrong(
             "review queue",
             found,
-            "`scones redrive --outcome LOW_CONFIDENCE` brings the others back to review; those of a "
-            "quiet batch were never sent there",
+            "`scones redrive --reviews` brings the others back to review, if they have waited for some "
+            "minutes; those of a quiet batch were never sent there",
         )
     else:
         yield ok("review queue", found)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from commandline.polling import Rhythm, poll
 from commandline.terminal import say
 from operations.photos.versions import retained
-from operations.results import ResultsTable
+from operations.results import Record, ResultsTable
 from operations.stack import Stack
 
 NO_VERSION: Final = "unversioned"
@@ -90,6 +90,15 @@ def without_outcome(stack: Stack, table: ResultsTable, since: datetime, before: 
     for uri, version in table.missing(versions):
         key = uri.removeprefix(f"s3://{bucket}/")
         yield Start({"s3_bucket": bucket, "s3_key": key, "version_id": version}, uri)
+
+
+def send_to_review(stack: Stack, photos: Iterable[Record]) -> Iterator[Record]:
+    """Put photos on the review queue again, for messages that were lost; a desk drops a second one."""
+    queue, url = stack.client("sqs"), stack.output("ReviewQueueUrl")
+    for record in photos:
+        body = {"object_uri": record.object_uri, "object_version": record.object_version}
+        queue.send_message(QueueUrl=url, MessageBody=json.dumps(body))
+        yield record
 
 
 def undelivered_uploads(stack: Stack) -> Iterator[Start]:

@@ -16,8 +16,16 @@ from commandline.terminal import plural, progress, say
 from operations.delivery import Delivery, Item
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
-from operations.redrive import Redrive, Redriven, Start, recorded, undelivered_uploads, without_outcome
-from operations.results import ResultsTable
+from operations.redrive import (
+    Redrive,
+    Redriven,
+    Start,
+    recorded,
+    send_to_review,
+    undelivered_uploads,
+    without_outcome,
+)
+from operations.results import Record, ResultsTable
 from operations.stack import Stack
 
 
@@ -33,6 +41,11 @@ from operations.stack import Stack
     is_flag=True,
     help="Start the photos without an outcome instead: versions under incoming/ that have no record, and "
     "upload events that were not delivered. Recorded outcomes whose event is missing are published.",
+)
+@click.option(
+    "--reviews",
+    is_flag=True,
+    help="Put LOW_CONFIDENCE photos on the review queue again, for messages that were lost. Starts none.",
 )
 @click.option(
     "--since",
@@ -65,6 +78,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     choice: StackChoice,
     outcome: str | None,
     missing: bool,
+    reviews: bool,
     since: timedelta,
     older_than: timedelta,
     rate: float,
@@ -83,11 +97,14 @@ def command(  # noqa: PLR0913 - one parameter for each option
       python -m operations redrive --since 24h
       python -m operations redrive --missing --dry-run
     """
-    if missing and outcome:
-        raise UsageError("--missing and --outcome exclude each other: a photo without an outcome has none")
+    if bool(missing) + bool(outcome) + bool(reviews) > 1:
+        raise UsageError("--missing, --outcome and --reviews exclude each other: each chooses other photos")
     stack = choice.find()
     now = stack.now()
     table, delivery = ResultsTable(stack), Delivery(stack)
+    if reviews:
+        photos = table.find(outcome="LOW_CONFIDENCE", since=now - since)
+        return _review(photos if dry_run else send_to_review(stack, photos), as_json=as_json)
     debts = delivery.undelivered(now - older_than) if missing else iter(())
     if missing:
         starts = without_outcome(stack, table, now - since, now - older_than)
@@ -109,6 +126,14 @@ def command(  # noqa: PLR0913 - one parameter for each option
     else:
         _conclude(summary, waited=wait)
     return FAILED if counts["FAILED"] or (wait and counts[None]) else 0
+
+
+def _review(photos: Iterable[Record], *, as_json: bool) -> int:
+    count = 0
+    for count, record in enumerate(photos, 1):  # noqa: B007 - the count is what is wanted
+        print(json.dumps({"photo": record.object_uri}) if as_json else visible(record.object_uri))
+    say(f"{plural(count, 'photo')} for review")
+    return 0
 
 
 def _list(debts: Iterable[Item], starts: Iterable[Start], *, as_json: bool) -> int:

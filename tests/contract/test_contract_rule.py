@@ -98,6 +98,7 @@ def test_the_type_chooses_the_target_and_replaces_nothing() -> None:
         ({"outcome": "ACCEPTED"}, False),
         ({"outcome": "FAILED"}, False),
         ({"object_uri": "s3://scones-photos-2/incoming/a.jpg"}, False),
+        ({"in_review": "2026-11-25T10:00:00.000Z"}, False),
     ],
 )
 def test_doubtful_photos_that_nobody_has_decided_are_reviewed(

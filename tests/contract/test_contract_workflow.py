@@ -199,12 +199,14 @@ def failure(name: str, message: str = "why") -> TaskError:
     return TaskError(name, json.dumps({"errorMessage": message, "errorType": name, "stackTrace": ["…"]}))
 
 
-def walk(
+def walk(  # noqa: PLR0913 - one parameter for each thing that a test varies
     start: Any = REFERENCE,
     inferences: tuple[float, float] = (0.97, 0.03),
     failing: dict[str, TaskError] | None = None,
     serialized: dict[str, Any] = SERIALIZED,
     workflow: dict[str, Any] | None = None,
+    *,
+    replaced: dict[str, Any] | None = None,
 ) -> Ending:
     """Run the workflow; FilterInference is the real one, the other tasks answer or fail as told."""
 
@@ -220,7 +222,9 @@ def walk(
             return {"Payload": payload | answer}
         if name == "FilterInference":
             return {"Payload": invoke(FILTER_INFERENCE.app.lambda_handler, arguments["Payload"])}
-        return {"MessageId": "0f0f", "FailedEntryCount": 0}
+        if name == "RecordOutcome":
+            return {"Attributes": replaced} if replaced else {}
+        return {"FailedEntryCount": 0}
 
     return Execution(workflow or definition(), task).run(start)
 
@@ -476,6 +480,35 @@ def test_the_debt_is_removed_from_the_executions_own_record_only() -> None:
     assert call["UpdateExpression"] == "REMOVE undelivered"
     assert call["ConditionExpression"] == "execution_arn = :execution AND attribute_not_exists(decided_by)"
     assert call["ExpressionAttributeValues"] == {":execution": item["execution_arn"]}
+
+
+OLD = "1969-12-25T00:00:00.000Z"  # the virtual time begins at 1970
+
+
+@pytest.mark.parametrize(
+    ("old", "since"),
+    [
+        ({}, OLD),
+        ({"in_review": {"S": "1969-12-20T00:00:00.000Z"}}, "1969-12-20T00:00:00.000Z"),
+        ({"in_review": {"S": "1969-12-01T00:00:00.000Z"}}, None),  # its message has expired
+        ({"recorded_at": {"S": "1969-12-01T00:00:00.000Z"}}, None),
+        ({"undelivered": {"S": "event"}}, None),  # it may have none
+        ({"outcome": {"S": "ACCEPTED"}}, None),
+        ({"execution_arn": {"S": CONTEXT["Execution"]["Id"]}}, None),  # of an earlier attempt
+    ],
+)
+def test_a_photo_that_stays_doubtful_gets_no_second_review_message(
+    old: dict[str, Any], since: str | None
+) -> None:
+    record = {"outcome": "LOW_CONFIDENCE", "recorded_at": OLD, "execution_arn": "arn:earlier"}
+    replaced = {name: {"S": text} for name, text in record.items()} | old
+    ending = walk({**REFERENCE, "reclassify": True}, inferences=(0.6, 0.4), replaced=replaced)
+    assert published(ending).get("in_review") == since
+    call = ending.calls["MarkDelivered"]
+    assert call["UpdateExpression"] == "REMOVE undelivered" + (" SET in_review = :since" if since else "")
+    assert call["ExpressionAttributeValues"].get(":since") == ({"S": since} if since else None)
+    accepted = walk({**REFERENCE, "reclassify": True}, replaced=replaced)
+    assert "in_review" not in published(accepted)
 
 
 @pytest.mark.parametrize(

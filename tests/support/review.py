@@ -14,7 +14,11 @@ from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, TABLE, deployed_stack, now, put_record
 
 _OURS: Final = {"source": ["scones.vehicle-classification"], "detail-type": ["Vehicle Classified"]}
-_TO_REVIEW: Final = {"outcome": ["LOW_CONFIDENCE"], "reviewed": [{"exists": False}, False]}
+_TO_REVIEW: Final = {
+    "outcome": ["LOW_CONFIDENCE"],
+    "reviewed": [{"exists": False}, False],
+    "in_review": [{"exists": False}],
+}
 
 
 def review_stack() -> Stack:

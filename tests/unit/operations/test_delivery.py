@@ -93,6 +93,18 @@ def test_an_event_that_cannot_be_published_stays_a_debt_that_anybody_may_pay(
     assert len(events(stack)) == 1
 
 
+def test_lost_review_messages_are_sent_again(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    put_record(stack, "incoming/doubtful.jpg", "LOW_CONFIDENCE", recorded_at=timestamp(NOW))
+    put_record(stack, "incoming/sure.jpg", "ACCEPTED", recorded_at=timestamp(NOW))
+    create_in_cloudformation(dict(stack.outputs))
+    photo = f"s3://{BUCKET}/incoming/doubtful.jpg"
+    for dry in (["--dry-run"], []):
+        assert messages(stack) == []
+        assert main(["redrive", "--reviews", "--json", *dry]) == 0
+        assert json.loads(capsys.readouterr().out) == {"photo": photo}
+    assert messages(stack) == [photo]
+
+
 def test_the_command_publishes_and_counts(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     put_record(stack, "incoming/a.jpg", "REJECTED", undelivered="event", execution_arn="arn:x")
     create_in_cloudformation(dict(stack.outputs))

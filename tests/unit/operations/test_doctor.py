@@ -59,7 +59,8 @@ def session() -> StubbedSession:
 
 @pytest.fixture
 def application(session: StubbedSession) -> Application:
-    outputs = {"ReviewQueueUrl": "https://sqs/q", "ResultsTableName": "results"}
+    queues = {"ReviewQueueUrl": "https://sqs/q", "ReviewDeadLetterQueueUrl": "https://sqs/dead"}
+    outputs = {**queues, "ResultsTableName": "results"}
     return Application("scones", session, "CREATE_COMPLETE", PARAMETERS, outputs, functions=3)
 
 
@@ -283,8 +284,9 @@ def test_doubtful_photos_that_are_not_on_the_queue_are_counted(
     records: int,
     status: Status,
 ) -> None:
-    counts = {"ApproximateNumberOfMessages": "2", "ApproximateNumberOfMessagesNotVisible": "1"}
-    session.answer("sqs", "get_queue_attributes", {"Attributes": counts})
+    for waiting, held in (("1", "1"), ("1", "0")):
+        counts = {"ApproximateNumberOfMessages": waiting, "ApproximateNumberOfMessagesNotVisible": held}
+        session.answer("sqs", "get_queue_attributes", {"Attributes": counts})
     monkeypatch.setattr(ResultsTable, "count", lambda *_: records)
     check = only(doctor.doubtful_photos_wait(application))
     assert (check.status, check.detail) == (

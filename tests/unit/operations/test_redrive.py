@@ -202,6 +202,7 @@ def test_the_command_starts_and_counts(stack: Stack, capsys: pytest.CaptureFixtu
     assert len(inputs(stack)) == 3
 
 
-def test_missing_and_outcome_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["redrive", "--missing", "--outcome", "FAILED"]) == 2
+@pytest.mark.parametrize("other", [["--outcome", "FAILED"], ["--reviews"]])
+def test_missing_and_others_exclude_each_other(capsys: pytest.CaptureFixture[str], other: list[str]) -> None:
+    assert main(["redrive", "--missing", *other]) == 2
     assert "exclude each other" in capsys.readouterr().err
