@@ -166,7 +166,7 @@ def image_exists(session: boto3.Session, purpose: str, uri: str) -> Check:
     wanted = {"registryId": match["account"], "repositoryName": match["repository"]}
     try:
         answer = ask(session, "ecr", "BatchGetImage", **wanted, imageIds=[{"imageTag": match["tag"]}])
-    except UnansweredError as error:
+    except (UnansweredError, ClientError) as error:
         return unknown(name, str(error))
     if answer.get("images"):
         return ok(name, uri)

@@ -12,7 +12,7 @@ from commandline.options import PROBABILITY, Duration, NameList, json_option
 from commandline.terminal import progress_bar
 from operations.options import StackChoice, stack_options
 from operations.report.drift import statistics_of, to_json
-from operations.report.files import write_text
+from operations.report.files import check_target, write_text
 from operations.report.gather import ReportRequest, make_report, required
 from operations.report.page import render
 from operations.stack import open_session
@@ -85,6 +85,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     """
     if fail_on_drift and baseline is None:
         raise UsageError("--fail-on-drift compares with something: give --baseline")
+    for target in (output, *([] if write_baseline is None else [write_baseline])):
+        check_target(target)
     named = context.get_parameter_source("stack_name") is not ParameterSource.DEFAULT
     request = ReportRequest(
         stack=choice.find() if named or captures is None else None,

@@ -183,8 +183,8 @@ def capture_source(location: str, session: Any) -> CaptureSource:
         split_uri(location)
         return CaptureSource(location, session.client("s3"))
     folder = Path(location).expanduser()
-    if not folder.is_dir():
-        raise UsageError(f"{location}: there is no such folder; give one, or s3://BUCKET/PREFIX")
+    if not location.strip() or not folder.is_dir():
+        raise UsageError(f"{location!r}: there is no such folder; give one, or s3://BUCKET/PREFIX")
     return CaptureSource(str(folder))
 
 

@@ -26,6 +26,14 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+def check_target(location: str) -> None:
+    """Refuse what cannot be written to, before any work: UsageError."""
+    if is_s3(location):
+        split_uri(location)
+    elif not location.strip() or Path(location).expanduser().is_dir():
+        raise UsageError(f"{location!r} is no file: name a file, or s3://BUCKET/KEY")
+
+
 def read_text(location: str, session: Any) -> str:
     """Read a UTF-8 file, here or `s3://BUCKET/KEY`.
 

@@ -106,7 +106,7 @@ def _baseline(
     request: ReportRequest, location: str, labels: tuple[str, ...], progress: Callable[[int], object]
 ) -> Statistics:
     path = Path(location).expanduser()
-    if not is_s3(location) and not path.exists():
+    if not is_s3(location) and (not location.strip() or not path.exists()):
         raise UsageError(
             f"--baseline {location}: there is no such file or folder; `scones report --write-baseline` "
             "writes a file"

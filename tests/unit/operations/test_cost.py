@@ -125,4 +125,4 @@ def test_the_command_prints_one_line_and_the_page_its_figures(capsys: pytest.Cap
     parts = sum(answer[f"{part}_usd"] for part in ("endpoint", "workflow", "calls", "storage", "fixed"))
     assert answer["total_usd"] == pytest.approx(parts)
     assert answer["prices"]["lambda_request"]["source"].startswith("https://")
-    assert main(["cost", "--photos", "-1"]) == 2
+    assert main(["cost", "--photos", "-1"]) == main(["cost", "--photos", "9" * 30]) == 2

@@ -166,7 +166,12 @@ def test_an_endpoint_that_captures_nothing_leaves_the_results_table(
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["--captures", "/no/such"], 2, "/no/such: there is no such folder"),
+        (["--captures", "/no/such"], 2, "'/no/such': there is no such folder"),
+        (["--captures", ""], 2, "'': there is no such folder"),
+        (["--captures", "usual", "--baseline", ""], 2, "there is no such file or folder"),
+        (["--captures", "usual", "--baseline", "deep.json"], 2, "deep.json is not a baseline file"),
+        (["--captures", "usual", "--output", ""], 2, "'' is no file"),
+        (["--captures", "usual", "--write-baseline", "empty"], 2, "'empty' is no file"),
         (
             ["--captures", "empty"],
             1,
@@ -183,7 +188,7 @@ def test_an_endpoint_that_captures_nothing_leaves_the_results_table(
             1,
             "200 x answer does not have one probability per label",
         ),
-        (["--captures", "usual", "--output", "usual"], 1, "usual: Is a directory"),
+        (["--captures", "usual", "--output", "usual"], 2, "'usual' is no file"),
         (["--captures", "usual", "--since", "yesterday"], 2, "'yesterday' is not a time"),
     ],
 )
@@ -195,6 +200,7 @@ def test_what_cannot_be_reported_is_told_in_a_line(
     Path("empty").mkdir()
     Path("broken/a.jsonl").write_text("{\n[\n")
     Path("odd.json").write_text("{}")
+    Path("deep.json").write_text("[" * 100_000)
     Path("raw.json").write_bytes(b"\xff\xfe\x00")
 
     assert main(["report", *arguments]) == code
