@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from commandline.errors import CommandError, UsageError
 
@@ -29,6 +29,8 @@ def named(uri: str) -> Iterator[None]:
     """
     try:
         yield
+    except ParamValidationError as error:
+        raise UsageError(f"{uri}: no bucket can have such a name, or no object such a key") from error
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         if why := _ABSENT.get(code):

@@ -7,16 +7,15 @@ from localcloud.ministack import (
     distributed_map,
     events,
     fault_hooks,
-    history,
     lambda_,
-    retries,
     s3,
     server,
+    states,
 )
 from localcloud.parent import end_with_parent
 
 # Faults lie around the repaired functions, and web pages are refused before anything else.
-REPAIRS = (lambda_, s3, events, cloudformation, retries, distributed_map, history, fault_hooks, server)
+REPAIRS = (lambda_, s3, events, cloudformation, states, distributed_map, fault_hooks, server)
 
 
 def main() -> None:

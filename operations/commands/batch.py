@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from commandline.errors import FAILED, UsageError
 from commandline.escapes import visible
 from commandline.options import FiniteRange, json_option
 from commandline.terminal import plural, progress, progress_bar, say
-from operations.batch.manifest import Version, listed, under, without_outcome
+from operations.batch.manifest import Listed, Manifest, Prefix, Version, without_outcome
 from operations.batch.run import Options, Run, RunError, Runs, summarize
 from operations.cost import batch_dollars
 from operations.options import StackChoice, stack_options
@@ -77,18 +76,19 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if bool(prefix) == bool(manifest):
         raise UsageError("give either --prefix or --manifest")
     stack = choice.find()
-    found: Counter[str] = Counter()
-    photos = _counted(under(stack, prefix) if prefix else listed(stack, manifest or ""), found)
+    listed = Manifest(stack, manifest) if manifest else Prefix(stack, prefix or "")
+    photos = listed.photos()
     if not everything:
         photos = without_outcome(stack, photos)
     if dry_run:
-        return _list(photos, as_json=as_json)
+        return _list(photos, listed, as_json=as_json)
     begun, runs = time.monotonic(), Runs(stack)
     at_a_time = capped(concurrency, runs.free_concurrency())
     options = Options(at_a_time, tolerate, reclassify=everything, announce=not quiet_backfill)
     run = runs.start(progress(photos, title="listing", unit="photo"), options)
+    _report_left_out(listed)
     if run is None:
-        return _nothing(found["photos"], prefix or manifest or "", as_json=as_json)
+        return _nothing(listed.found, prefix or manifest or "", as_json=as_json)
     say(f"{plural(run.photos, 'photo')} in run {run.name}")
     if not wait:
         print(
@@ -109,16 +109,16 @@ def capped(wanted: int, free: int | None) -> int:
     return max(1, free)
 
 
-def _counted(photos: Iterator[Version], found: Counter[str]) -> Iterator[Version]:
-    for photo in photos:
-        found["photos"] += 1
-        yield photo
+def _report_left_out(listed: Listed) -> None:
+    for reason, count in listed.left_out.items():
+        say(f"left out: {plural(count, 'photo')} {reason}")
 
 
-def _list(photos: Iterator[Version], *, as_json: bool) -> int:
+def _list(photos: Iterator[Version], listed: Listed, *, as_json: bool) -> int:
     count = 0
     for count, (key, version) in enumerate(photos, 1):  # noqa: B007 - the count is what is wanted
         print(json.dumps({"key": key, "version_id": version}) if as_json else visible(key))
+    _report_left_out(listed)
     say(f"{plural(count, 'photo')} would be classified")
     return 0
 

@@ -7,7 +7,6 @@ import pytest
 
 from localcloud.ministack.distributed_map import batched, result_lines, write_results
 
-FLATTEN = {"WriterConfig": {"OutputType": "JSONL", "Transformation": "FLATTEN"}}
 RUN = "arn:aws:states:us-east-1:000000000000:mapRun:scones-classify-batch/Batches:1234"
 
 
@@ -30,12 +29,12 @@ def test_a_batch_without_input_of_its_own_has_items_only() -> None:
 
 
 def test_flattened_results_are_a_line_for_each_member() -> None:
-    lines = result_lines([child("SUCCEEDED", [1, {"a": 2}]), child("SUCCEEDED", "one")], FLATTEN)
+    lines = result_lines([child("SUCCEEDED", [1, {"a": 2}]), child("SUCCEEDED", "one")])
     assert lines == b'1\n{"a": 2}\n"one"\n'
 
 
 def test_failed_children_are_written_as_executions() -> None:
-    (line,) = result_lines([child("FAILED")], FLATTEN).splitlines()
+    (line,) = result_lines([child("FAILED")]).splitlines()
     assert json.loads(line) == {
         "ExecutionArn": "arn:child",
         "Input": "{}",
@@ -46,16 +45,10 @@ def test_failed_children_are_written_as_executions() -> None:
     }
 
 
-def test_without_a_transformation_results_are_a_list_of_executions() -> None:
-    (row,) = json.loads(result_lines([child("SUCCEEDED", [1])], {}))
-    assert (row["Status"], row["Output"]) == ("SUCCEEDED", "[1]")
-
-
 def test_the_manifest_names_the_files() -> None:
     written: dict[str, bytes] = {}
     result = write_results(
         [child("SUCCEEDED", [1]), child("FAILED")],
-        FLATTEN,
         {"Bucket": "photos", "Prefix": "runs/r/results"},
         RUN,
         lambda bucket, key, body: written.update({f"{bucket}/{key}": body}),

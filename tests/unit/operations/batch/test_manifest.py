@@ -2,14 +2,17 @@
 
 import gzip
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from commandline.errors import UsageError
-from operations.batch.manifest import listed, under, without_outcome
+from operations.__main__ import main
+from operations.batch.manifest import Manifest, Prefix, without_outcome
 from operations.stack import Stack
-from tests.support.aws_stack import BUCKET, deployed_stack, put_record
+from tests.support.aws_stack import BUCKET, create_in_cloudformation, deployed_stack, put_record
+from tests.unit.operations.test_redrive import uploaded
 
 LISTS = "lists"
 
@@ -34,50 +37,79 @@ def put_list(stack: Stack, key: str, body: str | bytes) -> str:
     return f"s3://{LISTS}/{key}"
 
 
+def listed(stack: Stack, uri: str) -> list[tuple[str, str]]:
+    return list(Manifest(stack, uri).photos())
+
+
 def test_a_prefix_has_the_latest_versions(stack: Stack) -> None:
     upload(stack, "incoming/2026/a.jpg")
     latest = upload(stack, "incoming/2026/a.jpg", b"2")
     upload(stack, "incoming/2025/b.jpg")
     upload(stack, "incoming/2026/deleted.jpg")
     stack.client("s3").delete_object(Bucket=BUCKET, Key="incoming/2026/deleted.jpg")
-    assert list(under(stack, "incoming/2026/")) == [("incoming/2026/a.jpg", latest)]
-
-
-def test_photos_are_under_incoming_only(stack: Stack) -> None:
+    assert list(Prefix(stack, "incoming/2026/").photos()) == [("incoming/2026/a.jpg", latest)]
     with pytest.raises(UsageError, match="photos are under incoming/"):
-        list(under(stack, "runs/"))
-    uri = put_list(stack, "list.jsonl", '{"key": "labelled/a.jpg"}\n')
-    with pytest.raises(UsageError, match=r"labelled/a\.jpg is not under incoming/"):
-        list(listed(stack, uri))
+        Prefix(stack, "runs/")
+
+
+def test_a_photo_is_not_started_again_when_its_record_has_expired(stack: Stack) -> None:
+    uploaded(stack, "incoming/old.jpg", days_ago=40)
+    version = uploaded(stack, "incoming/new.jpg", days_ago=20)
+    retaining = replace(stack, parameters={"ResultRetentionDays": "30"})
+    assert list(Prefix(retaining, "incoming/").photos()) == [("incoming/new.jpg", version)]
 
 
 @pytest.mark.parametrize(
     ("name", "body"),
     [
         ("a.jsonl", '{"key": "incoming/ä b.jpg", "version_id": "v1"}\n\n{"s3_key": "incoming/c.jpg"}\n'),
+        ("a.jsonl.gz", '{"key": "incoming/ä b.jpg", "version_id": "v1"}\r\n{"Key": "incoming/c.jpg"}'),
         ("a.csv", "key,version_id\nincoming/ä b.jpg,v1\nincoming/c.jpg,\n"),
         ("bom.csv", "\ufeffKey,VersionId\nincoming/ä b.jpg,v1\nincoming/c.jpg,\n"),
+        ("operations.csv", f'"{BUCKET}","incoming/%C3%A4+b.jpg","v1"\n{BUCKET},incoming/c.jpg\n'),
     ],
 )
 def test_a_list_names_keys_and_perhaps_versions(stack: Stack, name: str, body: str) -> None:
     latest = upload(stack, "incoming/c.jpg")
-    uri = put_list(stack, name, body.encode())
-    assert list(listed(stack, uri)) == [("incoming/ä b.jpg", "v1"), ("incoming/c.jpg", latest)]
+    uri = put_list(stack, name, gzip.compress(body.encode()) if name.endswith(".gz") else body.encode())
+    assert listed(stack, uri) == [("incoming/ä b.jpg", "v1"), ("incoming/c.jpg", latest)]
 
 
 def test_a_key_without_an_object_stays_in_the_list(stack: Stack) -> None:
     upload(stack, "incoming/gone.jpg.other")
     uri = put_list(stack, "a.jsonl", '{"key": "incoming/gone.jpg"}')
-    assert list(listed(stack, uri)) == [("incoming/gone.jpg", "null")]
+    assert listed(stack, uri) == [("incoming/gone.jpg", "null")]
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x85", "\u00a0", "\x0b", "\x1c"])
+def test_lines_end_at_line_feeds_only(stack: Stack, odd: str) -> None:
+    key = f"incoming/a{odd}b.jpg"
+    if odd > "\x1f":  # control characters are escaped in JSON
+        line = f'{{"key": "{key}", "version_id": "v1"}}\n'
+        assert listed(stack, put_list(stack, "a.jsonl", line)) == [(key, "v1")]
+    assert listed(stack, put_list(stack, "a.csv", f"key,version_id\n{key},v1\n")) == [(key, "v1")]
+
+
+def test_a_photo_that_is_listed_twice_is_one(stack: Stack) -> None:
+    version = upload(stack, "incoming/a.jpg")
+    lines = [{"key": "incoming/a.jpg"}, {"key": "incoming/a.jpg", "version_id": version}] * 2
+    manifest = Manifest(stack, put_list(stack, "a.jsonl", "\n".join(map(json.dumps, lines))))
+    assert list(manifest.photos()) == [("incoming/a.jpg", version)]
+    assert (manifest.found, manifest.left_out) == (1, {"listed before": 3})
+
+
+WHOLE_BUCKET = (
+    f'"{BUCKET}","incoming/a%20b.jpg","v1","true","false"\n'
+    f'"{BUCKET}","incoming/a%20b.jpg","v0","false","false"\n'
+    f'"{BUCKET}","incoming/marker.jpg","v2","true","true"\n'
+    f'"{BUCKET}","incoming/","v3","true","false"\n'
+    f'"{BUCKET}","labelled/bicycle/a.jpg","v4","true","false"\n'
+    '"another","incoming/c.jpg","v5","true","false"\n'
+)
 
 
 def inventory(stack: Stack, **changed: Any) -> str:
-    rows = (
-        f'"{BUCKET}","incoming/a%20b.jpg","v1","true","false"\n'
-        f'"{BUCKET}","incoming/a%20b.jpg","v0","false","false"\n'
-        f'"{BUCKET}","incoming/marker.jpg","v2","true","true"\n'
-    )
-    put_list(stack, "data/1.csv.gz", gzip.compress(rows.encode()))
+    put_list(stack, "data/1.csv.gz", gzip.compress(WHOLE_BUCKET.encode()))
     manifest = {
         "sourceBucket": BUCKET,
         "destinationBucket": f"arn:aws:s3:::{LISTS}",
@@ -86,11 +118,16 @@ def inventory(stack: Stack, **changed: Any) -> str:
         "files": [{"key": "data/1.csv.gz"}],
         **changed,
     }
-    return put_list(stack, "daily/manifest.json", json.dumps(manifest))
+    kept = {name: value for name, value in manifest.items() if value is not None}
+    return put_list(stack, "daily/manifest.json", json.dumps(kept))
 
 
-def test_an_inventory_is_read_as_s3_writes_it(stack: Stack) -> None:
-    assert list(listed(stack, inventory(stack))) == [("incoming/a b.jpg", "v1")]
+@pytest.mark.parametrize("data_only", [False, True])
+def test_an_inventory_of_the_whole_bucket_is_read_as_s3_writes_it(stack: Stack, *, data_only: bool) -> None:
+    uri = put_list(stack, "data.csv", WHOLE_BUCKET) if data_only else inventory(stack)
+    manifest = Manifest(stack, uri)
+    assert list(manifest.photos()) == [("incoming/a b.jpg", "v1")]
+    assert manifest.left_out == {"outside incoming/": 2, "of another bucket": 1}
 
 
 @pytest.mark.parametrize(
@@ -98,24 +135,69 @@ def test_an_inventory_is_read_as_s3_writes_it(stack: Stack) -> None:
     [
         ({"fileFormat": "ORC"}, "in ORC, not in CSV"),
         ({"sourceBucket": "other"}, "an inventory of other"),
+        *(({name: None}, "lacks fileSchema") for name in ("fileSchema", "destinationBucket", "files")),
+        ({"fileSchema": "Bucket, Size"}, "lacks fileSchema"),
+        ({"files": [{}]}, "lacks fileSchema"),
+        ({"sourceBucket": None}, "no S3 Inventory's manifest"),
     ],
 )
-def test_an_inventory_of_another_kind_is_refused(stack: Stack, changed: dict[str, str], says: str) -> None:
+def test_an_inventory_of_another_kind_is_refused(stack: Stack, changed: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        list(listed(stack, inventory(stack, **changed)))
+        listed(stack, inventory(stack, **changed))
 
 
-@pytest.mark.parametrize("uri", ["list.jsonl", "s3://lists", "s3://lists/a.txt"])
-def test_what_is_no_list_is_refused(stack: Stack, uri: str) -> None:
-    put_list(stack, "a.txt", "incoming/a.jpg")
-    with pytest.raises(UsageError, match="--manifest"):
-        list(listed(stack, uri))
+DEEP = "[" * 100_000
 
 
-def test_a_line_without_a_key_is_shown(stack: Stack) -> None:
-    uri = put_list(stack, "a.jsonl", '{"photo": "incoming/a.jpg"}')
-    with pytest.raises(UsageError, match="has no member `key`"):
-        list(listed(stack, uri))
+@pytest.mark.parametrize(
+    ("name", "body", "says"),
+    [
+        ("a.txt", b"incoming/a.jpg", "none of JSON lines"),
+        ("a.jsonl", '{"key": "incoming/a.jpg"}\r\n'.encode("utf-16"), "save it as UTF-8"),
+        ("a.jsonl", '{"key": "incoming/a.jpg"}\r\n'.encode("utf-16-le"), "line 1 is not valid JSON"),
+        ("a.csv", "key\nincoming/ä.jpg".encode("latin-1"), "save it as UTF-8"),
+        ("a.jsonl", b'{"key": "incoming/a.jpg"}\n{"key": "incoming/b', "line 2 is not valid JSON"),
+        ("a.csv", b'key\n"incoming/b', "it is no CSV"),
+        ("a.csv", b'key\n"incoming/b"x"', "it is no CSV"),
+        ("a.csv", b"photo\nincoming/a.jpg", "names no column `key`"),
+        ("a.csv", b"key\n" + b"x" * 200_000, "it is no CSV"),
+        ("a.csv", b"key,size\n,1", "row 1 has no `key`"),
+        ("a.jsonl", b'[{"key": "incoming/a.jpg"}]', "line 1 is no JSON object"),
+        ("a.jsonl", b'{"photo": "incoming/a.jpg"}', "row 1 has no `key`"),
+        ("a.jsonl", b'{"key": 5}', "row 1: neither a key nor a version: 5"),
+        ("a.jsonl", b'{"key": "incoming/a", "version_id": [1]}', "row 1: neither a key nor a version"),
+        ("a.jsonl", b'{"key": "incoming/\\ud800"}', "row 1: neither a key nor a version"),
+        ("a.jsonl", b'{"key": "incoming/' + b"a" * 1100 + b'"}', "row 1: neither a key nor a version"),
+        ("a.jsonl", DEEP.encode(), "line 1 is not valid JSON"),
+        ("a.jsonl.gz", b"no gzip", "cannot be decompressed"),
+        ("a.jsonl.gz", gzip.compress(b"{}" * 99)[:-9], "cannot be decompressed"),
+        ("manifest.json", b'[{"prefix": "s3://photos/incoming/"}, "a.jpg"]', "no S3 Inventory's manifest"),
+        ("manifest.json", DEEP.encode(), "it is not valid JSON"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_is_no_list_is_one_line(
+    stack: Stack, name: str, body: bytes, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_in_cloudformation(dict(stack.outputs))
+    assert main(["batch", "--manifest", put_list(stack, name, body), "--dry-run"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert says in said.err
+    assert said.err.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    "uri", ["list.jsonl", "s3://lists", "s3:///a.csv", "s3://lists/gone.csv", "s3://no bucket/a.csv"]
+)
+def test_an_address_of_no_list_is_one_line(
+    stack: Stack, uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_in_cloudformation(dict(stack.outputs))
+    assert main(["batch", "--manifest", uri, "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert uri in said
 
 
 def test_photos_with_an_outcome_are_left_out_and_failed_ones_are_not(stack: Stack) -> None:
