@@ -5,9 +5,8 @@ Photos stay in their files; a row keeps where its photo lies. 20,000 records tak
 
 import math
 from array import array
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO, Final
@@ -134,25 +133,13 @@ def read_window(
 ) -> Window:
     """Read capture files, a few at a time; `progress` gets the number of records of each file."""
     start = since.timestamp() if since else -math.inf
-    files = (name for name in source.files() if since is None or may_hold(name, since))
-    read: list[str] = []
-    parts: list[_Part] = []
+    files = [name for name in source.files() if since is None or may_hold(name, since)]
+    parts = []
     with ThreadPoolExecutor(_WORKERS) as pool:
-        waiting: deque[Future[_Part]] = deque()
-        try:
-            for name in files:
-                read.append(name)
-                waiting.append(pool.submit(_read_file, source, name, len(labels), start))
-                if len(waiting) > 2 * _WORKERS:
-                    parts.append(waiting.popleft().result())
-                    progress(parts[-1].records)
-            while waiting:
-                parts.append(waiting.popleft().result())
-                progress(parts[-1].records)
-        finally:
-            for future in waiting:
-                future.cancel()
-    return _join(source, labels, read, parts)
+        for part in pool.map(lambda name: _read_file(source, name, len(labels), start), files):
+            parts.append(part)
+            progress(part.records)
+    return _join(source, labels, files, parts)
 
 
 @dataclass

@@ -2,13 +2,15 @@
 
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
 from moto.events.models import EventPattern
+from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
 from tests.contract.test_contract_roles import statements
-from tests.support.sam_app import MACHINES, event, expected, resources, template
+from tests.support.sam_app import MACHINES, ROOT, event, expected, resources, template
 
 BUCKET = "scones-photos"
 RULES = {name: template()["Resources"][name]["Properties"] for name in ("PhotoUploadedRule", "ReviewRule")}
@@ -148,3 +150,25 @@ def test_the_review_queue_has_a_dead_letter_queue() -> None:
     target = queues["ReviewQueue"]["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
     assert target in queues
     assert target != "ReviewQueue"
+
+
+@pytest.mark.parametrize(
+    ("detail", "sent"),
+    [
+        ({"outcome": "ACCEPTED"}, True),
+        ({"outcome": "ACCEPTED", "reviewed": True}, True),
+        ({"outcome": "LOW_CONFIDENCE"}, False),
+        ({"outcome": "REJECTED", "reviewed": True}, False),
+        ({"outcome": "ACCEPTED", "object_uri": "s3://another/incoming/a.jpg"}, False),
+    ],
+)
+def test_the_rule_that_the_page_shows_takes_accepted_photos(detail: dict[str, Any], *, sent: bool) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(LoadingBayRule:.+?)```", page, re.DOTALL)
+    rule = yaml_parse(text.replace("<PhotoBucketName>", "photos"))["LoadingBayRule"]["Properties"]
+    event: Any = {
+        "source": "scones.vehicle-classification",
+        "detail-type": "Vehicle Classified",
+        "detail": {"object_uri": "s3://photos/incoming/a.jpg", **detail},
+    }
+    assert EventPattern.load(json.dumps(rule["EventPattern"])).matches_event(event) is sent
