@@ -152,21 +152,21 @@ def test_quotas_of_the_account_replace_the_defaults_over_pages(session: StubbedS
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/ray:serve-ml-sagemaker-cpu-v1.4"
 
 
-def test_an_image_tag_that_exists_is_ok(session: StubbedSession) -> None:
-    session.answer("ecr", "batch_get_image", {"images": [{"imageId": {"imageTag": "x"}}]})
-    assert doctor.image_exists(session, "serving", IMAGE).status is Status.OK
-
-
-def test_an_image_tag_that_does_not_exist_is_wrong(session: StubbedSession) -> None:
-    failure = {"failureCode": "ImageNotFound", "failureReason": "Requested image not found"}
-    session.answer("ecr", "batch_get_image", {"images": [], "failures": [failure]})
-    check = doctor.image_exists(session, "serving", IMAGE)
-    assert check.status is Status.WRONG
-    assert "Requested image not found" in check.detail
-
-
-def test_an_image_elsewhere_cannot_be_asked_for(session: StubbedSession) -> None:
-    assert doctor.image_exists(session, "serving", "ghcr.io/a/b:c").status is Status.UNKNOWN
+@pytest.mark.parametrize(
+    ("uri", "answer", "status"),
+    [
+        (IMAGE, {"images": [{"imageId": {"imageTag": "x"}}]}, Status.OK),
+        (IMAGE, {"images": [], "failures": [{"failureReason": "Requested image not found"}]}, Status.WRONG),
+        ("ghcr.io/a/b:c", {}, Status.UNKNOWN),
+    ],
+)
+def test_an_images_tag_is_looked_up(
+    session: StubbedSession, uri: str, answer: dict[str, Any], status: Status
+) -> None:
+    session.answer("ecr", "batch_get_image", answer)
+    check = doctor.image_exists(session, "serving", uri)
+    assert check.status is status
+    assert ("Requested image not found" in check.detail) is (status is Status.WRONG)
 
 
 def endpoint(status: str = "InService", **more: Any) -> dict[str, Any]:
@@ -200,16 +200,12 @@ def test_the_endpoints_labels_are_compared_with_the_stacks(
     assert labels.status is status
 
 
-def test_a_failed_endpoint_is_told_with_its_reason(session: StubbedSession, application: Application) -> None:
+def test_an_endpoint_that_is_not_in_service_is_wrong(
+    session: StubbedSession, application: Application
+) -> None:
     session.answer("sagemaker", "describe_endpoint", endpoint("Failed", FailureReason="no such image"))
     check = only(doctor.endpoint_fits(application))
     assert (check.status, check.detail) == (Status.WRONG, "Failed: no such image")
-
-
-def test_an_endpoint_that_does_not_exist_is_told_with_the_command_that_creates_it(
-    session: StubbedSession,
-    application: Application,
-) -> None:
     session.refuse("sagemaker", "describe_endpoint", "ValidationException", "Could not find endpoint")
     check = only(doctor.endpoint_fits(application))
     assert check.status is Status.WRONG
