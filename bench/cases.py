@@ -137,8 +137,8 @@ def peak_memory(file_format: str) -> float:
         file.write(phone_photo(file_format, quality=90))
         file.flush()
         code = (
-            "import re, resource, imaging; from pathlib import Path; "
-            f"imaging.shrink(Path({file.name!r}).read_bytes(), "
+            "import re, resource, photo; from pathlib import Path; "
+            f"photo.shrink(Path({file.name!r}).read_bytes(), "
             f"longest_side={_longest_side()}, max_pixels=10**8); "
             f"print({_PEAK})"
         )
@@ -152,10 +152,10 @@ def peak_memory(file_format: str) -> float:
 
 def _shrinking() -> Callable[[bytes], object]:
     """Return SerializeImage's work on the bytes of a photo."""
-    imaging = _module_of(FUNCTIONS / "serialize_image", "imaging")
+    shrink = _module_of(FUNCTIONS / "serialize_image", "photo").shrink
     max_pixels = int(function_environments()["serialize_image"]["MAX_PIXELS"])
     side = _longest_side()
-    return lambda photo: imaging.shrink(photo, longest_side=side, max_pixels=max_pixels)
+    return lambda photo: shrink(photo, longest_side=side, max_pixels=max_pixels)
 
 
 def _longest_side() -> int:

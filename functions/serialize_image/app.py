@@ -10,18 +10,18 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import build_target
 
 build_target.check()  # before Pillow is imported, whose own error would not say what to do
 
 import boto3  # noqa: E402
-import imaging  # noqa: E402
 import names  # noqa: E402
+import photo  # noqa: E402
 from botocore.config import Config  # noqa: E402
-from settings import Settings  # noqa: E402
-from storage import ObjectReference, StoredObject, read_object  # noqa: E402
+from settings import Settings, limit_memory  # noqa: E402
+from storage import ObjectReference, read_object  # noqa: E402
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)
@@ -30,66 +30,28 @@ SETTINGS = Settings.from_environment(os.environ)
 # 3 x (2 s + 5 s) and the pauses between stay below the function's timeout.
 S3_CONFIG = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 3, "mode": "standard"})
 S3 = boto3.client("s3", config=S3_CONFIG)
+limit_memory(os.environ)
 
 
-class SerializedPhoto(TypedDict):
-    """The input of ClassifyImage."""
-
-    s3_bucket: str
-    s3_key: str
-    version_id: NotRequired[str]
-    etag: NotRequired[str]
-    image_data: str
-    content_type: str
-    inferences: list[float]
-
-
-def lambda_handler(event: dict[str, Any], _context: object) -> SerializedPhoto:
+def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Read, validate, shrink and encode the photo that the event names.
 
     Raises:
-        ObjectNotFound: the object or the requested version does not exist.
-        ObjectNotReadable: the object may not be read or decrypted.
-        ObjectTooLarge: the object has too many bytes.
-        UnsupportedImage: the object is not a complete image of a supported format.
-        ImageTooLarge: the image has too many pixels.
-        StorageUnavailable: S3 did not respond, or failed.
+        ObjectNotFound, ObjectNotReadable, ObjectTooLarge, StorageUnavailable: see `storage.read_object`.
+        UnsupportedImage, ImageTooLarge, ImageTooCostly: see `photo.render` and `names.check`.
     """
     reference = ObjectReference.from_event(event)
-    photo = {
-        "s3_bucket": reference.bucket,
-        "s3_key": reference.key,
-        "version_id": reference.version_id,
-        "etag": reference.etag,
-    }
     # An Express execution that is cut off leaves no other trace of its photo.
-    logger.info("photo received", extra=photo)
+    logger.info("photo received", extra=reference.as_dict())
     names.check(reference.key)
-    stored = read_object(S3, reference, SETTINGS.max_object_bytes)
-    image = imaging.shrink(stored.body, longest_side=SETTINGS.longest_side, max_pixels=SETTINGS.max_pixels)
-    logger.info(
-        "photo serialized",
-        extra={
-            **photo,
-            "bytes_read": len(stored.body),
-            "bytes_returned": len(image.data),
-            "content_type": image.content_type,
-            "pixels": f"{image.width}x{image.height}",
-        },
-    )
-    return _result(reference, stored, image)
-
-
-def _result(reference: ObjectReference, stored: StoredObject, image: imaging.EncodedImage) -> SerializedPhoto:
-    result = SerializedPhoto(
-        s3_bucket=reference.bucket,
-        s3_key=reference.key,
-        image_data=base64.b64encode(image.data).decode("ascii"),
-        content_type=image.content_type,
-        inferences=[],
-    )
-    if stored.version_id:
-        result["version_id"] = stored.version_id
-    if stored.etag:
-        result["etag"] = stored.etag
-    return result
+    stored, body = read_object(S3, reference, SETTINGS.max_object_bytes)
+    image = photo.shrink(body, longest_side=SETTINGS.longest_side, max_pixels=SETTINGS.max_pixels)
+    facts = {"bytes_read": len(body), "bytes_returned": len(image.data), "content_type": image.content_type}
+    pixels = f"{image.width}x{image.height}"
+    logger.info("photo serialized", extra={**reference.as_dict(), **facts, "pixels": pixels})
+    return {
+        **{name: value for name, value in stored.as_dict().items() if value},
+        "image_data": base64.b64encode(image.data).decode("ascii"),
+        "content_type": image.content_type,
+        "inferences": [],
+    }

@@ -1,7 +1,4 @@
-"""The errors of SerializeImage. The workflow matches them by class name (`ErrorEquals`).
-
-They do not end in `Error` because they are names of a public contract.
-"""
+"""SerializeImage's errors. The workflow matches them by class name (`ErrorEquals`): a public contract."""
 
 
 class ObjectNotFound(Exception):  # noqa: N818
@@ -22,6 +19,10 @@ class UnsupportedImage(Exception):  # noqa: N818
 
 class ImageTooLarge(Exception):  # noqa: N818
     """The image has more pixels than MAX_PIXELS; it was not decoded. Permanent."""
+
+
+class ImageTooCostly(Exception):  # noqa: N818
+    """Decoding the image takes more memory than the function has. Permanent."""
 
 
 class StorageUnavailable(Exception):  # noqa: N818

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Limits of the input and of the output.
-
-    Attributes:
-        max_object_bytes: an object with more bytes is refused before its body is read.
-        max_pixels: an image with more pixels (width times height) is refused before it is decoded.
-        longest_side: no side of the returned image is longer, in pixels.
-    """
+    """The bytes and pixels that a photo may have, and the longest side of the returned image in pixels."""
 
     max_object_bytes: int
     max_pixels: int
@@ -30,17 +25,24 @@ class Settings:
         Raises:
             ValueError: a variable is missing or out of its bounds; the message names it.
         """
-        return cls(
-            max_object_bytes=_whole_number(environment, "MAX_OBJECT_BYTES", 1, 100 * 1024 * 1024),
-            max_pixels=_whole_number(environment, "MAX_PIXELS", 1, 200_000_000),
-            longest_side=_whole_number(environment, "LONGEST_SIDE", 16, 256),
-        )
+        bounds = {
+            "MAX_OBJECT_BYTES": (1, 100 * 1024 * 1024),
+            "MAX_PIXELS": (1, 200_000_000),
+            "LONGEST_SIDE": (16, 256),
+        }
+        for name, (least, most) in bounds.items():
+            text = environment.get(name, "")
+            if not text.isdecimal() or not least <= int(text) <= most:
+                raise ValueError(
+                    f"environment variable {name} is {text!r}: set a whole number from {least} to {most}"
+                )
+        return cls(*(int(environment[name]) for name in bounds))
 
 
-def _whole_number(environment: Mapping[str, str], name: str, least: int, most: int) -> int:
-    text = environment.get(name, "")
-    if not text.isdecimal() or not least <= int(text) <= most:
-        raise ValueError(
-            f"environment variable {name} is {text!r}: set it to a whole number from {least} to {most}"
-        )
-    return int(text)
+def limit_memory(environment: Mapping[str, str]) -> None:
+    """Make what needs more memory than the function has raise MemoryError, instead of being killed for it."""
+    with contextlib.suppress(ImportError, KeyError, OSError, ValueError):  # not on every system
+        import resource  # noqa: PLC0415
+
+        size = int(environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]) << 20
+        resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-    ParamValidationError,
-    ResponseStreamingError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
 from errors import ObjectNotFound, ObjectNotReadable, ObjectTooLarge, StorageUnavailable
 
 if TYPE_CHECKING:
@@ -40,9 +32,8 @@ _NOT_READABLE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectReference:
-    """An object and, where they are known, the version and the etag it must have."""
+class ObjectReference(NamedTuple):
+    """An object and, where they are known, its version and etag."""
 
     bucket: str
     key: str
@@ -56,15 +47,17 @@ class ObjectReference:
         Raises:
             ObjectNotFound: bucket or key is missing, or one of the four is not a string.
         """
-        for name in ("s3_bucket", "s3_key"):
-            if not event.get(name):
-                raise ObjectNotFound(f"the input has no {name}: give the object's s3_bucket and s3_key")
         for name in ("s3_bucket", "s3_key", "version_id", "etag"):
+            if not event.get(name) and name.startswith("s3_"):
+                raise ObjectNotFound(f"the input has no {name}: give the object's s3_bucket and s3_key")
             if not isinstance(event.get(name) or "", str):
                 raise ObjectNotFound(f"the input's {name} is not a string: {event[name]!r:.80}")
-        return cls(
-            event["s3_bucket"], event["s3_key"], event.get("version_id") or None, event.get("etag") or None
-        )
+        optional = (event.get(name) or None for name in ("version_id", "etag"))
+        return cls(event["s3_bucket"], event["s3_key"], *optional)
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Return it under the names of the workflow's input."""
+        return dict(zip(("s3_bucket", "s3_key", "version_id", "etag"), self, strict=True))
 
     def __str__(self) -> str:
         """Return the object's URI, with its version if known."""
@@ -72,17 +65,10 @@ class ObjectReference:
         return f"s3://{self.bucket}/{self.key}{version}"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """An object's bytes, version id (None in an unversioned bucket) and etag."""
-
-    body: bytes
-    version_id: str | None
-    etag: str | None
-
-
-def read_object(client: S3Client, reference: ObjectReference, max_bytes: int) -> StoredObject:
-    """Read an object of at most `max_bytes`.
+def read_object(
+    client: S3Client, reference: ObjectReference, max_bytes: int
+) -> tuple[ObjectReference, bytes]:
+    """Read an object of at most `max_bytes`; return which one it is, and its body.
 
     Raises:
         ObjectNotFound: it, or the requested version or etag, does not exist.
@@ -98,31 +84,27 @@ def read_object(client: S3Client, reference: ObjectReference, max_bytes: int) ->
         request["IfMatch"] = '"' + reference.etag.strip('"') + '"'
     try:
         response = client.get_object(**request)
+        with closing(response["Body"]) as body:
+            if (size := response["ContentLength"]) > max_bytes:
+                raise ObjectTooLarge(f"{reference} has {size:,} bytes, more than the limit of {max_bytes:,}")
+            content = body.read()
     except ParamValidationError as exc:
         raise ObjectNotFound(f"{reference}: invalid name of an object: {exc}") from exc
     except ClientError as exc:
         raise _from_client_error(reference, exc) from exc
-    except (BotoCoreError, HTTPClientError) as exc:
-        raise StorageUnavailable(f"{reference}: S3 cannot be reached: {exc}") from exc
-
-    with closing(response["Body"]) as body:
-        if response["ContentLength"] > max_bytes:
-            raise ObjectTooLarge(
-                f"{reference} has {response['ContentLength']:,} bytes, more than the limit of {max_bytes:,}"
-            )
-        try:
-            content = body.read()
-        except (BotoCoreError, HTTPClientError, IncompleteReadError, ResponseStreamingError, OSError) as exc:
-            raise StorageUnavailable(f"{reference}: S3 closed the connection early: {exc}") from exc
-    etag = response.get("ETag", "").strip('"')
-    return StoredObject(content, response.get("VersionId") or reference.version_id, etag or reference.etag)
+    except (BotoCoreError, HTTPClientError, OSError) as exc:
+        raise StorageUnavailable(
+            f"{reference}: S3 cannot be reached, or closed the connection early: {exc}"
+        ) from exc
+    etag = response.get("ETag", "").strip('"') or reference.etag
+    version_id = response.get("VersionId") or reference.version_id
+    return reference._replace(version_id=version_id, etag=etag), content
 
 
 def _from_client_error(reference: ObjectReference, error: ClientError) -> Exception:
-    code = error.response.get("Error", {}).get("Code", "")
+    code, message = (error.response.get("Error", {}).get(name, "") for name in ("Code", "Message"))
     if why := _WHY_NOT_FOUND.get(code):
         return ObjectNotFound(f"{reference} cannot be read: {why}")
     if code in _NOT_READABLE or code.startswith("KMS."):
-        message = error.response.get("Error", {}).get("Message", "")
         return ObjectNotReadable(f"{reference} may not be read: S3 returned {code}: {message[:500]}")
     return StorageUnavailable(f"{reference}: S3 returned {code}: {error}")

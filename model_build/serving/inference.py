@@ -29,12 +29,13 @@ from urllib.parse import quote
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # and HEIF, if pillow-heif is installed
+_RAW_TAGS = {50706, 330}  # DNGVersion, SubIFDs: the first image of a raw photo is a placeholder or a preview
 MAX_PIXELS = 64_000_000  # beyond any phone's camera in its usual mode; about 200 MB once decoded
 WORKING_SIDE = 256  # pixels, as SerializeImage sends; more detail brought nothing
 MULTIPLE = 16  # sides of a view: the network halves them five times
@@ -184,15 +185,13 @@ def decode(body: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
             opened = Image.open(io.BytesIO(body), formats=_formats())
-            _check_pixels(opened.width, opened.height)
+            _check(opened)
             if opened.format == "JPEG":  # skips detail that is discarded below (7 times faster)
                 opened.draft("RGB", (WORKING_SIDE, WORKING_SIDE))
-            profile = opened.info.get("icc_profile")
-            for name in ("XML:com.adobe.xmp", "xmp"):  # browsers turn a photo by EXIF alone
-                opened.info.pop(name, None)
-            image: Image.Image = ImageOps.exif_transpose(opened)
-        image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX, reducing_gap=None)
-        return _to_rgb(_to_srgb(image, profile))
+            opened.load()
+            image = to_8_bits(upright(opened))
+            image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX, reducing_gap=None)
+            return on_white(to_srgb(image))
     except BadRequest:
         raise
     except Image.DecompressionBombError as error:
@@ -203,18 +202,22 @@ def decode(body: bytes) -> Image.Image:
         raise BadRequest(f"the body is not a readable image ({type(error).__name__}: {error})") from error
 
 
-def _check_pixels(width: int, height: int) -> None:
-    """Refuse an image that would take too much memory, before it is decoded."""
-    if width * height > MAX_PIXELS:
+def _check(opened: Image.Image) -> None:
+    """Refuse an image that would take too much memory, or be shown wrongly, before it is decoded."""
+    if opened.width * opened.height > MAX_PIXELS:
         raise BadRequest(
-            f"the image claims {width}x{height} pixels, more than {MAX_PIXELS}: send a smaller one"
+            f"the image claims {opened.width}x{opened.height} pixels, more than {MAX_PIXELS}: "
+            "send a smaller one"
         )
+    if _RAW_TAGS & {*getattr(opened, "tag_v2", ())}:
+        raise BadRequest("the body is a raw photo: export it as JPEG")
 
 
 @functools.cache
 def _formats() -> tuple[str, ...]:
     """Return the formats that this Pillow can decode: a container's may be older, and know fewer."""
     Image.init()
+    TiffImagePlugin.READ_LIBTIFF = True  # Pillow's own reader shows 16 bits in planes as noise
     with contextlib.suppress(ImportError):
         import pillow_heif  # type: ignore[import-untyped]  # noqa: PLC0415 - not in the containers
 
@@ -222,33 +225,57 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in (*IMAGE_FORMATS, "HEIF") if name in Image.OPEN)
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert an image from its embedded profile; one that is damaged or does not fit is ignored."""
-    if not profile or image.mode not in {"L", "RGB", "RGBA", "CMYK"}:
+# As SerializeImage shows it: functions/serialize_image/display.py has the same four functions.
+
+
+def to_8_bits(image: Image.Image, white: int = 65_535) -> Image.Image:
+    """Return the image in mode L, RGB, RGBA or CMYK; a plain conversion clips grey above 255 to white."""
+    if image.mode.startswith("I") or image.mode == "F":
+        return image.convert("I").point(lambda value: value * (255 / white) + 0.5).convert("L")
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    return image if image.mode in {"L", "RGB", "CMYK"} else image.convert("RGB")
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF says, if that can be read; browsers do not ask XMP."""
+    for name in ("XML:com.adobe.xmp", "xmp"):
+        image.info.pop(name, None)
+    try:
+        turn = image.getexif().get(0x0112, 1)
+    except (ArithmeticError, LookupError, OSError, SyntaxError, TypeError, ValueError):  # damaged
+        turn = 1
+    to = Image.Transpose
+    turns = {2: to.FLIP_LEFT_RIGHT, 3: to.ROTATE_180, 4: to.FLIP_TOP_BOTTOM, 5: to.TRANSPOSE}
+    turns |= {6: to.ROTATE_270, 7: to.TRANSVERSE, 8: to.ROTATE_90}
+    return image.transpose(turns[turn]) if turn in turns else image
+
+
+def to_srgb(image: Image.Image) -> Image.Image:
+    """Convert an image from its profile to sRGB; a damaged or unfitting one is ignored, as by browsers."""
+    # Modes that littlecms reads as they are, by the colour space of the profile (ICC.1:2022, table 19).
+    modes = {b"RGB ": ("RGB", "RGBA"), b"GRAY": ("L",), b"CMYK": ("CMYK",)}
+    profile = image.info.get("icc_profile") or b""
+    if image.mode not in modes.get(profile[16:20], ()):
         return image
-    from PIL import ImageCms  # noqa: PLC0415 - the workflow sends images without profiles
+    from PIL import ImageCms  # noqa: PLC0415 - most images have no profile, and it loads littlecms
 
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
         mode = "RGBA" if image.mode == "RGBA" else "RGB"
+        # Browsers render relative to the white of the medium.
         intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-        target = ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, source, target, renderingIntent=intent, outputMode=mode)
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image
     return converted or image
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Make any Pillow mode RGB: transparency over white, 16-bit grey scaled instead of clipped."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float32)
-        image = Image.fromarray((values / 257.0).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, rgba)
-    return image.convert("RGB")
+def on_white(image: Image.Image) -> Image.Image:
+    """Return an RGB image of what is seen of an image on a white page."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image).convert("RGB")
 
 
 # ---------------------------------------------------------------------------------------------------------

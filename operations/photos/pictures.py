@@ -1,17 +1,19 @@
 """Photos as people see them: decoded by the code that the workflow decodes them with.
 
-What the workflow reads can be shown, and is shown as it was read: the decoder is SerializeImage's own. It
-runs in a process of its own, one photo at a time: what comes from outside may need much memory, or crash it.
+The decoder is SerializeImage's own. It runs in a process of its own, one photo at a time: what comes from
+outside may need much memory, or crash it.
 """
 
 import atexit
 import importlib
 import io
-import struct
-import subprocess
+import multiprocessing
+import os
+import signal
 import sys
 import threading
-from typing import IO, Final
+from multiprocessing.connection import Connection
+from typing import Final
 
 from commandline.errors import CommandError
 from commandline.program import ROOT
@@ -21,9 +23,8 @@ MAX_PIXELS: Final = 60_000_000
 MOST_BYTES: Final = 25 * 1024 * 1024
 """MaxObjectBytes of template.yaml."""
 PATIENCE_S: Final = 15.0
-_FUNCTION: Final = ROOT / "functions" / "serialize_image"
-_QUALITY: Final = 85
-_HEAD: Final = struct.Struct(">II")  # of a request: longest side and length; of an answer: 1 if shown, length
+_SPAWN: Final = multiprocessing.get_context("spawn")
+_SHOWN: Final = b"+"
 
 
 class CannotBeShownError(CommandError):
@@ -31,16 +32,13 @@ class CannotBeShownError(CommandError):
 
 
 class Decoder:
-    """Decodes photos in a process of its own, which it starts at the first. Threads take turns.
-
-    Args:
-        patience_s: how long one photo may take.
-    """
+    """Decodes photos in a process of its own, which it starts at the first. Threads take turns."""
 
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
         self._patience_s = patience_s
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._connection: Connection | None = None
 
     def jpeg(self, photo: bytes, longest_side: int) -> bytes:
         """Return a photo as JPEG: upright, sRGB, on white, no side longer than so many pixels.
@@ -49,101 +47,66 @@ class Decoder:
             CannotBeShownError: it is no photo, a damaged one, too large, or takes too long.
         """
         with self._lock:
-            process = self._running()
-            timer = threading.Timer(self._patience_s, process.kill)
-            timer.start()
             try:
-                shown, answer = _asked(process, photo, longest_side)
+                connection = self._connection or self._start()
+                connection.send_bytes(longest_side.to_bytes(4) + photo)
+                if not connection.poll(self._patience_s):
+                    raise TimeoutError
+                answer = connection.recv_bytes()
             except (OSError, EOFError) as error:
                 self._end()
                 raise CannotBeShownError("its decoding took too long or too much memory") from error
-            finally:
-                timer.cancel()
-        if not shown:
-            raise CannotBeShownError(answer.decode())
-        return answer
+        if not answer.startswith(_SHOWN):
+            raise CannotBeShownError(answer[1:].decode())
+        return answer[1:]
 
     def close(self) -> None:
         """End the process, if there is one."""
         with self._lock:
             self._end()
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            self._end()
-            # Of a group of its own: Ctrl-C is for the program, and this process ends with its standard input.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        return self._process
+    def _start(self) -> Connection:
+        self._connection, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        return self._connection
 
     def _end(self) -> None:
-        if self._process is not None:
+        if self._process is not None and self._connection is not None:
+            self._connection.close()
             self._process.kill()
-            self._process.communicate()
-            self._process = None
+            self._process.join()
+        self._process = self._connection = None
 
 
 _decoder: Final = Decoder()
 atexit.register(_decoder.close)
+jpeg: Final = _decoder.jpeg
 
 
-def jpeg(photo: bytes, longest_side: int) -> bytes:
-    """Return a photo as JPEG, see `Decoder.jpeg`.
-
-    Raises:
-        CannotBeShownError: it cannot be shown.
-    """
-    return _decoder.jpeg(photo, longest_side)
-
-
-def _asked(process: subprocess.Popen[bytes], photo: bytes, longest_side: int) -> tuple[bool, bytes]:
-    if process.stdin is None or process.stdout is None:
-        raise EOFError
-    process.stdin.write(_HEAD.pack(longest_side, len(photo)) + photo)
-    process.stdin.flush()
-    shown, length = _HEAD.unpack(_exactly(process.stdout, _HEAD.size))
-    return bool(shown), _exactly(process.stdout, length)
+def _serve(connection: Connection) -> None:
+    """Answer requests until the program ends: `+` and a JPEG, or `-` and why there is none."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders' own warnings
+    sys.path.insert(0, str(ROOT / "functions" / "serialize_image"))
+    while True:
+        try:
+            request = connection.recv_bytes()
+        except EOFError:
+            return
+        connection.send_bytes(_decoded(request[4:], int.from_bytes(request[:4])))
 
 
-def _exactly(stream: IO[bytes], length: int) -> bytes:
-    content = stream.read(length)
-    if len(content) < length:
-        raise EOFError
-    return content
-
-
-def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Answer requests until they end; this is what the process does.
-
-    Args:
-        requests: a longest side, a length, and so many bytes of a photo each.
-        answers: 1 and a JPEG, or 0 and why there is none.
-    """
-    sys.path.insert(0, str(_FUNCTION))
-    while head := requests.read(_HEAD.size):
-        longest_side, length = _HEAD.unpack(head)
-        shown, content = _decoded(_exactly(requests, length), longest_side)
-        answers.write(_HEAD.pack(shown, len(content)) + content)
-        answers.flush()
-
-
-def _decoded(photo: bytes, longest_side: int) -> tuple[bool, bytes]:
-    buffer = io.BytesIO()
+def _decoded(content: bytes, longest_side: int) -> bytes:
+    buffer = io.BytesIO(_SHOWN)
     try:
-        imaging = importlib.import_module("imaging")  # of the function
-        image = imaging.render(photo, longest_side=longest_side, max_pixels=MAX_PIXELS)
+        image = importlib.import_module("photo").render(
+            content, longest_side=longest_side, max_pixels=MAX_PIXELS
+        )
         image.info = {}
-        image.save(buffer, "JPEG", quality=_QUALITY)
+        buffer.seek(0, io.SEEK_END)
+        image.save(buffer, "JPEG", quality=85)
     except Exception as error:  # noqa: BLE001 - whatever it is, this photo cannot be shown
-        return False, (str(error) or type(error).__name__).encode()
-    return True, buffer.getvalue()
-
-
-if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+        return b"-" + (str(error) or type(error).__name__).encode()
+    return buffer.getvalue()

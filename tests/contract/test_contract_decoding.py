@@ -4,7 +4,9 @@ The endpoint gets what SerializeImage made of a photo; `evaluate` and `predict` 
 the photo itself.
 """
 
+import ast
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from PIL import Image
 
 from model_build.serving import inference
-from tests.support.photo_files import ADOBE_RGB, DISPLAY_P3, encode, exif, picture, rgb_profile
+from tests.support.photo_files import ADOBE_RGB, DISPLAY_P3, encode, exif, picture, rgb_profile, rgb_tiff
 from tests.support.sam_app import load_function
 
 function = load_function("serialize_image")
@@ -31,7 +33,7 @@ SIDE = 32
 
 
 def as_the_endpoint_gets_it(photo: bytes) -> Image.Image:
-    encoded = function.imaging.shrink(photo, longest_side=256, max_pixels=60_000_000)
+    encoded = function.photo.shrink(photo, longest_side=256, max_pixels=60_000_000)
     return inference.input_fn(encoded.data, encoded.content_type)
 
 
@@ -60,7 +62,7 @@ def test_both_see_the_same_picture(file_format: str, variant: str) -> None:
 )
 def test_both_refuse_the_same_files(content: bytes) -> None:
     with pytest.raises(function.errors.UnsupportedImage):
-        function.imaging.shrink(content, longest_side=256, max_pixels=60_000_000)
+        function.photo.shrink(content, longest_side=256, max_pixels=60_000_000)
     with pytest.raises(inference.BadRequest):
         inference.input_fn(content)
 
@@ -74,3 +76,27 @@ def test_an_orientation_in_xmp_alone_turns_neither() -> None:
         == inference.input_fn(photo.getvalue()).size
         == (240, 160)
     )
+
+
+def functions_of(file: str) -> dict[str, str]:
+    """Return each function of a file as code without its formatting."""
+    tree = ast.parse((Path(__file__).resolve().parents[2] / file).read_text(encoding="utf-8"))
+    return {node.name: ast.dump(node) for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_both_have_the_same_code_between_decoder_and_screen() -> None:
+    """Neither can import the other: each is deployed by itself."""
+    shared = functions_of("functions/serialize_image/display.py")
+    assert set(shared) == {"to_8_bits", "upright", "to_srgb", "on_white"}
+    assert shared.items() <= functions_of("model_build/serving/inference.py").items()
+
+
+@pytest.mark.parametrize(
+    "tag", [{50706: (1, [1, 4, 0, 0])}, {254: (4, [1]), 330: (4, [8])}], ids=["DNG", "NEF"]
+)
+def test_both_refuse_the_placeholder_of_a_raw_photo(tag: Any) -> None:
+    content = rgb_tiff(Image.new("RGB", (64, 64)), tag)
+    with pytest.raises(function.errors.UnsupportedImage, match="a raw photo"):
+        function.photo.shrink(content, longest_side=256, max_pixels=60_000_000)
+    with pytest.raises(inference.BadRequest, match="a raw photo"):
+        inference.input_fn(content)

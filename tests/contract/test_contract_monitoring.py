@@ -208,7 +208,7 @@ def test_what_the_function_refuses_by_name_does_not_count_for_the_alarm(key: str
 
 def test_a_refusal_of_a_photo_counts_for_the_alarm() -> None:
     with pytest.raises(serialize_image.errors.UnsupportedImage) as refusal:
-        serialize_image.imaging.shrink(b"a text", longest_side=256, max_pixels=100)
+        serialize_image.photo.shrink(b"a text", longest_side=256, max_pixels=100)
     assert not str(refusal.value).startswith(serialize_image.names.BESIDE)
 
 

@@ -721,7 +721,7 @@ def test_the_recorded_version_is_the_one_that_was_read() -> None:
 
 def test_every_payload_stays_far_below_the_limit() -> None:
     serialize = load_function("serialize_image")
-    largest = base64.b64encode(bytes(serialize.imaging.MAX_ENCODED_BYTES)).decode()
+    largest = base64.b64encode(bytes(serialize.photo.MAX_ENCODED_BYTES)).decode()
     key = "incoming/" + "\u0001" * (1024 - 9)  # the longest key, of characters with the longest JSON escapes
     start = {**event("eventbridge/object_created.json")}
     start["detail"]["object"]["key"] = key

@@ -108,7 +108,7 @@ def test_the_sample_photos_end_as_the_events_say(
     shipped: LoadedModel, manifest: dict[str, Any], tmp_path: Path
 ) -> None:
     write_samples(tmp_path)
-    imaging = load_function("serialize_image").imaging
+    imaging = load_function("serialize_image").photo
     asked = 0
     for name, wanted in expected("workflow/").items():
         photo = tmp_path / Path(str(event(name).get("s3_key"))).name

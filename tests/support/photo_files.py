@@ -225,7 +225,7 @@ def _gif_codes(indices: Sequence[int]) -> bytes:
 
 Tags = Mapping[int, tuple[int, Sequence[int]]]
 """Type and values of each tag."""
-SHORT, LONG, UNDEFINED = 3, 4, 7
+BYTE, SHORT, LONG, UNDEFINED = 1, 3, 4, 7
 
 
 def tiff(tags: Tags, data: bytes = b"", *, order: str = "<", big: bool = False) -> bytes:
@@ -287,9 +287,11 @@ def grey_tiff(samples: npt.NDArray[Any], *, white: int, sample_format: int = 1, 
     )
 
 
-def rgb_tiff(image: Image.Image, more: Tags | None = None, *, order: str = "<", big: bool = False) -> bytes:
-    """Return an RGB image as an uncompressed TIFF, with some tags more, or instead."""
-    data = image.tobytes()
+def rgb_tiff(
+    image: Image.Image, more: Tags | None = None, *, order: str = "<", big: bool = False, data: bytes = b""
+) -> bytes:
+    """Return an RGB image as an uncompressed TIFF, with some tags more, or instead, or other data."""
+    data = data or image.tobytes()
     tags: Tags = {
         256: (LONG, [image.width]),
         257: (LONG, [image.height]),

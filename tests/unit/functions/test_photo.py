@@ -26,7 +26,7 @@ def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
 
 
 def shrink(photo: bytes, longest_side: int = 256, max_pixels: int = 60_000_000) -> Any:
-    return function.imaging.shrink(photo, longest_side=longest_side, max_pixels=max_pixels)
+    return function.photo.shrink(photo, longest_side=longest_side, max_pixels=max_pixels)
 
 
 def shrunk(photo: bytes, **limits: int) -> npt.NDArray[np.int16]:
@@ -66,7 +66,7 @@ def test_a_photo_of_one_row_keeps_a_row() -> None:
 def test_even_noise_comes_out_below_the_bound(file_format: str, size: tuple[int, int]) -> None:
     # Nothing compresses worse than noise: if noise fits, every photo fits.
     encoded = shrink(encode(noise(*size), file_format))
-    assert len(encoded.data) <= function.imaging.MAX_ENCODED_BYTES
+    assert len(encoded.data) <= function.photo.MAX_ENCODED_BYTES
 
 
 def test_a_small_image_is_returned_without_loss() -> None:
