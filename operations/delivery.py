@@ -6,18 +6,18 @@ claimed before it is paid: `claimed_until` keeps others away, and expires if the
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import aws_reason
 from commandline.errors import CommandError
 from operations.photos.listener import DETAIL_TYPE, SOURCE
-from operations.results import OPTIONAL, Record, timestamp
+from operations.results import OPTIONAL, Item, Record, ResultsTable, Version, timestamp
 from operations.stack import Stack
 
 EVENT: Final = "event"
@@ -26,15 +26,9 @@ UNDONE: Final = "undone"
 """The same, and the event says `"reviewed": false`: a person has taken a decision back."""
 CLAIM: Final = timedelta(minutes=5)
 """Longer than botocore tries to publish."""
-CONFLICT: Final = "ConditionalCheckFailedException"
 _PAYABLE: Final = (
     "attribute_exists(undelivered) AND (attribute_not_exists(claimed_until) OR claimed_until < :now)"
 )
-_OURS: Final = "claimed_until = :mine"
-
-Item = Mapping[str, Any]
-"""A record as DynamoDB's API has it."""
-_deserialize: Final = TypeDeserializer().deserialize
 
 
 class NotPublishedError(CommandError):
@@ -45,21 +39,22 @@ class Delivery:
     """Publishes what the records of a deployed stack say."""
 
     def __init__(self, stack: Stack) -> None:
-        self._now = stack.now
+        self._now, self._table, self._name = stack.now, ResultsTable(stack), stack.output("ResultsTableName")
         self._events, self._dynamodb = stack.client("events"), stack.client("dynamodb")
         self._workflow = stack.client("stepfunctions")
-        self._table = stack.output("ResultsTableName")
 
     def undelivered(self, before: datetime) -> Iterator[Item]:
         """Yield the records with a debt that nobody is paying.
 
-        Args:
-            before: younger records are left out: EXPRESS executions, which keep no status, may be paying.
+        Younger records are left out: their EXPRESS executions, which keep no status, may be paying.
         """
         pages = self._dynamodb.get_paginator("scan").paginate(
-            TableName=self._table,
+            TableName=self._name,
             FilterExpression=f"recorded_at < :before AND {_PAYABLE}",
-            ExpressionAttributeValues=_texts(before=timestamp(before), now=timestamp(self._now())),
+            ExpressionAttributeValues={
+                ":before": {"S": timestamp(before)},
+                ":now": {"S": timestamp(self._now())},
+            },
         )
         for page in pages:
             yield from (item for item in page["Items"] if not self._in_progress(item))
@@ -76,20 +71,17 @@ class Delivery:
                 raise
             return False
 
-    def deliver(self, item: Item) -> bool:
-        """Claim a debt and pay it; return whether it was there to be claimed.
-
-        Raises:
-            NotPublishedError: the event is still missing.
-        """
-        claimed = self._update(item, "SET claimed_until = :until", _PAYABLE, until=self.claim())
-        if claimed is not None:
-            self.publish(claimed)
-        return claimed is not None
-
     def claim(self) -> str:
         """Return the `claimed_until` of a claim that begins now."""
         return timestamp(self._now() + CLAIM)
+
+    def deliver(self, item: Item) -> bool:
+        """Claim a debt and pay it; return whether it could be claimed. Raises as `publish` does."""
+        times = {"now": timestamp(self._now()), "until": self.claim()}
+        ours, claimed = self._table.update(_version(item), "SET claimed_until = :until", _PAYABLE, times)
+        if ours:
+            self.publish(claimed)
+        return ours
 
     def publish(self, item: Item) -> None:
         """Publish the event of a record whose debt is claimed, and remove debt and claim.
@@ -97,13 +89,14 @@ class Delivery:
         Raises:
             NotPublishedError: the event is still missing; the claim is given up.
         """
+        ours = "claimed_until = :mine", {"mine": item["claimed_until"]}
         try:
             self._put_event(item)
         except NotPublishedError:
             with suppress(ClientError, BotoCoreError):  # it expires
-                self._update(item, "REMOVE claimed_until", _OURS, mine=item["claimed_until"]["S"])
+                self._table.update(_version(item), "REMOVE claimed_until", *ours)
             raise
-        self._update(item, "REMOVE undelivered, claimed_until", _OURS, mine=item["claimed_until"]["S"])
+        self._table.update(_version(item), "REMOVE undelivered, claimed_until", *ours)
 
     def _put_event(self, item: Item) -> None:
         undone = item["undelivered"]["S"] == UNDONE
@@ -117,37 +110,12 @@ class Delivery:
         if answer["FailedEntryCount"]:
             raise NotPublishedError(answer["Entries"][0].get("ErrorMessage", "EventBridge refused the event"))
 
-    def _update(self, item: Item, update: str, condition: str, **texts: str) -> Item | None:
-        """Change a record; return it as it is now, None if the condition does not hold."""
-        used = {"now": timestamp(self._now()), **texts}
-        try:
-            answer = self._dynamodb.update_item(
-                TableName=self._table,
-                Key={name: item[name] for name in ("object_uri", "object_version")},
-                UpdateExpression=update,
-                ConditionExpression=condition,
-                ExpressionAttributeValues=_texts(
-                    **{name: text for name, text in used.items() if f":{name}" in update + condition}
-                ),
-                ReturnValues="ALL_NEW",
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != CONFLICT:
-                raise
-            return None
-        found: Item = answer["Attributes"]
-        return found
-
 
 def facts(item: Item) -> dict[str, Any]:
     """Return what is published of a record: its attributes, null where missing."""
-    names = [name for name in Record.__dataclass_fields__ if name in item or name not in OPTIONAL]
-    return {name: _plain(_deserialize(item[name])) if name in item else None for name in names}
+    record = asdict(Record.from_item(item))
+    return {name: value for name, value in record.items() if value is not None or name not in OPTIONAL}
 
 
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str) else float(value)
-
-
-def _texts(**values: str) -> dict[str, dict[str, str]]:
-    return {f":{name}": {"S": value} for name, value in values.items()}
+def _version(item: Item) -> Version:
+    return item["object_uri"]["S"], item["object_version"]["S"]

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,14 +13,8 @@ from operations.photos.versions import retained
 from operations.results import Record, ResultsTable
 from operations.stack import Stack
 
-NO_VERSION: Final = "unversioned"
-"""What the workflow records as the version of an object without one."""
-REJECTIONS: Final = (
-    "ObjectNotFound",
-    "ObjectTooLarge",
-    "UnsupportedImage",
-    "ImageTooLarge",
-    "ImageTooCostly",
+REJECTIONS: Final = frozenset(
+    ["ObjectNotFound", "ObjectTooLarge", "UnsupportedImage", "ImageTooLarge", "ImageTooCostly"]
 )
 """Errors with which a photo is REJECTED (statemachine/classify_image.asl.json)."""
 _WAIT_S: Final = 2  # long polling asks all of SQS's servers; short polling may find none of the messages
@@ -29,16 +23,10 @@ _RHYTHM: Final = Rhythm(shortest_pause=0.5, longest_pause=5)
 
 @dataclass(frozen=True)
 class Start:
-    """An execution to start.
-
-    Attributes:
-        input: the workflow's input.
-        name: the photo's URI, or `an undelivered event`.
-        receipt: of the undelivered event's message, which is deleted once the execution is started.
-    """
+    """An execution to start; `receipt` is of the undelivered event's message, which is deleted then."""
 
     input: Mapping[str, Any]
-    name: str
+    photo: str
     receipt: str | None = None
 
 
@@ -46,15 +34,14 @@ class Start:
 class Redriven:
     """What became of an execution that was started; without outcome while it runs."""
 
-    name: str
+    photo: str
     execution_arn: str
     outcome: str | None = None
     error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the members of the line that `redrive --json` prints."""
-        names = {"photo": "name", "execution_arn": "execution_arn", "outcome": "outcome", "error": "error"}
-        return {member: getattr(self, name) for member, name in names.items()}
+        return asdict(self)
 
 
 def recorded(table: ResultsTable, outcome: str, since: datetime) -> Iterator[Start]:
@@ -63,23 +50,18 @@ def recorded(table: ResultsTable, outcome: str, since: datetime) -> Iterator[Sta
     A `FAILED` is replaced by every other outcome, and stays if the photo fails again. Other outcomes are
     replaced only because the execution is told to reclassify.
     """
+    again = {} if outcome == "FAILED" else {"reclassify": True}
     for record in table.find(outcome=outcome, since=since):
-        version = {} if record.object_version == NO_VERSION else {"version_id": record.object_version}
-        photo = {"s3_bucket": record.object_uri.split("/")[2], "s3_key": record.key, **version}
-        again = {} if outcome == "FAILED" else {"reclassify": True}
+        photo = {"s3_bucket": record.object_uri.split("/")[2], "s3_key": record.key}
+        if record.object_version != "unversioned":
+            photo["version_id"] = record.object_version
         yield Start({**photo, **again}, record.object_uri)
 
 
 def without_outcome(stack: Stack, table: ResultsTable, since: datetime, before: datetime) -> Iterator[Start]:
-    """Yield an execution for each photo under `incoming/` that has no record and should have one.
+    """Yield an execution for each photo, uploaded between two times, without the record that it should have.
 
     A photo in progress has none either; a second execution of it changes nothing.
-
-    Args:
-        stack: the deployed stack.
-        table: its results table.
-        since: when the photos were uploaded, at the earliest.
-        before: and at the latest: younger ones are probably in progress.
     """
     bucket = stack.output("PhotoBucketName")
     versions = (
@@ -94,22 +76,18 @@ def without_outcome(stack: Stack, table: ResultsTable, since: datetime, before: 
 
 def send_to_review(stack: Stack, photos: Iterable[Record]) -> Iterator[Record]:
     """Put photos on the review queue again, for messages that were lost; a desk drops a second one."""
-    queue, url = stack.client("sqs"), stack.output("ReviewQueueUrl")
     for record in photos:
         body = {"object_uri": record.object_uri, "object_version": record.object_version}
-        queue.send_message(QueueUrl=url, MessageBody=json.dumps(body))
+        url = stack.output("ReviewQueueUrl")
+        stack.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(body))
         yield record
 
 
 def undelivered_uploads(stack: Stack) -> Iterator[Start]:
     """Yield an execution for each upload event that started none and waits in `UndeliveredEventsQueue`."""
-    queue = stack.client("sqs")
-    request = {
-        "QueueUrl": stack.output("UndeliveredEventsQueueUrl"),
-        "MaxNumberOfMessages": 10,
-        "WaitTimeSeconds": _WAIT_S,
-    }
-    while messages := queue.receive_message(**request).get("Messages"):
+    url = stack.output("UndeliveredEventsQueueUrl")
+    request = {"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": _WAIT_S}
+    while messages := stack.client("sqs").receive_message(**request).get("Messages"):
         for message in messages:
             try:
                 event = json.loads(message["Body"])
@@ -124,10 +102,9 @@ class Redrive:
     """Starts executions, so many a second, and follows them to their end."""
 
     def __init__(self, stack: Stack, rate: float) -> None:
-        self._workflow = stack.client("stepfunctions")
+        self._workflow, self._queue = stack.client("stepfunctions"), stack.client("sqs")
         self._machine = stack.output("ClassifyImageStateMachineArn")
-        self._queue, self._undelivered = stack.client("sqs"), stack.outputs.get("UndeliveredEventsQueueUrl")
-        self._pause_s = 1 / rate
+        self._undelivered, self._pause_s = stack.outputs.get("UndeliveredEventsQueueUrl"), 1 / rate
 
     def start(self, starts: Iterable[Start]) -> Iterator[Redriven]:
         """Start executions, and yield each when it is started."""
@@ -139,7 +116,7 @@ class Redrive:
             )
             if one.receipt:
                 self._queue.delete_message(QueueUrl=self._undelivered, ReceiptHandle=one.receipt)
-            yield Redriven(one.name, answer["executionArn"])
+            yield Redriven(one.photo, answer["executionArn"])
 
     def follow(self, started: Iterable[Redriven], timeout_s: float) -> Iterator[Redriven]:
         """Yield what became of STANDARD executions, each when it has ended, or as it is at the timeout."""

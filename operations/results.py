@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice, product
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
 
 from operations.outcomes import OUTCOMES
 from operations.stack import Stack
@@ -34,18 +35,9 @@ class Record:
     Attributes:
         object_uri: `s3://bucket/key` of the photo.
         object_version: version of the object, or its ETag in a bucket without versions.
-        outcome: one of operations.outcomes.OUTCOMES.
         label: the most probable class, or a person's.
         confidence: the model's probability of its class, 0 to 1.
-        threshold: the confidence that was needed.
-        error: name of the error that the execution ended with.
-        cause: what that error says.
-        execution_arn: the execution that recorded the outcome.
-        started_at: when that execution began.
-        recorded_at: when the outcome was recorded.
         model_version: the model that answered; None if none did, or it does not say.
-        decided_by: who decided about the photo, if a person did.
-        decided_at: when.
         model_label: the model's label, if a person decided.
         in_review: since when the photo waits for review, if it has been reclassified meanwhile.
     """
@@ -74,6 +66,11 @@ class Record:
         return cls(**{name: _plain(_deserialize(value)) for name, value in item.items() if name in names})
 
     @property
+    def version(self) -> "Version":
+        """The photo's URI and version, which identify the record."""
+        return self.object_uri, self.object_version
+
+    @property
     def key(self) -> str:
         """The photo's key in its bucket."""
         return self.object_uri.removeprefix("s3://").partition("/")[2]
@@ -83,6 +80,8 @@ class Record:
         return asdict(self)
 
 
+Item = Mapping[str, Any]
+"""A record as DynamoDB's API has it."""
 Version = tuple[str, str]
 """`s3://bucket/key` and version of a photo."""
 
@@ -96,8 +95,46 @@ class ResultsTable:
 
     def get(self, uri: str, version: str) -> Record | None:
         """Read the record of one version of one photo; return None if there is none yet."""
+        item = self.item(uri, version)
+        return Record.from_item(item) if item else None
+
+    def item(self, uri: str, version: str) -> Item:
+        """Read a record as DynamoDB's API has it; empty if there is none."""
         answer = self._client.get_item(TableName=self._name, Key=_key(uri, version), ConsistentRead=True)
-        return Record.from_item(answer["Item"]) if "Item" in answer else None
+        return cast("Item", answer.get("Item", {}))
+
+    def update(
+        self,
+        version: Version,
+        update: str,
+        condition: str,
+        values: Mapping[str, str | Item],
+        names: Mapping[str, str] | None = None,
+    ) -> tuple[bool, Item]:
+        """Change a record by DynamoDB's expressions.
+
+        Returns:
+            Whether the condition held, and the record as it is now, empty if there is none.
+        """
+        try:
+            answer = self._client.update_item(
+                TableName=self._name,
+                Key=_key(*version),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={
+                    f":{name}": {"S": value} if isinstance(value, str) else value
+                    for name, value in values.items()
+                },
+                **({"ExpressionAttributeNames": names} if names else {}),
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False, cast("Item", error.response.get("Item", {}))
+        return True, answer["Attributes"]
 
     def versions(self, uri: str) -> Iterator[Record]:
         """Read the records of all versions of one photo."""
@@ -171,14 +208,14 @@ class ResultsTable:
     def missing(self, versions: Iterable[Version]) -> Iterator[Version]:
         """Yield the versions without a record."""
         for part in _parts(versions):
-            found = {(record.object_uri, record.object_version) for record in self.get_many(part)}
+            found = {record.version for record in self.get_many(part)}
             yield from (one for one in part if one not in found)
 
     def unfinished(self, versions: Iterable[Version]) -> Iterator[Version]:
         """Yield the versions without a final outcome: those without a record, and FAILED ones."""
         for part in _parts(versions):
             records = self.get_many(part)
-            done = {(one.object_uri, one.object_version) for one in records if one.outcome != "FAILED"}
+            done = {one.version for one in records if one.outcome != "FAILED"}
             yield from (one for one in part if one not in done)
 
 
@@ -200,12 +237,7 @@ def days(start: datetime, end: datetime) -> list[date]:
 
 
 def _expressions(kind: str, wanted: Mapping[str, str | None]) -> dict[str, Any]:
-    """Return the members of a request that select by equality, and `recorded_at` from a time on.
-
-    Args:
-        kind: `FilterExpression` or `KeyConditionExpression`.
-        wanted: values by attribute; None does not select.
-    """
+    """Return the members of a request that select by equality, None aside, and `recorded_at` from then on."""
     conditions = {name: text for name, text in wanted.items() if text}
     if not conditions:
         return {}

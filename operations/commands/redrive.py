@@ -13,7 +13,7 @@ from commandline.errors import FAILED, UsageError
 from commandline.escapes import visible
 from commandline.options import Duration, Seconds, json_option
 from commandline.terminal import plural, progress, say
-from operations.delivery import Delivery, Item
+from operations.delivery import Delivery
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
 from operations.redrive import (
@@ -25,7 +25,7 @@ from operations.redrive import (
     undelivered_uploads,
     without_outcome,
 )
-from operations.results import Record, ResultsTable
+from operations.results import Item, Record, ResultsTable
 from operations.stack import Stack
 
 
@@ -141,7 +141,7 @@ def _list(debts: Iterable[Item], starts: Iterable[Start], *, as_json: bool) -> i
     for late, item in enumerate(debts, 1):  # noqa: B007 - the count is what is wanted
         print(_debt(item, "event not published", as_json=as_json))
     for count, one in enumerate(starts, 1):  # noqa: B007 - the count is what is wanted
-        print(json.dumps(one.input) if as_json else visible(one.name))
+        print(json.dumps(one.input) if as_json else visible(one.photo))
     if late:
         say(f"{plural(late, 'event')} would be published")
     say(f"{plural(count, 'photo')} would be started again")
@@ -179,7 +179,7 @@ def _drive(
         if as_json:
             print(json.dumps(one.as_json()))
         elif one.outcome:
-            print(f"{one.outcome:<14} {visible(one.name)}{f'  {visible(one.error)}' if one.error else ''}")
+            print(f"{one.outcome:<14} {visible(one.photo)}{f'  {visible(one.error)}' if one.error else ''}")
         yield one
 
 

@@ -68,13 +68,9 @@ class Audit:
         accepted = list(self._table.find(outcome="ACCEPTED", since=since))
         rejected = [one for one in self._table.find(outcome="REJECTED", since=since) if is_audit(one)]
         undecided = [record for record in accepted if not record.decided_by]
-        fresh = [record for record in undecided if _version(record) not in self._seen]
+        fresh = [record for record in undecided if record.version not in self._seen]
         done = sum(map(is_audit, accepted)) + len(rejected) + len(undecided) - len(fresh)
         wanted = round(self._share * (len(accepted) + len(rejected))) - done
         drawn = self._chance.sample(fresh, max(0, min(wanted, len(fresh))))
-        self._seen.update(map(_version, drawn))
+        self._seen.update(record.version for record in drawn)
         return drawn
-
-
-def _version(record: Record) -> tuple[str, str]:
-    return record.object_uri, record.object_version

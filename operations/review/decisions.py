@@ -9,17 +9,16 @@ changed attribute by attribute, and only as they were read: what others write me
 
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Final
 
 from botocore.exceptions import ClientError
 
 from commandline.errors import CommandError
-from operations.delivery import CONFLICT, EVENT, UNDONE, Delivery, Item, NotPublishedError
+from operations.delivery import EVENT, UNDONE, Delivery, NotPublishedError
 from operations.photos.labelled import LABELLED, NEITHER, copies, file_name
-from operations.results import Record, timestamp
+from operations.results import Item, Record, ResultsTable, timestamp
 from operations.review.queue import HOLD_S, Message
 from operations.stack import Stack
 
@@ -42,18 +41,9 @@ class HeldElsewhereError(CommandError):
     """Another desk has the photo."""
 
 
-class _ChangedError(Exception):
-    """The record is not as it was read."""
-
-
 @dataclass(frozen=True)
 class Photo:
-    """A photo that waits for a decision.
-
-    Attributes:
-        record: its record.
-        message: its review message; None if it is audited, or if its message has not arrived yet.
-    """
+    """A photo that waits for a decision; without message if it is audited, or if that is on its way."""
 
     record: Record
     message: Message | None = None
@@ -73,19 +63,13 @@ class Decision:
 
 
 class Decisions:
-    """Holds photos, decides, and takes decisions back, in the records of a deployed stack.
-
-    Args:
-        stack: the deployed stack.
-        reviewer: who decides; recorded.
-    """
+    """Holds photos, decides, and takes decisions back, in the records of a deployed stack."""
 
     def __init__(self, stack: Stack, reviewer: str) -> None:
         self._stack, self._reviewer = stack, reviewer
         self._session = f"{reviewer}/{uuid.uuid4().hex[:12]}"
-        self._table, self._bucket = stack.output("ResultsTableName"), stack.output("PhotoBucketName")
-        self._dynamodb, self._s3 = stack.client("dynamodb"), stack.client("s3")
-        self._delivery = Delivery(stack)
+        self._bucket, self._s3 = stack.output("PhotoBucketName"), stack.client("s3")
+        self._table, self._delivery = ResultsTable(stack), Delivery(stack)
 
     def hold(self, uri: str, version: str, outcome: str) -> Record | None:
         """Keep a photo from other desks for `HOLD_S`; return its record, None if nobody needs to look at it.
@@ -96,37 +80,22 @@ class Decisions:
             HeldElsewhereError: another desk has it.
         """
         free = "attribute_not_exists(held_until) OR held_until < :now OR held_by = :session"
-        values = {":now": timestamp(self._stack.now()), ":outcome": outcome, **self._held()}
-        try:
-            answer = self._dynamodb.update_item(
-                **self._of(uri, version),
-                UpdateExpression="SET held_by = :session, held_until = :until",
-                ConditionExpression=f"outcome = :outcome AND attribute_not_exists(decided_by) AND ({free})",
-                ExpressionAttributeValues={name: {"S": text} for name, text in values.items()},
-                ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != CONFLICT:
-                raise
-            item = cast("Item", error.response.get("Item", {}))
-            if "decided_by" not in item and item.get("outcome") == {"S": outcome}:
-                raise HeldElsewhereError(f"{uri} is on another desk") from error
-            return None
-        return Record.from_item(answer["Attributes"])
+        held, item = self._table.update(
+            (uri, version),
+            "SET held_by = :session, held_until = :until",
+            f"outcome = :outcome AND attribute_not_exists(decided_by) AND ({free})",
+            {"now": timestamp(self._stack.now()), "outcome": outcome, **self._hold()},
+        )
+        if held:
+            return Record.from_item(item)
+        if "decided_by" not in item and item.get("outcome") == {"S": outcome}:
+            raise HeldElsewhereError(f"{uri} is on another desk")
+        return None
 
-    def release(self, photo: Photo) -> None:
+    def release(self, record: Record) -> None:
         """Give a photo back to other desks."""
-        try:
-            self._dynamodb.update_item(
-                **self._of(photo.record.object_uri, photo.record.object_version),
-                UpdateExpression="REMOVE held_by, held_until",
-                ConditionExpression="held_by = :session",
-                ExpressionAttributeValues={":session": {"S": self._session}},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != CONFLICT:
-                raise
+        ours = "held_by = :session", {"session": self._session}
+        self._table.update(record.version, "REMOVE held_by, held_until", *ours)
 
     def decide(self, photo: Photo, label: str) -> Decision:
         """Keep, record and publish a decision; may be repeated, with another label too, until it succeeds.
@@ -147,9 +116,7 @@ class Decisions:
         return Decision(photo, item["decided_at"]["S"])
 
     def undo(self, decision: Decision) -> str:
-        """Restore the record, hold the photo, delete its labelled copy, and publish what the record says.
-
-        May be repeated until it succeeds.
+        """Restore the record, hold the photo, delete its copy, and publish; may be repeated.
 
         Returns:
             What is left to do; empty if all is done.
@@ -182,44 +149,39 @@ class Decisions:
         if (item["decided_by"]["S"], item["decided_at"]["S"]) != (self._reviewer, decision.decided_at):
             raise AlreadyDecidedError(f"{item['object_uri']['S']} was changed after the decision: it stays")
         texts = {"undelivered": UNDONE, "claimed_until": claimed_until}
-        texts |= {"held_by": self._session, "held_until": self._held()[":until"]}
+        texts |= {"held_by": self._session, "held_until": self._hold()["until"]}
         return {**undone(item), **{name: {"S": text} for name, text in texts.items()}}
 
     def _change(self, record: Record, change: Callable[[Item], Item]) -> Item:
         """Change a record by a function of it, whatever others do meanwhile; return it as it is now."""
         for _ in range(_ATTEMPTS):
-            read = self._read(record)
-            if read is None:
+            read = self._table.item(*record.version)
+            if not read:
                 raise AlreadyDecidedError(f"{record.object_uri} has no record any more: it was deleted")
-            with suppress(_ChangedError):
-                return self._write(record, read, change(read))
+            wanted = change(read)
+            if wanted == read:
+                return read
+            written, item = self._write(record, read, wanted)
+            if written:
+                return item
         raise CommandError(f"{record.object_uri} is changed by others all the time: try again")
 
-    def _write(self, record: Record, read: Item, wanted: Item) -> Item:
+    def _write(self, record: Record, read: Item, wanted: Item) -> tuple[bool, Item]:
         """Set and remove the attributes that differ, with a claimed debt, if the record is as it was read."""
-        if wanted == read:
-            return read
         new = {name: value for name, value in wanted.items() if name in _DEBT or read.get(name) != value}
         gone = sorted({*_HELD, *read} - {*wanted})
-        conditions = [f"#{name} = :was_{name}" for name in _AS_READ if name in read]
-        conditions += [f"attribute_not_exists(#{name})" for name in _AS_READ if name not in read]
-        try:
-            answer = self._dynamodb.update_item(
-                **self._of(record.object_uri, record.object_version),
-                UpdateExpression=f"SET {', '.join(f'#{name} = :{name}' for name in new)} "
-                f"REMOVE {', '.join(f'#{name}' for name in gone)}",
-                ConditionExpression=" AND ".join(["attribute_exists(object_uri)", *conditions]),
-                ExpressionAttributeNames={f"#{name}": name for name in {*new, *gone, *_AS_READ}},
-                ExpressionAttributeValues={f":{name}": value for name, value in new.items()}
-                | {f":was_{name}": read[name] for name in _AS_READ if name in read},
-                ReturnValues="ALL_NEW",
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != CONFLICT:
-                raise
-            raise _ChangedError from error
-        item: Item = answer["Attributes"]
-        return item
+        same = [
+            f"#{name} = :was_{name}" if name in read else f"attribute_not_exists(#{name})"
+            for name in _AS_READ
+        ]
+        return self._table.update(
+            record.version,
+            f"SET {', '.join(f'#{name} = :{name}' for name in new)} "
+            f"REMOVE {', '.join(f'#{name}' for name in gone)}",
+            " AND ".join(["attribute_exists(object_uri)", *same]),
+            new | {f"was_{name}": read[name] for name in _AS_READ if name in read},
+            {f"#{name}": name for name in {*new, *gone, *_AS_READ}},
+        )
 
     def _copy(self, record: Record, label: str) -> None:
         source = {"Bucket": self._bucket, "Key": record.key}
@@ -234,25 +196,16 @@ class Decisions:
 
     def _tidy_copies(self, record: Record) -> None:
         """Delete the labelled copies of a photo but the one of the decision that its record has."""
-        item = self._read(record) or {}
+        item = self._table.item(*record.version)
         label = item.get("label", {"S": NEITHER})["S"]
         kept = _copy_key(record, label) if "decided_by" in item else ""
-        for one in copies(self._stack, record.object_uri, record.object_version):
+        for one in copies(self._stack, *record.version):
             if one["IsLatest"] and "Size" in one and one["Key"] != kept:
                 self._s3.delete_object(Bucket=self._bucket, Key=one["Key"])
 
-    def _read(self, record: Record) -> Item | None:
-        of = self._of(record.object_uri, record.object_version)
-        found: Item | None = self._dynamodb.get_item(**of, ConsistentRead=True).get("Item")
-        return found
-
-    def _of(self, uri: str, version: str) -> dict[str, Any]:
-        key = {"object_uri": {"S": uri}, "object_version": {"S": version}}
-        return {"TableName": self._table, "Key": key}
-
-    def _held(self) -> dict[str, str]:
+    def _hold(self) -> dict[str, str]:
         until = timestamp(self._stack.now() + timedelta(seconds=HOLD_S))
-        return {":session": self._session, ":until": until}
+        return {"session": self._session, "until": until}
 
 
 def decided(item: Item, label: str, reviewer: str, now: datetime) -> Item:
@@ -288,4 +241,4 @@ def undone(item: Item) -> Item:
 
 
 def _copy_key(record: Record, label: str) -> str:
-    return f"{LABELLED}{label}/{file_name(record.object_uri, record.object_version)}"
+    return f"{LABELLED}{label}/{file_name(*record.version)}"

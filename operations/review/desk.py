@@ -35,13 +35,7 @@ class NotHeldError(CommandError):
 
 @dataclass(frozen=True)
 class Settings:
-    """How a session runs.
-
-    Attributes:
-        reviewer: recorded with every decision.
-        audit: share of the accepted photos that is looked at, 0 to 1.
-        seed: equal seeds audit equal photos; None for chance.
-    """
+    """How a session runs: who decides, the share of accepted photos to audit, and a seed for the draw."""
 
     reviewer: str
     audit: float = 0.02
@@ -154,7 +148,7 @@ class Desk:
                 raise
             self._done.pop()
             self._decided -= 1
-            name = _name(decision.photo)
+            name = identity(*decision.photo.record.version)
             self._held[name] = replace(decision.photo, message=None)  # the event brings another message
             self._held.move_to_end(name, last=False)
             return name, problem
@@ -162,13 +156,8 @@ class Desk:
     def status(self) -> dict[str, Any]:
         """Return what the page shows beside the photo."""
         with self._lock:
-            decided, can_undo = self._decided, bool(self._done)
-        return {
-            "decided": decided,
-            "waiting": self._queue.length(),
-            "can_undo": can_undo,
-            "labels": self.labels,
-        }
+            session = {"decided": self._decided, "can_undo": bool(self._done)}
+        return {**session, "waiting": self._queue.length(), "labels": self.labels}
 
     def bound(self) -> Audited:
         """Return the audit's figures."""
@@ -178,7 +167,7 @@ class Desk:
         """Give the photos back that are held."""
         with self._lock:
             for photo in self._held.values():
-                self._decisions.release(photo)
+                self._decisions.release(photo.record)
                 if photo.message:
                     self._queue.hold(photo.message, 0)
             self._held.clear()
@@ -206,11 +195,11 @@ class Desk:
     def _add_audited(self) -> None:
         while drawn := self._audit.next():
             try:
-                record = self._decisions.hold(drawn.object_uri, drawn.object_version, "ACCEPTED")
+                record = self._decisions.hold(*drawn.version, "ACCEPTED")
             except HeldElsewhereError:
                 continue
             if record:
-                self._held[identity(drawn.object_uri, drawn.object_version)] = Photo(record)
+                self._held[identity(*drawn.version)] = Photo(record)
                 return
 
     def _drop(self, name: str) -> None:
@@ -229,18 +218,13 @@ class Desk:
                 del self._held[name]
 
     def _still_ours(self, name: str, photo: Photo) -> bool:
-        record = photo.record
         try:
             if photo.message:
                 self._queue.hold(photo.message)
-            held = self._decisions.hold(record.object_uri, record.object_version, record.outcome)
+            held = self._decisions.hold(*photo.record.version, photo.record.outcome)
             return bool(held) or name in self._unpublished
         except (HeldElsewhereError, ClientError):  # this desk was away too long
             return False
-
-
-def _name(photo: Photo) -> str:
-    return identity(photo.record.object_uri, photo.record.object_version)
 
 
 def _shown(name: str, photo: Photo) -> dict[str, Any]:

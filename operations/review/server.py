@@ -113,10 +113,8 @@ async def answered(do: Callable[[], dict[str, Any]]) -> Response:
         return JSONResponse(await run_in_threadpool(do))
     except UsageError as error:
         return PlainTextResponse(str(error), 400)
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, CommandError) as error:
         return PlainTextResponse(aws_reason(error), 502)
-    except CommandError as error:
-        return PlainTextResponse(str(error), 502)
 
 
 class _Server:

@@ -135,7 +135,7 @@ def test_undelivered_events_are_started_and_leave_the_queue(
 
     (started,) = Redrive(stack, 100).start(undelivered_uploads(stack))
 
-    assert started.name == "incoming/late.jpg"
+    assert started.photo == "incoming/late.jpg"
     assert set(asked) == {1}, "by long polling: short polling may find nothing"
     assert inputs(stack) == [event]
     counts = queue.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
