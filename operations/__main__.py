@@ -49,7 +49,7 @@ def program() -> None:
 
     \b
     Example:
-      python -m operations send photo.jpg --stack-name scones
+      scones send photo.jpg --stack-name scones
     """
 
 

@@ -58,7 +58,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
     \b
     Example:
-      python -m operations load --rate 5 --duration 60 --mix good=.9,doubtful=.1
+      scones load --rate 5 --duration 60 --mix good=.9,doubtful=.1
     """
     plan = Plan(rate, duration, shape, burst, parse_mix(mix), seed)
     from operations.load.account import balances  # noqa: PLC0415 - draws samples, which takes NumPy

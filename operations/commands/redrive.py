@@ -94,8 +94,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
     \b
     Example:
-      python -m operations redrive --since 24h
-      python -m operations redrive --missing --dry-run
+      scones redrive --since 24h
+      scones redrive --missing --dry-run
     """
     if bool(missing) + bool(outcome) + bool(reviews) > 1:
         raise UsageError("--missing, --outcome and --reviews exclude each other: each chooses other photos")

@@ -17,7 +17,7 @@ from operations.report.gather import ReportRequest, make_report, required
 from operations.report.page import render
 from operations.stack import open_session
 
-_PROGRAM: Final = ("python", "-m", "operations", "report")
+_PROGRAM: Final = ("scones", "report")
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -79,9 +79,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
     \b
     Example:
-      python -m operations report --since 30d --write-baseline baseline.json
-      python -m operations report --since 7d --baseline baseline.json --fail-on-drift
-      python -m operations report --captures captured/ --output report.html --json
+      scones report --since 30d --write-baseline baseline.json
+      scones report --since 7d --baseline baseline.json --fail-on-drift
+      scones report --captures captured/ --output report.html --json
     """
     if fail_on_drift and baseline is None:
         raise UsageError("--fail-on-drift compares with something: give --baseline")

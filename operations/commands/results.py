@@ -41,7 +41,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
     \b
     Example:
-      python -m operations results --outcome FAILED --since 24h
+      scones results --outcome FAILED --since 24h
     """
     if outcome and not since:
         since = DEFAULT_PERIOD

@@ -43,7 +43,7 @@ def command(*, choice: StackChoice, port: int, reviewer: str | None, audit: floa
 
     \b
     Example:
-      python -m operations review --open
+      scones review --open
     """
     # Imported late: other commands need no web server.
     from operations.review.desk import Desk, Settings  # noqa: PLC0415

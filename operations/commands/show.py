@@ -26,7 +26,7 @@ def command(*, choice: StackChoice, photo: str, as_json: bool) -> None:
 
     \b
     Example:
-      python -m operations show photo.jpg
+      scones show photo.jpg
     """
     stack = choice.find()
     uri = uri_of(stack, photo)
@@ -48,7 +48,7 @@ def _lines(version: Version) -> list[str]:
     lines = [f"version {version.object_version}: {size}{time}"]
     record = version.record
     if record is None:
-        return [*lines, "  no outcome yet; `python -m operations redrive --missing` starts it if it is lost"]
+        return [*lines, "  no outcome yet; `scones redrive --missing` starts it if it is lost"]
     outcome = painted(record.outcome, colour=has_colour(sys.stdout)).rstrip()
     sure = "" if record.confidence is None else f" {record.confidence:.3f}"
     sure += "" if record.threshold is None else f" (threshold {record.threshold:g})"

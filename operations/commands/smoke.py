@@ -51,7 +51,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
     \b
     Example:
-      python -m operations smoke --stack-name scones
+      scones smoke --stack-name scones
     """
     stack = choice.find()
     samples = draw_samples(accepted, doubtful)

@@ -20,7 +20,7 @@ from tests.support.captures import START, exchanges, write_captures
 
 LABELS = ("bicycle", "motorcycle")
 NOW = datetime(2026, 11, 9, tzinfo=UTC)
-COMMAND = ("python", "-m", "operations", "report", "--captures", "a folder/it's")
+COMMAND = ("scones", "report", "--captures", "a folder/it's")
 VOID = {"meta", "img", "br", "path", "use"}
 
 
