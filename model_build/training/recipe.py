@@ -53,7 +53,7 @@ class Bounds:
     def __contains__(self, value: float) -> bool:
         """Return whether a value is accepted; NaN and infinity never are."""
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))  # no float holds every int
             and (self.low < value if self.above_low else self.low <= value)
             and (value < self.high if self.below_high else value <= self.high)
             and (self.multiple_of is None or value % self.multiple_of == 0)
@@ -75,9 +75,10 @@ class Bounds:
             UsageError: the value is out of bounds; the message names the option and its bounds.
         """
         if value not in self:
-            raise UsageError(f"--{option} {value}: must be a number {self}")
+            raise UsageError(f"--{option} {str(value)[:LONGEST]}: must be a number {self}")
 
 
+LONGEST: Final = 40  # characters of a number in a message
 FRACTION: Final = Bounds(0, 1)
 BELOW_ONE: Final = Bounds(0, 1, below_high=True)
 RATE: Final = Bounds(0, 1, above_low=True)

@@ -67,6 +67,11 @@ def test_each_value_is_accepted_up_to_its_bound(name: str, accepted: float, refu
         recipe(name, refused)
 
 
+def test_a_number_that_no_float_holds_is_out_of_bounds() -> None:
+    with pytest.raises(UsageError, match=r"^--epochs 10{39}: must be a number from 1"):
+        recipe("epochs", 10**400)
+
+
 def test_every_number_has_bounds_and_edges() -> None:
     numbers = {one.name for one in recipe_fields() if not isinstance(one.default, bool)}
     assert {one.name for one in recipe_fields() if one.metadata["bounds"]} == numbers
