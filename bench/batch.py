@@ -6,10 +6,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,72 +20,68 @@ import boto3
 
 from bench.cases import phone_photo
 from bench.parameters import ROOT
-from bench.runtime import Memory, on_the_runtime
-from bench.timing import Result
-from bench.workflow import through_the_workflow
+from bench.runtime import on_the_runtime
+from bench.timing import Result, compared, seconds
 from model_build.data.drawings import FIRST_TEST_SEED, draw
 
 BUCKET = "scones-photos"
+ENDPOINT = "scones-vehicle-classifier"
 ALONE = 31  # photos sent one by one, the first to warm up
 THUMBNAIL = 32  # pixels, as CIFAR-100 has
 
 
 @dataclass(frozen=True)
-class Growth:
-    """One batch.
-
-    Attributes:
-        photos: photos in it.
-        seconds: from the start of the command to its summary.
-        memory_mb: resident memory afterwards, of ministack, the SageMaker stand-in, model, functions.
-    """
-
-    photos: int
-    seconds: float
-    memory_mb: dict[str, float]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
 class OnALocalCloud:
-    """What was measured there.
-
-    Attributes:
-        results: of the functions and the workflow.
-        memory: of the functions.
-        batches: one for each size.
-    """
+    """What was measured there: functions and workflow, peaks of memory in MB, and the batches."""
 
     results: list[Result]
-    memory: list[Memory]
-    batches: list[Growth]
+    peak_mb: dict[str, float]
+    batches: list[dict[str, Any]]
 
 
 def on_a_local_cloud(sizes: Sequence[int], rounds: int, tick: Callable[[], object]) -> OnALocalCloud:
     """Measure the functions, the workflow, and a batch of each size, after a small one that warms up.
 
-    Args:
-        sizes: photos of each batch.
-        rounds: how often each function is started anew.
-        tick: called after each of these rounds, and each batch.
+    `tick` is called after each of the `rounds` in which the functions are started anew, and after each batch.
     """
     with tempfile.TemporaryDirectory() as folder, _local_cloud(Path(folder)) as environment:
         photo = {"s3_bucket": BUCKET, "s3_key": "incoming/phone.jpg"}
         body = phone_photo("JPEG", quality=90)
         _client("s3", environment).put_object(Bucket=BUCKET, Key=photo["s3_key"], Body=body)
-        results, memory = on_the_runtime(environment, photo, rounds, tick)
-        photos = _upload(environment, "incoming/alone/", 2 * ALONE)
-        workflow = through_the_workflow(lambda name: _client(name, environment), environment, photos)
+        results, peaks = on_the_runtime(environment, photo, rounds, tick)
+        results.append(_workflow(environment))
         _batch(environment, "incoming/warm/", 50)
         grown = []
         for size in sizes:
-            seconds = _batch(environment, f"incoming/{size}/", size)
-            grown.append(Growth(size, seconds, _memory(folder)))
+            spent = _batch(environment, f"incoming/{size}/", size)
+            grown.append({"photos": size, "seconds": spent, "memory_mb": _memory(folder)})
             tick()
-        return OnALocalCloud([*results, workflow], memory, grown)
+        return OnALocalCloud(results, peaks, grown)
+
+
+def _workflow(environment: dict[str, str]) -> Result:
+    """Send thumbnails through the workflow, and each to the endpoint alone; the first of each warms up."""
+    workflow = _client("stepfunctions", environment)
+    machines = workflow.list_state_machines()["stateMachines"]
+    arn = next(one["stateMachineArn"] for one in machines if "ClassifyImageStateMachine" in one["name"])
+    url = (
+        environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] + "/endpoints/scones-vehicle-classifier/invocations"
+    )
+
+    def execute(key: str, version: str) -> None:
+        photo = json.dumps({"s3_bucket": BUCKET, "s3_key": key, "version_id": version})
+        execution = workflow.start_execution(stateMachineArn=arn, input=photo)["executionArn"]
+        while workflow.describe_execution(executionArn=execution)["status"] == "RUNNING":
+            time.sleep(0.005)
+
+    def ask(number: int) -> None:
+        request = urllib.request.Request(url, _png(number), {"Content-Type": "image/png"})  # noqa: S310
+        urllib.request.urlopen(request).close()  # noqa: S310 - the local cloud's own address
+
+    photos = _upload(environment, "incoming/alone/", ALONE)
+    through = [seconds(partial(execute, *one)) for one in photos][1:]
+    alone = [seconds(partial(ask, number)) for number in range(ALONE)][1:]
+    return compared("one thumbnail through the workflow", through, "the endpoint's answer for it", alone)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -15,7 +14,6 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from bench.naive import serialize_image as plain
 from bench.parameters import ROOT, function_environments
 from bench.timing import Case, Result, compare, in_fresh_process
 from model_build.data.drawings import FIRST_TEST_SEED, draw
@@ -23,7 +21,6 @@ from model_build.serving import inference
 
 FUNCTIONS = ROOT / "functions"
 PHONE_PHOTO = (4000, 3000)  # 12 megapixels
-THUMBNAIL = 32  # pixels
 Tick = Callable[[], object]
 
 
@@ -34,36 +31,6 @@ def classify_a_photo(model_dir: Path, rounds: int, tick: Tick) -> Result:
     return compare(
         Case(f"classify one {side}-pixel photo, one thread", _classification(model_dir, photo)),
         Case("decode that photo", lambda: _decode_whole(photo, side)),
-        rounds=rounds,
-        tick=tick,
-    )
-
-
-def classify_a_thumbnail(model_dir: Path, rounds: int, tick: Tick) -> Result:
-    """Measure the endpoint's work for a thumbnail, which the trained network classifies, and for a photo."""
-    side = int(function_environments()["serialize_image"]["LONGEST_SIDE"])
-    return compare(
-        Case(
-            f"classify one {THUMBNAIL}-pixel thumbnail, one thread",
-            _classification(model_dir, _jpeg((THUMBNAIL, THUMBNAIL))),
-        ),
-        Case(f"classify one {side}-pixel photo", _classification(model_dir, _jpeg((side, side)))),
-        rounds=rounds,
-        tick=tick,
-    )
-
-
-def classify_side_by_side(model_dir: Path, rounds: int, tick: Tick) -> Result:
-    """Measure an endpoint that serves two requests at a time, against one after the other."""
-    answer, photos = _classification(model_dir, _jpeg((256, 256))), range(8)
-
-    def two_at_a_time() -> list[str]:
-        with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(lambda _: answer(), photos))
-
-    return compare(
-        Case("classify 8 photos, two at a time", two_at_a_time),
-        Case("one after the other", lambda: [answer() for _ in photos]),
         rounds=rounds,
         tick=tick,
     )
@@ -99,7 +66,9 @@ def shrink_a_phone_photo(rounds: int, tick: Tick) -> Result:
     shrink, side, photo = _shrinking(), _longest_side(), phone_photo("JPEG", quality=90)
     return compare(
         Case("shrink a 12-megapixel photo (SerializeImage)", lambda: shrink(photo)),
-        Case("the plain way (bench/naive)", lambda: plain.shrink(photo, side)),
+        Case(
+            "decode all of it, shrink, encode", lambda: _decode_whole(photo, side).save(io.BytesIO(), "PNG")
+        ),
         rounds=rounds,
         tick=tick,
     )
@@ -128,11 +97,7 @@ _PEAK: Final = (
 
 
 def peak_memory(file_format: str) -> float:
-    """Return the peak memory in MB of a new process that shrinks a 12-megapixel photo.
-
-    Args:
-        file_format: `JPEG`, in which the function needs little of the picture at a time.
-    """
+    """Return the peak memory in MB of a new process that shrinks a 12-megapixel photo."""
     with tempfile.NamedTemporaryFile(suffix=".photo") as file:
         file.write(phone_photo(file_format, quality=90))
         file.flush()

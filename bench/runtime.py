@@ -1,50 +1,30 @@
-"""The functions on AWS's Lambda runtime emulator: cold start, warm time and memory, against the plain way."""
+"""The functions on AWS's Lambda runtime emulator: cold start, warm time and memory."""
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from bench.parameters import ROOT
 from bench.timing import Result, compared, seconds
 from tests.support.lambda_runtime import LambdaRuntime, lambda_runtime
 
 WARM: Final = 5
 """Events that each new process answers after its first."""
+LEAST: Final = "filter_inference"
+"""Imports neither boto3 nor Pillow: the reference of the others."""
 
 
-@dataclass(frozen=True)
-class Memory:
-    """The peak memory of a function's process, the runtime's client included.
-
-    Attributes:
-        function: its folder.
-        mb: ours, in MB.
-        reference_mb: the plain way's.
-    """
-
-    function: str
-    mb: float
-    reference_mb: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return asdict(self)
-
-
-@dataclass
 class _Measured:
-    cold: list[float]
-    warm: list[float]
-    peaks: list[float]
+    def __init__(self) -> None:
+        self.cold: list[float] = []
+        self.warm: list[float] = []
+        self.peaks: list[float] = []
 
 
 def on_the_runtime(
     environment: dict[str, str], photo: dict[str, str], rounds: int, tick: Callable[[], object]
-) -> tuple[list[Result], list[Memory]]:
-    """Start each function anew some times, in turns with the plain version of it.
+) -> tuple[list[Result], dict[str, float]]:
+    """Start each function anew `rounds` times, in turns.
 
     Args:
         environment: leads to a local cloud with the photo and the endpoint.
@@ -53,56 +33,48 @@ def on_the_runtime(
         tick: called after each round.
 
     Returns:
-        For each function its cold start and an event of a warm process, and its memory.
+        Cold start and an event of a warm process against those of the smallest function, and peaks of memory
+        in MB, the runtime's client included.
     """
-    results, memory = [], []
-    for function, event in _events(environment, photo):
-        ours, plain = _Measured([], [], []), _Measured([], [], [])
-        for _ in range(rounds):
-            _measure(function, environment, event, ours, plain_way=False)
-            _measure(function, environment, event, plain, plain_way=True)
-            tick()
-        way = "the plain way (bench/naive)"
-        results += [
-            compared(f"{function}, cold start on AWS's runtime emulator", ours.cold, way, plain.cold),
-            compared(f"{function}, warm", ours.warm, way, plain.warm),
-        ]
-        memory.append(Memory(function, round(max(ours.peaks), 1), round(max(plain.peaks), 1)))
-    return results, memory
-
-
-def _events(environment: dict[str, str], photo: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each function with what it gets in the workflow."""
-    yield "serialize_image", photo
-    with _runtime("serialize_image", environment, plain_way=False) as invoke:
-        serialized = invoke(photo)
-    yield "classify_image", serialized
-    yield "filter_inference", {**photo, "inferences": [0.98, 0.02]}
+    events: dict[str, dict[str, Any]] = {
+        "serialize_image": photo,
+        "classify_image": {},
+        LEAST: {**photo, "inferences": [0.98, 0.02]},
+    }
+    measured = {name: _Measured() for name in events}
+    for _ in range(rounds):
+        for name, event in events.items():
+            answer = _measure(name, environment, event, measured[name])
+            if name == "serialize_image":
+                events["classify_image"] = answer
+        tick()
+    least = measured[LEAST]
+    results = [
+        result
+        for name in ("serialize_image", "classify_image")
+        for result in (
+            compared(f"{name}, cold start on AWS's runtime emulator", measured[name].cold, LEAST, least.cold),
+            compared(f"{name}, warm", measured[name].warm, LEAST, least.warm),
+        )
+    ]
+    return results, {f"{name}, peak memory": round(max(one.peaks), 1) for name, one in measured.items()}
 
 
 def _measure(
-    function: str, environment: dict[str, str], event: dict[str, Any], into: _Measured, *, plain_way: bool
-) -> None:
-    with _runtime(function, environment, plain_way=plain_way) as invoke:
+    name: str, environment: dict[str, str], event: dict[str, Any], into: _Measured
+) -> dict[str, Any]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        lambda_runtime(name, environment, Path(folder) / "log") as invoke,
+    ):
         into.cold.append(seconds(lambda: _answered(invoke, event)))
         into.warm += [seconds(lambda: _answered(invoke, event)) for _ in range(WARM)]
         into.peaks.append(invoke.peak_memory_mb())
+        return _answered(invoke, event)
 
 
-@contextmanager
-def _runtime(function: str, environment: dict[str, str], *, plain_way: bool) -> Iterator[LambdaRuntime]:
-    """Run a function, or the plain version of it, on the emulator."""
-    code, handler = ROOT / "functions" / function, "app.lambda_handler"
-    if plain_way:
-        code, handler = ROOT, f"bench.naive.{function}.lambda_handler"
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        lambda_runtime(function, environment, Path(folder) / "log", code=code, handler=handler) as invoke,
-    ):
-        yield invoke
-
-
-def _answered(invoke: LambdaRuntime, event: dict[str, Any]) -> None:
+def _answered(invoke: LambdaRuntime, event: dict[str, Any]) -> dict[str, Any]:
     answer = invoke(event)
     if "errorType" in answer:
         raise RuntimeError(f"the function failed: {answer}")
+    return answer

@@ -5,23 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
 class Result:
-    """One benchmark: what was measured, the reference it is compared with, and their ratio.
-
-    Attributes:
-        name: what was measured.
-        reference: what it was compared with, in the same run.
-        p50_ms, p90_ms: median and 90th percentile of the thing measured, in milliseconds.
-        reference_p50_ms: median of the reference, in milliseconds.
-        ratio: `p50_ms / reference_p50_ms`, the figure to compare between machines.
-        rounds: how often each was run.
-    """
+    """What was measured, and in turns with it a reference; `ratio` is `p50_ms / reference_p50_ms`."""
 
     name: str
     reference: str
@@ -30,10 +21,6 @@ class Result:
     reference_p50_ms: float
     ratio: float
     rounds: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the result as plain JSON values."""
-        return asdict(self)
 
 
 class Case(NamedTuple):
@@ -57,14 +44,7 @@ def compare(measured: Case, reference: Case, *, rounds: int, tick: Callable[[], 
 
 
 def compared(name: str, times: Sequence[float], reference: str, reference_times: Sequence[float]) -> Result:
-    """Return the result of two measurements that were taken in turns.
-
-    Args:
-        name: what was measured.
-        times: its times, in seconds.
-        reference: what it is compared with.
-        reference_times: the times of that.
-    """
+    """Return the result of two measurements, in seconds, that were taken in turns."""
     p50, reference_p50 = statistics.median(times), statistics.median(reference_times)
     return Result(
         name=name,
