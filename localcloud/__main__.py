@@ -29,7 +29,7 @@ def program() -> None:
 
     \b
     Example:
-      python -m localcloud demo --photos ~/photos
+      scones local demo --photos ~/photos
     """
 
 

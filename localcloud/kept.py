@@ -50,7 +50,7 @@ class KeptState:
         if any((self.folder / "state").glob("*.json")):
             return (
                 "the local cloud was killed last time: what was recorded since its last deployment is lost, "
-                "photos are not; classify them: python -m operations redrive --missing --older-than 1s"
+                "photos are not; classify them: scones redrive --missing --older-than 1s"
             )
         self.erase()
         return "the local cloud was killed last time before anything was deployed: it starts anew"

@@ -79,8 +79,8 @@ def program() -> None:
 
     \b
     Example:
-      python -m model_build train --output build/model
-      python -m model_build evaluate --model build/model
+      scones model train --output build/model
+      scones model evaluate --model build/model
     """
 
 

@@ -1,6 +1,6 @@
 """Train in a SageMaker training job: the script-mode entry point, `python -m model_build.train`.
 
-The same training as `python -m model_build train`. SageMaker passes hyperparameters as options or as JSON in
+The same training as `scones model train`. SageMaker passes hyperparameters as options or as JSON in
 the environment, data channels and the model folder in the environment, and expects the reason of a failure in
 a file (https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html).
 """

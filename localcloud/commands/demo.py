@@ -54,7 +54,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
     \b
     Example:
-      python -m localcloud demo --photos ~/photos
+      scones local demo --photos ~/photos
     """
     folder = StateFolder(state)
     own = _photos_of_the_user(photos) if photos else None

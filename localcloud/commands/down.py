@@ -22,7 +22,7 @@ def command(*, erase: bool, yes: bool, state: Path) -> None:
 
     \b
     Example:
-      python -m localcloud down --erase
+      scones local down --erase
     """
     folder = StateFolder(state)
     if erase and not yes:

@@ -22,9 +22,9 @@ def command() -> None:
 
     \b
     Example:
-      python -m localcloud fault set throttled --service sagemaker --rate 0.5
-      python -m operations send photo.jpg
-      python -m localcloud fault clear
+      scones local fault set throttled --service sagemaker --rate 0.5
+      scones send photo.jpg
+      scones local fault clear
     """
 
 
@@ -63,7 +63,7 @@ def set_command(  # noqa: PLR0913 - one parameter for each option
 
     \b
     Example:
-      python -m localcloud fault set crash --service lambda --operation ClassifyImage --times 1
+      scones local fault set crash --service lambda --operation ClassifyImage --times 1
     """
     place = _place(name, service, operation)
     file = StateFolder(state).faults
@@ -100,7 +100,7 @@ def list_command(*, known: bool, state: Path, as_json: bool) -> int:
 
     \b
     Example:
-      python -m localcloud fault list --known
+      scones local fault list --known
     """
     if known:
         for service, place in PLACES.items():
@@ -129,7 +129,7 @@ def clear_command(*, state: Path) -> int:
 
     \b
     Example:
-      python -m localcloud fault clear
+      scones local fault clear
     """
     StateFolder(state).faults.clear()
     say("no fault is on")

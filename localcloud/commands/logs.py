@@ -25,7 +25,7 @@ def command(*, names: tuple[str, ...], lines: int, state: Path) -> int:
 
     \b
     Example:
-      python -m localcloud logs classify-image endpoint --lines 50
+      scones local logs classify-image endpoint --lines 50
     """
     folder = StateFolder(state)
     running = folder.load()

@@ -22,7 +22,7 @@ def command(*, state: Path, as_json: bool) -> int:
 
     \b
     Example:
-      python -m localcloud status --json
+      scones local status --json
     """
     folder = StateFolder(state)
     running = folder.load()

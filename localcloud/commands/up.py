@@ -33,7 +33,7 @@ def command(*, model: Path | None, bind: str, state: Path) -> None:
 
     \b
     Example:
-      python -m localcloud up
+      scones local up
     """
     folder = StateFolder(state)
     with folder.reserved(), Steps(folder.logs) as steps:

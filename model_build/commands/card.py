@@ -77,7 +77,7 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     \b
     Example:
-      python -m model_build card --model build/model --photos my-photos
+      scones model card --model build/model --photos my-photos
     """
     if seeds:
         write_seeds(model, seeds)

@@ -90,7 +90,7 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     \b
     Example:
-      python -m model_build compare --model build/model --photos labelled --coverage 0.92 \
+      scones model compare --model build/model --photos labelled --coverage 0.92 \
           --endpoint-name scones-vehicle-classifier --deploy
     """
     if (endpoint_name is None) == (against is None):

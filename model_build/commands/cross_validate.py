@@ -49,7 +49,7 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     \b
     Example:
-      python -m model_build cross-validate --folds 5 --dropout 0.3
+      scones model cross-validate --folds 5 --dropout 0.3
     """
     recipe = Recipe(**hyperparameters)
     FOLDS.require("folds", folds)

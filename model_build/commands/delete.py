@@ -39,7 +39,7 @@ def command(
 
     \b
     Example:
-      python -m model_build delete --endpoint-name scones-vehicle-classifier
+      scones model delete --endpoint-name scones-vehicle-classifier
     """
     if not yes:
         logs = _confirm(find(endpoint_name), logs=logs)

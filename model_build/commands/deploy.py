@@ -87,10 +87,10 @@ def command(*, timeout_seconds: float, dry_run: bool, as_json: bool, **asked: An
 
     \b
     Example:
-      python -m model_build deploy --model model_build/default_model \
+      scones model deploy --model model_build/default_model \
           --endpoint-name scones-vehicle-classifier --role-arn <RoleArn> --bucket <BucketName> \
           --instance-type ml.m5.large
-      python -m model_build delete --endpoint-name scones-vehicle-classifier
+      scones model delete --endpoint-name scones-vehicle-classifier
     """
     request = DeployRequest(**asked)
     if dry_run:

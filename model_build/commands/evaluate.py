@@ -91,7 +91,7 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     \b
     Example:
-      python -m model_build evaluate --model build/model --photos my-photos --target 0.99
+      scones model evaluate --model build/model --photos my-photos --target 0.99
     """
     archives = data or ([] if photos else default_archives())
     with open_model(model, trust_code=trust_code) as loaded:

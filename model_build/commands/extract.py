@@ -33,7 +33,7 @@ def command(data: Path | None, output: Path, classes: tuple[str, ...] | None) ->
 
     \b
     Example:
-      python -m model_build extract --classes bicycle,motorcycle --output build/cifar
+      scones model extract --classes bicycle,motorcycle --output build/cifar
     """
     archive = load_archive(data or find_or_download_cifar100())
     for name, count in extract(archive, output, classes or archive.present).items():

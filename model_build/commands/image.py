@@ -35,8 +35,8 @@ def command(action: str, architecture: str, base_image: str, python: str, *, as_
 
     \b
     Example:
-      python -m model_build image push
-      python -m model_build deploy --image own --serverless-memory 2048 ...
+      scones model image push
+      scones model deploy --image own --serverless-memory 2048 ...
     """
     target = Target(python, architecture)
     if action == "build":

@@ -36,7 +36,7 @@ def command(*, model: Path, image: str, output: Path, trust_code: bool) -> None:
 
     \b
     Example:
-      python -m model_build package --model build/model --output build/model.tar.gz
+      scones model package --model build/model --output build/model.tar.gz
     """
     model_files(model)
     require_own_code(model, trusted=trust_code)

@@ -71,7 +71,7 @@ def command(
 
     \b
     Example:
-      python -m model_build predict --model build/model photo.jpg another.png
+      scones model predict --model build/model photo.jpg another.png
     """
     failed = False
     with open_model(model, trust_code=trust_code) as loaded:

@@ -20,7 +20,7 @@ def command(output: Path) -> None:
 
     \b
     Example:
-      python -m model_build samples --output build/samples
+      scones model samples --output build/samples
     """
     try:
         paths = write_samples(output)

@@ -21,7 +21,7 @@ def command(endpoint_name: str, *, as_json: bool) -> None:
 
     \b
     Example:
-      python -m model_build status --endpoint-name scones-vehicle-classifier
+      scones model status --endpoint-name scones-vehicle-classifier
     """
     found = endpoint_status(endpoint_name)
     print(json.dumps(asdict(found)) if as_json else as_text(found))

@@ -66,8 +66,8 @@ def command(  # noqa: PLR0913 - one parameter per option
 
     \b
     Example:
-      python -m model_build train --output build/model
-      python -m model_build train --data cifar-100-python.tar.gz --classes bicycle,motorcycle,bus
+      scones model train --output build/model
+      scones model train --data cifar-100-python.tar.gz --classes bicycle,motorcycle,bus
     """
     recipe = Recipe(**hyperparameters)
     if time_budget is not None:

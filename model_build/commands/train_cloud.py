@@ -79,7 +79,7 @@ def command(
 
     \b
     Example:
-      python -m model_build train-cloud --role-arn arn:aws:iam::123456789012:role/scones-model \
+      scones model train-cloud --role-arn arn:aws:iam::123456789012:role/scones-model \
         --bucket scones-models
     """
     recipe, settings = _split(settings)
@@ -95,7 +95,7 @@ def command(
     print(f"training job {result.job_name} completed")
     print(f"model     {result.model_data_url}")
     print(f"accuracy  {result.metrics['accuracy']:.4f} on {result.metrics['images']} test images")
-    print(f"deploy    python -m model_build deploy --model {result.model_data_url} …")
+    print(f"deploy    scones model deploy --model {result.model_data_url} …")
 
 
 def _split(settings: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:

@@ -41,7 +41,7 @@ def find_archive(name: str = CIFAR_100) -> Path:
     places = ", ".join(str(folder) for folder in folders)
     raise ArchiveError(
         f"{name} was not found in {places}. Put it into one of these folders, or name its folder in the "
-        f"environment variable {DATA_VARIABLE}; `python -m model_build train` without --data downloads "
+        f"environment variable {DATA_VARIABLE}; `scones model train` without --data downloads "
         f"{CIFAR_100}."
     )
 

@@ -11,7 +11,7 @@ from model_build.artifact.own_image import REPOSITORY, docker
 from model_build.artifact.registries import ACCOUNTS, EcrImage, parse_uri, registry
 from model_build.errors import CloudError, RefusedError
 
-PUSH: Final = "`python -m model_build image push` builds and pushes it"
+PUSH: Final = "`scones model image push` builds and pushes it"
 
 
 def look_up(session: boto3.Session, uri: str) -> str:

@@ -41,7 +41,7 @@ def serving_variant(session: boto3.Session, name: str, settle: Settle) -> dict[s
     if status != "InService":
         raise RefusedError(
             f"endpoint {name} is {status}: wait until it is in service "
-            f"(`python -m model_build status --endpoint-name {name}`), or delete it"
+            f"(`scones model status --endpoint-name {name}`), or delete it"
         )
     config = session.client("sagemaker").describe_endpoint_config(
         EndpointConfigName=endpoint["EndpointConfigName"]
@@ -60,7 +60,7 @@ def refuse_serverless_update(name: str, serving: dict[str, Any]) -> None:
     raise RefusedError(
         f"endpoint {name} runs on {serving.get('InstanceType', 'instances')}, and SageMaker can't "
         "make it serverless in place: deploy under another --endpoint-name and give the application that "
-        f"name (sam deploy --parameter-overrides EndpointName=…), or first `python -m model_build delete "
+        f"name (sam deploy --parameter-overrides EndpointName=…), or first `scones model delete "
         f"--endpoint-name {name}`, and nothing answers until the new one does"
     )
 

@@ -48,7 +48,7 @@ def wait_until_settled(
     except PollingTimeoutError as error:
         raise StillSettlingError(
             f"endpoint {name} is still {error.last['EndpointStatus']} after {timeout_seconds:.0f} s. "
-            f"SageMaker continues: `python -m model_build status --endpoint-name {name}` shows its state, "
+            f"SageMaker continues: `scones model status --endpoint-name {name}` shows its state, "
             "--timeout waits longer"
         ) from error
 

@@ -196,7 +196,7 @@ class Comparison:
                     "the photos do not allow a comparison: the serving model is doubtful about "
                     f"{self.doubtful:.0%} of them, and photos that were chosen for that favour any other "
                     "model. Add audited photos that it accepted, and give --coverage (the share that it "
-                    "accepts in production, see `python -m operations report`)"
+                    "accepts in production, see `scones report`)"
                 )
 
     def as_json(self) -> dict[str, Any]:

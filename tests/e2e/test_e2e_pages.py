@@ -145,7 +145,7 @@ def operate(shell: Shell, cloud: LocalCloud) -> None:
             command += f" --endpoint-url {cloud.running.aws_url}"
         shell.type(fill_in(command, outputs(cloud)))
         if "--capture" in command:
-            shell.type("python -m operations send photo.jpg")
+            shell.type("scones send photo.jpg")
             wait_for_capture(cloud)
 
 

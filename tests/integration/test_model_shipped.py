@@ -65,7 +65,7 @@ def test_the_manifest_agrees_with_a_fresh_evaluation(
 
 
 def test_the_card_is_of_this_model(manifest: dict[str, Any]) -> None:
-    """Fails when the model was replaced without `python -m model_build card`."""
+    """Fails when the model was replaced without `scones model card`."""
     evaluation = json.loads((DEFAULT_MODEL / "evaluation.json").read_text(encoding="utf-8"))
     for name in (*OF_LABELLED_IMAGES, *OF_OTHER_IMAGES):
         assert evaluation[name] == pytest.approx(manifest["metrics"][name], abs=TOLERANCE), name

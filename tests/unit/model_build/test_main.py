@@ -40,4 +40,4 @@ def test_each_command_has_help_with_an_example(command: str, capsys: pytest.Capt
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
     assert f"Usage: python -m model_build {command}" in out
-    assert f"  Example:\n    python -m model_build {command}" in out
+    assert f"  Example:\n    scones model {command}" in out
