@@ -37,6 +37,8 @@ def test_a_million_photos_by_hand() -> None:
     assert express.storage_usd == pytest.approx(
         1_000_000 * (3 / 1024 * 0.023 + 5e-6 + 2 / kib * (0.25 + 0.20))
     )
+    assert f"line (${1_000_000 * prices().usd('s3_put'):.2f} a million)" in PAGE  # S3 bills LIST as PUT
+    assert f"cost ${batch_dollars(1_000_000):.2f}" in PAGE
     assert batch_dollars(1_000_000) == pytest.approx(23.83, abs=0.01)
 
 
@@ -94,6 +96,23 @@ def test_transitions_and_writes_are_those_of_the_workflow(outcome: str, inferenc
     # Step Functions bills the start and every state entered.
     assert cost.TRANSITIONS[outcome] == 1 + len(ending.visited)
     assert 2 * len(written) == cost.TABLE_WRITES
+
+
+def test_the_page_shows_what_an_outage_costs() -> None:
+    def task(name: str, _: Any) -> Any:
+        if name == "ClassifyImage":
+            raise TaskError("EndpointUnavailable", "{}")
+        return {
+            "Payload": {"s3_bucket": "b", "s3_key": "incoming/k", "image_data": ""},
+            "FailedEntryCount": 0,
+        }
+
+    ending = Execution(definition(), task).run({"s3_bucket": "b", "s3_key": "incoming/k"})
+    transitions = 1 + len(ending.visited)
+    assert (ending.error, ending.seconds) == ("EndpointUnavailable", 2400)
+    assert f"makes {transitions} transitions, {transitions // cost.TRANSITIONS['ACCEPTED']} times" in PAGE
+    dollars = 100_000 * transitions * prices().usd("step_functions_standard_transition")
+    assert f"100,000 of them cost ${dollars:.0f}." in PAGE
 
 
 @pytest.mark.parametrize("table", [prices(), instance_prices()], ids=["services", "instances"])
