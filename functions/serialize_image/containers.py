@@ -21,13 +21,8 @@ MAX_CHUNKS: Final = 100_000  # of a PNG: 25 MB in the smallest parts that encode
 _SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
 _BARE: Final = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a segment
 _PICTURE: Final = frozenset({*range(0xC0, 0xD0), 0xDB, 0xDC, 0xDD, _SOS}) - {0xC8}
-# What is kept of metadata, if it is so long: JFIF, EXIF, a part of a profile, Adobe's transform.
-_METADATA: Final = {
-    0xE0: (b"JFIF\x00", 14),
-    _APP1: (b"Exif\x00", 6),
-    0xE2: (b"ICC_PROFILE\x00", 15),
-    0xEE: (b"Adobe", 12),
-}
+# What is kept of metadata, if it is so long: JFIF, a part of a profile, Adobe's transform, the first EXIF.
+_METADATA: Final = {0xE0: (b"JFIF\x00", 14), 0xE2: (b"ICC_PROFILE\x00", 15), 0xEE: (b"Adobe", 12)}
 # Pillow hands libjpeg parts of the file, and arithmetic coding needs it whole.
 _UNREADABLE: Final = {0xF7: "JPEG-LS compression", **dict.fromkeys(range(0xC9, 0xD0), "arithmetic coding")}
 _MARKER: Final = re.compile(rb"\xff[^\x00\xff]")
@@ -54,15 +49,17 @@ def read_jpeg(content: bytes) -> Jpeg:
     kept, scans, marker, has_exif = [b"\xff\xd8"], 0, 0, False
     for marker, start, end in _segments(content):
         name, least = _METADATA.get(marker, (b"", len(content)))
-        is_metadata = content.startswith(name, start + 2) and end - start - 2 >= least
         if marker in _UNREADABLE:
-            raise UnsupportedImage(
-                f"the JPEG image has {_UNREADABLE[marker]}, not supported here: convert it"
-            )
-        if marker in _PICTURE or (is_metadata and not (marker == _APP1 and has_exif)):
+            raise UnsupportedImage(f"the JPEG image has {_UNREADABLE[marker]}, not supported: convert it")
+        is_exif = marker == _APP1 and not has_exif and content.startswith(b"Exif\x00", start + 2)
+        has_exif |= is_exif
+        if (
+            marker in _PICTURE
+            or is_exif
+            or (content.startswith(name, start + 2) and end - start - 2 >= least)
+        ):
             kept.append(content[start - 2 : end])
         scans += marker == _SOS
-        has_exif |= marker == _APP1 and is_metadata
     if scans > MAX_SCANS:
         raise UnsupportedImage(f"the JPEG image has {scans:,} scans, more than the limit of {MAX_SCANS}")
     return Jpeg(b"".join([*kept, b"\xff\xd9"]), scans, marker == _EOI)

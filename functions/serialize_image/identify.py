@@ -28,14 +28,10 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (rb"8BPS", "a Photoshop document"),
     (rb"\x00\x00\x01\x00", "an icon (ICO)"),
     (rb"P[1-7]\s", "a Netpbm image"),
-    (rb"qoif", "a QOI image"),
     (rb"%PDF", "a PDF document"),
     (rb"%!PS", "a PostScript document"),
-    (rb"\x1aE\xdf\xa3", "a Matroska or WebM film"),
-    (rb"RIFF....AVI ", "an AVI film"),
+    (rb"\x1aE\xdf\xa3|RIFF....AVI |\x00\x00\x01[\xb3\xba]|.{4}(?:moov|mdat|wide|free)", "a film"),
     (rb"RIFF....WAVE|ID3|OggS|fLaC", "a sound recording"),
-    (rb"\x00\x00\x01[\xb3\xba]", "an MPEG film"),
-    (rb".{4}(?:moov|mdat|wide|free)", "a QuickTime film"),
     (rb"\x00\x00\x00\x01Bud1", "a folder's settings (.DS_Store)"),
     (rb"\x00\x05\x16\x07", "a file's metadata from macOS (._ file)"),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an OLE document (such as Thumbs.db)"),
@@ -92,4 +88,4 @@ def _media_kind(head: bytes) -> str:
         return "AVIF"
     if major in _HEIF_BRANDS or b"heic" in others:
         return "HEIF"
-    return "a QuickTime film" if major == b"qt  " else "a film (MP4)"
+    return "a film"

@@ -35,7 +35,7 @@ _BRANDS: Final = {"AVIF": b"avif avis mif1 msf1", "HEIF": b"heic heix heim heis 
 
 # Values of a TIFF's tags.
 _WHITE_IS_ZERO, _YCBCR, _LAB, _RAW, _PLANES = 0, 6, 8, {32803, 34892}, 2
-_SIGNED, _FLOAT, _MAX_DEPTH, _JPEG, _JPEG_2000, _BIG = 2, 3, 16, {6, 7}, {33003, 33005, 34712}, 43
+_SIGNED, _FLOAT, _MAX_DEPTH, _JPEG_2000, _BIG = 2, 3, 16, {33003, 33005, 34712}, 43
 
 Image.MAX_IMAGE_PIXELS = None  # the limit is checked here, for each format by what decoding costs
 PngImagePlugin.MAX_TEXT_CHUNK = 64 << 20  # of an unpacked profile, which is ignored if it is none
@@ -183,7 +183,8 @@ def _decode_tiff(photo: bytes, kind: str, _target_side: int, max_pixels: int) ->
 def _unreadable_variant(tags: TiffImagePlugin.ImageFileDirectory_v2) -> str:
     """Return which variant of TIFF this is, if it is one that Pillow does not show, or shows wrongly."""
     photometric, depth = tags.get(Tag.PhotometricInterpretation), max(tags.get(Tag.BitsPerSample, (1,)))
-    compression, formats = tags.get(Tag.Compression, 1), tags.get(Tag.SampleFormat, ())
+    compression, formats = tags.get(Tag.Compression), tags.get(Tag.SampleFormat, ())
+    lacks_subsampling = compression not in {6, 7} and Tag.YCbCrSubSampling not in tags  # 6 and 7 are JPEG
     # The first image of a raw photo is the sensor's, or a small one beside it.
     is_small = tags.get(Tag.NewSubfileType, 0) & 1 or (Tag.SubIFDs in tags and Tag.Make in tags)
     variants = {
@@ -192,9 +193,7 @@ def _unreadable_variant(tags: TiffImagePlugin.ImageFileDirectory_v2) -> str:
         "has samples with a sign": _SIGNED in formats,
         f"has samples of {depth} bits": depth > _MAX_DEPTH,
         "has Lab colours in planes": photometric == _LAB and tags.get(Tag.PlanarConfiguration) == _PLANES,
-        "has YCbCr colours of unknown subsampling": photometric == _YCBCR
-        and compression not in _JPEG
-        and Tag.YCbCrSubSampling not in tags,
+        "has YCbCr colours of unknown subsampling": photometric == _YCBCR and lacks_subsampling,
         "is compressed as JPEG 2000": compression in _JPEG_2000,
     }
     return next((variant for variant, found in variants.items() if found), "")

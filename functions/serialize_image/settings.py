@@ -25,11 +25,7 @@ class Settings:
         Raises:
             ValueError: a variable is missing or out of its bounds; the message names it.
         """
-        bounds = {
-            "MAX_OBJECT_BYTES": (1, 100 * 1024 * 1024),
-            "MAX_PIXELS": (1, 200_000_000),
-            "LONGEST_SIDE": (16, 256),
-        }
+        bounds = {"MAX_OBJECT_BYTES": (1, 100 << 20), "MAX_PIXELS": (1, 2 * 10**8), "LONGEST_SIDE": (16, 256)}
         for name, (least, most) in bounds.items():
             text = environment.get(name, "")
             if not text.isdecimal() or not least <= int(text) <= most:

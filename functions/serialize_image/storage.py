@@ -17,19 +17,21 @@ _WHY_NOT_FOUND = {
     "NoSuchKey": "it does not exist",
     "NoSuchBucket": "its bucket does not exist",
     "NoSuchVersion": "this version of it does not exist",
-    "404": "it does not exist",
     "MethodNotAllowed": "this version of it is a delete marker",
     "InvalidArgument": "its version id is invalid",
     "InvalidBucketName": "its bucket name is invalid",
     "KeyTooLongError": "its key is too long",
     "PreconditionFailed": "it was changed since the event (its etag differs)",
-    "412": "it was changed since the event (its etag differs)",
 }
 # The object exists, and an operator must act: permissions, encryption with the uploader's own key, archives.
 # Errors of KMS keys (disabled, deleted, not found) begin with `KMS.`.
-_NOT_READABLE = frozenset(
-    {"AccessDenied", "AllAccessDisabled", "403", "InvalidObjectState", "InvalidRequest", "PermanentRedirect"}
-)
+_NOT_READABLE = {
+    "AccessDenied",
+    "AllAccessDisabled",
+    "InvalidObjectState",
+    "InvalidRequest",
+    "PermanentRedirect",
+}
 
 
 class ObjectReference(NamedTuple):

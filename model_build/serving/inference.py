@@ -243,7 +243,7 @@ def upright(image: Image.Image) -> Image.Image:
         image.info.pop(name, None)
     try:
         turn = image.getexif().get(0x0112, 1)
-    except (ArithmeticError, LookupError, OSError, SyntaxError, TypeError, ValueError):  # damaged
+    except Exception:  # noqa: BLE001 - whatever is wrong with it
         turn = 1
     to = Image.Transpose
     turns = {2: to.FLIP_LEFT_RIGHT, 3: to.ROTATE_180, 4: to.FLIP_TOP_BOTTOM, 5: to.TRANSPOSE}
