@@ -11,6 +11,7 @@ class CommandError(Exception):
     """The command failed; the message names the thing and says what to do."""
 
     exit_code = FAILED
+    with_log = False  # the message ends with lines of a log; all others are shown in one line
 
 
 class UsageError(CommandError):

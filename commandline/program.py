@@ -184,12 +184,13 @@ def _tell(error: BaseException, command: str) -> int | None:
         text = explain(error)
     if text is None:
         return None
-    print(visible(f"{command}: {text}", kept="\n"), file=sys.stderr)
+    kept = "\n" if code != WRONG_USE and getattr(error, "with_log", False) else ""
+    print(visible(f"{command}: {text}", kept=kept), file=sys.stderr)
     return code
 
 
 def _wrong_use(error: click.UsageError, command: str) -> str:
-    message = error.format_message()
+    message = visible(error.format_message().replace("\n\t", " "))  # click lists choices in lines
     stop = "" if message.endswith((".", "?", "!")) else "."
     return f"{message}{stop} See: {command} --help"
 
@@ -202,6 +203,10 @@ def explain(error: Exception) -> str | None:
     """
     if isinstance(error, ModuleNotFoundError):
         return _missing_module(error)
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, of an unknown user
+        return "a path begins with ~ and the name of nobody: give the whole path"
+    if isinstance(error, UnicodeEncodeError):
+        return f"{str(error.object)[:100]!a} is not valid UTF-8, which it has to be"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"

@@ -21,7 +21,9 @@ _STOP_TIMEOUT_S: Final = 5
 
 
 class StepError(CommandError):
-    """A step failed; the message tells which, and shows the end of its log."""
+    """A step failed; the message names it, and shows the end of its log."""
+
+    with_log = True
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> str:

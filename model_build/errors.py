@@ -18,6 +18,8 @@ class ArchiveError(ModelBuildError):
 class CloudError(ModelBuildError):
     """SageMaker, or a service that it depends on, did not do what was asked."""
 
+    with_log = True
+
 
 class RefusedError(CloudError, errors.UsageError):
     """The request can never work, so nothing was changed."""

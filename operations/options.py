@@ -33,6 +33,8 @@ def stack_options(command: Command) -> Command:
 
     @wraps(command)
     def with_choice(stack_name: str, region: str | None, profile: str | None, **options: Any) -> Any:
+        if not stack_name.strip():  # CloudFormation takes it for every stack
+            raise click.UsageError("--stack-name: an empty name")
         return command(choice=StackChoice(stack_name, region, profile), **options)
 
     decorated: Any = with_choice

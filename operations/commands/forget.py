@@ -83,9 +83,8 @@ def _name(photo: str | None, prefix: str | None) -> str:
 def _one(found: Sequence[Traces], photo: str) -> Sequence[Traces]:
     if len(found) > 1:
         listed = "\n".join(f"  {visible(one.uri)}, {one.newest()}" for one in found[:_LISTED])
-        raise UsageError(
-            f"{photo} means {plural(len(found), 'photo')}; give the whole key of one, or --prefix\n{listed}"
-        )
+        say(listed)
+        raise UsageError(f"{photo} means {plural(len(found), 'photo')}: give the whole key of one")
     return found
 
 

@@ -90,7 +90,7 @@ def find_photos(paths: Sequence[Path], prefix: str = PREFIX, *, every_file: bool
             found.photos.append(Photo(str(path), path, prefix + path.name))
     if not found.photos:
         named = ", ".join(map(str, paths))
-        raise UsageError("\n".join([f"there are no photos in {named}", *found.skipped]))
+        raise UsageError("; ".join([f"there are no photos in {named}", *found.skipped[:_NAMED]]))
     found.photos = list(_with_keys_of_their_own(found.photos))
     return found
 
