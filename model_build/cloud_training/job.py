@@ -37,9 +37,6 @@ MIN_CLASSES: Final = 2
 class TrainRequest:
     """One training job. An object that exists is valid.
 
-    Attributes:
-        image: image URI; None for AWS's current PyTorch image.
-
     Raises:
         RefusedError: AWS would refuse it; names the option and what to do instead.
     """
@@ -52,7 +49,7 @@ class TrainRequest:
     instance_type: str = DEFAULT_INSTANCE_TYPE
     spot: bool = False
     max_runtime_seconds: int = 3600
-    image: str | None = None
+    image: str | None = None  # image URI; None for AWS's current PyTorch image
     output: Path = Path("build/sagemaker-model")
 
     def __post_init__(self) -> None:
@@ -89,15 +86,11 @@ OVERHEAD_SECONDS: Final = 3600.0  # for what is not training: starting the insta
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The result of a training job.
-
-    Attributes:
-        billed_seconds: what SageMaker bills; None if it does not say.
-    """
+    """The result of a training job."""
 
     job_name: str
     model_data_url: str
-    billed_seconds: int | None
+    billed_seconds: int | None  # what SageMaker bills; None if it does not say
     metrics: dict[str, Any]
 
 

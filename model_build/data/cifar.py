@@ -22,15 +22,10 @@ LIMITS: Final = Limits(members=1000, total_bytes=1 << 30)  # the real archives h
 
 @dataclass(frozen=True)
 class Split:
-    """Images of one split with their labels.
+    """Images of one split with their labels."""
 
-    Attributes:
-        images: uint8 [N, 32, 32, 3], RGB.
-        labels: int64 [N], indices into the archive's `classes`.
-    """
-
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
+    images: npt.NDArray[np.uint8]  # uint8 [N, 32, 32, 3], RGB
+    labels: npt.NDArray[np.int64]  # int64 [N], indices into the archive's `classes`
     filenames: tuple[str, ...]
 
     def of(self, label: int) -> npt.NDArray[np.uint8]:
@@ -41,14 +36,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Archive:
-    """A data set as read from one file.
-
-    Attributes:
-        sha256: hexadecimal digest of the file.
-    """
+    """A data set as read from one file."""
 
     path: Path
-    sha256: str
+    sha256: str  # hexadecimal digest of the file
     classes: tuple[str, ...]
     train: Split
     test: Split

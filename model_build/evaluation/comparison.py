@@ -111,15 +111,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What one model makes of N photos.
+    """What one model makes of N photos."""
 
-    Attributes:
-        correct: whether it is right, [N].
-        accepted: whether it accepts its own prediction, [N].
-    """
-
-    correct: Bools
-    accepted: Bools
+    correct: Bools  # whether it is right, [N]
+    accepted: Bools  # whether it accepts its own prediction, [N]
 
     def part(self, rows: npt.NDArray[np.int64]) -> "Evaluated":
         """Return some of the photos."""

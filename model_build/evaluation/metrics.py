@@ -73,15 +73,11 @@ def auroc(positive: Floats, negative: Floats) -> float | None:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Predictions of similar confidence.
-
-    Attributes:
-        accuracy: the share of correct ones.
-    """
+    """Predictions of similar confidence."""
 
     images: int
     confidence: float
-    accuracy: float
+    accuracy: float  # the share of correct ones
 
 
 def calibration_bins(probabilities: Floats, labels: Ints, bins: int = ECE_BINS) -> list[CalibrationBin]:
@@ -115,16 +111,11 @@ def confusion_matrix(probabilities: Floats, labels: Ints) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold and its consequences.
-
-    Attributes:
-        coverage: share of accepted predictions.
-        selective_accuracy: share of correct ones among them.
-    """
+    """A threshold and its consequences."""
 
     threshold: float
-    coverage: float
-    selective_accuracy: float
+    coverage: float  # share of accepted predictions
+    selective_accuracy: float  # share of correct ones among them
 
 
 def operating_points(probabilities: Floats, labels: Ints) -> list[OperatingPoint]:

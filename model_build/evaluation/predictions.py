@@ -33,16 +33,11 @@ JPEG_QUALITY: Final = 75
 
 @dataclass(frozen=True)
 class Picture:
-    """One encoded image to classify.
-
-    Attributes:
-        body: the bytes that the model receives.
-        label: its class; None for a negative.
-    """
+    """One encoded image to classify."""
 
     name: str
-    body: bytes
-    label: str | None
+    body: bytes  # the bytes that the model receives
+    label: str | None  # its class; None for a negative
 
 
 @dataclass(frozen=True)
@@ -50,17 +45,14 @@ class Predictions:
     """The predictions for a set of pictures: N labelled ones and M negatives.
 
     Attributes:
-        probabilities: float [N, K] of the labelled pictures.
-        labels: int [N], their true classes.
-        negatives: float [M, K], probabilities of the negatives.
         jpeg_probabilities: float [N, K] of the labelled pictures after compression, if the negatives were
             compressed and they were not; else None.
     """
 
     names: tuple[str, ...]
-    probabilities: Floats
-    labels: Ints
-    negatives: Floats
+    probabilities: Floats  # float [N, K] of the labelled pictures
+    labels: Ints  # int [N], their true classes
+    negatives: Floats  # float [M, K], probabilities of the negatives
     negative_names: tuple[str, ...]
     jpeg_probabilities: Floats | None = None
     unreadable: tuple[str, ...] = ()

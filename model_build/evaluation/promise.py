@@ -81,15 +81,11 @@ def _proves(images: int, expected: float, rate: float, confidence: float) -> boo
 
 @dataclass(frozen=True)
 class ErrorBound:
-    """How many of the accepted images of the labels are wrong at most.
-
-    Attributes:
-        rate: the upper bound of the share of errors, see `error_bound`; None of no images.
-    """
+    """How many of the accepted images of the labels are wrong at most."""
 
     images: int
     errors: int
-    rate: float | None
+    rate: float | None  # the upper bound of the share of errors, see `error_bound`; None of no images
     confidence: float = CONFIDENCE
 
     @classmethod
@@ -120,15 +116,13 @@ class Promise:
     """The result of choosing a threshold for a promised error rate.
 
     Attributes:
-        rate: the promised share of errors among accepted images of the labels.
-        threshold: the lowest that could be proven; None if none could.
         missing: labelled images that are missing for a proof, if further ones are accepted and wrong as often
             as these; 0 with a threshold, None if no number of such images would prove the rate.
     """
 
-    rate: float
+    rate: float  # the promised share of errors among accepted images of the labels
     confidence: float
-    threshold: float | None
+    threshold: float | None  # the lowest that could be proven; None if none could
     accepted: int
     errors: int
     missing: int | None

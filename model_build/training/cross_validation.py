@@ -36,11 +36,10 @@ class Outputs:
     """A network's outputs for images, in each view of inference.
 
     Attributes:
-        logits: float64 [N, views, outputs], not divided by any temperature.
         priors: the pretrained head's log probabilities, float64 [N, views, labels + 1], unweighted.
     """
 
-    logits: metrics.Floats
+    logits: metrics.Floats  # float64 [N, views, outputs], not divided by any temperature
     priors: metrics.Floats
 
     def of(self, chosen: Tensor) -> "Outputs":
@@ -56,15 +55,11 @@ class Outputs:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The networks' outputs for the images that each was not trained on.
-
-    Attributes:
-        truth: int [N], the labels.
-    """
+    """The networks' outputs for the images that each was not trained on."""
 
     known: Outputs
     compressed: Outputs
-    truth: metrics.Ints
+    truth: metrics.Ints  # int [N], the labels
     negatives: Outputs
     unseen: Outputs
 

@@ -31,20 +31,14 @@ MIN_LABELS: Final = 2
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Everything that the network learns from.
-
-    Attributes:
-        images: uint8 [N, 3, DETAIL, DETAIL].
-        targets: int64 [N], indices into `outputs`.
-        real: bool [N], false for drawings and textures.
-    """
+    """Everything that the network learns from."""
 
     labels: list[str]
     outputs: list[str]
-    images: Tensor
+    images: Tensor  # uint8 [N, 3, DETAIL, DETAIL]
     compressed: Tensor
-    targets: Tensor
-    real: Tensor
+    targets: Tensor  # int64 [N], indices into `outputs`
+    real: Tensor  # bool [N], false for drawings and textures
 
     @property
     def texture_output(self) -> int:

@@ -35,13 +35,12 @@ class Schedule:
     """How far the training has come, by steps or by time, whichever is further.
 
     Attributes:
-        time_budget: seconds after which training must end; None for no limit.
         started: when training began, seconds of the monotonic clock.
     """
 
     total_steps: int
     warmup: float
-    time_budget: float | None = None
+    time_budget: float | None = None  # seconds after which training must end; None for no limit
     steps: int = 0
     started: float = field(default_factory=time.monotonic)
 

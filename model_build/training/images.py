@@ -30,13 +30,9 @@ class DataError(UsageError):
 
 @dataclass(frozen=True)
 class Group:
-    """Images of one class from one source.
+    """Images of one class from one source."""
 
-    Attributes:
-        pixels: uint8 [N, side, side, 3].
-    """
-
-    pixels: Pixels
+    pixels: Pixels  # uint8 [N, side, side, 3]
     compressed: bool
 
 

@@ -58,16 +58,12 @@ def write_model(
 
 @dataclass(frozen=True)
 class Sources:
-    """What to train on.
-
-    Attributes:
-        hold_out: share of those photos to leave out.
-    """
+    """What to train on."""
 
     paths: Sequence[Path]
     labels: Sequence[str]
     photos: Path | None = None
-    hold_out: float = 0.0
+    hold_out: float = 0.0  # share of those photos to leave out
 
     def read(self) -> Images:
         """Read all images.
