@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import IO, Any, TypeVar
 
 import click
@@ -47,6 +48,28 @@ def progress(items: Iterable[Item], *, total: int | None = None, title: str, uni
 def progress_bar(*, total: float | None, title: str, unit: str, **options: Any) -> "tqdm[Any]":
     """Return a progress bar on standard error, disabled where that is not a terminal."""
     return tqdm(total=total, desc=title, unit=unit, disable=not shows_progress(), **options)
+
+
+@contextmanager
+def waiting_bar(title: str, usual_seconds: float) -> Iterator[Callable[[str, float], None]]:
+    """Show status and seconds on standard error, if that is a terminal, against the usual time.
+
+    For work of which nobody knows the percentage: the bar stretches when it takes longer.
+    """
+    with progress_bar(
+        total=usual_seconds,
+        title=title,
+        unit="s",
+        bar_format="{desc}: {postfix} |{bar}| {n:.0f} s (usually {total:.0f} s)",
+        leave=False,
+    ) as bar:
+
+        def show(status: str, seconds: float) -> None:
+            bar.total = max(usual_seconds, seconds)
+            bar.n = seconds
+            bar.set_postfix_str(status, refresh=True)
+
+        yield show
 
 
 def shows_progress() -> bool:

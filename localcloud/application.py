@@ -32,8 +32,8 @@ from model_build.artifact import own_image
 from model_build.artifact.container_images import OWN
 from model_build.artifact.manifest import FILE_NAME, Manifest
 from model_build.artifact.package import DEFAULT_MODEL
+from model_build.artifact.trusted_code import require_own_code
 from model_build.data.extract import extract, list_files
-from model_build.endpoint.versions import archive_key, is_version_of
 
 ENDPOINT_NAME: Final = "scones-vehicle-classifier"
 STACK_NAME: Final = "scones"
@@ -103,13 +103,23 @@ class Application:
         folder: the state folder.
         steps: runs the commands.
         model: model folder or model.tar.gz; None for what served last, or else the shipped one.
+        trust_code: whether code in the model that is not this project's may run here.
+
+    Raises:
+        ForeignCodeError: the model has such code, and it is not trusted.
     """
 
-    def __init__(self, folder: StateFolder, steps: Steps, model: Path | None) -> None:
+    def __init__(
+        self, folder: StateFolder, steps: Steps, model: Path | None, *, trust_code: bool = False
+    ) -> None:
         self._folder = folder
         self._steps = steps
         self._model = model.resolve() if model else None
         self._labels = labels_of(model) if model else None
+        if model:
+            require_own_code(model, trusted=trust_code, name=f"--model {model}")
+        # What serves already was trusted when it was deployed.
+        self._trust_code = ["--trust-code"] if trust_code or model is None else []
         self._shipped = folder.path / "shipped-model"  # the URL of the archive that the shipped model became
 
     def build(self) -> None:
@@ -187,7 +197,7 @@ class Application:
                 [
                     *(sys.executable, "-m", "model_build", "deploy", "--model", str(model)),
                     *("--endpoint-name", ENDPOINT_NAME, "--role-arn", _ROLE_ARN),
-                    *("--bucket", MODEL_BUCKET, "--image", OWN, "--capture"),
+                    *("--bucket", MODEL_BUCKET, "--image", OWN, "--capture", *self._trust_code),
                 ],
                 environment,
                 ROOT,
@@ -212,17 +222,15 @@ def _provide_serving_image(session: boto3.Session) -> None:
 
 
 def _remove_stale_archives(session: boto3.Session) -> None:
-    """Delete model archives of versions of the endpoint that no longer exist.
-
-    The SageMaker emulator keeps nothing when it stops, so that each start would leave another archive behind.
-    """
-    s3 = session.client("s3")
-    pages = session.client("sagemaker").get_paginator("list_models").paginate()
-    existing = {archive_key(model["ModelName"]) for page in pages for model in page["Models"]}
+    """Delete the archives that no model uses: the SageMaker emulator forgets its models when it stops."""
+    s3, sagemaker = session.client("s3"), session.client("sagemaker")
+    pages = sagemaker.get_paginator("list_models").paginate()
+    names = [model["ModelName"] for page in pages for model in page["Models"]]
+    used = {sagemaker.describe_model(ModelName=name)["PrimaryContainer"]["ModelDataUrl"] for name in names}
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=MODEL_BUCKET, Prefix="models/"):
         for key in (item["Key"] for item in page.get("Contents", [])):
-            version = key.split("/")[1]
-            if is_version_of(version, ENDPOINT_NAME) and key == archive_key(version) and key not in existing:
+            named_by_digest = re.fullmatch(r"models/[0-9a-f]{64}/model\.tar\.gz", key)
+            if named_by_digest and f"s3://{MODEL_BUCKET}/{key}" not in used:
                 s3.delete_object(Bucket=MODEL_BUCKET, Key=key)
 
 

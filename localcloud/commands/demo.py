@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from commandline.errors import FAILED, UsageError
-from commandline.options import FILE, FOLDER, POSITIVE, Seconds, json_option
+from commandline.options import FILE, FOLDER, POSITIVE, Seconds, json_option, trust_code_option
 from commandline.terminal import say
 from localcloud import lifecycle
 from localcloud.application import DEFAULT_MODEL, Application
@@ -31,6 +31,7 @@ from operations.stack import Stack
 )
 @click.option("--limit", type=POSITIVE, metavar="N", help="At most so many photos.")
 @model_option
+@trust_code_option
 @bind_option
 @click.option("--timeout", type=Seconds(), default=180, help="How long one photo may take.")
 @json_option
@@ -41,6 +42,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     data: Path | None,
     limit: int | None,
     model: Path | None,
+    trust_code: bool,
     bind: str,
     timeout: float,
     as_json: bool,
@@ -64,7 +66,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
             "(`scones send`), or stop it first (make down)"
         )
     with folder.reserved(), Steps(folder.logs) as steps:
-        application = Application(folder, steps, model or DEFAULT_MODEL)
+        application = Application(folder, steps, model or DEFAULT_MODEL, trust_code=trust_code)
         samples = None if own else steps.submit(_samples, folder, data)
         running, process = start_and_build(folder, steps, application, bind, owned=True)
         try:

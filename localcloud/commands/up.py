@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from commandline.errors import UsageError
+from commandline.options import trust_code_option
 from commandline.terminal import say
 from localcloud.application import Application
 from localcloud.launch import LOOPBACK, deploy, start_and_build, stopped_on_error
@@ -22,9 +23,10 @@ DESK_PORT: Final = 4580
 
 @click.command("up")
 @model_option
+@trust_code_option
 @bind_option
 @state_option()
-def command(*, model: Path | None, bind: str, state: Path) -> None:
+def command(*, model: Path | None, trust_code: bool, bind: str, state: Path) -> None:
     r"""Start the application and leave it running.
 
     Starts the local cloud, builds and deploys the stack with `sam`, and deploys the model. If the local cloud
@@ -37,7 +39,7 @@ def command(*, model: Path | None, bind: str, state: Path) -> None:
     """
     folder = StateFolder(state)
     with folder.reserved(), Steps(folder.logs) as steps:
-        application = Application(folder, steps, model)
+        application = Application(folder, steps, model, trust_code=trust_code)
         running = folder.load()
         if running:
             running = _deploy_again(folder, application, running, bind)

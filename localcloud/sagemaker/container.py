@@ -1,6 +1,7 @@
 """One deployed model version: its archive, its process, and the requests in flight through it."""
 
 import contextlib
+import hashlib
 import http.client
 import os
 import shutil
@@ -19,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.polling import PollingTimeoutError, Rhythm, poll
 from localcloud.sagemaker.aws import client
+from model_build.artifact.trusted_code import TRUSTED_VARIABLE, ForeignCodeError, require_own_code
 from model_build.data.extract import ExtractionError, extract
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -168,9 +170,16 @@ class Container:
         return archive
 
     def _unpack(self, archive: Path) -> None:
+        """Extract the archive, whose code runs here with the user's rights: foreign code must be trusted."""
         model = self._spec.folder / "model"
+        with archive.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         try:
+            trusted = self._spec.environment.get(TRUSTED_VARIABLE) == digest
+            require_own_code(archive, trusted=trusted, name=self._spec.model_url)
             extract(archive, model)
+        except ForeignCodeError as error:
+            raise ContainerError(f"This emulator does not run it: {error}") from error
         except ExtractionError as error:
             raise ContainerError(
                 'Failed to extract model data archive for container "primary" from URL '

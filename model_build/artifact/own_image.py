@@ -4,18 +4,25 @@ Everything in the image but its base is put together here, and the Dockerfile on
 network, and runs nothing of the other processor.
 """
 
+import base64
 import hashlib
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from commandline.aws_errors import aws_reason
 from model_build.artifact.serving_packages import IMAGE_LOCK, Target, packages_for
-from model_build.errors import ModelBuildError
+from model_build.errors import CloudError, ModelBuildError, RefusedError
 
-REPOSITORY: Final = "scones-serving"  # in ECR; model_build/role.yaml creates it
+REPOSITORY: Final = "scones-serving"  # in the local engine, and in ECR where no stack of role.yaml names one
+TAG: Final = re.compile(r"[0-9a-f]{12}-(x86_64|arm64)")
 CONTAINER: Final = Path(__file__).resolve().parents[1] / "serving" / "container"
 CONTEXT_FILES: Final = (CONTAINER / "Dockerfile", CONTAINER / "server.py")
 DEFAULT_PYTHON: Final = "3.13"
@@ -45,14 +52,11 @@ def write_context(target: Target, folder: Path) -> None:
 
 
 def build(target: Target, base_image: str = DEFAULT_BASE_IMAGE) -> str:
-    """Build the image.
+    """Build the image; return its name in the local engine, `scones-serving:<tag>`.
 
     Args:
         target: Python of the base image, and the processor to build for.
         base_image: an image that has this Python as `python3`.
-
-    Returns:
-        Its name in the local engine, `scones-serving:<tag>`.
 
     Raises:
         ModelBuildError: Docker is missing, the build failed, or the base image has another Python.
@@ -77,6 +81,38 @@ def _check(name: str, target: Target) -> None:
             f"the base image has Python {found}, not {target.python}: give --python {found}"
         )
     docker("run", "--rm", "--entrypoint", "python3", name, "-c", _IMPORT_ALL)
+
+
+def push(session: boto3.Session, name: str, repository: str) -> str:
+    """Push an image of the local engine unless its tag is there already; return its URI in ECR.
+
+    Args:
+        session: account and region.
+        name: the image in the local engine, `scones-serving:<tag>`.
+        repository: URI of the repository in ECR.
+
+    Raises:
+        CloudError: AWS refused a call.
+        RefusedError: the repository does not exist.
+        ModelBuildError: Docker is missing, or the push failed.
+    """
+    host, _, path = repository.partition("/")
+    tag_name = name.rpartition(":")[2]
+    uri = f"{repository}:{tag_name}"
+    ecr: Any = session.client("ecr")
+    try:
+        if ecr.batch_get_image(repositoryName=path, imageIds=[{"imageTag": tag_name}])["images"]:
+            return uri
+        token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    except ecr.exceptions.RepositoryNotFoundException as error:
+        raise RefusedError(f"the repository {repository} does not exist: give --stack-name") from error
+    except (ClientError, BotoCoreError) as error:
+        raise CloudError(f"pushing {name} failed: {aws_reason(error)}") from error
+    user, _, password = base64.b64decode(token).decode().partition(":")
+    docker("login", "--username", user, "--password-stdin", host, password=password)
+    docker("tag", name, uri)
+    docker("push", "--quiet", uri)
+    return uri
 
 
 def docker(*arguments: str, password: str | None = None) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, session: boto3.Session) -> Path:
-    """Return an archive that the image can serve.
+    """Return an archive that the image can serve: the given one if it is complete, else one in `scratch`.
 
     Args:
         model: a model folder, a `model.tar.gz`, or the `s3://` URI of one.
@@ -30,15 +30,13 @@ def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, sessi
         scratch: an empty folder for what must be downloaded or repackaged.
         session: for downloading from S3.
 
-    Returns:
-        The given archive if it is complete, else one in `scratch`.
-
     Raises:
         RefusedError: there is no such model, it is not a model archive, or its own code cannot be served.
         CloudError: it cannot be downloaded.
         ModelBuildError: it cannot be packaged.
     """
-    path = download(model, scratch / "downloaded.tar.gz", session) if _is_s3(model) else Path(model)
+    is_s3 = str(model).startswith("s3://")
+    path = download(str(model), scratch / "downloaded.tar.gz", session) if is_s3 else Path(model)
     if path.is_dir():
         path = package_model(path, scratch / "model.tar.gz", image.packages)
     elif not path.is_file():
@@ -61,6 +59,20 @@ def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, sessi
     return path
 
 
+def download(uri: str, target: Path, session: boto3.Session) -> Path:
+    """Download the model archive at an `s3://` URI; return `target`.
+
+    Raises:
+        CloudError: AWS refused it.
+    """
+    parts = urlparse(uri)
+    try:
+        session.client("s3").download_file(parts.netloc, parts.path.lstrip("/"), str(target))
+    except (ClientError, BotoCoreError) as error:
+        raise CloudError(f"--model {uri} cannot be downloaded: {aws_reason(error)}") from error
+    return target
+
+
 def _complete(path: Path, missing: list[str], image: ServingImage, scratch: Path) -> Path:
     """Add the files and packages that only some images need: an archive made for another image lacks them."""
     folder = scratch / "extracted"
@@ -72,32 +84,6 @@ def _complete(path: Path, missing: list[str], image: ServingImage, scratch: Path
                 shutil.copyfile(file, folder / name)
     shutil.rmtree(folder / BUNDLED, ignore_errors=True)
     return package_model(folder, scratch / "completed.tar.gz", image.packages)
-
-
-def _is_s3(model: Path | str) -> bool:
-    return str(model).startswith("s3://")
-
-
-def download(uri: Path | str, target: Path, session: boto3.Session) -> Path:
-    """Download a model archive.
-
-    Args:
-        uri: its `s3://` URI.
-        target: the file to write.
-        session: account and region.
-
-    Returns:
-        `target`.
-
-    Raises:
-        CloudError: AWS refused it.
-    """
-    parts = urlparse(str(uri))
-    try:
-        session.client("s3").download_file(parts.netloc, parts.path.lstrip("/"), str(target))
-    except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"--model {uri} cannot be downloaded: {aws_reason(error)}") from error
-    return target
 
 
 def _missing(path: Path, image: ServingImage) -> list[str]:

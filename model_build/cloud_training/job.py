@@ -15,15 +15,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
-from commandline.terminal import say
+from commandline.terminal import say, waiting_bar
 from model_build.artifact.loaded_model import open_model
 from model_build.cloud_training.upload import upload_by_class
 from model_build.data.cifar import Archive, load_archive
-from model_build.endpoint.aws import new_session, region_of
-from model_build.endpoint.logs import TRAINING_LOG_GROUP, create_with_retention, log_tail
-from model_build.endpoint.progress import waiting_bar
-from model_build.endpoint.requests import BUCKET_NAME, INSTANCE_TYPE, ROLE_ARN
-from model_build.endpoint.versions import version_name
+from model_build.endpoint.aws import (
+    BUCKET_NAME,
+    ROLE_ARN,
+    find_log_group,
+    log_tail,
+    new_session,
+    region_of,
+    retention_calls,
+)
+from model_build.endpoint.found import version_name
+from model_build.endpoint.wanted import INSTANCE_TYPE
 from model_build.errors import CloudError, RefusedError
 from model_build.evaluation.report import evaluate
 from model_build.training.recipe import DEFAULT_CLASSES, Bounds, Recipe
@@ -78,6 +84,7 @@ class TrainRequest:
         return {"classes": ",".join(self.classes), **self.recipe.changes()}
 
 
+TRAINING_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 JOB_NAME: Final = "scones-training"
 USUAL_SECONDS: Final = 900.0
 ENDED: Final = frozenset({"Completed", "Failed", "Stopped"})
@@ -128,6 +135,21 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
         billed_seconds=job.get("BillableTimeInSeconds"),
         metrics=_measure(model, request.data),
     )
+
+
+def create_with_retention(session: boto3.Session, group: str) -> str:
+    """Create a log group whose entries expire; leave one that exists as it is: it may be shared.
+
+    Returns:
+        Why it could not be done, for a notice; empty if it was, or the group exists.
+    """
+    try:
+        if find_log_group(session, group) is None:
+            for call in retention_calls(group, None):
+                call.send(session)
+    except (ClientError, BotoCoreError) as error:
+        return f"no retention could be set for the log group {group}: {aws_reason(error)}"
+    return ""
 
 
 def _measure(model: Path, data: Sequence[Path]) -> dict[str, Any]:

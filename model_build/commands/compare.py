@@ -13,12 +13,18 @@ import click
 
 from commandline.errors import FAILED, UsageError
 from commandline.options import EXISTING, FOLDER, PROBABILITY, Seconds, json_option, trust_code_option
-from commandline.terminal import plural, say
+from commandline.terminal import plural, say, waiting_bar
 from model_build.artifact.loaded_model import LoadedModel, open_model
+from model_build.artifact.prepare import download
 from model_build.endpoint.aws import new_session
-from model_build.endpoint.deploy import DEFAULT_TIMEOUT_S, Follow, replace_model
-from model_build.endpoint.progress import waiting_bar
-from model_build.endpoint.serving_model import ServingModel, serving_model
+from model_build.endpoint.deploy import (
+    DEFAULT_TIMEOUT_S,
+    Follow,
+    ready_archive,
+    replacement,
+    serving_image_of,
+)
+from model_build.endpoint.found import Found, look_serving
 from model_build.evaluation.comparison import PhotoComparison, Verdict, compare_models
 from model_build.evaluation.predictions import OTHER
 
@@ -100,7 +106,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     if coverage == 0:
         raise UsageError("--coverage 0: the share of accepted photos is above 0")
     session = new_session()
-    serving = None if endpoint_name is None else serving_model(session, endpoint_name)
+    serving = None if endpoint_name is None else look_serving(session, endpoint_name)
     with _both(model, against, serving, session, trust_code=trust_code) as (new, old):
         found = compare_models(new, old, photos, coverage=coverage, threshold=threshold)
     better = found.comparison.verdict is Verdict.BETTER
@@ -108,7 +114,8 @@ def command(  # noqa: PLR0913 - one parameter per option
     if deploy and better and serving is not None:
         with waiting_bar(f"endpoint {endpoint_name}", USUAL_SECONDS) as progress:
             follow = Follow(progress, lambda text: say(f"notice: {text}"), timeout_seconds)
-            result = asdict(replace_model(serving, model, session=session, follow=follow))
+            with ready_archive(model, serving_image_of(serving), session, trust_code=trust_code) as archive:
+                result = asdict(replacement(serving, archive, session).carry_out(session, follow))
     _show(found, result, deploy=deploy, as_json=as_json)
     return FAILED if fail_unless_better and not better else 0
 
@@ -117,7 +124,7 @@ def command(  # noqa: PLR0913 - one parameter per option
 def _both(
     model: Path,
     against: Path | None,
-    serving: ServingModel | None,
+    serving: Found | None,
     session: boto3.Session,
     *,
     trust_code: bool,
@@ -125,7 +132,9 @@ def _both(
     """Open the new model and the one to compare with."""
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        other = against if serving is None else serving.download(scratch, session)
+        other = against
+        if serving is not None:
+            other = download(serving.model_data_url, scratch / "serving.tar.gz", session)
         if other is None:
             raise UsageError("there is no model to compare with")
         yield (

@@ -7,11 +7,12 @@ from typing import Any, Final
 import click
 
 from commandline.options import Seconds, json_option
-from commandline.terminal import confirm, plural, say
-from model_build.endpoint.delete import DEFAULT_TIMEOUT_S, delete, find
-from model_build.endpoint.inventory import Inventory
-from model_build.endpoint.progress import waiting_bar
+from commandline.terminal import confirm, plural, say, waiting_bar
+from model_build.endpoint.aws import explained, new_session
+from model_build.endpoint.deploy import Follow, delete
+from model_build.endpoint.found import Found, look
 
+DEFAULT_TIMEOUT_S: Final = 600.0
 USUAL_SECONDS: Final = 60.0
 
 
@@ -41,10 +42,13 @@ def command(
     Example:
       scones model delete --endpoint-name scones-vehicle-classifier
     """
+    session = new_session()
     if not yes:
-        logs = _confirm(find(endpoint_name), logs=logs)
+        with explained(f"looking for endpoint {endpoint_name}"):
+            logs = _confirm(look(session, endpoint_name, everything=True), logs=logs)
     with waiting_bar(f"deleting {endpoint_name}", USUAL_SECONDS) as progress:
-        deleted = delete(endpoint_name, logs=bool(logs), progress=progress, timeout_seconds=timeout_seconds)
+        follow = Follow(progress, lambda text: say(f"notice: {text}"), timeout_seconds)
+        deleted = delete(endpoint_name, session, follow, logs=bool(logs))
     if deleted.scaling.unknown:
         say(f"warning: auto scaling could not be read: {deleted.scaling.unknown}")
     if as_json:
@@ -53,26 +57,26 @@ def command(
         print(_report(deleted, logs=bool(logs)))
 
 
-def _confirm(found: Inventory, *, logs: bool | None) -> bool:
+def _confirm(found: Found, *, logs: bool | None) -> bool:
     """Ask a person; return whether to delete the logs too."""
     if not found.empty:
         confirm(f"This deletes {_describe(found)} of {found.endpoint_name}")
     if logs is None and found.log_group and sys.stdin.isatty():
-        return click.confirm(f"Delete the logs in {found.log_group} too?", err=True)
+        return click.confirm(f"Delete the logs in {found.log_group['logGroupName']} too?", err=True)
     return bool(logs)
 
 
-def _describe(inventory: Inventory) -> str:
-    parts = ["the endpoint"] if inventory.endpoint else []
+def _describe(found: Found) -> str:
+    parts = ["the endpoint"] if found.endpoint else []
     parts += [
-        plural(len(inventory.configs), "endpoint configuration"),
-        plural(len(inventory.models), "model"),
+        plural(len(found.configs), "endpoint configuration"),
+        plural(len(found.models), "model"),
     ]
-    parts += ["its auto scaling"] if inventory.scaling.targets else []
+    parts += ["its auto scaling"] if found.scaling.targets else []
     return ", ".join(parts)
 
 
-def _report(deleted: Inventory, *, logs: bool) -> str:
+def _report(deleted: Found, *, logs: bool) -> str:
     name = deleted.endpoint_name
     lines = [f"{name}: {_describe(deleted)} deleted"]
     if deleted.empty:
@@ -80,17 +84,18 @@ def _report(deleted: Inventory, *, logs: bool) -> str:
     else:
         lines.append("archives and captured data stay in S3")
     if deleted.log_group:
-        kept = f"its logs stay in {deleted.log_group} (--logs deletes them)"
-        lines.append(f"its logs in {deleted.log_group} were deleted" if logs else kept)
+        group = deleted.log_group["logGroupName"]
+        kept = f"its logs stay in {group} (--logs deletes them)"
+        lines.append(f"its logs in {group} were deleted" if logs else kept)
     return "; ".join(lines)
 
 
-def _as_json(deleted: Inventory, *, logs: bool) -> dict[str, Any]:
+def _as_json(deleted: Found, *, logs: bool) -> dict[str, Any]:
     return {
         "endpoint_name": deleted.endpoint_name,
         "endpoint": deleted.endpoint is not None,
         "configs": deleted.configs,
         "models": deleted.models,
         "scaling": bool(deleted.scaling.targets),
-        "logs": deleted.log_group if logs else None,
+        "logs": deleted.log_group["logGroupName"] if logs and deleted.log_group else None,
     }

@@ -7,8 +7,7 @@ import click
 from commandline.options import json_option
 from model_build.artifact import own_image
 from model_build.artifact.serving_packages import ARCHITECTURES, Target
-from model_build.endpoint.aws import new_session, region_of
-from model_build.endpoint.registry import push
+from model_build.endpoint.aws import STACK_NAME, find_stack, make_stack, new_session, region_of
 
 
 @click.command()
@@ -25,18 +24,31 @@ from model_build.endpoint.registry import push
 @click.option(
     "--python", default=own_image.DEFAULT_PYTHON, metavar="VERSION", help="Python of the base image."
 )
+@click.option(
+    "--stack-name", default=STACK_NAME, help="Stack of model_build/role.yaml, which has the repository."
+)
+@click.option("--yes", is_flag=True, help="Create the stack without asking.")
 @json_option
-def command(action: str, architecture: str, base_image: str, python: str, *, as_json: bool) -> None:
+def command(  # noqa: PLR0913 - one parameter per option
+    *,
+    action: str,
+    architecture: str,
+    base_image: str,
+    python: str,
+    stack_name: str,
+    yes: bool,
+    as_json: bool,
+) -> None:
     r"""Build the project's small serving image, or build and push it (needs Docker).
 
     The image has ONNX Runtime, NumPy, Pillow and a web server on top of the base image, starts in seconds and
-    works on serverless endpoints; `deploy --image own` uses it. `push` puts it into the repository that
-    model_build/role.yaml creates; a tag that is there already stays as it is.
+    works on serverless endpoints; `deploy --image own` uses it. `push` puts it into the repository of the
+    model's stack, which it creates if there is none; a tag that is there already stays as it is.
 
     \b
     Example:
       scones model image push
-      scones model deploy --image own --serverless-memory 2048 ...
+      scones model deploy --image own --serverless-memory 2048
     """
     target = Target(python, architecture)
     if action == "build":
@@ -44,5 +56,8 @@ def command(action: str, architecture: str, base_image: str, python: str, *, as_
     else:
         session = new_session()
         region_of(session)  # refuses a missing region before the build
-        image = push(session, own_image.build(target, base_image))
+        stack = find_stack(session, stack_name)
+        if not stack.exists:
+            stack = make_stack(session, stack_name, yes=yes)
+        image = own_image.push(session, own_image.build(target, base_image), stack.repository)
     print(json.dumps({"image": image}) if as_json else image)

@@ -1,41 +1,54 @@
-"""Sessions, calls and the errors of AWS that the endpoint's modules have in common."""
+"""What every step needs of AWS: sessions, calls, the stack of role.yaml, and the containers' logs."""
 
 import os
-from dataclasses import dataclass, field
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
 
 import boto3
 from botocore import xform_name
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from model_build.errors import RefusedError
+from commandline.aws_errors import aws_reason
+from commandline.polling import PollingTimeoutError, poll
+from commandline.terminal import confirm, say, waiting_bar
+from model_build.artifact.container_images import registry
+from model_build.artifact.own_image import REPOSITORY
+from model_build.errors import CloudError, RefusedError
+
+TEMPLATE: Final = Path(__file__).resolve().parents[1] / "role.yaml"
+STACK_NAME: Final = "scones-model"
+STACK_NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")  # also names its repository
+STACK_TIMEOUT_S: Final = 900.0
+USUAL_STACK_S: Final = 60.0
+LOG_LINES: Final = 20
+RETENTION_DAYS: Final = 30
+ROLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/?[\w+=,.@/-]+")
+BUCKET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+Progress = Callable[[str, float], object]
+"""Takes what is being waited for, and the seconds since the waiting began."""
 
 
 @dataclass(frozen=True)
 class ApiCall:
-    """One call to AWS.
-
-    Attributes:
-        service: its name in boto3.
-        operation: its name in AWS's API reference, such as `CreateModel`.
-        parameters: as boto3 takes them.
-        when: the condition of the call, for readers of a dry run; empty: always.
-    """
+    """One call to AWS: boto3's name of the service, the operation's name in the API reference, parameters."""
 
     service: str
     operation: str
     parameters: dict[str, Any] = field(default_factory=dict)
-    when: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the call as a dry run prints it."""
-        condition = {"when": self.when} if self.when else {}
-        return {
-            "service": self.service,
-            "operation": self.operation,
-            **condition,
-            "parameters": self.parameters,
-        }
+        return {"service": self.service, "operation": self.operation, "parameters": self.parameters}
+
+    def send(self, session: boto3.Session) -> dict[str, Any]:
+        """Make the call and return its answer."""
+        client: Any = session.client(self.service)  # type: ignore[call-overload]  # any service
+        return dict(getattr(client, xform_name(self.operation))(**self.parameters))
 
 
 def new_session() -> boto3.Session:
@@ -57,33 +70,169 @@ def region_of(session: boto3.Session) -> str:
     return str(session.region_name)
 
 
-def send(session: boto3.Session, call: ApiCall) -> dict[str, Any]:
-    """Make one call and return its answer.
-
-    Raises:
-        botocore.exceptions.ClientError: AWS refused it.
-    """
-    client: Any = session.client(call.service)  # type: ignore[call-overload]  # any service
-    return dict(getattr(client, xform_name(call.operation))(**call.parameters))
-
-
 def is_missing(error: ClientError) -> bool:
-    """Return whether SageMaker says that a resource does not exist (it has no error code of its own)."""
-    details = error.response["Error"]
-    return details["Code"] in {"ValidationException", "ResourceNotFound"} and (
-        "could not find" in details["Message"].lower() or "does not exist" in details["Message"].lower()
+    """Return whether a service says that a resource does not exist; SageMaker has no error code for it."""
+    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"].lower()
+    return code in {"ResourceNotFound", "ObjectNotFoundException", "NoSuchKey", "404"} or (
+        code in {"ValidationException", "ValidationError"}
+        and ("could not find" in message or "does not exist" in message)
     )
 
 
-def find_endpoint(session: boto3.Session, name: str) -> dict[str, Any] | None:
-    """Describe an endpoint; return None if there is none of that name.
+@contextmanager
+def explained(doing: str, hint: Callable[[str], str] = lambda _: "") -> Iterator[None]:
+    """Turn a refusal of AWS into a CloudError that says what was being done, and perhaps what to do."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise CloudError(f"{doing} failed: {aws_reason(error)}{hint(str(error))}") from error
+
+
+# ----------------------------------------------------------------------------------------- stack of role.yaml
+
+
+@dataclass(frozen=True)
+class ModelStack:
+    """What a model needs: its container's role, the bucket, the URI of the repository with the `own` image.
+
+    `exists` is False for a stack that is still to be made, of which the three are placeholders.
+    """
+
+    role_arn: str
+    bucket: str
+    repository: str
+    exists: bool = True
+
+
+def given_stack(role_arn: str, bucket: str, region: str) -> ModelStack:
+    """Return a role and a bucket that the user names, with the repository that the account usually has.
 
     Raises:
-        botocore.exceptions.ClientError: AWS refused the call.
+        RefusedError: they are not names of a role and a bucket.
     """
+    if not ROLE_ARN.fullmatch(role_arn):
+        raise RefusedError(
+            f"--role-arn {role_arn!r} is not a role's ARN (arn:aws:iam::<account>:role/<name>); omit it "
+            "and --bucket to use the stack of model_build/role.yaml"
+        )
+    if not BUCKET_NAME.fullmatch(bucket):
+        raise RefusedError(f"--bucket {bucket!r}: give a bucket's name, without s3:// and without a path")
+    return ModelStack(role_arn, bucket, f"{registry(role_arn.split(':')[4], region)}/{REPOSITORY}")
+
+
+def find_stack(session: boto3.Session, name: str) -> ModelStack:
+    """Return the outputs of the model's stack, or placeholders if it does not exist or is just being made.
+
+    Raises:
+        RefusedError: a stack of that name is broken, or is another one.
+        CloudError: AWS refused the call.
+    """
+    stack = _describe(session, name)
+    if stack is None or stack["StackStatus"] == "CREATE_IN_PROGRESS":
+        return ModelStack(f"<RoleArn of {name}>", f"<BucketName of {name}>", "", exists=False)
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
     try:
-        return dict(session.client("sagemaker").describe_endpoint(EndpointName=name))
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
+        return ModelStack(outputs["RoleArn"], outputs["BucketName"], outputs["ServingRepositoryUri"])
+    except KeyError as error:
+        raise RefusedError(
+            f"the stack {name} is {stack['StackStatus']} and has no output {error}: delete it if its "
+            "creation failed, or give the stack of model_build/role.yaml another --stack-name"
+        ) from error
+
+
+def stack_call(name: str) -> ApiCall:
+    """Return the call that makes the stack, without its template."""
+    options = {"Capabilities": ["CAPABILITY_IAM"], "OnFailure": "DELETE"}
+    return ApiCall("cloudformation", "CreateStack", {"StackName": name, **options})
+
+
+def make_stack(session: boto3.Session, name: str, *, yes: bool) -> ModelStack:
+    """Show what the stack of role.yaml creates, ask, and make it; wait for one that is just being made.
+
+    Raises:
+        UsageError: the answer is no, or nobody can be asked.
+        CloudError: it could not be made; nothing of it is left.
+    """
+    if not STACK_NAME_PATTERN.fullmatch(name):
+        raise RefusedError(f"--stack-name {name!r}: give lower-case letters, digits and single hyphens")
+    call, template = stack_call(name), TEMPLATE.read_text(encoding="utf-8")
+    if _describe(session, name) is None:
+        made = re.findall(r"^  (\w+):\n    Type: (AWS::\S+)", template, re.MULTILINE)
+        say("\n".join(f"  {kind:24} {resource}" for resource, kind in made))
+        if not yes:
+            confirm(f"This creates the stack {name} in {session.region_name} with these resources")
+        with explained(f"making the stack {name}"):
+            replace(call, parameters={**call.parameters, "TemplateBody": template}).send(session)
+    with waiting_bar(f"stack {name}", USUAL_STACK_S) as progress:
+        try:
+            poll(
+                lambda: str((_describe(session, name) or {}).get("StackStatus")),
+                until=lambda status: not status.endswith("_IN_PROGRESS"),
+                timeout_seconds=STACK_TIMEOUT_S,
+                waiting=progress,
+            )
+        except PollingTimeoutError as error:
+            raise CloudError(f"the stack {name} is still {error.last}: run the command again") from error
+    stack = find_stack(session, name)
+    if not stack.exists:
+        raise CloudError(f"the stack {name} could not be made: CloudFormation's events say why")
+    return stack
+
+
+def _describe(session: boto3.Session, name: str) -> dict[str, Any] | None:
+    with explained(f"looking for the stack {name}"):
+        try:
+            return dict(session.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0])
+        except ClientError as error:
+            if is_missing(error):
+                return None
+            raise
+
+
+# ------------------------------------------------------------------------------------------------------- logs
+
+
+def endpoint_log_group(endpoint_name: str) -> str:
+    """Return the log group that SageMaker makes for an endpoint's containers."""
+    return f"/aws/sagemaker/Endpoints/{endpoint_name}"
+
+
+def find_log_group(session: boto3.Session, group: str) -> dict[str, Any] | None:
+    """Return CloudWatch's description of a log group; None if there is none."""
+    found = session.client("logs").describe_log_groups(logGroupNamePrefix=group, limit=50)["logGroups"]
+    return next((dict(one) for one in found if one["logGroupName"] == group), None)
+
+
+def retention_calls(group: str, found: dict[str, Any] | None) -> list[ApiCall]:
+    """Return the calls after which a log group's entries expire; none if somebody chose a retention.
+
+    SageMaker creates its groups without one: their logs are kept, and billed, forever.
+    """
+    name = {"logGroupName": group}
+    create = [] if found else [ApiCall("logs", "CreateLogGroup", name)]
+    if found and found.get("retentionInDays"):
+        return []
+    return [*create, ApiCall("logs", "PutRetentionPolicy", {**name, "retentionInDays": RETENTION_DAYS})]
+
+
+def log_tail(session: boto3.Session, group: str, stream_prefix: str = "") -> str:
+    """Return the end of a container's log, ready to be printed; without a prefix, of the latest stream.
+
+    If the log can't be read, the text says so: it must not hide the failure that it should explain.
+    """
+    query: dict[str, Any] = {"orderBy": "LastEventTime", "descending": True}
+    if stream_prefix:
+        query = {"logStreamNamePrefix": stream_prefix}
+    try:
+        logs = session.client("logs")
+        for stream in logs.describe_log_streams(logGroupName=group, **query)["logStreams"]:
+            name = stream["logStreamName"]
+            events = logs.get_log_events(
+                logGroupName=group, logStreamName=name, limit=LOG_LINES, startFromHead=False
+            )["events"]
+            if events:
+                lines = [f"  {event['message'].rstrip()}" for event in events]
+                return "\n".join([f"end of the container's log ({group}, {name}):", *lines])
+    except (ClientError, BotoCoreError) as error:
+        return f"the container's log ({group}) can't be read: {aws_reason(error)}"
+    return f"the container wrote no log ({group})"

@@ -1,55 +1,69 @@
-"""Deploy a model to a SageMaker endpoint: a new one, or a new version of one.
-
-Plain boto3: the endpoint's control plane needs no SageMaker SDK, and the standard `AWS_*` variables select
-account and region.
-"""
+"""Bring an endpoint to what is wanted: take the steps, wait, and take them back when one fails."""
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    HTTPClientError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)  # fmt: skip
 
 from commandline.aws_errors import aws_reason
+from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
+from model_build.artifact.container_images import OWN, ServingImage, image_of, look_up_image
 from model_build.artifact.package import read_labels
 from model_build.artifact.prepare import prepare_archive
+from model_build.artifact.trusted_code import foreign_code, require_own_code
 from model_build.data.extract import ExtractionError
-from model_build.endpoint.aws import new_session, region_of, send
-from model_build.endpoint.labels import tag_endpoint
-from model_build.endpoint.logs import endpoint_log_group, set_retention
-from model_build.endpoint.plan import DeploymentPlan, plan_deployment
-from model_build.endpoint.progress import Progress, ignore, quiet
-from model_build.endpoint.registry import look_up
-from model_build.endpoint.replacement import plan_replacement
-from model_build.endpoint.requests import DEFAULT_INSTANCE_TYPE, DeployRequest
-from model_build.endpoint.serving_model import ServingModel
-from model_build.endpoint.undo import Undo
-from model_build.endpoint.update import refuse_serverless_update, serving_variant, update
-from model_build.endpoint.versions import version_name
-from model_build.endpoint.waiter import confirm_version, wait_until_settled
-from model_build.errors import CloudError
-
-__all__ = ["DeployRequest", "DeployResult", "Follow", "deploy", "plan_only", "replace_model"]
+from model_build.endpoint.aws import (
+    ApiCall,
+    ModelStack,
+    Progress,
+    endpoint_log_group,
+    explained,
+    is_missing,
+    log_tail,
+    region_of,
+)  # fmt: skip
+from model_build.endpoint.found import Found, find_endpoint, look, version_name
+from model_build.endpoint.steps import (
+    Archive,
+    Step,
+    Version,
+    replaced_version,
+    steps_to,
+    steps_to_nothing,
+    wanted_version,
+)  # fmt: skip
+from model_build.endpoint.wanted import DEFAULT_INSTANCE_TYPE, Wanted
+from model_build.errors import CloudError, DeploymentError, RefusedError, StillSettlingError
 
 DEFAULT_TIMEOUT_S: Final = 1800.0
-Notice = Callable[[str], None]
+SETTLED: Final = frozenset({"InService", "Failed", "OutOfService", "UpdateRollbackFailed"})
+
+
+@dataclass(frozen=True)
+class Follow:
+    """Where progress and notices go, and how long and how often to look at the endpoint."""
+
+    progress: Progress = lambda *_: None
+    notice: Callable[[str], object] = lambda _: None
+    timeout_seconds: float = DEFAULT_TIMEOUT_S
+    rhythm: Rhythm = DEFAULT_RHYTHM
 
 
 @dataclass(frozen=True)
 class DeployResult:
-    """What a deployment left behind. `model_build deploy --json` prints these fields.
-
-    Attributes:
-        endpoint_name: the endpoint, in service.
-        endpoint_arn: its ARN.
-        version: the name of its model and its endpoint configuration.
-        model_data_url: the archive in S3.
-        created: True for a new endpoint, False for a new version of one that existed.
-    """
+    """What serves after a deployment. `deploy --json` prints these fields."""
 
     endpoint_name: str
     endpoint_arn: str
@@ -59,157 +73,284 @@ class DeployResult:
 
 
 @dataclass(frozen=True)
-class Follow:
-    """How to follow a deployment.
+class Plan:
+    """A version, what is there, the steps between them, and what could not be found out about them."""
 
-    Attributes:
-        progress: is told the endpoint's status while it waits.
-        notice: is told what did not succeed and is no reason to stop.
-        timeout_seconds: how long to wait for the endpoint.
-    """
+    version: Version
+    found: Found
+    steps: Sequence[Step]
+    notices: tuple[str, ...]
 
-    progress: Progress = quiet
-    notice: Notice = ignore
-    timeout_seconds: float = DEFAULT_TIMEOUT_S
+    def carry_out(self, session: boto3.Session, follow: Follow) -> DeployResult:
+        """Take the steps; the old version answers until the new one has passed its health check.
 
+        Raises:
+            DeploymentError: the version did not come into service; `serving_config` says what still serves.
+            CloudError: AWS refused a call, or the endpoint did not settle in time.
+        """
+        name = self.found.endpoint_name
+        for notice in self.notices:
+            follow.notice(notice)
+        with explained(f"deploying endpoint {name}", self._hint):
+            endpoint = carry_out(self.steps, self.found, session, follow)
+        created = self.found.status != "InService"
+        arn, version = endpoint["EndpointArn"], endpoint["EndpointConfigName"]
+        return DeployResult(name, arn, version, self.version.data_url, created)
 
-def plan_only(request: DeployRequest, *, session: boto3.Session | None = None) -> DeploymentPlan:
-    """Return the calls that `deploy` would make, without making any.
-
-    Raises:
-        RefusedError: AWS would refuse it, or no region is configured.
-    """
-    region = region_of(session or new_session())
-    return plan_deployment(request, version=version_name(request.endpoint_name), region=region)
-
-
-def deploy(
-    request: DeployRequest,
-    *,
-    session: boto3.Session | None = None,
-    progress: Progress = quiet,
-    notice: Notice = ignore,
-    timeout_seconds: float = DEFAULT_TIMEOUT_S,
-) -> DeployResult:
-    """Deploy a model and wait until it serves.
-
-    An endpoint that exists is updated in place: the old version answers until the new one has passed its
-    health check, and keeps answering if it does not. A version that fails is removed again.
-
-    Args:
-        request: what to deploy and how.
-        session: account and region; None takes the standard environment and configuration.
-        progress: is told the endpoint's status while it waits.
-        notice: is told what did not succeed and is no reason to stop.
-        timeout_seconds: how long to wait for the endpoint.
-
-    Raises:
-        RefusedError: AWS would refuse it; nothing was changed.
-        DeploymentError: the new version did not come into service; `serving_config` says what still serves.
-        CloudError: AWS refused a call, or the endpoint did not settle in time.
-    """
-    session = session or new_session()
-    plan = plan_only(request, session=session)
-    follow = Follow(progress, notice, timeout_seconds)
-    try:
-        return _carry_out(session, request.model, plan, follow)
-    except (ClientError, BotoCoreError) as error:
-        raise CloudError(
-            f"deploying endpoint {request.endpoint_name} failed: {aws_reason(error)}"
-            f"{_way_out(request, error)}"
-        ) from error
-
-
-def replace_model(
-    serving: ServingModel, model: Path | str, *, session: boto3.Session, follow: Follow | None = None
-) -> DeployResult:
-    """Deploy another model to an endpoint that is in service, and keep all of its settings.
-
-    Args:
-        serving: what the endpoint runs.
-        model: model folder, `model.tar.gz`, or the `s3://` URI of one.
-        session: account and region.
-        follow: how to follow the deployment.
-
-    Raises:
-        RefusedError: the model cannot be used; nothing was changed.
-        DeploymentError: the new version did not come into service; `serving_config` says what still serves.
-        CloudError: AWS refused a call, or the endpoint did not settle in time.
-    """
-    name = serving.endpoint_name
-    plan = plan_replacement(serving, version_name(name))
-    try:
-        return _carry_out(session, model, plan, follow or Follow())
-    except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"deploying endpoint {name} failed: {aws_reason(error)}") from error
-
-
-def _carry_out(
-    session: boto3.Session, model: Path | str, plan: DeploymentPlan, follow: Follow
-) -> DeployResult:
-    """Make the calls of a plan and wait until the version serves."""
-    name, notice = plan.endpoint_name, follow.notice
-    settle = partial(
-        wait_until_settled,
-        session,
-        name,
-        timeout_seconds=follow.timeout_seconds,
-        progress=follow.progress,
-    )
-    serving = serving_variant(session, name, settle)
-    if serving is not None and "ServerlessConfig" in plan.variant:
-        refuse_serverless_update(name, serving)
-    _tell(notice, look_up(session, plan.image_uri))
-    _tell(notice, set_retention(session, endpoint_log_group(name)))
-    follow.progress("Uploading", 0.0)
-    with Undo(session, settle, notice) as undo:
-        labels = _create_version(session, model, plan, undo)
-        undo.endpoint_is_changing = True
-        if serving is None:
-            undo.send(plan.create_endpoint)
-            endpoint = confirm_version(session, settle(), name=name, version=plan.version)
-        else:
-            endpoint = update(session, name, plan, serving, settle)
-    _tell(notice, tag_endpoint(session, endpoint["EndpointArn"], labels))
-    for call in plan.scaling:
-        send(session, call)
-    return DeployResult(
-        endpoint_name=name,
-        endpoint_arn=endpoint["EndpointArn"],
-        version=endpoint["EndpointConfigName"],
-        model_data_url=plan.model_data_url,
-        created=serving is None,
-    )
-
-
-def _tell(notice: Notice, text: str) -> None:
-    if text:
-        notice(text)
-
-
-def _create_version(
-    session: boto3.Session, model: Path | str, plan: DeploymentPlan, undo: Undo
-) -> tuple[str, ...] | None:
-    """Upload the archive, create model and configuration; return the model's labels if they are known."""
-    target = plan.upload.parameters
-    with tempfile.TemporaryDirectory() as scratch:
-        archive = prepare_archive(model, plan.image, Path(scratch), session)
-        undo.remember(plan.upload)  # an upload that breaks off may have left something too
-        session.client("s3").upload_file(str(archive), target["Bucket"], target["Key"])
-        try:
-            labels = read_labels(archive)
-        except ExtractionError:  # an archive that only its own image understands
-            labels = None
-    undo.send(plan.create_model)
-    undo.send(plan.create_endpoint_config)
-    return labels
-
-
-def _way_out(request: DeployRequest, error: ClientError | BotoCoreError) -> str:
-    """Return what to do if the region has no Serverless Inference, which no operation of AWS lists."""
-    if request.serverless and "serverless" in str(error).lower():
+    def _hint(self, reason: str) -> str:
+        """Return what to do in a region without Serverless Inference, which no operation of AWS lists."""
+        if "ServerlessConfig" not in self.version.variant or "serverless" not in reason.lower():
+            return ""
         return (
             f". If this region has no serverless endpoints, give --instance-type (such as "
             f"{DEFAULT_INSTANCE_TYPE}) instead of --serverless-memory, or use another region"
         )
-    return ""
+
+
+@contextmanager
+def ready_archive(
+    model: Path | str, image: ServingImage, session: boto3.Session, *, trust_code: bool
+) -> Iterator[Archive]:
+    """Provide the archive of a model for an image.
+
+    Raises:
+        UsageError: the model cannot be used, or has code that is not trusted.
+        CloudError: it cannot be downloaded.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        path = prepare_archive(model, image, Path(scratch), session)
+        # Packaging adds our own code and packages to a folder: what matters is what it had.
+        origin = Path(model) if Path(model).is_dir() else path
+        if image.archive_members:
+            require_own_code(origin, trusted=trust_code, name=f"--model {model}", packages=True)
+        try:
+            labels, foreign = read_labels(path), trust_code and bool(foreign_code(origin, packages=True))
+        except ExtractionError:  # an archive that only its own image understands
+            labels, foreign = None, False
+        yield Archive(path, labels, foreign)
+
+
+def plan(
+    wanted: Wanted, stack: ModelStack, archive: Archive, session: boto3.Session, *, dry_run: bool = False
+) -> Plan:
+    """Return the steps to what is wanted, without taking any.
+
+    In a dry run, an account that cannot be asked is taken for an empty one.
+
+    Raises:
+        RefusedError: AWS would refuse it, or no region is configured.
+        CloudError: AWS refused a call.
+    """
+    if not stack.exists and wanted.image == OWN:
+        push = "`scones model image push` makes it, builds the image and pushes it"
+        raise RefusedError(f"--image {OWN}: the stack with its repository does not exist; {push}")
+    endpoint = wanted.endpoint_name
+    version = wanted_version(wanted, stack, archive, name=version_name(endpoint), region=region_of(session))
+    try:
+        with explained(f"looking for endpoint {endpoint}"):
+            found = look(session, endpoint)
+    except CloudError as error:
+        if not (dry_run and isinstance(error.__cause__, NoCredentialsError | HTTPClientError)):
+            raise
+        notice = f"{error}: these are the steps in an empty account"
+        found = Found(endpoint)
+        return Plan(version, found, steps_to(version, found, uploaded=False), (notice,))
+    return _plan(version, found, session)
+
+
+def replacement(found: Found, archive: Archive, session: boto3.Session) -> Plan:
+    """Return the steps that give an endpoint in service another model and keep all of its settings."""
+    return _plan(replaced_version(found, archive, version_name(found.endpoint_name)), found, session)
+
+
+def serving_image_of(found: Found) -> ServingImage:
+    """Return what the image that serves needs of an archive."""
+    return image_of(str((found.model or {})["PrimaryContainer"]["Image"]))
+
+
+def _plan(version: Version, found: Found, session: boto3.Session) -> Plan:
+    image = look_up_image(session, str(version.model["PrimaryContainer"]["Image"]))
+    logs = found.logs_unknown and f"the logs' retention could not be set: {found.logs_unknown}"
+    try:
+        session.client("s3").head_object(Bucket=version.data_object["Bucket"], Key=version.data_object["Key"])
+        uploaded = True
+    except (ClientError, BotoCoreError):
+        uploaded = False
+    steps = steps_to(version, found, uploaded=uploaded)
+    return Plan(version, found, steps, tuple(filter(None, (image, logs))))
+
+
+def delete(endpoint_name: str, session: boto3.Session, follow: Follow, *, logs: bool = False) -> Found:
+    """Delete an endpoint, its configurations, models and scaling, and its logs if they are asked for.
+
+    Archives and captured data in S3 stay: they record what was deployed and answered. So do endpoints whose
+    names merely begin alike.
+
+    Returns:
+        What existed.
+
+    Raises:
+        CloudError: AWS refused a call, or the endpoint did not go in time.
+    """
+    with explained(f"deleting endpoint {endpoint_name}"):
+        found = look(session, endpoint_name, everything=True)
+        carry_out(steps_to_nothing(found, logs=logs), found, session, follow)
+    return found
+
+
+def carry_out(steps: Sequence[Step], found: Found, session: boto3.Session, follow: Follow) -> dict[str, Any]:
+    """Take steps in their order; undo them backwards when one fails, or say what is left.
+
+    Not undone is what the endpoint may use: after an interruption or a timeout while it changes, which goes
+    on, and after the new version has come into service.
+
+    Returns:
+        The endpoint's last description; empty if it is gone.
+    """
+    way = _Way(found, session, follow)
+    try:
+        for number, step in enumerate(steps, 1):
+            follow.progress(f"{number}/{len(steps)} {step.call.operation}", 0.0)
+            way.take(step)
+    except BaseException as error:
+        way.give_up(error)
+        raise
+    return way.endpoint
+
+
+class _Way:
+    """The steps taken since the endpoint was last settled, and its description then."""
+
+    def __init__(self, found: Found, session: boto3.Session, follow: Follow) -> None:
+        self.endpoint: dict[str, Any] = found.endpoint or {}
+        self._name, self._session, self._follow = found.endpoint_name, session, follow
+        self._taken: list[Step] = []
+        self._changing = False
+        self._serves = ""
+
+    def take(self, step: Step) -> None:
+        self._taken.append(step)  # before it is sent: a call that is interrupted may have been made
+        self._changing = step.settles
+        try:
+            self._send(step)
+        except (ClientError, BotoCoreError) as error:
+            # Without an answer, SageMaker may have begun.
+            self._changing &= isinstance(error, ReadTimeoutError | ConnectionClosedError)
+            if isinstance(error, ClientError):
+                self._taken.pop()
+            if not step.optional:
+                raise
+            self._follow.notice(f"{_text(step.call)} did not succeed: {aws_reason(error)}")
+        if step.settles:
+            self.endpoint = self._settle(step.serves)
+            self._serves = step.serves
+            self._changing = False
+            self._taken.clear()
+
+    def give_up(self, error: BaseException) -> None:
+        if self._serves:
+            self._follow.notice(f"version {self._serves} is in service; the same command does the rest")
+        in_use = isinstance(error, DeploymentError) and error.version_in_use
+        goes_on = isinstance(error, StillSettlingError | KeyboardInterrupt | BotoCoreError)
+        if in_use or (self._changing and goes_on):
+            self._follow.notice(
+                f"endpoint {self._name} may go on changing; `scones model status --endpoint-name "
+                f"{self._name}` shows its state. What would undo it otherwise was not done: {self._left()}"
+            )
+            return
+        try:
+            while self._taken:
+                self._undo(self._taken[-1])
+                self._taken.pop()
+        except KeyboardInterrupt:
+            self._follow.notice(f"interrupted while undoing; not done: {self._left()}")
+            raise
+
+    def _left(self) -> str:
+        return "; ".join(_text(step.undo) for step in reversed(self._taken) if step.undo) or "nothing"
+
+    def _send(self, step: Step) -> None:
+        parameters = step.call.parameters
+        if step.upload:
+            upload: Any = self._session.client("s3").upload_file
+            upload(str(step.upload), parameters["Bucket"], parameters["Key"])
+            return
+        if "ResourceArn" in parameters:
+            parameters = {**parameters, "ResourceArn": self.endpoint["EndpointArn"]}
+        replace(step.call, parameters=parameters).send(self._session)
+
+    def _settle(self, version: str) -> dict[str, Any]:
+        settled = wait_until_settled(self._session, self._name, self._follow)
+        if version:
+            return confirm_version(self._session, settled, name=self._name, version=version)
+        if settled:
+            status = settled["EndpointStatus"]
+            raise CloudError(f"endpoint {self._name} was not deleted, it is {status}: try again")
+        return {}
+
+    def _undo(self, step: Step) -> None:
+        if step.undo is None:
+            return
+        try:
+            step.undo.send(self._session)
+            if step.undo.operation == "DeleteEndpoint":
+                wait_until_settled(self._session, self._name, self._follow)
+        except (ClientError, BotoCoreError, CloudError) as error:
+            if not (isinstance(error, ClientError) and is_missing(error)):
+                self._follow.notice(f"{_text(step.undo)} did not succeed: {aws_reason(error)}")
+
+
+def _text(call: ApiCall) -> str:
+    return " ".join(
+        [call.operation, *(value for value in call.parameters.values() if isinstance(value, str))]
+    )
+
+
+def wait_until_settled(session: boto3.Session, name: str, follow: Follow) -> dict[str, Any] | None:
+    """Wait while an endpoint is created, updated, rolled back or deleted; return its last description.
+
+    Raises:
+        StillSettlingError: it did not settle in time. It goes on settling; the message says how to look.
+    """
+    try:
+        return poll(
+            lambda: find_endpoint(session, name),
+            until=lambda endpoint: endpoint is None or endpoint["EndpointStatus"] in SETTLED,
+            timeout_seconds=follow.timeout_seconds,
+            rhythm=follow.rhythm,
+            waiting=lambda endpoint, s: follow.progress(str((endpoint or {}).get("EndpointStatus")), s),
+        )
+    except PollingTimeoutError as error:
+        raise StillSettlingError(
+            f"endpoint {name} is still {error.last['EndpointStatus']} after {follow.timeout_seconds:.0f} s. "
+            f"SageMaker continues: `scones model status --endpoint-name {name}` shows its state, "
+            "--timeout waits longer"
+        ) from error
+
+
+def confirm_version(
+    session: boto3.Session, endpoint: dict[str, Any] | None, *, name: str, version: str
+) -> dict[str, Any]:
+    """Make sure that an endpoint that has settled serves the version that was asked for.
+
+    `InService` alone does not say so: after an update that failed, the endpoint is in service again on its
+    old configuration. Only the configuration's name tells.
+
+    Raises:
+        DeploymentError: it does not; with SageMaker's reason, the end of the log, and what serves.
+    """
+    if endpoint is None:
+        raise DeploymentError(f"endpoint {name} was deleted while version {version} was being deployed")
+    status, serving = endpoint["EndpointStatus"], endpoint.get("EndpointConfigName")
+    if status == "InService" and serving == version:
+        return endpoint
+    reason = endpoint.get("FailureReason") or "SageMaker gave no reason"
+    log = log_tail(session, endpoint_log_group(name))
+    if status in {"InService", "UpdateRollbackFailed"}:
+        raise DeploymentError(
+            f"version {version} failed and was rolled back; "
+            f"endpoint {name} is {status} on {serving}: {reason}\n{log}",
+            serving_config=serving,
+            version_in_use=status == "UpdateRollbackFailed",
+        )
+    raise DeploymentError(f"endpoint {name} is {status}, nothing serves: {reason}\n{log}")

@@ -13,13 +13,7 @@ HOURS_A_MONTH: Final = 730
 
 @dataclass(frozen=True)
 class Price:
-    """A price.
-
-    Attributes:
-        usd: US dollars for one unit, which the price's name says.
-        source: where AWS publishes it.
-        date: when it was last compared, ISO 8601.
-    """
+    """US dollars for the unit that the price's name says; `date` (ISO 8601): when it was last compared."""
 
     usd: float
     source: str
@@ -28,14 +22,7 @@ class Price:
 
 @dataclass(frozen=True)
 class PriceTable:
-    """Prices of one region, as a JSON file has them.
-
-    Attributes:
-        region: the region.
-        currency: ISO code.
-        note: what the prices are and how they were compared.
-        prices: by name.
-    """
+    """Prices of one region by name, as a JSON file has them; `note` says how they were compared."""
 
     region: str
     currency: str
@@ -55,11 +42,7 @@ class PriceTable:
         return min(price.date for price in self.prices.values())
 
     def usd(self, name: str) -> float:
-        """Return a price in US dollars.
-
-        Raises:
-            KeyError: the table has no price of that name.
-        """
+        """Return a price in US dollars; KeyError if there is none of that name."""
         return self.prices[name].usd
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
-from model_build.artifact import own_image
 from model_build.artifact.container_images import OWN, SERVING_IMAGES, TRAINING_IMAGE
-from model_build.endpoint.plan import plan_deployment
-from model_build.endpoint.requests import DeployRequest
+from model_build.endpoint.aws import given_stack
+from model_build.endpoint.steps import Archive, wanted_version
+from model_build.endpoint.wanted import Wanted
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "model_build" / "role.yaml").read_text(encoding="utf-8"))
@@ -80,9 +80,10 @@ def test_only_sagemaker_in_this_account_may_assume_the_role() -> None:
 )
 def test_objects_that_the_commands_write_are_accessible(sid: str, key: str) -> None:
     if key == "archive":
-        request = DeployRequest("m", "scones", "arn:aws:iam::123456789012:role/r", "bucket", capture=True)
-        plan = plan_deployment(request, version="scones-1", region="us-east-1")
-        key = plan.upload.parameters["Key"]
+        stack = given_stack("arn:aws:iam::123456789012:role/r", "bucket", "us-east-1")
+        archive = Archive(Path(__file__), None, has_foreign_code=False)
+        version = wanted_version(Wanted(), stack, archive, name="scones-1", region="us-east-1")
+        key = version.data_object["Key"]
 
     allowed = [text["Fn::Sub"] for text in as_list(STATEMENTS[sid]["Resource"])]
 
@@ -110,11 +111,11 @@ def test_every_image_of_aws_that_the_commands_use_can_be_pulled(tag: str) -> Non
 def test_our_image_can_be_pulled_from_the_repository_that_push_uses() -> None:
     repository = RESOURCES["ServingRepository"]["Properties"]
 
-    assert repository["RepositoryName"] == own_image.REPOSITORY == SERVING_IMAGES[OWN].tag
+    assert repository["RepositoryName"] == {"Fn::Sub": "${AWS::StackName}-serving"}, "one for each stack"
     assert {"Fn::GetAtt": ["ServingRepository", "Arn"]} in STATEMENTS["PullImages"]["Resource"]
     assert repository["ImageTagMutability"] == "IMMUTABLE"
-    rules = json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
-    assert [rule["action"]["type"] for rule in rules] == ["expire"]
+    assert "LifecyclePolicy" not in repository, "no image may expire while it serves"
+    assert RESOURCES["ServingRepository"]["UpdateReplacePolicy"] == "Retain"
 
 
 def test_another_image_can_be_pulled_if_its_repository_is_named() -> None:

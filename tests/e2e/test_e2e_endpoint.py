@@ -1,6 +1,7 @@
 """What the workflow does when the endpoint does not work, or changes."""
 
 import base64
+import hashlib
 import io
 import json
 import tarfile
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from localcloud.application import ENDPOINT_NAME, MODEL_BUCKET
+from model_build.artifact.trusted_code import TRUSTED_VARIABLE
 from tests.support.local_cloud import LocalCloud, wait_until
 from tests.support.sam_app import constant
 from tests.support.tiny_model import COLOURS
@@ -45,7 +47,11 @@ def serve(cloud: LocalCloud, name: str, predict: str) -> None:
     sagemaker.create_model(
         ModelName=name,
         ExecutionRoleArn="arn:aws:iam::000000000000:role/test",
-        PrimaryContainer={"Image": IMAGE, "ModelDataUrl": f"s3://{MODEL_BUCKET}/{name}.tar.gz"},
+        PrimaryContainer={
+            "Image": IMAGE,
+            "ModelDataUrl": f"s3://{MODEL_BUCKET}/{name}.tar.gz",
+            "Environment": {TRUSTED_VARIABLE: hashlib.sha256(file.getvalue()).hexdigest()},
+        },
     )
     variant = {
         "VariantName": "AllTraffic",

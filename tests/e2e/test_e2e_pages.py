@@ -94,7 +94,7 @@ def test_readme_use_it_here(checkout: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_readme_deploy_and_remove(checkout: Path, account: LocalCloud) -> None:
-    text = section(README, "## Deploy it to AWS, in four steps")
+    text = section(README, "## Deploy it to AWS, in three steps")
     steps, _, removal = text.partition("### Remove it")
     with Shell(checkout, in_account(account)) as shell:
         shell.type('export PATH="$PWD/.venv/run/bin:$PATH"')

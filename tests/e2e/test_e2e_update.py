@@ -12,8 +12,10 @@ from PIL import Image
 from localcloud.application import ENDPOINT_NAME, MODEL_BUCKET
 from localcloud.environment import aws_variables
 from model_build.artifact.package import package_model
-from model_build.endpoint.deploy import DeployRequest, DeployResult, deploy
+from model_build.endpoint.deploy import DeployResult
+from model_build.endpoint.wanted import Wanted
 from model_build.errors import DeploymentError
+from tests.support.deployment import deploy
 from tests.support.local_cloud import LocalCloud
 from tests.support.tiny_model import COLOURS, write_model
 
@@ -70,9 +72,8 @@ class Drivers:
 
 
 def put_behind_the_endpoint(model: Path) -> DeployResult:
-    return deploy(
-        DeployRequest(model, ENDPOINT_NAME, role_arn=ROLE, bucket=MODEL_BUCKET, capture=True, image="own")
-    )
+    wanted = Wanted(model, ENDPOINT_NAME, capture=True, image="own")
+    return deploy(wanted, role=ROLE, bucket=MODEL_BUCKET)
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,12 @@ import boto3
 import pytest
 
 from model_build.data.samples import write_samples
-from model_build.endpoint.deploy import DeployRequest, deploy
+from model_build.endpoint.wanted import Wanted
+from tests.support.deployment import deploy
 from tests.support.lambda_runtime import Invoke, lambda_runtime
 from tests.support.sagemaker_emulator import BUCKET as MODEL_BUCKET
 from tests.support.sagemaker_emulator import ROLE, sagemaker_emulator
-from tests.support.sam_app import FOLDERS, ROOT, definition, event, expected, parameter_default
+from tests.support.sam_app import FOLDERS, definition, event, expected, parameter_default
 from tests.support.sample_answers import differences
 from tests.support.workflow_interpreter import Execution, TaskError
 
@@ -38,13 +39,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         for path in write_samples(folder / "samples"):
             s3.upload_file(str(path), BUCKET, f"incoming/samples/{path.name}")
         deploy(
-            DeployRequest(
-                model=ROOT / "model_build" / "default_model",
-                endpoint_name=parameter_default("EndpointName"),
-                role_arn=ROLE,
-                bucket=MODEL_BUCKET,
-                image="own",
-            )
+            Wanted(endpoint_name=parameter_default("EndpointName"), image="own"),
+            role=ROLE,
+            bucket=MODEL_BUCKET,
         )
         yield variables
 

@@ -1,6 +1,7 @@
 """The SageMaker emulator over boto3, with models that are code alone."""
 
 import base64
+import hashlib
 import io
 import json
 import tarfile
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from model_build.artifact.trusted_code import TRUSTED_VARIABLE
 from tests.support.local_cloud import LocalCloud, bare_cloud, processes_about, wait_until
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
@@ -76,7 +78,11 @@ def make_config(cloud: LocalCloud, name: str, packed: bytes, **settings: Any) ->
     sagemaker.create_model(
         ModelName=name,
         ExecutionRoleArn=ROLE,
-        PrimaryContainer={"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/{name}.tar.gz"},
+        PrimaryContainer={
+            "Image": IMAGE,
+            "ModelDataUrl": f"s3://{BUCKET}/{name}.tar.gz",
+            "Environment": {TRUSTED_VARIABLE: hashlib.sha256(packed).hexdigest()},
+        },
     )
     size = settings.pop("size", {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1})
     variant = {"VariantName": "AllTraffic", "ModelName": name, **size}

@@ -16,8 +16,9 @@ from model_build.artifact.package import DEFAULT_MODEL, package_model
 from model_build.data.cifar import load_archive
 from model_build.data.download import CIFAR_100
 from model_build.data.images import photo_digest
-from model_build.endpoint.delete import delete
-from model_build.endpoint.deploy import DeployRequest, DeployResult, deploy
+from model_build.endpoint.deploy import DeployResult
+from model_build.endpoint.wanted import Wanted
+from tests.support.deployment import delete, deploy
 from tests.support.real_data import real_data
 from tests.support.sagemaker_emulator import BUCKET, ROLE, sagemaker_emulator
 
@@ -71,22 +72,20 @@ def coarse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def serve(model: Path) -> DeployResult:
-    request = DeployRequest(
-        model=model, endpoint_name=ENDPOINT, role_arn=ROLE, bucket=BUCKET, image="own", capture=True
-    )
-    return deploy(request, session=session(), timeout_seconds=60)
+    wanted = Wanted(model=model, endpoint_name=ENDPOINT, image="own", capture=True)
+    return deploy(wanted, role=ROLE, bucket=BUCKET, session=session())
 
 
 @pytest.fixture
 def coarse_serves(coarse: Path) -> Iterator[DeployResult]:
     yield serve(coarse)
-    delete(ENDPOINT, session=session())
+    delete(ENDPOINT, session())
 
 
 @pytest.fixture
 def shipped_serves() -> Iterator[DeployResult]:
     yield serve(DEFAULT_MODEL)
-    delete(ENDPOINT, session=session())
+    delete(ENDPOINT, session())
 
 
 def compare(model: Path, photos: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:

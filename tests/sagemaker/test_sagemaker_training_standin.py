@@ -10,10 +10,11 @@ import pytest
 from model_build.artifact.container_images import SERVING_IMAGES
 from model_build.artifact.prepare import prepare_archive
 from model_build.cloud_training.job import TrainRequest, train
-from model_build.endpoint.deploy import DeployRequest, deploy
+from model_build.endpoint.wanted import Wanted
 from model_build.errors import CloudError
 from model_build.training.recipe import Recipe
 from tests.support.archives import without_packages
+from tests.support.deployment import deploy
 from tests.support.local_cloud import LocalCloud, bare_cloud, environment_of
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
 
@@ -60,10 +61,7 @@ def test_a_job_trains_a_model_that_deploys_with_its_own_code(
         (tmp_path / name).mkdir()
         prepared = prepare_archive(archive, image, tmp_path / name, boto3.Session())
         assert without_packages(archive).keys() >= without_packages(prepared).keys()
-    deploy(
-        DeployRequest(result.model_data_url, "trained", role_arn=ROLE, bucket=BUCKET, image="ray"),
-        session=boto3.Session(),
-    )
+    deploy(Wanted(result.model_data_url, "trained"), role=ROLE, bucket=BUCKET)
     photo = write_photo(tmp_path / "blue.png", "blue")
     answer = cloud.client("sagemaker-runtime").invoke_endpoint(
         EndpointName="trained", ContentType="image/png", Body=photo.read_bytes()

@@ -9,16 +9,17 @@ from model_build.artifact import own_image
 MANIFEST = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
 
 
-def provide_own_image(ecr: Any) -> None:
+def provide_own_image(ecr: Any, repository: str = own_image.REPOSITORY) -> None:
     """Create the repository and put a manifest under the tag that `deploy --image own` looks for.
 
     Args:
         ecr: a client of Amazon ECR.
+        repository: its name.
     """
     with contextlib.suppress(ecr.exceptions.RepositoryAlreadyExistsException):
-        ecr.create_repository(repositoryName=own_image.REPOSITORY)
+        ecr.create_repository(repositoryName=repository)
     ecr.put_image(
-        repositoryName=own_image.REPOSITORY,
+        repositoryName=repository,
         imageManifest=json.dumps(MANIFEST),
         imageTag=own_image.tag("x86_64"),
     )

@@ -3,8 +3,14 @@
 import pytest
 
 from localcloud.sagemaker.validation import check_request
-from model_build.artifact.container_images import SERVING_IMAGES, serving_image, training_image
-from model_build.artifact.registries import ACCOUNTS, EcrImage, parse_uri
+from model_build.artifact.container_images import (
+    ACCOUNTS,
+    SERVING_IMAGES,
+    EcrImage,
+    parse_uri,
+    serving_image,
+    training_image,
+)
 from model_build.errors import RefusedError
 
 

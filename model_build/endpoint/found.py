@@ -1,0 +1,206 @@
+"""What exists under an endpoint's name on AWS, the state that it is in, and what it costs."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from commandline.aws_errors import aws_reason
+from model_build.endpoint.aws import endpoint_log_group, explained, find_log_group, is_missing
+from model_build.errors import RefusedError
+
+LABELS_TAG: Final = "scones:labels"
+_TARGET_FIELDS: Final = ("ServiceNamespace", "ResourceId", "ScalableDimension", "MinCapacity", "MaxCapacity")
+_POLICY_FIELDS: Final = (
+    "PolicyName", "ServiceNamespace", "ResourceId", "ScalableDimension", "PolicyType",
+    "StepScalingPolicyConfiguration", "TargetTrackingScalingPolicyConfiguration",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Scalable targets and policies of an endpoint, as Application Auto Scaling takes them.
+
+    `unknown` says why they could not be read; empty when they could.
+    """
+
+    targets: tuple[dict[str, Any], ...] = ()
+    policies: tuple[dict[str, Any], ...] = ()
+    unknown: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An endpoint and what belongs to it.
+
+    Attributes:
+        endpoint_name: its name.
+        endpoint: DescribeEndpoint's answer; None when there is no endpoint.
+        config: DescribeEndpointConfig's answer for what serves; None when nothing does.
+        model: DescribeModel's answer for what serves.
+        scaling: its auto scaling.
+        log_group: the log group of its containers; None if there is none.
+        logs_unknown: why the log group could not be looked up; empty when it could.
+        configs: names of all its endpoint configurations, oldest first, where they were asked for.
+        models: names of all its models, likewise.
+        labels: the labels that its tag names, likewise; None if it has none.
+    """
+
+    endpoint_name: str
+    endpoint: dict[str, Any] | None = None
+    config: dict[str, Any] | None = None
+    model: dict[str, Any] | None = None
+    scaling: Scaling = Scaling()
+    log_group: dict[str, Any] | None = None
+    logs_unknown: str = ""
+    configs: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None
+
+    @property
+    def status(self) -> str | None:
+        """SageMaker's word for the endpoint's state; None when there is no endpoint."""
+        return self.endpoint["EndpointStatus"] if self.endpoint else None
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        """The production variant that serves, as its configuration has it; empty when nothing does."""
+        return dict(self.config["ProductionVariants"][0]) if self.config else {}
+
+    @property
+    def model_data_url(self) -> str:
+        """The `s3://` URI of the archive that serves; empty when nothing does."""
+        return str((self.model or {}).get("PrimaryContainer", {}).get("ModelDataUrl", ""))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing exists, logs apart."""
+        return not (self.endpoint or self.configs or self.models or self.scaling.targets)
+
+
+def look(session: boto3.Session, endpoint_name: str, *, everything: bool = False) -> Found:
+    """Find what serves under an endpoint's name, and with `everything` all versions and the labels too.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refused a call.
+    """
+    sagemaker: Any = session.client("sagemaker")
+    endpoint = find_endpoint(session, endpoint_name)
+    config = model = labels = None
+    configs: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    if endpoint and endpoint.get("EndpointConfigName"):
+        config = _or_none(
+            sagemaker.describe_endpoint_config, EndpointConfigName=endpoint["EndpointConfigName"]
+        )
+    if config:
+        model = _or_none(sagemaker.describe_model, ModelName=config["ProductionVariants"][0]["ModelName"])
+    if everything:
+        configs = _names(sagemaker, "list_endpoint_configs", "EndpointConfig", endpoint_name)
+        models = _names(sagemaker, "list_models", "Model", endpoint_name)
+        labels = _labels(sagemaker, endpoint)
+    log_group, logs_unknown = None, ""
+    try:
+        log_group = find_log_group(session, endpoint_log_group(endpoint_name))
+    except (ClientError, BotoCoreError) as error:  # not everybody may look at logs
+        logs_unknown = aws_reason(error)
+    return Found(
+        endpoint_name,
+        *(endpoint, config, model, _scaling(session, endpoint_name), log_group, logs_unknown),
+        *(configs, models, labels),
+    )
+
+
+def look_serving(session: boto3.Session, endpoint_name: str) -> Found:
+    """Find what an endpoint in service runs.
+
+    Raises:
+        RefusedError: there is no such endpoint, it is not in service, or it was not made by `deploy`.
+        CloudError: AWS refused a call.
+    """
+    with explained(f"looking up endpoint {endpoint_name}"):
+        found = look(session, endpoint_name)
+    if found.status != "InService":
+        state = f"is {found.status}" if found.status else "does not exist"
+        raise RefusedError(f"endpoint {endpoint_name} {state}: nothing serves there to compare with")
+    if len((found.config or {}).get("ProductionVariants", ())) != 1 or not found.model_data_url:
+        raise RefusedError(
+            f"endpoint {endpoint_name} was not made by `model deploy`: it has several variants or "
+            "containers, or no model archive"
+        )
+    return found
+
+
+def find_endpoint(session: boto3.Session, name: str) -> dict[str, Any] | None:
+    """Describe an endpoint; return None if there is none of that name."""
+    return _or_none(session.client("sagemaker").describe_endpoint, EndpointName=name)
+
+
+def version_name(endpoint_name: str) -> str:
+    """Return a name for a new version: `<endpoint>-<UTC date>-<time>-<milliseconds>`."""
+    now = datetime.now(UTC)
+    return f"{endpoint_name}-{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}"
+
+
+def is_version_of(name: str, endpoint_name: str) -> bool:
+    """Return whether `name` is one that `version_name` gives for this endpoint.
+
+    `scones-dev-20261123-101500-000` is a version of `scones-dev`, not of `scones`.
+    """
+    return re.fullmatch(re.escape(endpoint_name) + r"-\d{8}-\d{6}-\d{3}", name) is not None
+
+
+def _or_none(describe: Any, **name: str) -> dict[str, Any] | None:
+    try:
+        return dict(describe(**name))
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+
+
+def _names(sagemaker: Any, operation: str, kind: str, endpoint_name: str) -> tuple[str, ...]:
+    pages = sagemaker.get_paginator(operation).paginate(NameContains=endpoint_name)
+    names = (item[f"{kind}Name"] for page in pages for item in page[f"{kind}s"])
+    return tuple(sorted(name for name in names if is_version_of(name, endpoint_name)))
+
+
+def _labels(sagemaker: Any, endpoint: dict[str, Any] | None) -> tuple[str, ...] | None:
+    if endpoint is None:
+        return None
+    try:
+        tags = sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"]
+    except (ClientError, BotoCoreError):
+        return None
+    return next((tuple(tag["Value"].split()) for tag in tags if tag["Key"] == LABELS_TAG), None)
+
+
+def _scaling(session: boto3.Session, endpoint_name: str) -> Scaling:
+    resource_id = scaled_resource(endpoint_name)["ResourceId"]
+    client = session.client("application-autoscaling")
+    try:
+        targets = client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource_id])
+        policies = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=resource_id)
+    except (ClientError, BotoCoreError) as error:
+        return Scaling(unknown=str(error))
+    return Scaling(
+        tuple(only(_TARGET_FIELDS, target) for target in targets["ScalableTargets"]),
+        tuple(only(_POLICY_FIELDS, policy) for policy in policies["ScalingPolicies"]),
+    )
+
+
+def scaled_resource(endpoint_name: str) -> dict[str, str]:
+    """Return how Application Auto Scaling addresses the endpoint's instances."""
+    return {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{endpoint_name}/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+
+
+def only(fields: tuple[str, ...], description: Any) -> dict[str, Any]:
+    """Return some members of a description, where it has them."""
+    return {name: description[name] for name in fields if description.get(name) is not None}

@@ -1,0 +1,300 @@
+"""The steps from what is found to what is wanted: computed before any is taken, and shown by `--dry-run`.
+
+AWS refuses another instance type while Application Auto Scaling manages the instances, and an update sets
+their number back unless it is told to retain it. So scaling is removed before such an update, whose failure
+restores it, and retained otherwise.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlparse
+
+from model_build.artifact.container_images import serving_image
+from model_build.artifact.trusted_code import TRUSTED_VARIABLE
+from model_build.endpoint.aws import ApiCall, ModelStack, endpoint_log_group, retention_calls
+from model_build.endpoint.found import LABELS_TAG, Found, only, scaled_resource
+from model_build.endpoint.wanted import DEFAULT_INSTANCE_TYPE, Wanted
+from model_build.errors import RefusedError
+
+VERSION_VARIABLE: Final = "MODEL_VERSION"  # serving/inference.py sends it with every answer
+ENDPOINT_ARN: Final = "<EndpointArn>"  # known only once the endpoint exists
+SCALING: Final = "application-autoscaling"
+# Out at once, in only after the load has stayed away: a new instance takes minutes to start.
+COOLDOWNS_S: Final = {"ScaleOutCooldown": 60, "ScaleInCooldown": 300}
+MAX_TAG_VALUE: Final = 256
+# What AWS allows in a tag's value, without the space that separates the labels.
+_LABEL: Final = re.compile(r"[\w.:/=+\-@]+")
+# What DescribeModel and DescribeEndpointConfig answer and CreateModel and CreateEndpointConfig take.
+_MODEL_SETTINGS: Final = ("ExecutionRoleArn", "VpcConfig", "EnableNetworkIsolation")
+_CONFIG_SETTINGS: Final = ("DataCaptureConfig", "KmsKeyId", *_MODEL_SETTINGS)
+# Keeps the instances of an endpoint that has scaled out; all else comes from the new version.
+_CHANGED: Final = [{"VariantPropertyType": kind} for kind in ("DesiredWeight", "DataCaptureConfig")]
+_RETAINED: Final = {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": _CHANGED}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of the way.
+
+    Attributes:
+        call: the call.
+        undo: what takes it back; None: nothing needs to.
+        upload: the file that the call uploads.
+        settles: whether the endpoint changes, which is then waited for.
+        serves: the version that the endpoint must serve afterwards; empty: it must be gone, if it settles.
+        optional: whether the way goes on, with a notice, when AWS refuses the call.
+    """
+
+    call: ApiCall
+    undo: ApiCall | None = None
+    upload: Path | None = None
+    settles: bool = False
+    serves: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A model.tar.gz that is ready to be served; its labels are None where they are not known."""
+
+    path: Path
+    labels: tuple[str, ...] | None
+    has_foreign_code: bool
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model to deploy.
+
+    Attributes:
+        archive: its archive.
+        model: CreateModel's parameters; ModelDataUrl is where the archive belongs.
+        config: CreateEndpointConfig's parameters.
+        scaling: the calls that let the endpoint scale; empty for a fixed number of instances.
+        keeps_scaling: whether the endpoint goes on scaling as it does.
+    """
+
+    archive: Archive
+    model: dict[str, Any]
+    config: dict[str, Any]
+    scaling: tuple[ApiCall, ...] = ()
+    keeps_scaling: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the model and the configuration."""
+        return str(self.model["ModelName"])
+
+    @property
+    def data_url(self) -> str:
+        """The `s3://` URI of the archive."""
+        return str(self.model["PrimaryContainer"]["ModelDataUrl"])
+
+    @property
+    def data_object(self) -> dict[str, str]:
+        """Bucket and key of the archive."""
+        parts = urlparse(self.data_url)
+        return {"Bucket": parts.netloc, "Key": parts.path.lstrip("/")}
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        """The production variant."""
+        return dict(self.config["ProductionVariants"][0])
+
+
+def wanted_version(wanted: Wanted, stack: ModelStack, archive: Archive, *, name: str, region: str) -> Version:
+    """Return the version that is wanted.
+
+    Raises:
+        RefusedError: no image of that name is known, or none in this region or for this processor.
+    """
+    hosting, capture = _hosting(wanted), _capture(wanted, stack.bucket)
+    uri, image = serving_image(
+        wanted.image, region, repository=stack.repository, instance_type=hosting.get("InstanceType")
+    )
+    container = {"Image": uri, "Environment": image.environment}
+    model = {"ModelName": name, "ExecutionRoleArn": stack.role_arn}
+    variant = {"VariantName": "AllTraffic", "ModelName": name, **hosting}
+    return Version(
+        archive=archive,
+        model=model | {"PrimaryContainer": _container(container, archive, stack.bucket, name)},
+        config={"EndpointConfigName": name, "ProductionVariants": [variant], **capture},
+        scaling=_scaling(wanted),
+    )
+
+
+def replaced_version(found: Found, archive: Archive, name: str) -> Version:
+    """Return a version that differs from the serving one by its model only."""
+    model, config = found.model or {}, found.config or {}
+    container = {k: v for k, v in model["PrimaryContainer"].items() if k != "ModelDataSource"}
+    bucket = urlparse(found.model_data_url).netloc
+    kept = {"ModelName": name, **only(_MODEL_SETTINGS, model)}
+    variants = [{**found.variant, "ModelName": name}]
+    return Version(
+        archive=archive,
+        model=kept | {"PrimaryContainer": _container(container, archive, bucket, name)},
+        config={"EndpointConfigName": name, "ProductionVariants": variants, **only(_CONFIG_SETTINGS, config)},
+        keeps_scaling=True,
+    )
+
+
+def steps_to(version: Version, found: Found, *, uploaded: bool) -> list[Step]:
+    """Return the steps after which the endpoint serves a version.
+
+    Args:
+        version: the version.
+        found: what is there.
+        uploaded: whether the archive is in the bucket already.
+
+    Raises:
+        RefusedError: SageMaker does not allow the change now, or not in place.
+    """
+    _refuse_change(version, found)
+    name, place = found.endpoint_name, version.data_object
+    logs = () if found.logs_unknown else retention_calls(endpoint_log_group(name), found.log_group)
+    steps = [Step(call, optional=True) for call in logs]
+    if found.status == "Failed":  # SageMaker allows nothing else
+        steps.append(Step(ApiCall("sagemaker", "DeleteEndpoint", {"EndpointName": name}), settles=True))
+    if not uploaded:
+        put, delete = (ApiCall("s3", f"{verb}Object", place) for verb in ("Put", "Delete"))
+        steps.append(Step(put, delete, upload=version.archive.path))
+    steps += [_create("Model", version.model), _create("EndpointConfig", version.config)]
+    endpoint: dict[str, Any] = {"EndpointName": name, "EndpointConfigName": version.name}
+    if found.status == "InService":
+        same_instances = version.variant.get("InstanceType") == found.variant.get("InstanceType")
+        if found.scaling.targets and same_instances and (version.scaling or version.keeps_scaling):
+            endpoint |= _RETAINED
+        else:
+            steps += _remove_scaling(found)
+        update = ApiCall("sagemaker", "UpdateEndpoint", endpoint)
+        steps.append(Step(update, settles=True, serves=version.name))
+    else:
+        create = _create("Endpoint", endpoint)
+        steps.append(Step(create.call, create.undo, settles=True, serves=version.name))
+    steps.append(Step(_tag(version.archive.labels), optional=True))
+    return steps + [Step(call) for call in version.scaling]
+
+
+def steps_to_nothing(found: Found, *, logs: bool) -> list[Step]:
+    """Return the steps after which nothing of an endpoint exists but its data in S3 and, maybe, logs."""
+    steps = _remove_scaling(found)
+    if found.endpoint is not None:
+        operation = "DescribeEndpoint" if found.status == "Deleting" else "DeleteEndpoint"
+        name = {"EndpointName": found.endpoint_name}
+        steps.append(Step(ApiCall("sagemaker", operation, name), settles=True))
+    calls = [ApiCall("sagemaker", "DeleteEndpointConfig", {"EndpointConfigName": c}) for c in found.configs]
+    calls += [ApiCall("sagemaker", "DeleteModel", {"ModelName": model}) for model in found.models]
+    if logs and found.log_group:
+        calls.append(ApiCall("logs", "DeleteLogGroup", only(("logGroupName",), found.log_group)))
+    return steps + [Step(call) for call in calls]
+
+
+def _refuse_change(version: Version, found: Found) -> None:
+    name = found.endpoint_name
+    if found.status not in {None, "Failed", "InService"}:
+        raise RefusedError(
+            f"endpoint {name} is {found.status}: wait until it is in service "
+            f"(`scones model status --endpoint-name {name}`), or delete it"
+        )
+    on_instances = found.status == "InService" and "ServerlessConfig" not in found.variant
+    if on_instances and "ServerlessConfig" in version.variant:
+        raise RefusedError(
+            f"endpoint {name} runs on {found.variant.get('InstanceType', 'instances')}, and SageMaker can't "
+            "make it serverless in place: deploy under another --endpoint-name and give the application that "
+            f"name (sam deploy --parameter-overrides EndpointName=…), or first `scones model delete "
+            f"--endpoint-name {name}`, and nothing answers until the new one does"
+        )
+
+
+def _create(kind: str, parameters: dict[str, Any]) -> Step:
+    key = f"{kind}Name"
+    delete = ApiCall("sagemaker", f"Delete{kind}", {key: parameters[key]})
+    return Step(ApiCall("sagemaker", f"Create{kind}", parameters), delete)
+
+
+def _remove_scaling(found: Found) -> list[Step]:
+    """Policies and alarms go, the number of instances stays."""
+    names = ("PolicyName", "ServiceNamespace", "ResourceId", "ScalableDimension")
+    operations = [("DeleteScalingPolicy", "PutScalingPolicy", one) for one in found.scaling.policies]
+    operations += [
+        ("DeregisterScalableTarget", "RegisterScalableTarget", one) for one in found.scaling.targets
+    ]
+    return [
+        Step(ApiCall(SCALING, delete, only(names, one)), ApiCall(SCALING, restore, one))
+        for delete, restore, one in operations
+    ]
+
+
+def _scaling(wanted: Wanted) -> tuple[ApiCall, ...]:
+    if wanted.max_instances is None:
+        return ()
+    resource = scaled_resource(wanted.endpoint_name)
+    bounds = {"MinCapacity": wanted.instance_count, "MaxCapacity": wanted.max_instances}
+    metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
+    target_value = {"TargetValue": float(wanted.invocations_per_instance)}
+    policy = {
+        "PolicyName": f"{wanted.endpoint_name}-invocations",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            **target_value, "PredefinedMetricSpecification": metric, **COOLDOWNS_S,
+        },
+    }  # fmt: skip
+    return (
+        ApiCall(SCALING, "RegisterScalableTarget", {**resource, **bounds}),
+        ApiCall(SCALING, "PutScalingPolicy", {**resource, **policy}),
+    )
+
+
+def _tag(labels: Sequence[str] | None) -> ApiCall:
+    """Tag the endpoint with the labels, for those who compare them with theirs; or remove the tag."""
+    value = " ".join(labels or ())
+    if not value or len(value) > MAX_TAG_VALUE or not all(map(_LABEL.fullmatch, labels or ())):
+        return ApiCall("sagemaker", "DeleteTags", {"ResourceArn": ENDPOINT_ARN, "TagKeys": [LABELS_TAG]})
+    tags = [{"Key": LABELS_TAG, "Value": value}]
+    return ApiCall("sagemaker", "AddTags", {"ResourceArn": ENDPOINT_ARN, "Tags": tags})
+
+
+def _container(settings: dict[str, Any], archive: Archive, bucket: str, version: str) -> dict[str, Any]:
+    environment = {**settings.get("Environment", {}), VERSION_VARIABLE: version}
+    environment.pop(TRUSTED_VARIABLE, None)
+    if archive.has_foreign_code:
+        environment[TRUSTED_VARIABLE] = archive.digest
+    url = f"s3://{bucket}/models/{archive.digest}/model.tar.gz"
+    return {**settings, "ModelDataUrl": url, "Environment": environment}
+
+
+def _hosting(wanted: Wanted) -> dict[str, Any]:
+    if wanted.serverless:
+        memory, concurrency = wanted.serverless_memory_mb, wanted.serverless_concurrency
+        return {"ServerlessConfig": {"MemorySizeInMB": memory, "MaxConcurrency": concurrency}}
+    return {
+        "InstanceType": wanted.instance_type or DEFAULT_INSTANCE_TYPE,
+        "InitialInstanceCount": wanted.instance_count,
+        "InitialVariantWeight": 1.0,
+    }
+
+
+def _capture(wanted: Wanted, bucket: str) -> dict[str, Any]:
+    if not wanted.capture:
+        return {}
+    return {
+        "DataCaptureConfig": {
+            "EnableCapture": True,
+            "InitialSamplingPercentage": wanted.capture_percent,
+            "DestinationS3Uri": f"s3://{bucket}/capture",
+            "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+            # Responses stay readable JSON text; photos, being neither CSV nor JSON, become base64.
+            "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+        }
+    }

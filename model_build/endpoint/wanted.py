@@ -1,0 +1,118 @@
+"""What is wanted of an endpoint, refused here if AWS would refuse it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from model_build.artifact.container_images import DEFAULT_SERVING_IMAGE, OWN, RAY, known_image
+from model_build.artifact.package import DEFAULT_MODEL
+from model_build.errors import RefusedError
+
+DEFAULT_ENDPOINT: Final = "scones-vehicle-classifier"  # template.yaml's EndpointName has the same default
+DEFAULT_INSTANCE_TYPE: Final = "ml.m5.large"
+# CreateEndpoint's own pattern; the timestamp that names a version takes 20 of SageMaker's 63 characters.
+ENDPOINT_NAME: Final = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
+MAX_ENDPOINT_NAME: Final = 43
+INSTANCE_TYPE: Final = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
+SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
+MAX_SERVERLESS_CONCURRENCY: Final = 200
+ALL_PERCENT: Final = 100
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A model behind an endpoint. An object that exists is valid.
+
+    Attributes:
+        model: model folder, `model.tar.gz`, or the `s3://` URI of one (a training job's result).
+        endpoint_name: at most 43 letters, digits and hyphens.
+        instance_type: real-time endpoint on this; None with `serverless_memory_mb`, else the default type.
+        instance_count: instances at the start; the minimum if the endpoint scales.
+        max_instances: scale out to this many; None keeps the number fixed.
+        invocations_per_instance: requests a minute and instance that scaling aims at.
+        serverless_memory_mb: serverless endpoint with this memory, 1024 to 6144 in steps of 1024.
+        serverless_concurrency: how many requests a serverless endpoint answers at a time, 1 to 200.
+        capture: keep requests and responses in `s3://<bucket>/capture/` (real-time only).
+        capture_percent: share of the requests that is kept, 1 to 100.
+        image: `ray`, `own` or an image URI.
+        trust_code: deploy code that is not this project's.
+
+    Raises:
+        RefusedError: AWS would refuse it; names the option and what to do instead.
+    """
+
+    model: Path | str = DEFAULT_MODEL
+    endpoint_name: str = DEFAULT_ENDPOINT
+    instance_type: str | None = None
+    instance_count: int = 1
+    max_instances: int | None = None
+    invocations_per_instance: int = 1000
+    serverless_memory_mb: int | None = None
+    serverless_concurrency: int = 5
+    capture: bool = False
+    capture_percent: int = ALL_PERCENT
+    image: str = DEFAULT_SERVING_IMAGE
+    trust_code: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        known_image(self.image)
+        hosting = self._refuse_serverless() if self.serverless else self._refuse_instances()
+        for refusal in (*self._refuse(), *hosting):
+            raise RefusedError(refusal)
+
+    @property
+    def serverless(self) -> bool:
+        """Whether the endpoint runs without instances."""
+        return self.serverless_memory_mb is not None
+
+    def _refuse(self) -> Iterator[str]:
+        name = self.endpoint_name
+        if not ENDPOINT_NAME.fullmatch(name) or len(name) > MAX_ENDPOINT_NAME:
+            yield (
+                f"--endpoint-name {name!r}: give 1 to {MAX_ENDPOINT_NAME} letters, digits and hyphens, with "
+                "a letter or digit at both ends (a timestamp is added for each version, and SageMaker allows "
+                "63 in all)"
+            )
+        if not 1 <= self.capture_percent <= ALL_PERCENT:
+            yield f"--capture-percent {self.capture_percent}: give 1 to {ALL_PERCENT}"
+
+    def _refuse_serverless(self) -> Iterator[str]:
+        memory, concurrency = self.serverless_memory_mb, self.serverless_concurrency
+        if self.instance_type:
+            yield "--instance-type and --serverless-memory exclude each other: omit one"
+        if self.image == RAY:
+            yield (
+                f"--image {RAY} does not start on a serverless endpoint, which has no /dev/shm: give --image "
+                f"{OWN} (see `scones model image --help`), or --instance-type instead of --serverless-memory"
+            )
+        if self.capture:
+            yield (
+                "a serverless endpoint can't capture data: omit --capture, or give --instance-type "
+                f"(such as {DEFAULT_INSTANCE_TYPE}) instead of --serverless-memory"
+            )
+        if self.max_instances is not None:
+            yield (
+                "a serverless endpoint scales by itself: omit --max-instances "
+                "(--serverless-concurrency is its limit)"
+            )
+        if memory not in SERVERLESS_MEMORY_MB:
+            yield f"--serverless-memory {memory}: give {', '.join(map(str, SERVERLESS_MEMORY_MB))}"
+        if not 1 <= concurrency <= MAX_SERVERLESS_CONCURRENCY:
+            yield f"--serverless-concurrency {concurrency}: give 1 to {MAX_SERVERLESS_CONCURRENCY}"
+
+    def _refuse_instances(self) -> Iterator[str]:
+        least, most = self.instance_count, self.max_instances
+        if self.instance_type is not None and not INSTANCE_TYPE.fullmatch(self.instance_type):
+            yield f"--instance-type {self.instance_type!r}: give one such as {DEFAULT_INSTANCE_TYPE}"
+        if least < 1:
+            yield (
+                f"--instance-count {least}: give 1 or more (an endpoint can't be stopped; "
+                "`scones model delete` ends its cost, --serverless-memory costs nothing while idle)"
+            )
+        if most is not None and most < least:
+            yield f"--max-instances {most} is below --instance-count {least}: give as many or more"
+        if self.invocations_per_instance < 1:
+            yield f"--invocations-per-instance {self.invocations_per_instance}: give 1 or more"

@@ -1,0 +1,37 @@
+"""Deploying and deleting from Python, as the commands do it."""
+
+from types import SimpleNamespace
+
+import boto3
+
+from model_build.artifact.container_images import known_image
+from model_build.commands.status import facts
+from model_build.endpoint import deploy as room
+from model_build.endpoint.aws import given_stack
+from model_build.endpoint.deploy import DeployResult, Follow
+from model_build.endpoint.found import Found, look
+from model_build.endpoint.wanted import Wanted
+
+FOLLOW = Follow(timeout_seconds=60)
+
+
+def deploy(
+    wanted: Wanted, *, role: str, bucket: str, session: boto3.Session | None = None, follow: Follow = FOLLOW
+) -> DeployResult:
+    """Deploy with a role and a bucket, and our own image from the account's usual repository."""
+    session = session or boto3.Session()
+    stack = given_stack(role, bucket, str(session.region_name))
+    with room.ready_archive(
+        wanted.model, known_image(wanted.image), session, trust_code=wanted.trust_code
+    ) as archive:
+        return room.plan(wanted, stack, archive, session).carry_out(session, follow)
+
+
+def delete(name: str, session: boto3.Session | None = None, *, logs: bool = False) -> Found:
+    """Delete an endpoint and return what existed."""
+    return room.delete(name, session or boto3.Session(), FOLLOW, logs=logs)
+
+
+def status(name: str, session: boto3.Session) -> SimpleNamespace:
+    """Return what `status --json` prints."""
+    return SimpleNamespace(**facts(look(session, name, everything=True)))

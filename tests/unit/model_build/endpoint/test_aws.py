@@ -1,0 +1,101 @@
+"""The stack of role.yaml and the log groups, against moto."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from commandline.errors import UsageError
+from model_build.cloud_training.job import TRAINING_LOG_GROUP, create_with_retention
+from model_build.endpoint import aws
+from model_build.endpoint.aws import find_log_group, find_stack, log_tail, make_stack, retention_calls
+from model_build.errors import CloudError, RefusedError
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with mock_aws():
+        yield boto3.Session(region_name="eu-west-1")
+
+
+def test_the_stack_is_shown_and_made_only_if_somebody_says_so(
+    session: boto3.Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not find_stack(session, "scones-model").exists
+
+    with pytest.raises(UsageError, match=r"creates the stack scones-model in eu-west-1.*--yes"):
+        make_stack(session, "scones-model", yes=False)
+    assert not find_stack(session, "scones-model").exists
+    assert "AWS::S3::Bucket          ModelBucket" in capsys.readouterr().err
+
+    made = make_stack(session, "scones-model", yes=True)
+    assert made == find_stack(session, "scones-model")
+    assert made.role_arn.startswith("arn:aws:iam::123456789012:role/")
+    assert ".dkr.ecr.eu-west-1." in made.repository
+
+
+def test_a_stack_name_that_cannot_name_a_repository_is_refused(session: boto3.Session) -> None:
+    with pytest.raises(RefusedError, match="lower-case"):
+        make_stack(session, "Scones", yes=True)
+
+
+def test_two_models_in_one_account_have_stacks_of_their_own(session: boto3.Session) -> None:
+    one, other = (make_stack(session, name, yes=True) for name in ("scones-model", "scones-model-dev"))
+
+    assert not {one.role_arn, one.bucket, one.repository} & {other.role_arn, other.bucket, other.repository}
+
+
+def test_a_stack_that_is_another_one_is_refused(session: boto3.Session) -> None:
+    template = '{"Resources": {"T": {"Type": "AWS::SNS::Topic"}}}'
+    session.client("cloudformation").create_stack(StackName="scones", TemplateBody=template)
+
+    with pytest.raises(RefusedError, match="scones is CREATE_COMPLETE and has no output 'RoleArn'"):
+        find_stack(session, "scones")
+
+
+def test_a_stack_that_fails_is_an_error(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = iter([None, {"StackStatus": "DELETE_IN_PROGRESS"}, None, None])
+    monkeypatch.setattr(aws, "_describe", lambda *_: next(states))
+
+    with pytest.raises(CloudError, match="could not be made"):
+        make_stack(session, "scones-model", yes=True)
+
+
+def test_a_new_log_group_expires_and_a_chosen_retention_stays() -> None:
+    group = {"logGroupName": "g"}
+
+    operations = [call.operation for call in retention_calls("g", None)]
+    assert operations == ["CreateLogGroup", "PutRetentionPolicy"]
+    assert [call.parameters["retentionInDays"] for call in retention_calls("g", group)] == [30]
+    assert retention_calls("g", {**group, "retentionInDays": 365}) == []
+
+
+def test_the_shared_group_of_training_jobs_expires_if_we_made_it(session: boto3.Session) -> None:
+    session.client("logs").create_log_group(logGroupName=f"{TRAINING_LOG_GROUP}-other")
+
+    assert create_with_retention(session, TRAINING_LOG_GROUP) == ""
+    assert (find_log_group(session, TRAINING_LOG_GROUP) or {})["retentionInDays"] == 30
+
+    session.client("logs").delete_retention_policy(logGroupName=TRAINING_LOG_GROUP)
+    assert create_with_retention(session, TRAINING_LOG_GROUP) == ""
+    assert "retentionInDays" not in (find_log_group(session, TRAINING_LOG_GROUP) or {})
+    assert log_tail(session, TRAINING_LOG_GROUP, "job-1").startswith("the container wrote no log")
+
+
+def test_a_refused_retention_is_a_notice(session: boto3.Session) -> None:
+    def refuse(**_: Any) -> Any:
+        error = {"Code": "AccessDeniedException", "Message": "no logs:CreateLogGroup"}
+        return type("Answer", (), {"status_code": 400})(), {"Error": error}
+
+    events: Any = session.events
+    events.register("before-call.cloudwatch-logs.*", refuse)
+    events.register("before-call.logs.*", refuse)
+
+    assert "no logs:CreateLogGroup" in create_with_retention(session, TRAINING_LOG_GROUP)
