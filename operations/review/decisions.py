@@ -74,10 +74,7 @@ class Decisions:
     def hold(self, uri: str, version: str, outcome: str) -> Record | None:
         """Keep a photo from other desks for `HOLD_S`; return its record, None if nobody needs to look at it.
 
-        SQS may deliver a message twice, and a photo may have two: the record is what says who has it.
-
-        Raises:
-            HeldElsewhereError: another desk has it.
+        By the record, since SQS may deliver a message twice. A HeldElsewhereError if another desk has it.
         """
         free = "attribute_not_exists(held_until) OR held_until < :now OR held_by = :session"
         held, item = self._table.update(

@@ -16,10 +16,8 @@ from operations.review.decisions import AlreadyDecidedError, Decision, Decisions
 from operations.review.queue import HOLD_S, Message, ReviewQueue
 from operations.stack import Stack
 
-AHEAD: Final = 6
-"""Photos held at a time: the one that is shown and the next five."""
-GRID: Final = 12
-"""Photos held at a time while they are shown together."""
+AHEAD: Final = 6  # photos held at a time: the one that is shown and the next five
+GRID: Final = 12  # while they are shown together
 _AUDIT_EVERY: Final = 5  # doubtful photos between two audited ones, while there are both
 _LABELS_KEPT_S: Final = 2.0
 _UNDOABLE: Final = 100
@@ -70,23 +68,17 @@ class Desk:
         return labels
 
     def waiting(self, count: int = AHEAD) -> list[dict[str, Any]]:
-        """Return the photos to decide on, first the one to be shown; renews the hold on them.
-
-        Args:
-            count: how many to hold, at most `GRID`.
-        """
-        with self._lock:
-            self._renew()
-            wanted = min(count, GRID) - len(self._held)
-        if wanted > 0 and self._receiving.acquire(blocking=False):
-            try:
-                found = self._queue.take(wanted)  # may wait: decisions must not wait with it
-            finally:
-                self._receiving.release()
+        """Return the photos to decide on, up to `GRID`, first the one to be shown; renew the hold on them."""
+        with self._receiving:
             with self._lock:
-                for message in found:
-                    self._add(message)
+                self._renew()
+                wanted = min(count, GRID) - len(self._held)
+            found = (
+                self._queue.take(wanted) if wanted > 0 else []
+            )  # may wait: decisions must not wait with it
         with self._lock:
+            for message in found:
+                self._add(message)
             due = self._decided and self._decided % _AUDIT_EVERY == 0
             if (due or not self._held) and not any(one.audited for one in self._held.values()):
                 self._add_audited()
@@ -103,10 +95,7 @@ class Desk:
             return self._held.get(name)
 
     def decide(self, name: str, label: str) -> str:
-        """Decide on a photo on this desk, by its identity and a label, or `NEITHER`.
-
-        Returns:
-            What the reviewer should know; empty if all went well.
+        """Decide on a photo by its identity and a label, or `NEITHER`; return what went wrong, or nothing.
 
         Raises:
             NotHeldError: the photo is not on this desk any more.
@@ -129,10 +118,7 @@ class Desk:
             return problem
 
     def undo(self) -> tuple[str, str] | None:
-        """Take the last decision back, and put its photo before the others.
-
-        Returns:
-            The photo's identity, and what the reviewer should know; None if there is nothing to take back.
+        """Take the last decision back and put its photo first; return its identity and what went wrong.
 
         Raises:
             AlreadyDecidedError: the record was changed meanwhile; the decision stays.

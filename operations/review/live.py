@@ -19,8 +19,7 @@ from operations.review.queue import ReviewQueue
 from operations.stack import Stack
 
 PERIOD: Final = timedelta(hours=1)
-LATEST: Final = 24
-"""Photos in the list of the latest."""
+LATEST: Final = 24  # photos in the list of the latest
 MOST_BYTES: Final = 25 * 1024 * 1024
 """Largest photo that can be dropped on the page; the stack may take less (MaxObjectBytes)."""
 _KEPT_S: Final = 3.0  # several pages share an answer, which takes 32 queries
@@ -48,13 +47,9 @@ class Live:
         since = self._stack.now() - PERIOD
         counts = {name: self._table.count(name, since) for name in OUTCOMES}
         latest = self._table.latest(since, LATEST)
-        return {
-            "counts": counts,
-            "states": entered_by_state(counts),
-            "running": self._running(),
-            "waiting": self._queue.length(),
-            "latest": [_shown(record) for record in latest],
-        }
+        now = {"running": self._running(), "waiting": self._queue.length()}
+        shown = [_shown(record) for record in latest]
+        return {"counts": counts, "states": entered_by_state(counts), "latest": shown, **now}
 
     def _running(self) -> int | None:
         """Return how many executions are in progress, at most 100; None for EXPRESS, which keeps none."""
@@ -71,11 +66,7 @@ class Live:
         return len(found["executions"])
 
     def trace(self, key: str, version: str) -> dict[str, Any]:
-        """Return a photo's record and the steps of its execution.
-
-        Raises:
-            UsageError: there is no record of it.
-        """
+        """Return a photo's record and the steps of its execution; a UsageError if it has no record."""
         self.check(key, version)
         record = self._table.get(f"s3://{self._stack.output('PhotoBucketName')}/{key}", version)
         if record is None:
@@ -89,11 +80,7 @@ class Live:
             raise UsageError(f"{key} is no photo")
 
     def drop(self, name: str, body: bytes) -> str:
-        """Upload a photo as a driver does, under its file name without folders; return its key.
-
-        Raises:
-            UsageError: it has no name, no bytes, or too many.
-        """
+        """Upload a photo as a driver does, under its file name without folders; return its key."""
         if not body or len(body) > MOST_BYTES:
             raise UsageError(f"{name}: a photo has 1 to {MOST_BYTES:,} bytes, this file {len(body):,}")
         file = PurePosixPath(name.replace("\\", "/")).name
@@ -106,16 +93,10 @@ class Live:
 
 
 def entered_by_state(counts: dict[str, int]) -> dict[str, int]:
-    """Return how many photos with an outcome entered each state of the workflow, by photos by outcome.
-
-    A rejected photo ends in SerializeImage. Where a service failed is in the photo's own trace, not counted.
-    """
-    arrived = sum(counts.values())
-    return {
-        "SerializeImage": arrived,
-        "ClassifyImage": arrived - counts["REJECTED"],
-        "FilterInference": counts["ACCEPTED"] + counts["LOW_CONFIDENCE"],
-    }
+    """Return how many photos entered each state; a rejected one ends in SerializeImage."""
+    arrived, judged = sum(counts.values()), counts["ACCEPTED"] + counts["LOW_CONFIDENCE"]
+    reached = {"SerializeImage": arrived, "ClassifyImage": arrived - counts["REJECTED"]}
+    return {**reached, "FilterInference": judged}
 
 
 def _shown(record: Record) -> dict[str, Any]:

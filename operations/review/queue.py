@@ -29,10 +29,7 @@ class Message:
 
 
 class ReviewQueue:
-    """The review queue of a deployed stack and its dead-letter queue.
-
-    Dead letters are events that did not reach the queue, and photos that were looked at fifty times.
-    """
+    """The review queue and its dead letters: events that did not reach it, photos looked at fifty times."""
 
     def __init__(self, stack: Stack) -> None:
         self._sqs = stack.client("sqs")
@@ -58,10 +55,7 @@ class ReviewQueue:
                 return found
 
     def _read(self, message: Mapping[str, Any], url: str) -> Message | None:
-        """Return what a message is about; None for a foreign one, with a warning the first time.
-
-        A foreign message is not ours to delete.
-        """
+        """Return what a message is about; None, with one warning, for a foreign one, which is left alone."""
         name = message["MessageId"]
         try:
             return Message(_photo(message["Body"], self._photos), name, url, message["ReceiptHandle"])
@@ -89,11 +83,7 @@ class ReviewQueue:
 
 
 def _photo(body: str, photos: str) -> Version:
-    """Return the photo of a message, which is an event or its detail.
-
-    Raises:
-        One of _FOREIGN: it names no photo whose URI begins with `photos`.
-    """
+    """Return the photo of a message, an event or its detail; one of _FOREIGN unless it is under `photos`."""
     event = json.loads(body)
     detail = event.get("detail", event)
     uri, version = detail["object_uri"], detail["object_version"]

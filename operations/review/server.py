@@ -57,7 +57,7 @@ def create_app(stack: Stack, desk: Desk) -> Starlette:
     ]
     routes = [
         Route("/", server.review_page),
-        Route("/favicon.ico", no_icon),
+        Route("/favicon.ico", Response(status_code=204)),
         Route("/waiting", server.waiting),
         Route("/photos/{name}", server.held_photo),
         Route("/bound", server.bound),
@@ -73,11 +73,7 @@ def create_app(stack: Stack, desk: Desk) -> Starlette:
 
 
 def serve(application: Starlette, host: str, port: int, started: Callable[[int], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `started` is called with the port once it listens.
-
-    Raises:
-        CommandError: the port is taken.
-    """
+    """Serve until SIGINT or SIGTERM; `started` is called with the port once it listens."""
     try:
         listener = socket.create_server((host, port))
     except OSError as error:
@@ -88,11 +84,6 @@ def serve(application: Starlette, host: str, port: int, started: Callable[[int],
         started(int(listener.getsockname()[1]))
         config = uvicorn.Config(application, log_level="warning", access_log=False)
         uvicorn.Server(config).run(sockets=[listener])
-
-
-async def no_icon(_request: Request) -> Response:
-    """Answer a browser that asks for an icon of its own accord."""
-    return Response(status_code=204)
 
 
 async def refuse_others(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -133,13 +124,8 @@ class _Server:
     def _page(self, template: str, **values: Any) -> Response:
         """Return a page that runs its own script and style only, and sends to this server only."""
         nonce = secrets.token_urlsafe(16)
-        html = _templates.get_template(template).render(
-            token=self._token,
-            token_header=TOKEN_HEADER,
-            nonce=nonce,
-            stack_name=self._desk.stack_name,
-            **values,
-        )
+        values |= {"token": self._token, "token_header": TOKEN_HEADER, "nonce": nonce}
+        html = _templates.get_template(template).render(stack_name=self._desk.stack_name, **values)
         policy = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self'; "
             "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -230,10 +216,8 @@ class _Server:
     def _read(self, key: str, version: str) -> bytes:
         named = {} if version == "unversioned" else {"VersionId": version}
         answer = self._s3.get_object(Bucket=self._bucket, Key=key, **named)
-        if answer["ContentLength"] > MOST_SHOWN_BYTES:
-            raise CannotBeShownError(
-                f"it has {answer['ContentLength']:,} bytes, more than {MOST_SHOWN_BYTES:,}"
-            )
+        if (size := answer["ContentLength"]) > MOST_SHOWN_BYTES:
+            raise CannotBeShownError(f"it has {size:,} bytes, more than {MOST_SHOWN_BYTES:,}")
         return jpeg(answer["Body"].read(), LONGEST_SIDE)
 
     def _without_token(self, request: Request) -> Response | None:
