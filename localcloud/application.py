@@ -22,9 +22,8 @@ from botocore.exceptions import ClientError
 from commandline.errors import UsageError
 from commandline.terminal import say
 from localcloud.access import LocalSession
-from localcloud.build import ROOT, build, built_template, sam
-from localcloud.environment import isolated_environment
-from localcloud.host import host_architecture, host_runtime
+from localcloud.build import build, built_template, sam
+from localcloud.environment import ROOT, host_architecture, host_runtime, isolated_environment
 from localcloud.sagemaker.endpoints import serving_note
 from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps, timed
@@ -48,14 +47,9 @@ __all__ = ["DEFAULT_MODEL", "ROOT", "Application", "labels_of", "parameters"]
 
 
 def labels_of(model: Path) -> tuple[str, ...] | None:
-    """Return the class labels in a model's manifest.
+    """Return the class labels in the manifest of a model folder or model.tar.gz, in the order of the answers.
 
-    Args:
-        model: model folder or model.tar.gz.
-
-    Returns:
-        The labels in the order of the answers; None if the model has no manifest, which only a model with
-        code of its own can do without.
+    None if it has no manifest, which only a model with code of its own can do without.
 
     Raises:
         ModelBuildError: the archive or the manifest is damaged.
@@ -78,14 +72,7 @@ def labels_of(model: Path) -> tuple[str, ...] | None:
 
 
 def parameters(labels: Sequence[str] | None = None) -> dict[str, str]:
-    """Return the template's parameters on this machine.
-
-    Args:
-        labels: the model's; None leaves ClassLabels as they are.
-
-    Returns:
-        Those of samconfig.toml's [local], what describes this machine, and the labels.
-    """
+    """Return those of samconfig.toml's [local], what describes this machine, and ClassLabels if given."""
     config = tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
     chosen = shlex.split(config["local"]["deploy"]["parameters"]["parameter_overrides"])
     return dict(pair.split("=", 1) for pair in chosen) | {
@@ -97,16 +84,10 @@ def parameters(labels: Sequence[str] | None = None) -> dict[str, str]:
 
 
 class Application:
-    """The application on one local cloud.
-
-    Args:
-        folder: the state folder.
-        steps: runs the commands.
-        model: model folder or model.tar.gz; None for what served last, or else the shipped one.
-        trust_code: whether code in the model that is not this project's may run here.
+    """The application on one local cloud; without a model, the one that served last, or the shipped one.
 
     Raises:
-        ForeignCodeError: the model has such code, and it is not trusted.
+        ForeignCodeError: the model has code that is not this project's, and it is not trusted.
     """
 
     def __init__(
@@ -131,13 +112,7 @@ class Application:
         build(self._folder, self._steps)
 
     def deploy(self, running: Running) -> Running:
-        """Deploy the stack and, beside it, the model.
-
-        Args:
-            running: the local cloud.
-
-        Returns:
-            The local cloud with stack and endpoint.
+        """Deploy the stack and, beside it, the model; return the local cloud with both.
 
         Raises:
             StepError: one of them failed.

@@ -6,12 +6,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from localcloud.environment import isolated_environment
-from localcloud.host import build_target, host_architecture, host_runtime
+from localcloud.environment import ROOT, build_target, host_architecture, host_runtime, isolated_environment
 from localcloud.state import StateFolder
 from localcloud.steps import Steps, timed
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 _INPUTS: Final = ("template.yaml", "samconfig.toml", "functions", "statemachine", "localcloud/build.py")
 
 

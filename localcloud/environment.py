@@ -1,14 +1,14 @@
-"""The environment variables that lead to a local cloud, for child processes and for a user's shell."""
+"""The environment of a local cloud: variables that lead to it, and this machine in Lambda's terms."""
 
 import os
+import platform
 import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from localcloud.host import build_target
-
+ROOT: Final = Path(__file__).resolve().parents[1]
 REGION: Final = "us-east-1"
 SAGEMAKER_SERVICES: Final = ("sagemaker", "sagemaker-runtime", "application-autoscaling")
 """Services of the SageMaker emulator; ministack has all others."""
@@ -126,3 +126,27 @@ def _restoring(name: str) -> list[str]:
         f'if [ -n "${had}" ]; then export {name}="${old}"; else unset {name}; fi',
         f"unset {had} {old}",
     ]
+
+
+def host_runtime() -> str:
+    """Return the Lambda runtime of this Python's version."""
+    return f"python3.{sys.version_info.minor}"
+
+
+def host_architecture() -> str:
+    """Return the Lambda architecture of this machine's processor."""
+    return "arm64" if platform.machine().lower() in {"arm64", "aarch64"} else "x86_64"
+
+
+def build_target() -> dict[str, str]:
+    """Return the variables that tell `sam build`'s makefiles what to build for.
+
+    This machine's Python runs the functions, so they get the wheels that fit it rather than Lambda's. The
+    wheels are kept: only the first build needs a network.
+    """
+    return {
+        "PYTHON_RUNTIME": host_runtime(),
+        "ARCHITECTURE": host_architecture(),
+        "WHEELS": "host",
+        "SCONES_WHEELS": str(ROOT / "build" / "wheels"),
+    }

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from commandline.options import PATH, Command, HomePath
-from localcloud.host import ROOT
+from localcloud.environment import ROOT
 from localcloud.state import USUAL_STATE
 from model_build.artifact.package import DEFAULT_MODEL
 

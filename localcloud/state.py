@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from commandline.errors import CommandError
-from localcloud import locks
-from localcloud.environment import Addresses, env_script
+from localcloud.environment import ROOT, Addresses, env_script
 from localcloud.faults.switches import FaultFile
-from localcloud.files import replace_text
-from localcloud.host import ROOT
+from localcloud.files import lock_holder, replace_text, take_lock
 from localcloud.kept import KeptState
 
 USUAL_STATE: Final = ROOT / "build" / "localcloud"
@@ -61,11 +59,11 @@ class StateFolder:
 
     def lock_as_supervisor(self) -> IO[str] | None:
         """Take the supervisor's lock; None if another supervisor runs."""
-        return locks.take(self._lock)
+        return take_lock(self._lock)
 
     def supervisor(self) -> int | None:
         """Return the process id of the supervisor that runs, or None."""
-        return locks.holder(self._lock)
+        return lock_holder(self._lock)
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
@@ -75,10 +73,10 @@ class StateFolder:
             BusyError: another command does so already.
         """
         path = self.path / "command-lock"
-        file = locks.take(path)
+        file = take_lock(path)
         if file is None:
             raise BusyError(
-                f"another command (process {locks.holder(path)}) is starting the local cloud of "
+                f"another command (process {lock_holder(path)}) is starting the local cloud of "
                 f"{self.path}: wait until it ends"
             )
         with file:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from commandline.polling import poll
-from localcloud.environment import aws_variables
-from localcloud.host import build_target
+from localcloud.environment import aws_variables, build_target
 from model_build.data.drawings import FIRST_TEST_SEED, draw
 from model_build.data.samples import write_samples
 from tests.support.local_cloud import LocalCloud, bare_cloud

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from localcloud import lifecycle
-from localcloud.build import ROOT
+from localcloud.environment import ROOT
 from localcloud.service import Health, Service, StartError, free_port
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError

@@ -111,7 +111,9 @@ def test_job_trains_on_the_images_by_class(
         "commandline/program.py",
     } <= code
     assert {name.split("/")[0] for name in code} == {"model_build", "commandline"}
-    assert not any("default_model" in name or "__pycache__" in name for name in code)
+    assert not any("__pycache__" in name for name in code)
+    shipped = {name for name in code if "default_model" in name}
+    assert shipped == {"model_build/default_model/detector.onnx"}, "training copies it"
 
 
 @pytest.mark.usefixtures("_container")

@@ -16,8 +16,7 @@ from typing import Any, cast
 import boto3
 from botocore.config import Config
 
-from localcloud.environment import isolated_environment
-from localcloud.host import host_architecture, host_runtime
+from localcloud.environment import host_architecture, host_runtime, isolated_environment
 from localcloud.state import Running
 from tests.support.sam_app import CLOUD, EVENTS, LOGICAL_IDS, ROOT
 

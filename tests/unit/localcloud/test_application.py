@@ -13,7 +13,7 @@ from moto import mock_aws
 from commandline.errors import UsageError
 from localcloud import application
 from localcloud.application import CLASS_LABELS, ENDPOINT_NAME, Application, labels_of, parameters
-from localcloud.build import ROOT
+from localcloud.environment import ROOT
 from localcloud.sagemaker.endpoints import serving_note
 from localcloud.state import Running, StateFolder
 from model_build.artifact.package import DEFAULT_MODEL, package_model

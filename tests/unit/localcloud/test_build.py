@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from localcloud.build import ROOT, build_digest
+from localcloud.build import build_digest
+from localcloud.environment import ROOT
 
 
 def test_a_changed_function_changes_the_digest(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.environment import Addresses, env_script, isolated_environment
+from localcloud.environment import ROOT, Addresses, build_target, env_script, isolated_environment
 
 ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567")
 
@@ -94,4 +94,14 @@ def test_what_programs_need_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv(name, f"my {name}")
     assert {name: isolated_environment(None).get(name) for name in needed} == {
         name: f"my {name}" for name in needed
+    }
+
+
+def test_the_functions_are_built_with_this_machines_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert build_target() == {
+        "PYTHON_RUNTIME": f"python3.{sys.version_info.minor}",
+        "ARCHITECTURE": "arm64",
+        "WHEELS": "host",
+        "SCONES_WHEELS": str(ROOT / "build" / "wheels"),
     }
