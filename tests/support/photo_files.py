@@ -85,14 +85,7 @@ def png_with(extra: bytes, image: Image.Image | None = None, *, after: bytes = b
 def png_of_samples(
     rows: Sequence[Sequence[int]], depth: int, colour_type: int, extra: Iterable[bytes] = ()
 ) -> bytes:
-    """Return a PNG of raw samples, for depths that Pillow does not write.
-
-    Args:
-        rows: samples of each row, all channels in turn.
-        depth: bits a sample.
-        colour_type: 0 grey, 2 RGB.
-        extra: chunks between IHDR and IDAT.
-    """
+    """Return a PNG of raw samples, for depths that Pillow does not write."""
     channels = {0: 1, 2: 3}[colour_type]
     raw = b""
     for row in rows:
@@ -107,22 +100,6 @@ def png_of_samples(
         + chunk(b"IDAT", zlib.compress(raw))
         + chunk(b"IEND", b"")
     )
-
-
-def png_passes(width: int, height: int, bits: int, *, interlaced: bool) -> list[tuple[int, int]]:
-    """Return how many bytes a row has, without its filter's, and how many rows there are, of each pass.
-
-    Args:
-        width: pixels of a row, larger than 4.
-        height: rows, more than 4.
-        bits: of a pixel.
-        interlaced: whether there are seven passes (Adam7), or one.
-    """
-    steps = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
-    return [
-        ((len(range(left, width, right)) * bits + 7) // 8, len(range(top, height, down)))
-        for left, top, right, down in (steps if interlaced else [(0, 0, 1, 1)])
-    ]
 
 
 # ------------------------------------------------------------------ JPEG, segment by segment
@@ -177,26 +154,11 @@ def flat_jpeg(width: int, height: int, components: int) -> bytes:
     )
 
 
-def exif_with_thumbnail(orientation: int, thumbnail: bytes) -> bytes:
-    """Return the body of an APP1 segment: EXIF's main directory and that of a JPEG thumbnail."""
-    main = struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, 26)
-    entries = ((0x0103, 3, 6 << 16), (0x0201, 4, 68), (0x0202, 4, len(thumbnail)))
-    second = b"".join(struct.pack(">HHII", tag, kind, 1, value) for tag, kind, value in entries)
-    directory = struct.pack(">H", len(entries)) + second + bytes(4)
-    return b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08" + main + directory + thumbnail
-
-
 # ------------------------------------------------------------------ GIF, with codes that are not compressed
 
 
 def gif(canvas: tuple[int, int], box: tuple[int, int, int, int], *, transparent: int | None = None) -> bytes:
-    """Return a GIF of one frame, which fills a part of its canvas with the picture's four colours.
-
-    Args:
-        canvas: width and height.
-        box: left, top, width and height of the frame.
-        transparent: index of a colour (0 to 3) that is transparent.
-    """
+    """Return a GIF of one frame, which fills a part of its canvas with the picture's four colours."""
     left, top, width, height = box
     palette = b"".join(bytes(colour) for colour in QUADRANTS)
     screen = struct.pack("<HHBBB", *canvas, 0b1001_0001, 0, 0)
@@ -229,14 +191,7 @@ BYTE, SHORT, LONG, UNDEFINED = 1, 3, 4, 7
 
 
 def tiff(tags: Tags, data: bytes = b"", *, order: str = "<", big: bool = False) -> bytes:
-    """Return a TIFF, or BigTIFF, of one directory, with data right after its header.
-
-    Args:
-        tags: for each tag its type and values.
-        data: what strips point at: it begins at `tiff_data(big)`.
-        order: of bytes, `<` or `>`.
-        big: whether it is a BigTIFF.
-    """
+    """Return a TIFF, or BigTIFF, of one directory, with data right after its header."""
     formats = {1: "B", SHORT: "H", LONG: "I", UNDEFINED: "B", 16: "Q"}
     word = 8 if big else 4
     place = tiff_data(big) + len(data)
@@ -260,31 +215,12 @@ def tiff_data(big: bool = False) -> int:
     return 16 if big else 8
 
 
-def grey_tiff(samples: npt.NDArray[Any], *, white: int, sample_format: int = 1, bits: int = 0) -> bytes:
-    """Return an uncompressed grey TIFF of these samples.
-
-    Args:
-        samples: rows of samples, as they are stored.
-        white: 0 if zero is white, 1 if it is black.
-        sample_format: 1 unsigned, 2 with a sign, 3 floating point.
-        bits: of a sample, if they are not those of the array's type.
-    """
-    data = samples.tobytes()
-    return tiff(
-        {
-            256: (LONG, [samples.shape[1]]),
-            257: (LONG, [samples.shape[0]]),
-            258: (SHORT, [bits or 8 * samples.itemsize]),
-            259: (SHORT, [1]),
-            262: (SHORT, [white]),
-            273: (LONG, [tiff_data()]),
-            277: (SHORT, [1]),
-            278: (LONG, [samples.shape[0]]),
-            279: (LONG, [len(data)]),
-            339: (SHORT, [sample_format]),
-        },
-        data,
-    )
+def grey_tiff(samples: npt.NDArray[Any], *, white: int, sample_format: int = 1) -> bytes:
+    """Return an uncompressed grey TIFF of these samples."""
+    height, width = samples.shape
+    more: Tags = {258: (SHORT, [8 * samples.itemsize]), 262: (SHORT, [white]), 277: (SHORT, [1])}
+    more = {**more, 279: (LONG, [samples.nbytes]), 339: (SHORT, [sample_format])}
+    return rgb_tiff(Image.new("L", (width, height)), more, data=samples.tobytes())
 
 
 def rgb_tiff(

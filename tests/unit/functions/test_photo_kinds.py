@@ -2,7 +2,7 @@
 
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -318,41 +318,19 @@ def test_a_damaged_or_unfitting_profile_is_left_out(file_format: str, profile: b
     assert_shows(encode(picture(), file_format, icc_profile=profile))
 
 
+def keyed(depth: int, pixel: Sequence[int], key: Sequence[int]) -> bytes:
+    """Return a PNG of one colour, of which another, or the same, is transparent."""
+    transparency = chunk(b"tRNS", struct.pack(f">{len(key)}H", *key))
+    return png_of_samples([[*pixel] * 16] * 16, depth, 0 if len(pixel) == 1 else 2, [transparency])
+
+
 KEYED: dict[str, tuple[bytes, Colour]] = {
-    **{
-        f"grey of {depth} bits": (
-            png_of_samples(
-                [[0, (1 << depth) - 1] * 8] * 16, depth, 0, [chunk(b"tRNS", struct.pack(">H", 0))]
-            ),
-            (255, 255, 255),
-        )
-        for depth in (1, 2, 4, 8, 16)
-    },
-    "grey of 2 bits, a middle level": (
-        png_of_samples([[2] * 16] * 16, 2, 0, [chunk(b"tRNS", struct.pack(">H", 2))]),
-        (255, 255, 255),
-    ),
-    "grey of 2 bits, another level": (
-        png_of_samples([[2] * 16] * 16, 2, 0, [chunk(b"tRNS", struct.pack(">H", 1))]),
-        (170, 170, 170),
-    ),
-    "RGB of 8 bits": (
-        png_of_samples([[*RED] * 16] * 16, 8, 2, [chunk(b"tRNS", struct.pack(">HHH", *RED))]),
-        (255, 255, 255),
-    ),
-    "RGB of 16 bits": (
-        png_of_samples(
-            [[v * 257 for v in RED] * 16] * 16,
-            16,
-            2,
-            [chunk(b"tRNS", struct.pack(">HHH", *(v * 257 for v in RED)))],
-        ),
-        (255, 255, 255),
-    ),
-    "RGB of 8 bits, another colour": (
-        png_of_samples([[*RED] * 16] * 16, 8, 2, [chunk(b"tRNS", struct.pack(">HHH", *GREEN))]),
-        RED,
-    ),
+    **{f"grey of {depth} bits": (keyed(depth, [0], [0]), WHITE) for depth in (1, 2, 4, 8, 16)},
+    "grey of 2 bits, a middle level": (keyed(2, [2], [2]), WHITE),
+    "grey of 2 bits, another level": (keyed(2, [2], [1]), (170, 170, 170)),
+    "RGB of 8 bits": (keyed(8, RED, RED), WHITE),
+    "RGB of 8 bits, another colour": (keyed(8, RED, GREEN), RED),
+    "RGB of 16 bits": (keyed(16, [v * 257 for v in RED], [v * 257 for v in RED]), WHITE),
 }
 
 

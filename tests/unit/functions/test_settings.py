@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.sam_app import FOLDERS, function_environment, load_function
+from tests.support.sam_app import FOLDERS, FUNCTIONS, function_environment, load_function
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -54,6 +55,18 @@ def test_a_missing_variable_is_named_at_the_start(folder: str, monkeypatch: pyte
         rest = {k: v for k, v in function_environment(folder).items() if k != name}
         with pytest.raises(ValueError, match=f"environment variable {name}"):
             load_function(folder, rest)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not bound a process's memory so")
+def test_what_needs_more_memory_than_the_function_has_raises() -> None:
+    code = (
+        "import settings; settings.limit_memory({'AWS_LAMBDA_FUNCTION_MEMORY_SIZE': '300'}); bytes(400 << 20)"
+    )
+    folder = FUNCTIONS / "serialize_image"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, cwd=folder, capture_output=True, text=True
+    )
+    assert done.stderr.rstrip().endswith("MemoryError")
 
 
 def stamp(path: Path, runtime: str, architecture: str) -> Path:

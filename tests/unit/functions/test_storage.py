@@ -71,51 +71,33 @@ def test_exactly_the_limit_is_read(s3: Any) -> None:
     assert len(read_object(s3.client, PHOTO, 100)[1]) == 100
 
 
-@pytest.mark.parametrize(
-    ("code", "status", "why"),
-    [
-        ("NoSuchKey", 404, "does not exist"),
-        ("NoSuchBucket", 404, "bucket does not exist"),
-        ("NoSuchVersion", 404, "version of it does not exist"),
-        ("MethodNotAllowed", 405, "delete marker"),
-        ("InvalidArgument", 400, "version id"),
-        ("PreconditionFailed", 412, "changed"),
-        ("KeyTooLongError", 400, "too long"),
-    ],
-)
-def test_permanent_errors_are_not_found(s3: Any, code: str, status: int, why: str) -> None:
-    s3.add_client_error("get_object", code, http_status_code=status)
-    with pytest.raises(errors.ObjectNotFound, match=rf"s3://photos/incoming/a\.jpg.*{why}"):
-        read_object(s3.client, PHOTO, 100)
+DENIED = "User: arn:aws:sts::111122223333:assumed-role/r is not authorized to perform: kms:Decrypt"
+CODES = {
+    "NoSuchKey": (404, errors.ObjectNotFound, "does not exist"),
+    "NoSuchBucket": (404, errors.ObjectNotFound, "bucket does not exist"),
+    "NoSuchVersion": (404, errors.ObjectNotFound, "version of it does not exist"),
+    "MethodNotAllowed": (405, errors.ObjectNotFound, "delete marker"),
+    "InvalidArgument": (400, errors.ObjectNotFound, "version id"),
+    "PreconditionFailed": (412, errors.ObjectNotFound, "changed"),
+    "KeyTooLongError": (400, errors.ObjectNotFound, "too long"),
+    "AccessDenied": (403, errors.ObjectNotReadable, DENIED),
+    "InvalidObjectState": (403, errors.ObjectNotReadable, DENIED),  # archived
+    "InvalidRequest": (400, errors.ObjectNotReadable, DENIED),  # encrypted with a key of the uploader's
+    "KMS.DisabledException": (400, errors.ObjectNotReadable, DENIED),
+    "KMS.NotFoundException": (400, errors.ObjectNotReadable, DENIED),
+    "SlowDown": (503, errors.StorageUnavailable, "SlowDown"),
+    "InternalError": (500, errors.StorageUnavailable, "InternalError"),
+    "RequestTimeout": (400, errors.StorageUnavailable, "RequestTimeout"),
+    "ExpiredToken": (400, errors.StorageUnavailable, "ExpiredToken"),
+    "X": (599, errors.StorageUnavailable, "X"),
+}
 
 
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [
-        ("AccessDenied", 403),
-        ("InvalidObjectState", 403),  # archived
-        ("InvalidRequest", 400),  # encrypted with a key of the uploader's
-        ("KMS.DisabledException", 400),
-        ("KMS.NotFoundException", 400),
-        ("KMS.KMSInvalidStateException", 400),
-    ],
-)
-def test_an_object_that_may_not_be_read_is_not_taken_for_a_missing_one(
-    s3: Any, code: str, status: int
-) -> None:
-    message = "User: arn:aws:sts::111122223333:assumed-role/r is not authorized to perform: kms:Decrypt"
-    s3.add_client_error("get_object", code, message, http_status_code=status)
-    with pytest.raises(errors.ObjectNotReadable, match=rf"s3://photos/incoming/a\.jpg .*{code}: {message}"):
-        read_object(s3.client, PHOTO, 100)
-
-
-@pytest.mark.parametrize(
-    ("code", "status"),
-    [("SlowDown", 503), ("InternalError", 500), ("RequestTimeout", 400), ("ExpiredToken", 400), ("X", 599)],
-)
-def test_transient_errors_are_unavailable(s3: Any, code: str, status: int) -> None:
-    s3.add_client_error("get_object", code, http_status_code=status)
-    with pytest.raises(errors.StorageUnavailable, match=code):
+@pytest.mark.parametrize("code", CODES)
+def test_each_answer_of_s3_is_an_error_of_its_kind(s3: Any, code: str) -> None:
+    status, error, why = CODES[code]
+    s3.add_client_error("get_object", code, DENIED, http_status_code=status)
+    with pytest.raises(error, match=rf"s3://photos/incoming/a\.jpg.*{why}"):
         read_object(s3.client, PHOTO, 100)
 
 
