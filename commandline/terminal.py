@@ -4,13 +4,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
-from tqdm import tqdm
 
 from commandline.errors import UsageError
 from commandline.escapes import visible
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 Item = TypeVar("Item")
 
@@ -42,11 +44,15 @@ def has_colour(stream: IO[str]) -> bool:
 
 def progress(items: Iterable[Item], *, total: int | None = None, title: str, unit: str) -> Iterator[Item]:
     """Yield the items under a progress bar on standard error, if that is a terminal."""
+    from tqdm import tqdm  # noqa: PLC0415 - most commands need none
+
     yield from tqdm(items, total=total, desc=title, unit=unit, disable=not shows_progress())
 
 
 def progress_bar(*, total: float | None, title: str, unit: str, **options: Any) -> "tqdm[Any]":
     """Return a progress bar on standard error, disabled where that is not a terminal."""
+    from tqdm import tqdm  # noqa: PLC0415 - most commands need none
+
     return tqdm(total=total, desc=title, unit=unit, disable=not shows_progress(), **options)
 
 

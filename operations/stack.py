@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
-
-import boto3
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING, Any, Final
 
 from commandline.errors import CommandError
+
+if TYPE_CHECKING:  # it takes longer than all else: only what calls AWS imports it
+    import boto3
 
 _making_clients: Final = threading.Lock()
 
@@ -36,7 +36,7 @@ class Stack:
 
     name: str
     outputs: Mapping[str, str]
-    session: boto3.Session
+    session: "boto3.Session"
     parameters: Mapping[str, str] = field(default_factory=dict)
     clock: timedelta = timedelta()
     clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -73,7 +73,7 @@ class Stack:
             return self.clients[service]
 
 
-def open_session(region: str | None = None, profile: str | None = None) -> boto3.Session:
+def open_session(region: str | None = None, profile: str | None = None) -> "boto3.Session":
     """Return a session with the region and credentials that every AWS tool would take.
 
     Args:
@@ -83,11 +83,13 @@ def open_session(region: str | None = None, profile: str | None = None) -> boto3
     Raises:
         botocore.exceptions.ProfileNotFound: there is no such profile.
     """
+    import boto3  # noqa: PLC0415 - see above
+
     # The AWS CLI and all other SDKs read AWS_REGION, boto3 does not.
     return boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None, profile_name=profile)
 
 
-def find_stack(name: str, session: boto3.Session) -> Stack:
+def find_stack(name: str, session: "boto3.Session") -> Stack:
     """Look up a deployed stack.
 
     Args:
@@ -99,6 +101,8 @@ def find_stack(name: str, session: boto3.Session) -> Stack:
         botocore.exceptions.BotoCoreError: no region, no credentials, no connection.
         ClientError: AWS refuses the request.
     """
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - see above
+
     try:
         answer = session.client("cloudformation").describe_stacks(StackName=name)
     except ClientError as error:

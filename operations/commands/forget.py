@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,8 +12,10 @@ from commandline.escapes import visible
 from commandline.options import Duration, json_option
 from commandline.terminal import confirm, plural, progress, say
 from operations.options import StackChoice, stack_options
-from operations.photos.forgetting import Forgetter, Traces, stays
 from operations.photos.sources import PREFIX
+
+if TYPE_CHECKING:
+    from operations.photos.forgetting import Traces
 
 _LISTED: Final = 10
 
@@ -46,6 +48,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     """
     if bool(photo) == bool(prefix is not None or since):
         raise UsageError("name one PHOTO, or many photos by --prefix or --since")
+    from operations.photos.forgetting import Forgetter, stays  # noqa: PLC0415 - it takes AWS's SDK
+
     stack = choice.find()
     forgetter = Forgetter(stack)
     if photo:
@@ -80,7 +84,7 @@ def _name(photo: str | None, prefix: str | None) -> str:
     return photo or prefix or PREFIX
 
 
-def _one(found: Sequence[Traces], photo: str) -> Sequence[Traces]:
+def _one(found: Sequence["Traces"], photo: str) -> Sequence["Traces"]:
     if len(found) > 1:
         listed = "\n".join(f"  {visible(one.uri)}, {one.newest()}" for one in found[:_LISTED])
         say(listed)
@@ -88,7 +92,7 @@ def _one(found: Sequence[Traces], photo: str) -> Sequence[Traces]:
     return found
 
 
-def _show(found: Sequence[Traces]) -> None:
+def _show(found: Sequence["Traces"]) -> None:
     """List what would be deleted: the versions of a key may be different photos."""
     for one in found[:_LISTED]:
         say(one.uri)

@@ -4,7 +4,7 @@ import heapq
 import json
 import sys
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,7 +13,9 @@ from commandline.options import POSITIVE, Duration, json_option
 from commandline.terminal import has_colour, plural, say
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES, painted
-from operations.results import Record, ResultsTable
+
+if TYPE_CHECKING:
+    from operations.results import Record
 
 DEFAULT_PERIOD: Final = timedelta(days=30)
 
@@ -46,6 +48,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if outcome and not since:
         since = DEFAULT_PERIOD
         say(f"{outcome} in the last {since.days} days; --since 365d lists more")
+    from operations.results import ResultsTable  # noqa: PLC0415 - it takes AWS's SDK
+
     stack = choice.find()
     start = stack.now() - since if since else None
     found = ResultsTable(stack).find(outcome=outcome, label=label, since=start)
@@ -56,11 +60,11 @@ def command(  # noqa: PLR0913 - one parameter for each option
         say(plural(len(newest), "record"))
 
 
-def _time(record: Record) -> str:
+def _time(record: "Record") -> str:
     return record.recorded_at or ""
 
 
-def _line(record: Record) -> str:
+def _line(record: "Record") -> str:
     confidence = "" if record.confidence is None else f"{record.confidence:.3f}"
     outcome = painted(record.outcome, colour=has_colour(sys.stdout))
     error = f"  {record.error}" if record.error else ""

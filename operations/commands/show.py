@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +12,9 @@ from commandline.options import json_option
 from commandline.terminal import has_colour, plural
 from operations.options import StackChoice, stack_options
 from operations.outcomes import painted
-from operations.photos.traces import Version, uri_of, versions_of
+
+if TYPE_CHECKING:
+    from operations.photos.traces import Version
 
 
 @click.command("show")
@@ -28,6 +31,8 @@ def command(*, choice: StackChoice, photo: str, as_json: bool) -> None:
     Example:
       scones show photo.jpg
     """
+    from operations.photos.traces import uri_of, versions_of  # noqa: PLC0415 - it takes AWS's SDK
+
     stack = choice.find()
     uri = uri_of(stack, photo)
     versions = versions_of(stack, uri)
@@ -42,7 +47,7 @@ def command(*, choice: StackChoice, photo: str, as_json: bool) -> None:
         print("\n" + "\n".join(_lines(version)))
 
 
-def _lines(version: Version) -> list[str]:
+def _lines(version: "Version") -> list[str]:
     size = "not in the bucket any more" if version.size is None else f"{version.size:,} bytes"
     time = f", uploaded {version.uploaded_at:%Y-%m-%d %H:%M:%S} UTC" if version.uploaded_at else ""
     lines = [f"version {version.object_version}: {size}{time}"]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from commandline.terminal import shows_progress
-from operations.load.account import Account
 from operations.outcomes import OUTCOMES
+
+if TYPE_CHECKING:
+    from operations.load.run import Account
 
 _COLOURS: Final = dict(zip(OUTCOMES, ("green", "yellow", "magenta", "red"), strict=True))
 _BAR: Final = 30  # characters
@@ -23,13 +25,7 @@ _LATEST: Final = 48  # photos whose latency is drawn
 
 
 class View:
-    """Shows an account while it grows.
-
-    Args:
-        title: what runs, and against what.
-        photos: how many are to be sent.
-        until: when the last one is due, in seconds since 1970.
-    """
+    """Shows an account while it grows; the last photo is due at `until`, in seconds since 1970."""
 
     def __init__(self, title: str, photos: int, until: float) -> None:
         self._title, self._photos, self._until = title, photos, until
@@ -40,7 +36,7 @@ class View:
             return nullcontext()
         return Live(console=Console(stderr=True), transient=True, auto_refresh=False)
 
-    def panel(self, account: Account) -> Panel:
+    def panel(self, account: "Account") -> Panel:
         """Draw an account: how far it is, its outcomes, and the latencies."""
         summary = account.summary()
         photos, sent = len({uri for uri, _ in account.due}), summary["sent"]

@@ -62,7 +62,6 @@ def write_page(path: Path, stack: Stack, photos: Sequence[Photo], outcomes: Sequ
     threshold = next((outcome.threshold for outcome in outcomes if outcome.threshold is not None), None)
     now = datetime.now(UTC).astimezone()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        outcomes_page(cards, stack_name=stack.name, threshold=threshold, now=now), encoding="utf-8"
-    )
+    page = outcomes_page(cards, stack_name=stack.name, threshold=threshold, now=now)
+    path.write_text(page, encoding="utf-8", errors="backslashreplace")  # names of files can be anything
     say(f"look at them: {path.resolve().as_uri()}")

@@ -1,6 +1,8 @@
 """The commands as they are called: what they print, and how they end."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,15 @@ def now() -> str:
 
 
 pytestmark = pytest.mark.usefixtures("aws")
+
+
+def test_help_and_mistakes_need_no_sdk() -> None:
+    """AWS's SDK takes longer to import than everything else."""
+    modules = [f"operations.commands.{name}" for name in ("send", "results", "show", "forget", "load")]
+    heavy = "{'boto3', 'numpy', 'tqdm', 'rich'} & set(sys.modules)"
+    program = f"import sys, {', '.join(modules)}; print(*{heavy})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_records_are_listed_in_the_order_of_their_time(capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,3 +246,13 @@ def test_what_does_not_exist_is_named(
     deployed_stack()
     assert main(command) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_application")
+def test_a_page_of_a_photo_whose_name_is_not_utf_8_is_written(tmp_path: Path) -> None:
+    create_in_cloudformation()
+    deployed_stack()
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "\udcff.jpg").write_bytes(JPEG)
+    assert main(["send", str(tmp_path / "album"), "--page", str(tmp_path / "page.html")]) == 0
+    assert r"\udcff.jpg" in (tmp_path / "page.html").read_text()

@@ -1,6 +1,8 @@
 """The account balances, or says by how much it does not."""
 
-from operations.load.account import Account, balances
+import pytest
+
+from operations.load.run import Account, balances, percentile
 from operations.results import Record
 
 DUE = 1_790_000_000.0
@@ -66,3 +68,15 @@ def test_what_was_not_sent_does_not_balance() -> None:
     one.unsent.append("000001-good.jpg: refused")
     assert not balances(one.summary())
     assert one.summary()["p50_s"] is None
+
+
+@pytest.mark.parametrize(
+    ("share", "value"), [(0.5, 50), (0.95, 95), (0.99, 99), (1, 100), (0.001, 1), (0.501, 51)]
+)
+def test_percentiles_are_exact(share: float, value: float) -> None:
+    assert percentile(list(range(100, 0, -1)), share) == value
+
+
+def test_of_few_values_a_high_percentile_is_the_largest() -> None:
+    assert percentile([3.0, 1.0, 2.0], 0.99) == 3.0
+    assert percentile([], 0.5) is None

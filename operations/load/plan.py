@@ -5,7 +5,7 @@ less while the system is slow, and measures the latency that its own politeness 
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate, takewhile
 from typing import Final
@@ -79,17 +79,3 @@ def parse_mix(text: str) -> dict[str, float]:
     if abs(sum(mix.values()) - 1) > _SUM_TOLERANCE:
         raise UsageError(f"--mix: the shares sum to {sum(mix.values()):g}, not to 1")
     return mix
-
-
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """Return the smallest value that a share of all values does not exceed (nearest rank); None of none.
-
-    Args:
-        values: in any order.
-        share: above 0, at most 1.
-    """
-    if not values:
-        return None
-    ordered = sorted(values)
-    rank = max(1, -int(-share * len(ordered) // 1))  # the ceiling
-    return ordered[min(rank, len(ordered)) - 1]

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from commandline.errors import UsageError
-from operations.load.schedule import DEFAULT_MIX, Plan, parse_mix, percentile
+from operations.load.plan import DEFAULT_MIX, Plan, parse_mix
 
 
 def test_a_constant_rate_is_even() -> None:
@@ -56,15 +56,3 @@ def test_a_mix_that_makes_no_sense_is_named(text: str, said: str) -> None:
 
 def test_the_default_mix_is_one() -> None:
     assert sum(parse_mix(DEFAULT_MIX).values()) == pytest.approx(1)
-
-
-@pytest.mark.parametrize(
-    ("share", "value"), [(0.5, 50), (0.95, 95), (0.99, 99), (1, 100), (0.001, 1), (0.501, 51)]
-)
-def test_percentiles_are_exact(share: float, value: float) -> None:
-    assert percentile(list(range(100, 0, -1)), share) == value
-
-
-def test_of_few_values_a_high_percentile_is_the_largest() -> None:
-    assert percentile([3.0, 1.0, 2.0], 0.99) == 3.0
-    assert percentile([], 0.5) is None
