@@ -10,7 +10,6 @@ import threading
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,24 +71,19 @@ def invoke(cloud: LocalCloud) -> Callable[[dict[str, Any]], tuple[str | None, di
 Invoke = Callable[[dict[str, Any]], tuple[str | None, dict[str, Any]]]
 
 
-def test_an_exception_arrives_under_its_class_name(invoke: Invoke) -> None:
+def test_an_exception_has_its_class_name_and_does_not_end_the_environment(
+    cloud: LocalCloud, invoke: Invoke
+) -> None:
+    _, before = invoke({})
+    assert before["urls"] == [cloud.running.aws_url, cloud.running.sagemaker_url]
+
     error, answer = invoke({"fail": "x.jpg"})
     assert error
-    assert answer["errorType"] == "ObjectNotFound"
-    assert answer["errorMessage"] == "no such photo: x.jpg"
+    assert (answer["errorType"], answer["errorMessage"]) == ("ObjectNotFound", "no such photo: x.jpg")
     assert any("ObjectNotFound" in text for text in answer["stackTrace"])
 
-
-def test_an_exception_does_not_end_the_environment(invoke: Invoke) -> None:
-    _, before = invoke({})
-    invoke({"fail": "x.jpg"})
     _, after = invoke({})
     assert after["pid"] == before["pid"]
-
-
-def test_functions_reach_both_services_by_the_standard_variables(cloud: LocalCloud, invoke: Invoke) -> None:
-    _, answer = invoke({})
-    assert answer["urls"] == [cloud.running.aws_url, cloud.running.sagemaker_url]
 
 
 def test_a_workflow_catches_the_exception_by_name(cloud: LocalCloud, invoke: Invoke) -> None:
@@ -189,33 +183,44 @@ def test_an_address_of_another_machine_is_refused() -> None:
 
 OWNER = """
 import sys, time
-from dataclasses import replace
 from pathlib import Path
 from localcloud import lifecycle
-from localcloud.state import Running, StateFolder
-from localcloud.steps import StepError
+from localcloud.state import StateFolder
 lifecycle.start(StateFolder(Path(sys.argv[1])), "127.0.0.1", owned=True)
 print("up", flush=True)
 time.sleep(600)
 """
+CAUSES = {
+    "owner": "",
+    "supervisor": "killed",
+    "ministack": "ministack ended with status -9",
+    "sagemaker": "sagemaker ended with status -9",
+}
 
 
-@pytest.mark.parametrize("victim", ["owner", "supervisor", "ministack", "sagemaker"])
-def test_nothing_outlives_a_process_that_is_killed(tmp_path: Path, victim: str) -> None:
+@pytest.mark.parametrize("victim", CAUSES)
+def test_nothing_outlives_a_process_that_is_killed_and_requests_name_the_cause(
+    tmp_path: Path, victim: str
+) -> None:
+    folder = StateFolder(tmp_path)
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     with owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "up\n"
-        running = StateFolder(tmp_path).load()
+        running = folder.load()
         assert running is not None
+        client = lifecycle.session(folder, running).client("s3")
+        assert client.list_buckets()["Buckets"] == []
 
         os.kill({**running.pids, "owner": owner.pid}[victim], signal.SIGKILL)
 
         wait_until(lambda: not any(_alive(pid) for pid in running.pids.values()), seconds=30)
+        with pytest.raises(StepError, match=f"the local cloud has ended: .*{CAUSES[victim]}"):
+            client.list_buckets()
         owner.kill()
-    assert StateFolder(tmp_path).load() is None
+    assert folder.load() is None
 
 
 def test_what_a_crash_left_behind_is_in_nobodys_way(tmp_path: Path) -> None:
@@ -236,32 +241,3 @@ def _alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and waits for its parent to ask does not."""
     shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return shown.stdout.strip()[:1] not in {"", "Z"}
-
-
-@pytest.mark.parametrize("victim", ["ministack", "sagemaker", "supervisor"])
-def test_requests_to_a_local_cloud_that_was_killed_fail_with_the_cause(tmp_path: Path, victim: str) -> None:
-    folder = StateFolder(tmp_path / "state")
-    running, process = lifecycle.start(folder, "127.0.0.1", owned=True)
-    try:
-        client = lifecycle.session(folder, running).client("s3")
-        assert client.list_buckets()["Buckets"] == []
-        os.kill(running.pids[victim], signal.SIGKILL)
-        wait_until(lambda: folder.load() is None)
-
-        cause = "killed" if victim == "supervisor" else f"{victim} ended with status -9"
-        with pytest.raises(StepError, match=f"the local cloud has ended: .*{cause}"):
-            client.list_buckets()
-    finally:
-        lifecycle.stop_process(process)
-
-
-def test_a_session_does_not_go_on_with_another_local_cloud(tmp_path: Path) -> None:
-    folder = StateFolder(tmp_path / "state")
-    running, process = lifecycle.start(folder, "127.0.0.1", owned=True)
-    try:
-        client = lifecycle.session(folder, running).client("s3")
-        folder.save(replace(running, instance="another"))
-        with pytest.raises(StepError, match="has ended"):
-            client.list_buckets()
-    finally:
-        lifecycle.stop_process(process)

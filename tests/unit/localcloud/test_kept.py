@@ -40,13 +40,6 @@ def test_a_damaged_file_of_ports_is_as_good_as_none(tmp_path: Path) -> None:
     assert KeptState(tmp_path).last_ports() == []
 
 
-def test_ministack_keeps_its_files_in_the_folder(tmp_path: Path) -> None:
-    settings = KeptState(tmp_path).settings()
-    assert settings["STATE_DIR"] == f"{tmp_path}/state"
-    assert settings["S3_DATA_DIR"] == f"{tmp_path}/s3"
-    assert (settings["PERSIST_STATE"], settings["S3_PERSIST"]) == ("1", "1")
-
-
 def test_erasing_removes_everything_and_may_be_repeated(tmp_path: Path) -> None:
     kept = KeptState(tmp_path / "data")
     kept.move_to(at(4566))
