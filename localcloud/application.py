@@ -187,7 +187,7 @@ def _provide_serving_image(session: boto3.Session) -> None:
     ecr = session.client("ecr")
     with suppress(ecr.exceptions.RepositoryAlreadyExistsException):
         ecr.create_repository(repositoryName=own_image.REPOSITORY)
-    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
+    manifest = {"schemaVersion": 2, "mediaType": own_image.MANIFEST_TYPE, "layers": []}
     with suppress(ecr.exceptions.ImageAlreadyExistsException):  # of an earlier start
         ecr.put_image(
             repositoryName=own_image.REPOSITORY,

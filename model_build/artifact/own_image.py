@@ -22,6 +22,7 @@ from model_build.artifact.serving_packages import IMAGE_LOCK, Target, packages_f
 from model_build.errors import CloudError, ModelBuildError, RefusedError
 
 REPOSITORY: Final = "scones-serving"  # in the local engine, and in ECR where no stack of role.yaml names one
+MANIFEST_TYPE: Final = "application/vnd.docker.distribution.manifest.v2+json"
 TAG: Final = re.compile(r"[0-9a-f]{12}-(x86_64|arm64)")
 CONTAINER: Final = Path(__file__).resolve().parents[1] / "serving" / "container"
 CONTEXT_FILES: Final = (CONTAINER / "Dockerfile", CONTAINER / "server.py")
@@ -65,12 +66,26 @@ def build(target: Target, base_image: str = DEFAULT_BASE_IMAGE) -> str:
     with tempfile.TemporaryDirectory(prefix="serving-image-") as folder:
         write_context(target, Path(folder))
         docker(
-            *("build", "--quiet", "--platform", _DOCKER_PLATFORM[target.architecture]),
+            *(*_builder(), "--quiet", "--platform", _DOCKER_PLATFORM[target.architecture]),
             *("--build-arg", f"BASE_IMAGE={base_image}", "--tag", name, folder),
         )
     if platform.machine() in {target.architecture, target.wheel_machine}:
         _check(name, target)
     return name
+
+
+def _builder() -> tuple[str, ...]:
+    """Return the command that makes an image of Docker's own media types, without attestations.
+
+    SageMaker's CreateModel refuses what BuildKit makes by default. The builder before it, which Docker uses
+    where buildx is not installed, knows neither.
+    """
+    try:
+        docker("buildx", "version")
+    except ModelBuildError:
+        return ("build",)
+    plain = ("--provenance=false", "--sbom=false", "--output", "type=docker,oci-mediatypes=false")
+    return ("buildx", "build", *plain)
 
 
 def _check(name: str, target: Target) -> None:
@@ -101,7 +116,7 @@ def push(session: boto3.Session, name: str, repository: str) -> str:
     uri = f"{repository}:{tag_name}"
     ecr: Any = session.client("ecr")
     try:
-        if ecr.batch_get_image(repositoryName=path, imageIds=[{"imageTag": tag_name}])["images"]:
+        if _is_there(ecr, path, tag_name):
             return uri
         token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     except ecr.exceptions.RepositoryNotFoundException as error:
@@ -112,7 +127,25 @@ def push(session: boto3.Session, name: str, repository: str) -> str:
     docker("login", "--username", user, "--password-stdin", host, password=password)
     docker("tag", name, uri)
     docker("push", "--quiet", uri)
+    _is_there(ecr, path, tag_name)
     return uri
+
+
+def _is_there(ecr: Any, repository: str, tag_name: str) -> bool:
+    """Return whether a repository has a tag.
+
+    Raises:
+        RefusedError: it has, and SageMaker does not take the image; the tag can't be overwritten.
+    """
+    found = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": tag_name}])["images"]
+    kind = found[0].get("imageManifestMediaType", MANIFEST_TYPE) if found else MANIFEST_TYPE
+    if kind != MANIFEST_TYPE:
+        raise RefusedError(
+            f"{repository}:{tag_name} is a {kind}, which SageMaker refuses: delete it (`aws ecr "
+            f"batch-delete-image --repository-name {repository} --image-ids imageTag={tag_name}`), and push "
+            "from a machine whose Docker has buildx"
+        )
+    return bool(found)
 
 
 def docker(*arguments: str, password: str | None = None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from model_build.artifact import own_image
 
-MANIFEST = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
+MANIFEST = {"schemaVersion": 2, "mediaType": own_image.MANIFEST_TYPE, "layers": []}
 
 
 def provide_own_image(ecr: Any, repository: str = own_image.REPOSITORY) -> None:

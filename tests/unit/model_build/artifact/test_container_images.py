@@ -1,17 +1,25 @@
 """Images that exist: of AWS in every region that it lists, and our own."""
 
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
 import pytest
+from moto import mock_aws
 
 from localcloud.sagemaker.validation import check_request
 from model_build.artifact.container_images import (
     ACCOUNTS,
     SERVING_IMAGES,
     EcrImage,
+    image_of,
+    look_up_image,
     parse_uri,
     serving_image,
     training_image,
 )
 from model_build.errors import RefusedError
+from tests.support.serving_image import provide_own_image
 
 
 @pytest.mark.parametrize("region", sorted(ACCOUNTS))
@@ -82,3 +90,55 @@ def test_an_image_without_tag_is_the_latest() -> None:
     assert EcrImage("1", "r", "m", None, None).image_id == {"imageTag": "latest"}
     assert EcrImage("1", "r", "m", "v1", None).image_id == {"imageTag": "v1"}
     assert EcrImage("1", "r", "m", "v1", "sha256:0").image_id == {"imageDigest": "sha256:0"}
+
+
+HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+REPOSITORY = f"{HOST}/scones-model-serving"
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield boto3.Session(region_name="eu-west-1")
+
+
+def test_an_image_of_ours_is_looked_up_and_refused_with_the_command_that_pushes_it(
+    session: boto3.Session,
+) -> None:
+    uri, image = serving_image("own", "eu-west-1", repository=REPOSITORY)
+    assert image_of(uri) == image
+
+    with pytest.raises(RefusedError, match=r"the repository does not exist.*image push"):
+        look_up_image(session, uri)
+    session.client("ecr").create_repository(repositoryName="scones-model-serving")
+    with pytest.raises(RefusedError, match=r"does not exist.*image push"):
+        look_up_image(session, uri)
+    provide_own_image(session.client("ecr"), "scones-model-serving")
+    assert look_up_image(session, uri) == ""
+
+
+def test_what_can_not_be_looked_up_is_a_notice_and_what_is_not_there_is_refused(
+    session: boto3.Session,
+) -> None:
+    # Emulators have no repositories of AWS's; SageMaker itself refuses an image that does not exist.
+    ray, image = serving_image("ray", "eu-west-1")
+    assert "can't be looked up" in look_up_image(session, ray)
+    assert image_of(ray) == image
+    assert "not in Amazon ECR" in look_up_image(session, "docker.io/library/python:3.13")
+    assert image_of("docker.io/library/python:3.13").archive_members == ()
+    with pytest.raises(RefusedError, match="its own region only, which is eu-west-1"):
+        look_up_image(session, "123456789012.dkr.ecr.us-east-1.amazonaws.com/team/model:v1")
+    session.client("ecr").create_repository(repositoryName="team/model")
+    with pytest.raises(RefusedError, match=r"team/model:v2 does not exist.*--image"):
+        look_up_image(session, f"{HOST}/team/model:v2")
+
+    def deny(**_: Any) -> Any:
+        error = {"Code": "AccessDeniedException", "Message": "no ecr:BatchGetImage"}
+        return type("Answer", (), {"status_code": 400})(), {"Error": error}
+
+    events: Any = session.events
+    events.register("before-call.ecr.BatchGetImage", deny)
+    assert "no ecr:BatchGetImage" in look_up_image(session, f"{HOST}/team/model:v2")

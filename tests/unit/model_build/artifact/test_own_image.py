@@ -1,16 +1,21 @@
 """Our serving image: its tag names its content, and its Dockerfile runs nothing."""
 
+import json
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from model_build.__main__ import main
 from model_build.artifact import own_image
 from model_build.artifact.serving_packages import Target
-from model_build.errors import ModelBuildError
+from model_build.errors import ModelBuildError, RefusedError
+from tests.support.serving_image import provide_own_image
 
 DOCKERFILE = own_image.CONTAINER / "Dockerfile"
 
@@ -65,7 +70,7 @@ def test_the_dockerfile_runs_nothing_so_that_any_processor_can_be_built_for() ->
     lines = DOCKERFILE.read_text(encoding="utf-8").splitlines()
     instructions = {line.split()[0] for line in lines if line and not line.startswith(("#", " "))}
 
-    assert instructions == {"ARG", "FROM", "ENV", "COPY", "LABEL", "EXPOSE", "USER", "ENTRYPOINT"}
+    assert instructions == {"ARG", "FROM", "ENV", "COPY", "LABEL", "EXPOSE", "ENTRYPOINT"}
 
 
 def test_the_default_base_image_is_said_once_in_each_place() -> None:
@@ -87,7 +92,9 @@ def test_the_context_is_what_the_dockerfile_copies(docker: Docker, tmp_path: Pat
 def test_build_passes_base_image_and_platform_and_checks_the_python(docker: Docker) -> None:
     name = own_image.build(Target("3.13", "x86_64"), "team/python:1")
 
-    build, version, imports = docker.commands
+    _, build, version, imports = docker.commands
+    assert build[1:3] == ["buildx", "build"]
+    assert {"--provenance=false", "--sbom=false", "type=docker,oci-mediatypes=false"} <= set(build)
     assert build[build.index("--platform") + 1] == "linux/amd64"
     assert build[build.index("--build-arg") + 1] == "BASE_IMAGE=team/python:1"
     assert build[build.index("--tag") + 1] == name == f"scones-serving:{own_image.tag('x86_64')}"
@@ -98,7 +105,7 @@ def test_build_passes_base_image_and_platform_and_checks_the_python(docker: Dock
 def test_an_image_for_another_processor_is_not_run(docker: Docker) -> None:
     own_image.build(Target("3.13", "arm64"))
 
-    (build,) = docker.commands
+    _, build = docker.commands
     assert build[build.index("--platform") + 1] == "linux/arm64"
 
 
@@ -107,6 +114,20 @@ def test_another_python_than_the_packages_are_for_is_refused(docker: Docker) -> 
 
     with pytest.raises(ModelBuildError, match=r"has Python 3\.12, not 3\.13: give --python 3\.12"):
         own_image.build(Target("3.13"))
+
+
+def test_without_buildx_the_older_builder_knows_no_attestations(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        if command[1] == "buildx":
+            return subprocess.CompletedProcess(command, 1, "", "docker: unknown command: docker buildx")
+        return docker(command, **options)
+
+    monkeypatch.setattr("subprocess.run", run)
+    own_image.build(Target("3.13", "arm64"))
+
+    assert docker.commands[0][1:3] == ["build", "--quiet"]
 
 
 def test_a_failing_build_is_one_line(docker: Docker, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,4 +148,52 @@ def test_without_docker_the_way_out_is_named(
 
     assert main(["image", "build"]) == 1
     assert "docker is not installed" in capsys.readouterr().err
+    assert docker.commands == []
+
+
+HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield boto3.Session(region_name="eu-west-1")
+
+
+def test_push_logs_in_tags_and_pushes_once(session: boto3.Session, docker: Docker) -> None:
+    ecr = session.client("ecr")
+    ecr.create_repository(repositoryName="scones-model-serving")
+    name = f"{own_image.REPOSITORY}:{own_image.tag('x86_64')}"
+    uri = f"{HOST}/scones-model-serving:{own_image.tag('x86_64')}"
+
+    assert own_image.push(session, name, f"{HOST}/scones-model-serving") == uri
+
+    assert [call[1] for call in docker.commands] == ["login", "tag", "push"]
+    assert docker.commands[0][-1] == HOST
+    assert docker.commands[1][2:] == [name, uri]
+    assert docker.commands[2][-1] == uri
+    provide_own_image(ecr, "scones-model-serving")
+    assert own_image.push(session, name, f"{HOST}/scones-model-serving") == uri
+    assert len(docker.commands) == 3
+
+
+def test_an_image_that_sagemaker_refuses_is_refused_though_its_tag_exists(
+    session: boto3.Session, docker: Docker
+) -> None:
+    ecr = session.client("ecr")
+    ecr.create_repository(repositoryName="models")
+    oci = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
+    ecr.put_image(repositoryName="models", imageManifest=json.dumps(oci), imageTag="t")
+
+    with pytest.raises(RefusedError, match=r"oci\.image\.index.*SageMaker refuses.*batch-delete-image"):
+        own_image.push(session, "scones-serving:t", f"{HOST}/models")
+    assert docker.commands == []
+
+
+def test_push_without_repository_is_refused(session: boto3.Session, docker: Docker) -> None:
+    with pytest.raises(RefusedError, match=f"{HOST}/none does not exist: give --stack-name"):
+        own_image.push(session, f"{own_image.REPOSITORY}:t", f"{HOST}/none")
     assert docker.commands == []
