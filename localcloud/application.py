@@ -27,11 +27,11 @@ from localcloud.environment import ROOT, host_architecture, host_runtime, isolat
 from localcloud.sagemaker.endpoints import serving_note
 from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps, timed
-from model_build.artifact import own_image
-from model_build.artifact.container_images import OWN
-from model_build.artifact.manifest import FILE_NAME, Manifest
-from model_build.artifact.package import DEFAULT_MODEL
-from model_build.artifact.trusted_code import require_own_code
+from model_build.archive import own_image
+from model_build.archive.container_images import OWN
+from model_build.archive.manifest import FILE_NAME, Manifest
+from model_build.archive.package import DEFAULT_MODEL
+from model_build.archive.trusted_code import require_own_code
 from model_build.data.extract import extract, list_files
 
 ENDPOINT_NAME: Final = "scones-vehicle-classifier"

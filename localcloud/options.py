@@ -9,7 +9,7 @@ import click
 from commandline.options import PATH, Command, HomePath
 from localcloud.environment import ROOT
 from localcloud.state import USUAL_STATE
-from model_build.artifact.package import DEFAULT_MODEL
+from model_build.archive.package import DEFAULT_MODEL
 
 DEMO_STATE: Final = ROOT / "build" / "demo"
 

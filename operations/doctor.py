@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
 from commandline.program import ROOT
-from model_build.artifact.container_images import DEFAULT_SERVING_IMAGE, serving_image, training_image
+from model_build.archive.container_images import DEFAULT_SERVING_IMAGE, serving_image, training_image
 from operations.checks import Check, UnansweredError, ask, ok, run_checks, unknown, wrong
 from operations.results import ResultsTable
 from operations.stack import Stack

@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.polling import PollingTimeoutError, Rhythm, poll
 from localcloud.sagemaker.aws import client
-from model_build.artifact.trusted_code import TRUSTED_VARIABLE, ForeignCodeError, require_own_code
+from model_build.archive.trusted_code import TRUSTED_VARIABLE, ForeignCodeError, require_own_code
 from model_build.data.extract import ExtractionError, extract
 
 _WORKER = Path(__file__).with_name("worker.py")

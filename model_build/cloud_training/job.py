@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from commandline.aws_errors import aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
 from commandline.terminal import say, waiting_bar
-from model_build.artifact.loaded_model import open_model
+from model_build.archive.loaded_model import open_model
 from model_build.cloud_training.upload import upload_by_class
 from model_build.data.cifar import Archive, load_archive
 from model_build.endpoint.aws import (

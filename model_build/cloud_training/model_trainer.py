@@ -19,7 +19,7 @@ from sagemaker.core.training.configs import (
 )
 from sagemaker.train import ModelTrainer
 
-from model_build.artifact.container_images import training_image
+from model_build.archive.container_images import training_image
 from model_build.cloud_training.job import TrainRequest
 from model_build.cloud_training.upload import copy_source
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from commandline.options import FILE, FOLDER, PATH, PROBABILITY, VariadicOption, trust_code_option
-from model_build.artifact.loaded_model import open_model
-from model_build.artifact.package import DEFAULT_MODEL
+from model_build.archive.loaded_model import open_model
+from model_build.archive.package import DEFAULT_MODEL
 from model_build.data.download import find_if_present
 from model_build.evaluation.card import FILE_NAME, write_card, write_seeds
 from model_build.evaluation.predictions import default_archives

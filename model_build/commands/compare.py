@@ -14,8 +14,8 @@ import click
 from commandline.errors import FAILED, UsageError
 from commandline.options import EXISTING, FOLDER, PROBABILITY, Seconds, json_option, trust_code_option
 from commandline.terminal import plural, say, waiting_bar
-from model_build.artifact.loaded_model import LoadedModel, open_model
-from model_build.artifact.prepare import download
+from model_build.archive.loaded_model import LoadedModel, open_model
+from model_build.archive.prepare import download
 from model_build.endpoint.aws import new_session
 from model_build.endpoint.deploy import (
     DEFAULT_TIMEOUT_S,

@@ -11,7 +11,7 @@ import click
 from commandline.errors import UsageError
 from commandline.options import Seconds, json_option, trust_code_option
 from commandline.terminal import say, waiting_bar
-from model_build.artifact.container_images import OWN, SERVING_IMAGES, known_image
+from model_build.archive.container_images import OWN, SERVING_IMAGES, known_image
 from model_build.endpoint.aws import (
     STACK_NAME,
     ModelStack,

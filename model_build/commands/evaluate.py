@@ -16,8 +16,8 @@ from commandline.options import (
     trust_code_option,
 )
 from commandline.terminal import say
-from model_build.artifact.loaded_model import open_model
-from model_build.artifact.package import DEFAULT_MODEL
+from model_build.archive.loaded_model import open_model
+from model_build.archive.package import DEFAULT_MODEL
 from model_build.evaluation.predictions import OTHER, default_archives
 from model_build.evaluation.report import Targets, evaluate, table, write
 

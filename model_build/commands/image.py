@@ -5,8 +5,8 @@ import json
 import click
 
 from commandline.options import json_option
-from model_build.artifact import own_image
-from model_build.artifact.serving_packages import ARCHITECTURES, Target
+from model_build.archive import own_image
+from model_build.archive.serving_packages import ARCHITECTURES, Target
 from model_build.endpoint.aws import STACK_NAME, find_stack, make_stack, new_session, region_of
 
 

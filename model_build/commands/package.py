@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from commandline.options import FOLDER, PATH, trust_code_option
-from model_build.artifact.container_images import OWN, SERVING_IMAGES
-from model_build.artifact.package import DEFAULT_MODEL, model_files, package_model
-from model_build.artifact.trusted_code import require_own_code
+from model_build.archive.container_images import OWN, SERVING_IMAGES
+from model_build.archive.package import DEFAULT_MODEL, model_files, package_model
+from model_build.archive.trusted_code import require_own_code
 
 
 @click.command

@@ -11,8 +11,8 @@ import click
 from commandline.escapes import visible
 from commandline.options import EXISTING, FILE, PROBABILITY, json_option, trust_code_option
 from commandline.terminal import say
-from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError, open_model
-from model_build.artifact.package import DEFAULT_MODEL
+from model_build.archive.loaded_model import LoadedModel, UnreadableImageError, open_model
+from model_build.archive.package import DEFAULT_MODEL
 
 HEAD: Final = ("file", "prediction")
 

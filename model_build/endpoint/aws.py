@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from commandline.aws_errors import aws_reason
 from commandline.polling import PollingTimeoutError, poll
 from commandline.terminal import confirm, say, waiting_bar
-from model_build.artifact.container_images import registry
-from model_build.artifact.own_image import REPOSITORY
+from model_build.archive.container_images import registry
+from model_build.archive.own_image import REPOSITORY
 from model_build.errors import CloudError, RefusedError
 
 TEMPLATE: Final = Path(__file__).resolve().parents[1] / "role.yaml"

@@ -19,10 +19,10 @@ from botocore.exceptions import (
 
 from commandline.aws_errors import aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
-from model_build.artifact.container_images import OWN, ServingImage, image_of, look_up_image
-from model_build.artifact.package import read_labels
-from model_build.artifact.prepare import prepare_archive
-from model_build.artifact.trusted_code import foreign_code, require_own_code
+from model_build.archive.container_images import OWN, ServingImage, image_of, look_up_image
+from model_build.archive.package import read_labels
+from model_build.archive.prepare import prepare_archive
+from model_build.archive.trusted_code import foreign_code, require_own_code
 from model_build.data.extract import ExtractionError
 from model_build.endpoint.aws import (
     ApiCall,

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlparse
 
-from model_build.artifact.container_images import serving_image
-from model_build.artifact.trusted_code import TRUSTED_VARIABLE
+from model_build.archive.container_images import serving_image
+from model_build.archive.trusted_code import TRUSTED_VARIABLE
 from model_build.endpoint.aws import ApiCall, ModelStack, endpoint_log_group, retention_calls
 from model_build.endpoint.found import LABELS_TAG, Found, only, scaled_resource
 from model_build.endpoint.wanted import DEFAULT_INSTANCE_TYPE, Wanted

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from model_build.artifact.container_images import DEFAULT_SERVING_IMAGE, OWN, RAY, known_image
-from model_build.artifact.package import DEFAULT_MODEL
+from model_build.archive.container_images import DEFAULT_SERVING_IMAGE, OWN, RAY, known_image
+from model_build.archive.package import DEFAULT_MODEL
 from model_build.errors import RefusedError
 
 DEFAULT_ENDPOINT: Final = "scones-vehicle-classifier"  # template.yaml's EndpointName has the same default

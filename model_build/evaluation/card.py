@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import jinja2
 
-from model_build.artifact.manifest import Manifest
+from model_build.archive.manifest import Manifest
 from model_build.errors import ModelBuildError, UsageError
 from model_build.evaluation.metrics import wilson_interval
 from model_build.evaluation.report import TITLES, Evaluation, Report, SetReport, cell, write

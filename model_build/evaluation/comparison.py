@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from commandline.terminal import progress
-from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError
+from model_build.archive.loaded_model import LoadedModel, UnreadableImageError
 from model_build.data.images import photo_digest
 from model_build.errors import UsageError
 from model_build.evaluation.predictions import find_photos

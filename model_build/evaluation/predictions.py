@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from commandline.terminal import progress
-from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError
+from model_build.archive.loaded_model import LoadedModel, UnreadableImageError
 from model_build.data.cifar import Archive
 from model_build.data.download import CIFAR_10, CIFAR_100, find_archive, find_if_present
 from model_build.data.images import jpeg_round_trip

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from model_build.artifact.loaded_model import LoadedModel
+from model_build.archive.loaded_model import LoadedModel
 from model_build.data.cifar import load_archives
 from model_build.errors import ModelBuildError
 from model_build.evaluation import metrics

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from commandline.terminal import progress
-from model_build.artifact.manifest import View
+from model_build.archive.manifest import View
 from model_build.evaluation import metrics
 from model_build.serving.inference import label_probabilities, view
 from model_build.training.dataset import TrainingSet

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from model_build.artifact.loaded_model import open_model
-from model_build.artifact.manifest import NETWORK, Manifest, Normalisation, TrainingData
-from model_build.artifact.package import write_code
+from model_build.archive.loaded_model import open_model
+from model_build.archive.manifest import NETWORK, Manifest, Normalisation, TrainingData
+from model_build.archive.package import write_code
 from model_build.evaluation import charts
 from model_build.evaluation.report import Evaluation, evaluate
 from model_build.training.dataset import TrainingSet, assemble

@@ -18,7 +18,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from model_build.artifact.manifest import Expert, Experts, Normalisation, View
+from model_build.archive.manifest import Expert, Experts, Normalisation, View
 from model_build.training.network import (
     CLASSES,
     FEATURES,

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from commandline.options import EXISTING, NameList, VariadicOption
-from model_build.artifact.manifest import View
+from model_build.archive.manifest import View
 from model_build.errors import UsageError
 
 DEFAULT_CLASSES: Final = ("bicycle", "motorcycle")

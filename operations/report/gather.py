@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 
 from commandline.errors import CommandError, UsageError
 from commandline.terminal import plural
-from model_build.artifact.manifest import Manifest
-from model_build.artifact.package import DEFAULT_MODEL
+from model_build.archive.manifest import Manifest
+from model_build.archive.package import DEFAULT_MODEL
 from operations.report.captures import capture_source
 from operations.report.drift import Drift, Statistics, detect_drift, from_json, sampled, statistics_of
 from operations.report.figures import Report

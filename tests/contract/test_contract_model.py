@@ -2,7 +2,7 @@
 
 import json
 
-from model_build.artifact.package import DEFAULT_MODEL
+from model_build.archive.package import DEFAULT_MODEL
 from tests.support.sam_app import parameter_default
 
 MANIFEST = json.loads((DEFAULT_MODEL / "manifest.json").read_text(encoding="utf-8"))

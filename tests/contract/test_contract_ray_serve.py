@@ -18,7 +18,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from model_build.artifact.package import write_code
+from model_build.archive.package import write_code
 from tests.support.sam_app import load_function
 from tests.support.tiny_model import write_model, write_photo
 

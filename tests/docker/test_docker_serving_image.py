@@ -17,7 +17,7 @@ import pytest
 
 from commandline.polling import Rhythm, poll
 from model_build.__main__ import main
-from model_build.artifact.package import DEFAULT_MODEL, package_model
+from model_build.archive.package import DEFAULT_MODEL, package_model
 from model_build.data.extract import extract
 from model_build.data.samples import write_samples
 from tests.support.sam_app import ROOT

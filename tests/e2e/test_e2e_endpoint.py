@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from localcloud.application import ENDPOINT_NAME, MODEL_BUCKET
-from model_build.artifact.trusted_code import TRUSTED_VARIABLE
+from model_build.archive.trusted_code import TRUSTED_VARIABLE
 from tests.support.local_cloud import LocalCloud, wait_until
 from tests.support.sam_app import constant
 from tests.support.tiny_model import COLOURS

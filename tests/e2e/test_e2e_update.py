@@ -11,7 +11,7 @@ from PIL import Image
 
 from localcloud.application import ENDPOINT_NAME, MODEL_BUCKET
 from localcloud.environment import aws_variables
-from model_build.artifact.package import package_model
+from model_build.archive.package import package_model
 from model_build.endpoint.deploy import DeployResult
 from model_build.endpoint.wanted import Wanted
 from model_build.errors import DeploymentError

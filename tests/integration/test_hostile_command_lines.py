@@ -27,7 +27,7 @@ import operations.__main__
 from commandline.errors import CommandError
 from commandline.program import LazyGroup
 from commandline.program import run as run_program
-from model_build.artifact.package import DEFAULT_MODEL
+from model_build.archive.package import DEFAULT_MODEL
 from tests.support.aws_stack import create_in_cloudformation, deployed_stack, put_record, with_workflow
 
 CASES: Final = 1000

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from model_build.artifact.trusted_code import TRUSTED_VARIABLE
+from model_build.archive.trusted_code import TRUSTED_VARIABLE
 from tests.support.local_cloud import LocalCloud, bare_cloud, processes_about, wait_until
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from model_build.__main__ import main
-from model_build.artifact.package import DEFAULT_MODEL, package_model
+from model_build.archive.package import DEFAULT_MODEL, package_model
 from model_build.data.cifar import load_archive
 from model_build.data.download import CIFAR_100
 from model_build.data.images import photo_digest

@@ -12,8 +12,8 @@ from moto import mock_aws
 from moto.sagemaker.models import FakeEndpoint, sagemaker_backends
 from moto.sagemaker.responses import SageMakerResponse
 
-from model_build.artifact import own_image
-from model_build.artifact.package import package_model
+from model_build.archive import own_image
+from model_build.archive.package import package_model
 from model_build.endpoint.deploy import DeployResult
 from model_build.endpoint.wanted import Wanted
 from model_build.errors import CloudError, DeploymentError, RefusedError

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from model_build.__main__ import main
-from model_build.artifact.package import package_model
-from model_build.artifact.trusted_code import TRUSTED_VARIABLE, ForeignCodeError
+from model_build.archive.package import package_model
+from model_build.archive.trusted_code import TRUSTED_VARIABLE, ForeignCodeError
 from model_build.endpoint.deploy import DeployResult, wait_until_settled
 from model_build.endpoint.wanted import Wanted
 from model_build.errors import DeploymentError

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_build.artifact.loaded_model import LoadedModel, open_model
-from model_build.artifact.package import DEFAULT_MODEL, package_model
+from model_build.archive.loaded_model import LoadedModel, open_model
+from model_build.archive.package import DEFAULT_MODEL, package_model
 from model_build.data.cifar import load_archive
 from model_build.data.download import CIFAR_10, CIFAR_100
 from model_build.data.samples import write_samples

@@ -19,10 +19,10 @@ import pytest
 
 from commandline.polling import Rhythm, poll
 from model_build.__main__ import main
-from model_build.artifact import own_image
-from model_build.artifact.container_images import SERVING_IMAGES
-from model_build.artifact.package import DEFAULT_MODEL, package_model
-from model_build.artifact.serving_packages import ROOT, Target, packages_for
+from model_build.archive import own_image
+from model_build.archive.container_images import SERVING_IMAGES
+from model_build.archive.package import DEFAULT_MODEL, package_model
+from model_build.archive.serving_packages import ROOT, Target, packages_for
 from model_build.data.extract import extract
 from model_build.data.samples import write_samples
 from tests.support.tiny_model import write_model

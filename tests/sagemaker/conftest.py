@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from model_build.artifact.package import package_model
-from model_build.artifact.serving_packages import Target
+from model_build.archive.package import package_model
+from model_build.archive.serving_packages import Target
 from model_build.data.extract import extract
 from tests.support.tiny_model import write_model
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import sagemaker.core
 
-from model_build.artifact.container_images import ACCOUNTS, SERVING_IMAGES, TRAINING_IMAGE
+from model_build.archive.container_images import ACCOUNTS, SERVING_IMAGES, TRAINING_IMAGE
 
 TABLES = Path(sagemaker.core.__file__).with_name("image_uri_config")
 

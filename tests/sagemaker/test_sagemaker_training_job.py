@@ -15,7 +15,7 @@ from moto.sagemaker.models import sagemaker_backends
 from PIL import Image
 
 from model_build.__main__ import main
-from model_build.artifact.package import package_model
+from model_build.archive.package import package_model
 from model_build.cloud_training import model_trainer
 from model_build.cloud_training.job import TrainRequest, TrainResult, train
 from model_build.errors import CloudError, RefusedError

@@ -7,8 +7,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from model_build.artifact.container_images import SERVING_IMAGES
-from model_build.artifact.prepare import prepare_archive
+from model_build.archive.container_images import SERVING_IMAGES
+from model_build.archive.prepare import prepare_archive
 from model_build.cloud_training.job import TrainRequest, train
 from model_build.endpoint.wanted import Wanted
 from model_build.errors import CloudError

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_build.artifact.loaded_model import open_model
-from model_build.artifact.package import package_model
+from model_build.archive.loaded_model import open_model
+from model_build.archive.package import package_model
 from model_build.cloud_training.upload import copy_source, tar_of_class
 from model_build.data.cifar import Archive, Split, load_archive
 from model_build.evaluation.report import evaluate

@@ -4,7 +4,7 @@ import contextlib
 import json
 from typing import Any
 
-from model_build.artifact import own_image
+from model_build.archive import own_image
 
 MANIFEST = {"schemaVersion": 2, "mediaType": own_image.MANIFEST_TYPE, "layers": []}
 

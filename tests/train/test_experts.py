@@ -11,8 +11,8 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from model_build.artifact.manifest import Manifest
-from model_build.artifact.package import DEFAULT_MODEL
+from model_build.archive.manifest import Manifest
+from model_build.archive.package import DEFAULT_MODEL
 from model_build.data.drawings import FIRST_TEST_SEED, KINDS, draw
 from model_build.serving.inference import network_input
 from model_build.training.network import PIXEL_MEAN, PIXEL_STD

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from model_build.__main__ import main
-from model_build.artifact.loaded_model import open_model
-from model_build.artifact.package import package_model
+from model_build.archive.loaded_model import open_model
+from model_build.archive.package import package_model
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from model_build.__main__ import main
-from model_build.artifact.package import package_model
+from model_build.archive.package import package_model
 from tests.support.tiny_model import cifar100_files, write_archive, write_model, write_photo
 
 CONTRACT = {

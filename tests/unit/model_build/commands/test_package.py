@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_build.__main__ import main
-from model_build.artifact import package
+from model_build.archive import package
 from model_build.data.extract import list_files
 from tests.support.tiny_model import write_model
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from localcloud.sagemaker.validation import check_request
-from model_build.artifact import own_image
-from model_build.artifact.container_images import SERVING_IMAGES
-from model_build.artifact.trusted_code import TRUSTED_VARIABLE
+from model_build.archive import own_image
+from model_build.archive.container_images import SERVING_IMAGES
+from model_build.archive.trusted_code import TRUSTED_VARIABLE
 from model_build.endpoint.aws import given_stack
 from model_build.endpoint.found import Found, Scaling, is_version_of, version_name
 from model_build.endpoint.steps import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_build.artifact.loaded_model import open_model
+from model_build.archive.loaded_model import open_model
 from model_build.data.images import photo_digest
 from model_build.errors import UsageError
 from model_build.evaluation.comparison import PhotoComparison, Verdict, compare_models

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from model_build.artifact.manifest import Manifest
+from model_build.archive.manifest import Manifest
 from model_build.evaluation.card import Sources, render
 from model_build.evaluation.predictions import Predictions
 from model_build.evaluation.report import NegativeClass, Report, Targets, UnseenClasses, set_report

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_build.artifact.loaded_model import open_model
+from model_build.archive.loaded_model import open_model
 from model_build.data.cifar import load_archive
 from model_build.data.images import jpeg_round_trip
 from model_build.errors import UsageError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_build.artifact.loaded_model import LoadedModel
+from model_build.archive.loaded_model import LoadedModel
 from model_build.errors import ModelBuildError
 from model_build.evaluation.report import Targets, evaluate, write
 from tests.support.tiny_model import cifar100_files, write_archive, write_model, write_photo

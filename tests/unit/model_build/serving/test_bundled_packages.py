@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model_build.artifact.serving_packages import Target
+from model_build.archive.serving_packages import Target
 from model_build.serving.bundled_packages import use_bundled_packages
 
 HERE = f"cp{sys.version_info.major}{sys.version_info.minor}-{platform.machine()}"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_build.artifact.package import DEFAULT_MODEL
+from model_build.archive.package import DEFAULT_MODEL
 from model_build.data.samples import png_claiming
 from model_build.serving import inference
 from tests.support.tiny_model import COLOURS, picture, write_experts, write_model

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from model_build.artifact.serving_packages import SERVING_LOCK, Target, packages_for
+from model_build.archive.serving_packages import SERVING_LOCK, Target, packages_for
 from model_build.errors import ModelBuildError, RefusedError
 
 FILES = (

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from model_build.artifact import package
-from model_build.artifact.package import code_files, package_model, read_labels, write_code
-from model_build.artifact.serving_packages import Target
+from model_build.archive import package
+from model_build.archive.package import code_files, package_model, read_labels, write_code
+from model_build.archive.serving_packages import Target
 from model_build.errors import ModelBuildError
 from tests.support.tiny_model import write_experts, write_model
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from model_build.artifact.loaded_model import open_model
-from model_build.artifact.manifest import DamagedModelError, Manifest
-from model_build.artifact.package import DEFAULT_MODEL, package_model, verify_archive
+from model_build.archive.loaded_model import open_model
+from model_build.archive.manifest import DamagedModelError, Manifest
+from model_build.archive.package import DEFAULT_MODEL, package_model, verify_archive
 from model_build.data.extract import ExtractionError
 from model_build.errors import ModelBuildError
 from model_build.serving import inference

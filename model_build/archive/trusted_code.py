@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from model_build.artifact.package import BUNDLED, CODE, code_files
-from model_build.artifact.serving_packages import Target, packages_for
+from model_build.archive.package import BUNDLED, CODE, code_files
+from model_build.archive.serving_packages import Target, packages_for
 from model_build.data.extract import hash_files, list_files
 from model_build.errors import UsageError
 

@@ -12,8 +12,8 @@ import pytest
 from moto import mock_aws
 
 from model_build.__main__ import main
-from model_build.artifact import own_image
-from model_build.artifact.serving_packages import Target
+from model_build.archive import own_image
+from model_build.archive.serving_packages import Target
 from model_build.errors import ModelBuildError, RefusedError
 from tests.support.serving_image import provide_own_image
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from model_build.artifact.loaded_model import LoadedModel, UnreadableImageError, open_model
-from model_build.artifact.package import package_model
+from model_build.archive.loaded_model import LoadedModel, UnreadableImageError, open_model
+from model_build.archive.package import package_model
 from model_build.data.extract import ExtractionError
 from model_build.errors import ModelBuildError, UsageError
 from tests.support.tiny_model import write_model, write_photo

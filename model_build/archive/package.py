@@ -14,9 +14,9 @@ import tarfile
 from pathlib import Path
 from typing import Any, Final
 
-from model_build.artifact import manifest
-from model_build.artifact.manifest import file_digests, require_equal
-from model_build.artifact.serving_packages import Target, packages_for
+from model_build.archive import manifest
+from model_build.archive.manifest import file_digests, require_equal
+from model_build.archive.serving_packages import Target, packages_for
 from model_build.data.extract import hash_files, read_file
 from model_build.errors import ModelBuildError
 

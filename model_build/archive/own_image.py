@@ -18,7 +18,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import aws_reason
-from model_build.artifact.serving_packages import IMAGE_LOCK, Target, packages_for
+from model_build.archive.serving_packages import IMAGE_LOCK, Target, packages_for
 from model_build.errors import CloudError, ModelBuildError, RefusedError
 
 REPOSITORY: Final = "scones-serving"  # in the local engine, and in ECR where no stack of role.yaml names one

@@ -13,11 +13,11 @@ import pytest
 
 from commandline.errors import WRONG_USE
 from model_build.__main__ import main
-from model_build.artifact import trusted_code
-from model_build.artifact.loaded_model import open_model
-from model_build.artifact.package import code_files, package_model, write_code
-from model_build.artifact.serving_packages import Target
-from model_build.artifact.trusted_code import ForeignCodeError, foreign_code, require_own_code
+from model_build.archive import trusted_code
+from model_build.archive.loaded_model import open_model
+from model_build.archive.package import code_files, package_model, write_code
+from model_build.archive.serving_packages import Target
+from model_build.archive.trusted_code import ForeignCodeError, foreign_code, require_own_code
 from tests.support.tiny_model import cifar100_files, write_archive, write_model, write_photo
 
 LABELS = ("red", "blue")

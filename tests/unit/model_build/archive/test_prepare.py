@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from model_build.artifact import package
-from model_build.artifact.container_images import SERVING_IMAGES, serving_image
-from model_build.artifact.package import package_model
-from model_build.artifact.prepare import prepare_archive
-from model_build.artifact.serving_packages import Target
+from model_build.archive import package
+from model_build.archive.container_images import SERVING_IMAGES, serving_image
+from model_build.archive.package import package_model
+from model_build.archive.prepare import prepare_archive
+from model_build.archive.serving_packages import Target
 from model_build.errors import CloudError, RefusedError
 from tests.support.tiny_model import write_model
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from commandline.escapes import visible
-from model_build.artifact.manifest import Manifest, ManifestError
-from model_build.artifact.package import DEFAULT_MODEL
+from model_build.archive.manifest import Manifest, ManifestError
+from model_build.archive.package import DEFAULT_MODEL
 from tests.support.tiny_model import write_model
 
 Document = dict[str, Any]

@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.loaders import Loader
 
 from commandline.aws_errors import aws_reason
-from model_build.artifact import own_image
-from model_build.artifact.serving_packages import Target
+from model_build.archive import own_image
+from model_build.archive.serving_packages import Target
 from model_build.errors import RefusedError
 
 TRAINING_IMAGE: Final = "pytorch:2.13-cpu-amzn2023-sagemaker"

@@ -11,14 +11,14 @@ from urllib.parse import urlparse
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import aws_reason
-from model_build.artifact.package import BUNDLED, CODE, HANDLERS, code_files, package_model, verify_archive
+from model_build.archive.package import BUNDLED, CODE, HANDLERS, code_files, package_model, verify_archive
 from model_build.data.extract import ExtractionError, extract, list_files
 from model_build.errors import CloudError, RefusedError
 
 if TYPE_CHECKING:
     import boto3
 
-    from model_build.artifact.container_images import ServingImage
+    from model_build.archive.container_images import ServingImage
 
 
 def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, session: boto3.Session) -> Path:

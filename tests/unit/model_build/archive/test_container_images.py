@@ -8,7 +8,7 @@ import pytest
 from moto import mock_aws
 
 from localcloud.sagemaker.validation import check_request
-from model_build.artifact.container_images import (
+from model_build.archive.container_images import (
     ACCOUNTS,
     SERVING_IMAGES,
     EcrImage,

@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from model_build.artifact.manifest import Manifest
-from model_build.artifact.package import HANDLERS, SERVING
-from model_build.artifact.trusted_code import require_own_code
+from model_build.archive.manifest import Manifest
+from model_build.archive.package import HANDLERS, SERVING
+from model_build.archive.trusted_code import require_own_code
 from model_build.data.extract import extract
 from model_build.errors import ModelBuildError, UsageError
 
