@@ -4,11 +4,12 @@ import json
 import uuid
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from commandline.errors import UsageError
-from commandline.options import FiniteRange, Seconds, json_option
+from commandline.options import POSITIVE, PROBABILITY, Seconds, json_option
 from commandline.terminal import plural, say
 from localcloud.faults.catalogue import PLACES
 from localcloud.faults.switches import Fault
@@ -32,33 +33,13 @@ def command() -> None:
 @click.argument("name")
 @click.option("--service", type=click.Choice(list(PLACES)), help="Where, if there are several places.")
 @click.option("--operation", metavar="CALL", help="At which call; by default at all of the service's.")
-@click.option(
-    "--rate",
-    type=FiniteRange(0, 1),
-    default=1.0,
-    show_default=True,
-    metavar="SHARE",
-    help="Share of the calls.",
-)
-@click.option("--times", type=click.IntRange(1), metavar="N", help="How many calls at most.")
-@click.option(
-    "--key", default="", metavar="TEXT", help="Only photos whose key contains this (not sagemaker)."
-)
-@click.option("--seconds", type=Seconds(), default=2.0, show_default=True, help="How long, if it takes time.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds hit the same calls.")
+@click.option("--rate", type=PROBABILITY, default=1.0, metavar="SHARE", help="Share of the calls.")
+@click.option("--times", type=POSITIVE, metavar="N", help="How many calls at most.")
+@click.option("--key", default="", metavar="TEXT", help="Only photos whose key has this (not sagemaker).")
+@click.option("--seconds", type=Seconds(), default=2.0, help="How long, if it takes time.")
+@click.option("--seed", type=int, default=0, help="Equal seeds hit the same calls.")
 @state_option()
-def set_command(  # noqa: PLR0913 - one parameter for each option
-    *,
-    name: str,
-    service: str | None,
-    operation: str | None,
-    rate: float,
-    times: int | None,
-    key: str,
-    seconds: float,
-    seed: int,
-    state: Path,
-) -> int:
+def set_command(*, name: str, service: str | None, operation: str | None, state: Path, **how: Any) -> None:
     r"""Switch a fault on, beside those that are on. `fault list --known` shows which there are.
 
     \b
@@ -67,18 +48,12 @@ def set_command(  # noqa: PLR0913 - one parameter for each option
     """
     place = _place(name, service, operation)
     file = StateFolder(state).faults
-    fault = Fault(uuid.uuid4().hex[:8], name, place, operation or "", rate, times, key, seconds, seed)
-    file.save([*file.load(), fault])
+    file.save([*file.load(), Fault(uuid.uuid4().hex[:8], name, place, operation or "", **how)])
     say(f"{name} of {place} is on: {PLACES[place].faults[name]}")
-    return 0
 
 
 def _place(name: str, service: str | None, operation: str | None) -> str:
-    """Return the service of a fault.
-
-    Raises:
-        UsageError: there is no such fault, or it is not clear where.
-    """
+    """Return the service of a fault; raise a UsageError if there is none, or if it is not clear which."""
     places = [one for one, place in PLACES.items() if name in place.faults and service in {None, one}]
     if not places:
         where = f" of {service}" if service else ""
@@ -95,7 +70,7 @@ def _place(name: str, service: str | None, operation: str | None) -> str:
 @click.option("--known", is_flag=True, help="List all faults that there are instead.")
 @state_option()
 @json_option
-def list_command(*, known: bool, state: Path, as_json: bool) -> int:
+def list_command(*, known: bool, state: Path, as_json: bool) -> None:
     r"""Show the faults that are on, and how many calls each has hit.
 
     \b
@@ -107,24 +82,20 @@ def list_command(*, known: bool, state: Path, as_json: bool) -> int:
             for name, text in place.faults.items():
                 line = {"service": service, "name": name, "operations": place.operations, "what": text}
                 print(json.dumps(line) if as_json else f"{service:<10} {name:<13} {text}")
-        return 0
+        return
     file = StateFolder(state).faults
     faults, hits = file.load(), file.hits()
     if not faults and not as_json:
         say("no fault is on")
     for one in faults:
-        count = hits.get(one.id, 0)
-        if as_json:
-            print(json.dumps({**asdict(one), "hits": count}))
-        else:
-            where = f"{one.service} {one.operation}".strip()
-            print(f"{one.id}  {one.name} of {where}, {one.rate:.0%} of the calls: {plural(count, 'hit')}")
-    return 0
+        count, where = hits.get(one.id, 0), f"{one.service} {one.operation}".strip()
+        text = f"{one.id}  {one.name} of {where}, {one.rate:.0%} of the calls: {plural(count, 'hit')}"
+        print(json.dumps({**asdict(one), "hits": count}) if as_json else text)
 
 
 @command.command("clear")
 @state_option()
-def clear_command(*, state: Path) -> int:
+def clear_command(*, state: Path) -> None:
     r"""Switch all faults off.
 
     \b
@@ -133,4 +104,3 @@ def clear_command(*, state: Path) -> int:
     """
     StateFolder(state).faults.clear()
     say("no fault is on")
-    return 0
