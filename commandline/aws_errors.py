@@ -37,11 +37,7 @@ def aws_reason(error: Exception) -> str:
 
 
 def explain_aws(error: Exception) -> str | None:
-    """Return one line for an error of boto3 or botocore; None if the error is not one of theirs.
-
-    Args:
-        error: what a command raised.
-    """
+    """Return one line for an error of boto3 or botocore; None if the error is not one of theirs."""
     if not type(error).__module__.startswith(("botocore", "boto3", "s3transfer")):
         return None
     for kind in type(error).__mro__:

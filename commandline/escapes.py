@@ -11,10 +11,6 @@ def visible(text: str, *, kept: str = "") -> str:
     r"""Return a text that came from outside with its control characters as escapes, such as `\x1b`.
 
     A terminal would obey them: a name could colour, hide or forge what is shown.
-
-    Args:
-        text: such as a key of S3 or the name of a file.
-        kept: control characters that are left as they are.
     """
     return _CONTROL.sub(lambda found: found[0] if found[0] in kept else _escape(found[0]), text)
 

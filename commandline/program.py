@@ -60,11 +60,7 @@ class LazyCommand:
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported on demand and which suggests the nearest name for a wrong one.
-
-    Args:
-        lazy: the commands by name, in the order of the help page.
-    """
+    """A group whose commands are imported on demand and which suggests the nearest name for a wrong one."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
         super().__init__(*args, context_settings=CONTEXT, **kwargs)
@@ -135,11 +131,6 @@ def keep_paragraphs(command: click.Command) -> None:
 def run(program: click.Command, name: str, arguments: Sequence[str] | None = None) -> int:
     """Run a program's command line.
 
-    Args:
-        program: the group (or single command).
-        name: how the user calls it, such as `python -m model_build`.
-        arguments: the command line without the program; the process's own by default.
-
     Returns:
         The exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted.
     """
@@ -162,12 +153,7 @@ def run(program: click.Command, name: str, arguments: Sequence[str] | None = Non
 
 
 def _tell(error: BaseException, command: str) -> int | None:
-    """Print what ended a command in one line and return the exit code; None for a bug.
-
-    Args:
-        error: what the command raised.
-        command: how the user called it.
-    """
+    """Print what ended a command in one line and return the exit code; None for a bug."""
     if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
         error = error.__context__  # click takes every broken pipe, also that of a socket, for standard output
     if isinstance(error, BrokenPipeError) and _reader_has_gone():
@@ -196,11 +182,7 @@ def _wrong_use(error: click.UsageError, command: str) -> str:
 
 
 def explain(error: Exception) -> str | None:
-    """Return one line that tells an everyday error of the system or of AWS; None for a bug.
-
-    Args:
-        error: what a command raised.
-    """
+    """Return one line that tells an everyday error of the system or of AWS; None for a bug."""
     if isinstance(error, ModuleNotFoundError):
         return _missing_module(error)
     if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, of an unknown user

@@ -25,9 +25,6 @@ def say(text: str) -> None:
 def confirm(what: str) -> None:
     """Ask whether to do what cannot be undone; return if the answer is yes.
 
-    Args:
-        what: what is about to happen, as a sentence without its stop: `This deletes 3 models`.
-
     Raises:
         UsageError: the answer is no, or nobody can be asked.
     """

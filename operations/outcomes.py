@@ -10,11 +10,6 @@ _WIDTH: Final = max(map(len, OUTCOMES))
 
 
 def painted(word: str, *, colour: bool) -> str:
-    """Return an outcome (or what stands in its place) padded to one width, in its colour.
-
-    Args:
-        word: the outcome; any other word is red, as FAILED is.
-        colour: whether to colour it.
-    """
+    """Return an outcome (or what stands in its place) padded to one width, in its colour."""
     padded = f"{word:<{_WIDTH}}"
     return f"\x1b[{_COLOURS.get(word, _RED)}m{padded}\x1b[0m" if colour else padded

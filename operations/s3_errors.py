@@ -20,9 +20,6 @@ _REFUSED: Final = ("AccessDenied", "403")
 def named(uri: str) -> Iterator[None]:
     """Name what is asked for if S3 does not have it, or refuses it.
 
-    Args:
-        uri: `s3://bucket/key`.
-
     Raises:
         UsageError: there is no such bucket or object.
         CommandError: S3 refuses it.

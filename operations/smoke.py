@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from model_build.data.samples import write_samples
 from operations.checks import Check, UnansweredError, ask, ok, unknown, wrong
 from operations.photos.listener import DETAIL_TYPE, SOURCE
 from operations.photos.sources import PREFIX
+from operations.photos.steps import steps_of
 from operations.photos.watcher import Event, Sent, Watcher
 
 CANARY_PAUSE_S: Final = 15  # between two uploads while a new bucket sends no events yet
@@ -67,13 +68,7 @@ class Limits:
 
 
 class SmokeTest:
-    """Proves a deployment with photos of its own under `prefix`, which `clean_up` removes.
-
-    Args:
-        watcher: of the deployment.
-        samples: one of each outcome, as `draw_samples` returns them.
-        limits: how long to wait.
-    """
+    """Proves a deployment with photos of its own under `prefix`, which `clean_up` removes."""
 
     def __init__(self, watcher: Watcher, samples: Sequence[Sample], limits: Limits) -> None:
         self.prefix = f"{PREFIX}smoke/{uuid.uuid4().hex[:12]}/"
@@ -157,16 +152,17 @@ class SmokeTest:
         return [ask(self._session, "events", "DescribeRule", Name=name) for name in names]
 
     def _last_error(self, key: str) -> str:
-        """Return the last failure of the running execution of a photo; empty if there is none."""
+        """Return the last error of the running execution of a photo; empty if there is none."""
         workflow = self._stack.client("stepfunctions")
         machine = self._stack.output("ClassifyImageStateMachineArn")
         with suppress(ClientError, BotoCoreError):
-            running = workflow.list_executions(
-                stateMachineArn=machine, statusFilter="RUNNING", maxResults=100
-            )
+            running = workflow.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
             for arn in (execution["executionArn"] for execution in running["executions"]):
                 if key in workflow.describe_execution(executionArn=arn)["input"]:
-                    return _failure_in(workflow.get_execution_history(executionArn=arn, reverseOrder=True))
+                    errors = [
+                        f"{step.error} in {step.name}" for step in steps_of(self._stack, arn) if step.error
+                    ]
+                    return errors[-1] if errors else ""
         return ""
 
     # -------------------------------------------------------------------------------- one photo
@@ -212,22 +208,18 @@ class SmokeTest:
         return wrong(REVIEW, "no rule sends LOW_CONFIDENCE outcomes to it", "deploy the stack again")
 
     def _matches(self, rule: Mapping[str, Any], detail: Event) -> bool:
-        region = self._session.region_name
         event = {
             "id": "smoke",
             "account": rule["Arn"].split(":")[4],
+            "region": self._session.region_name,
             "source": SOURCE,
-            "time": detail["recorded_at"],
-            "region": region,
-            "resources": [],
             "detail-type": DETAIL_TYPE,
+            "time": detail["recorded_at"],
+            "resources": [],
             "detail": dict(detail),
         }
-        pattern = rule.get("EventPattern", "{}")
-        answer = ask(
-            self._session, "events", "TestEventPattern", EventPattern=pattern, Event=json.dumps(event)
-        )
-        return bool(answer["Result"])
+        parameters = {"EventPattern": rule.get("EventPattern", "{}"), "Event": json.dumps(event)}
+        return bool(ask(self._session, "events", "TestEventPattern", **parameters)["Result"])
 
     def _log(self, one: Sent) -> Check:
         group = f"/scones/{self._stack.name}/serialize-image"
@@ -334,14 +326,6 @@ _MISSING: Final = "never-uploaded.jpg"
 
 def _enable(rule: Mapping[str, Any]) -> str:
     return f"aws events enable-rule --name {rule['Name']}"
-
-
-def _failure_in(history: Mapping[str, Iterable[Mapping[str, Any]]]) -> str:
-    for event in history["events"]:
-        for name, details in event.items():
-            if name.endswith("FailedEventDetails"):
-                return f"{details.get('error', '')}: {details.get('cause', '')}"[:500]
-    return ""
 
 
 def _sure(event: Event) -> str:

@@ -44,9 +44,6 @@ class Stack:
     def output(self, key: str) -> str:
         """Return the value of an output.
 
-        Args:
-            key: name of the output in template.yaml.
-
         Raises:
             StackError: the stack has no such output.
         """
@@ -76,10 +73,6 @@ class Stack:
 def open_session(region: str | None = None, profile: str | None = None) -> "boto3.Session":
     """Return a session with the region and credentials that every AWS tool would take.
 
-    Args:
-        region: a region's name; AWS_REGION, AWS_DEFAULT_REGION or the profile's by default.
-        profile: a profile's name; AWS_PROFILE by default.
-
     Raises:
         botocore.exceptions.ProfileNotFound: there is no such profile.
     """
@@ -91,10 +84,6 @@ def open_session(region: str | None = None, profile: str | None = None) -> "boto
 
 def find_stack(name: str, session: "boto3.Session") -> Stack:
     """Look up a deployed stack.
-
-    Args:
-        name: its name.
-        session: region and credentials.
 
     Raises:
         StackError: there is no such stack in that region.

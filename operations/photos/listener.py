@@ -30,9 +30,6 @@ class OutcomeListener:
 
     It is an SQS queue and an EventBridge rule of its own, both removed when it is left. A new rule can take a
     while to become effective, so entering it waits until an event that it sends itself arrives.
-
-    Args:
-        stack: the deployed stack.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -68,11 +65,7 @@ class OutcomeListener:
                 raise
 
     def receive(self, wait_s: int) -> Iterator[Mapping[str, Any]]:
-        """Return the details of outcomes that have arrived, each once.
-
-        Args:
-            wait_s: how long to wait for the first one, 0 to 20 seconds.
-        """
+        """Yield the details of outcomes that have arrived, each once; wait 0 to 20 seconds for the first."""
         answer = self._sqs.receive_message(
             QueueUrl=self._queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=min(wait_s, _LONGEST_POLL_S)
         )

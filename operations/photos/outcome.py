@@ -59,12 +59,7 @@ def succeeded(outcomes: Iterable[Outcome]) -> bool:
 
 
 def summarize(outcomes: Sequence[Outcome], seconds: float) -> dict[str, float]:
-    """Return the members of the summary: photos, how many of each outcome, seconds.
-
-    Args:
-        outcomes: what became of each photo.
-        seconds: how long it took.
-    """
+    """Return the members of the summary: photos, how many of each outcome, seconds."""
     counts = Counter(outcome.outcome for outcome in outcomes)
     return {
         "photos": len(outcomes),
@@ -74,13 +69,7 @@ def summarize(outcomes: Sequence[Outcome], seconds: float) -> dict[str, float]:
 
 
 def disagreement(record: Record | None, event: Mapping[str, Any], execution: Mapping[str, Any] | None) -> str:
-    """Return what results table, event and execution say differently; empty if they agree.
-
-    Args:
-        record: the record in the results table, if there is one.
-        event: detail of the published event.
-        execution: answer of DescribeExecution; None for an Express workflow, which keeps no executions.
-    """
+    """Return what results table, event and execution say differently; empty if they agree."""
     if record is None:
         return f"NoRecord: the event says {event.get('outcome')}, the results table has no record"
     for name in ("outcome", "label", "confidence", "error", "execution_arn"):

@@ -45,13 +45,7 @@ class Card:
 
 
 def make_card(outcome: Outcome, path: Path, steps: Sequence[Step]) -> Card:
-    """Return a photo's card.
-
-    Args:
-        outcome: what became of the photo.
-        path: the photo's file.
-        steps: its way through the workflow; empty if it is not known.
-    """
+    """Return a photo's card."""
     kind = outcome.outcome if outcome.outcome in OUTCOMES and not outcome.problem else NO_OUTCOME
     return Card(outcome, str(kind), thumbnail(path), steps)
 
@@ -68,14 +62,7 @@ def thumbnail(path: Path) -> str:
 
 
 def outcomes_page(cards: Sequence[Card], *, stack_name: str, threshold: float | None, now: datetime) -> str:
-    """Return the page.
-
-    Args:
-        cards: a card for each photo.
-        stack_name: the stack that classified them.
-        threshold: the confidence that was needed, 0 to 1; None if it is not known.
-        now: when the page is made, shown in its time zone.
-    """
+    """Return the page."""
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader("operations.photos"),
         autoescape=True,

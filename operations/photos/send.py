@@ -1,22 +1,76 @@
-"""Sends photos to a deployed stack and shows what becomes of them."""
+"""Sends photos to a deployed stack and shows the outcome of each: in lines, as JSON, and as a page."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from commandline.terminal import plural, say
+from botocore.exceptions import ClientError
+
+from commandline.escapes import visible
+from commandline.terminal import has_colour, plural, progress_bar, say
+from operations.outcomes import OUTCOMES, painted
 from operations.photos.listener import OutcomeListener
-from operations.photos.outcome import Outcome, succeeded
+from operations.photos.outcome import Outcome, succeeded, summarize
 from operations.photos.page import make_card, outcomes_page
-from operations.photos.report import show
 from operations.photos.sources import PREFIX, Photo
 from operations.photos.steps import steps_of
 from operations.photos.watcher import Watcher
 from operations.stack import Stack
 
-_HISTORIES_AT_A_TIME: Final = 4
+_REQUESTS_AT_A_TIME: Final = 8
+_PROBLEM: Final = "PROBLEM"
+
+
+def line(outcome: Outcome, *, colour: bool) -> str:
+    """Return one photo for people: outcome, label, confidence, time, file, and the error below."""
+    word = _PROBLEM if outcome.problem else str(outcome.outcome)
+    confidence = "" if outcome.confidence is None else f"{outcome.confidence:.3f}"
+    shown = painted(word, colour=colour)
+    file = visible(outcome.file)
+    text = f"{shown} {outcome.label or '':<11} {confidence:>6} {outcome.seconds:>6.1f} s  {file}"
+    error = outcome.problem or outcome.error
+    return f"{text}\n{'':<15}{visible(error)}" if error else text
+
+
+def show(outcomes: Iterable[Outcome], total: int, *, as_json: bool) -> list[Outcome]:
+    """Print outcomes as they come, then the summary, even if they end with an error.
+
+    Returns:
+        All of them.
+    """
+    start = time.monotonic()
+    seen: list[Outcome] = []
+    colour = has_colour(sys.stdout)
+    try:
+        with progress_bar(total=total, title="classified", unit="photo", leave=False) as bar:
+            for outcome in outcomes:
+                seen.append(outcome)
+                bar.clear()
+                print(json.dumps(outcome.as_json()) if as_json else line(outcome, colour=colour), flush=True)
+                bar.update()
+    finally:
+        numbers = summarize(seen, time.monotonic() - start) | {"photos": total}
+        _print_summary(numbers, as_json=as_json)
+    return seen
+
+
+def _print_summary(numbers: dict[str, float], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"summary": numbers}), flush=True)
+        return
+    counted = ", ".join(f"{numbers[name]} {name}" for name in OUTCOMES)
+    lost = int(numbers["photos"]) - sum(int(numbers[name]) for name in OUTCOMES)
+    without = f", {lost} without an outcome" if lost else ""
+    photos = plural(int(numbers["photos"]), "photo")
+    print(f"\n{photos} in {numbers['seconds']:.1f} s: {counted}{without}", flush=True)
 
 
 def send_photos(
@@ -24,17 +78,11 @@ def send_photos(
 ) -> bool:
     """Upload photos, print the outcome of each as it comes, and a summary.
 
-    Args:
-        stack: the deployed stack.
-        photos: at least one.
-        timeout_s: how long one photo may take.
-        as_json: one JSON object a line instead of lines for people.
-        page: file that the outcomes are written to as a page to look at.
-
     Returns:
         Whether every photo reached an outcome and none is FAILED.
     """
     say(f"sending {plural(len(photos), 'photo')} to s3://{stack.output('PhotoBucketName')}/{PREFIX}")
+    photos = with_keys_of_their_own(stack, photos)
     with OutcomeListener(stack) as listener:
         watcher = Watcher(stack, listener, timeout_s=timeout_s)
         outcomes = show(watcher.classify(photos), len(photos), as_json=as_json)
@@ -43,17 +91,29 @@ def send_photos(
     return succeeded(outcomes)
 
 
-def write_page(path: Path, stack: Stack, photos: Sequence[Photo], outcomes: Sequence[Outcome]) -> None:
-    """Write the outcomes as a page, and tell its address.
+def with_keys_of_their_own(stack: Stack, photos: Sequence[Photo]) -> list[Photo]:
+    """Add a digest to the keys that other photos have in the bucket: versions of a key are one photo's."""
+    s3, bucket = stack.client("s3"), stack.output("PhotoBucketName")
 
-    Args:
-        path: the file to write; its folder is created if missing.
-        stack: the deployed stack, which knows each photo's way through the workflow.
-        photos: the photos that were sent.
-        outcomes: what became of each.
-    """
+    def with_free_key(photo: Photo) -> Photo:
+        if photo.problem():
+            return photo
+        try:
+            stored = s3.head_object(Bucket=bucket, Key=photo.key)["ETag"].strip('"')
+            digest = hashlib.md5(photo.path.read_bytes(), usedforsecurity=False).hexdigest()
+        except (ClientError, OSError):  # there is none, it may not be asked for, or the upload says why
+            return photo
+        stem, suffix = os.path.splitext(photo.key)  # noqa: PTH122 - a key is not a path
+        return photo if stored == digest else replace(photo, key=f"{stem}-{digest[:8]}{suffix}")
+
+    with ThreadPoolExecutor(max_workers=_REQUESTS_AT_A_TIME) as pool:
+        return list(pool.map(with_free_key, photos))
+
+
+def write_page(path: Path, stack: Stack, photos: Sequence[Photo], outcomes: Sequence[Outcome]) -> None:
+    """Write the outcomes as a page, and tell its address."""
     files = {photo.key: photo.path for photo in photos}
-    with ThreadPoolExecutor(max_workers=_HISTORIES_AT_A_TIME) as pool:
+    with ThreadPoolExecutor(max_workers=_REQUESTS_AT_A_TIME) as pool:
         histories = pool.map(lambda outcome: steps_of(stack, outcome.execution_arn), outcomes)
         cards = [
             make_card(outcome, files[outcome.s3_key], steps)

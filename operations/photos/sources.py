@@ -72,11 +72,6 @@ def find_photos(paths: Sequence[Path], prefix: str = PREFIX, *, every_file: bool
     folders never share a key. A number is added to a key that is taken. Links are followed. What begins with
     a dot is left out of folders.
 
-    Args:
-        paths: files and folders that exist.
-        prefix: what the keys start with.
-        every_file: send every file of a folder, under keys without the folder's name.
-
     Raises:
         UsageError: there is no photo in them.
     """

@@ -35,12 +35,7 @@ class Step:
 
 
 def steps_of(stack: Stack, execution_arn: str | None) -> list[Step]:
-    """Read the steps of an execution; none for an Express workflow, which keeps no history.
-
-    Args:
-        stack: the deployed stack.
-        execution_arn: the execution.
-    """
+    """Read the steps of an execution; none for an Express workflow, which keeps no history."""
     if not execution_arn or ":express:" in execution_arn:
         return []
     try:
@@ -61,11 +56,7 @@ def _history(stack: Stack, execution_arn: str) -> Iterator[Mapping[str, Any]]:
 
 
 def steps_in(events: Iterable[Mapping[str, Any]]) -> list[Step]:
-    """Return the steps in an execution's history.
-
-    Args:
-        events: as GetExecutionHistory returns them, oldest first.
-    """
+    """Return the steps in the events of an execution's history, the oldest first."""
     steps: list[Step] = []
     entered: datetime | None = None
     for event in events:

@@ -43,10 +43,6 @@ class Version:
 def uri_of(stack: Stack, photo: str) -> str:
     """Return the URI of a photo.
 
-    Args:
-        stack: the deployed stack.
-        photo: the URI itself, a key under `incoming/`, or what follows that in the key.
-
     Raises:
         UsageError: it is a URI of another bucket.
     """
@@ -59,12 +55,7 @@ def uri_of(stack: Stack, photo: str) -> str:
 
 
 def versions_of(stack: Stack, uri: str) -> list[Version]:
-    """Return all versions of a photo that bucket or results table know, the oldest first.
-
-    Args:
-        stack: the deployed stack.
-        uri: `s3://bucket/key`.
-    """
+    """Return all versions of a photo that bucket or results table know, the oldest first."""
     records = {record.object_version: record for record in ResultsTable(stack).versions(uri)}
     newest_first = list(stored_versions(stack, uri))
     stored = {one["VersionId"]: one for one in reversed(newest_first)}
@@ -77,13 +68,7 @@ def versions_of(stack: Stack, uri: str) -> list[Version]:
 
 
 def stored_versions(stack: Stack, uri: str, kind: str = "Versions") -> Iterator[dict[str, Any]]:
-    """Yield the versions of an object as S3 describes them.
-
-    Args:
-        stack: the deployed stack.
-        uri: `s3://bucket/key`.
-        kind: `Versions`, or `DeleteMarkers`.
-    """
+    """Yield the versions of an object as S3 describes them."""
     bucket, key = uri.removeprefix(_SCHEME).split("/", 1)
     pages = stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
     for page in pages:

@@ -1,5 +1,6 @@
 """The commands as they are called: what they print, and how they end."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -102,6 +103,23 @@ def test_files_and_folders_are_sent(tmp_path: Path, capsys: pytest.CaptureFixtur
         *("incoming/one.jpg", "incoming/album/000.jpg", "incoming/album/001.jpg"),
     ]
     assert last["summary"]["ACCEPTED"] == 3
+
+
+@pytest.mark.usefixtures("_application")
+def test_another_photo_under_the_same_key_gets_a_key_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Folders of two cameras have equal names, too; the same photo sent again keeps its key."""
+    create_in_cloudformation()
+    put = deployed_stack().client("s3").put_object
+    put(Bucket="photos", Key="incoming/DCIM/000.jpg", Body=JPEG)
+    put(Bucket="photos", Key="incoming/DCIM/001.jpg", Body=JPEG + b"of another camera")
+
+    assert main(["send", str(album(tmp_path / "DCIM", 3)), "--json"]) == 0
+
+    keys = [json.loads(line)["s3_key"] for line in capsys.readouterr().out.splitlines()[:-1]]
+    digest = hashlib.md5(JPEG, usedforsecurity=False).hexdigest()[:8]
+    assert keys == [f"incoming/DCIM/{name}.jpg" for name in ("000", f"001-{digest}", "002")]
 
 
 @pytest.mark.usefixtures("_application")

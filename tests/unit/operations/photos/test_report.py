@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from operations.photos.outcome import Outcome
-from operations.photos.report import line, show
+from operations.photos.send import line, show
 
 GOOD = Outcome("a.jpg", "incoming/a.jpg", "ACCEPTED", "bicycle", 0.97, None, 1.23456)
 REJECTED = Outcome("b", "incoming/b", "REJECTED", None, None, "UnsupportedImage: the file is empty", 0.5)
