@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import APIResponse, Dialog, Page, Request, Route, expect
 
-from tests.browser.conftest import RunningDesk, stack_of
+from tests.browser.conftest import RunningDesk
 from tests.e2e.test_e2e_workflow import BETWEEN
 from tests.support.local_cloud import Listener, LocalCloud, wait_until
 
@@ -197,21 +197,3 @@ def test_the_page_is_accessible_and_fits(
     found = Axe().run(page).response["violations"]
     serious = [one for one in found if one["impact"] in {"serious", "critical"}]
     assert serious == [], [one["id"] for one in serious]
-
-
-def test_two_reviewers_see_different_photos(cloud: LocalCloud, desk: RunningDesk, page: Page) -> None:
-    from operations.review.desk import Desk, Settings  # noqa: PLC0415
-
-    doubtful(cloud, *(f"shared-{number}.jpg" for number in range(8)))
-    page.goto(desk.url)
-    wait_for_picture(page)
-    other = Desk(stack_of(cloud), Settings("grace", audit=0.0))
-    try:
-        mine = {photo["id"] for photo in desk.desk.waiting()}
-        others = {photo["id"] for photo in other.waiting()}
-    finally:
-        other.close()
-    assert len(mine) == 6
-    assert others
-    assert mine.isdisjoint(others)
-    assert re.fullmatch(r"incoming/review/shared-\d\.jpg", page.locator("#name").inner_text())
