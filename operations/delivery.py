@@ -20,12 +20,9 @@ from operations.photos.listener import DETAIL_TYPE, SOURCE
 from operations.results import OPTIONAL, Item, Record, ResultsTable, Version, timestamp
 from operations.stack import Stack
 
-EVENT: Final = "event"
-"""`undelivered` of a record whose event is not published."""
-UNDONE: Final = "undone"
-"""The same, and the event says `"reviewed": false`: a person has taken a decision back."""
-CLAIM: Final = timedelta(minutes=5)
-"""Longer than botocore tries to publish."""
+EVENT: Final = "event"  # `undelivered` of a record whose event is not published
+UNDONE: Final = "undone"  # the same, of a decision that was taken back: the event says `"reviewed": false`
+CLAIM: Final = timedelta(minutes=5)  # longer than botocore tries to publish
 _PAYABLE: Final = (
     "attribute_exists(undelivered) AND (attribute_not_exists(claimed_until) OR claimed_until < :now)"
 )

@@ -39,7 +39,7 @@ class Stack:
     session: "boto3.Session"
     parameters: Mapping[str, str] = field(default_factory=dict)
     clock: timedelta = timedelta()
-    clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def output(self, key: str) -> str:
         """Return the value of an output.

@@ -19,7 +19,7 @@ from operations.stack import Stack
 AHEAD: Final = 6  # photos held at a time: the one that is shown and the next five
 GRID: Final = 12  # while they are shown together
 _AUDIT_EVERY: Final = 5  # doubtful photos between two audited ones, while there are both
-_LABELS_KEPT_S: Final = 2.0
+_LABELS_KEPT_S: Final = 5.0  # while photos are shown, every answer has them
 _UNDOABLE: Final = 100
 
 
