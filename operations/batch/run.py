@@ -19,6 +19,7 @@ from operations.stack import Stack
 
 RUNS: Final = "runs/"
 """Where the photo bucket has the runs' manifests and results; they expire (template.yaml)."""
+AT_A_TIME: Final = 8
 PHOTOS_A_CHILD: Final = 10
 """Most photos of a child execution, which classifies all of them at once."""
 POLL_S: Final = 1.0
@@ -30,35 +31,8 @@ class RunError(CommandError):
 
 
 @dataclass(frozen=True)
-class Options:
-    """How a run works.
-
-    Attributes:
-        photos_at_a_time: each takes one unit of the functions' concurrency.
-        tolerated_percent: percentage of the children that may fail before the run is given up.
-        reclassify: whether to replace outcomes, people's decisions excepted.
-        announce: whether to publish outcomes, from which reviews follow.
-    """
-
-    photos_at_a_time: int = 8
-    tolerated_percent: float = 5.0
-    reclassify: bool = False
-    announce: bool = True
-
-    @property
-    def photos_a_child(self) -> int:
-        """Photos of a child: all that may run at a time, ten at most."""
-        return min(PHOTOS_A_CHILD, self.photos_at_a_time)
-
-    @property
-    def children_at_a_time(self) -> int:
-        """Children that fit into the photos at a time."""
-        return self.photos_at_a_time // self.photos_a_child
-
-
-@dataclass(frozen=True)
 class Run:
-    """A run that was started; `name` is also that of its folder under `runs/`."""
+    """A run that was started; its folder under `runs/` has its name."""
 
     name: str
     execution_arn: str
@@ -69,34 +43,39 @@ class Runs:
     """Runs of a deployed stack."""
 
     def __init__(self, stack: Stack) -> None:
-        self._stack = stack
+        self._stack, self._bucket = stack, stack.output("PhotoBucketName")
         self._s3, self._workflow = stack.client("s3"), stack.client("stepfunctions")
-        self._bucket = stack.output("PhotoBucketName")
-        self._machine = stack.output("ClassifyBatchStateMachineArn")
 
     def free_concurrency(self) -> int | None:
-        """Return how many photos the functions can process at a time; None if it may not be read."""
-        functions = self._stack.client("lambda")
+        """Return how many photos the functions can process at a time; None if that may not be read."""
+        client, output = self._stack.client("lambda"), self._stack.output
         try:
-            limits: list[int | None] = [
-                functions.get_function_concurrency(FunctionName=self._stack.output(name)).get(
-                    "ReservedConcurrentExecutions"
-                )
-                for name in _FUNCTIONS
-            ]
-            account: int = functions.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
+            reserved = [client.get_function_concurrency(FunctionName=output(name)) for name in _FUNCTIONS]
+            account: int = client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
         except ClientError as error:
             if error.response["Error"]["Code"] in {"AccessDenied", "AccessDeniedException"}:
                 return None
             raise
-        return min(account if one is None else one for one in limits)
+        free: list[int] = [one.get("ReservedConcurrentExecutions", account) for one in reserved]
+        return min(free)
 
-    def start(self, photos: Iterable[Version], options: Options) -> Run | None:
+    def start(
+        self,
+        photos: Iterable[Version],
+        *,
+        at_a_time: int = AT_A_TIME,
+        tolerate: float = 5.0,
+        reclassify: bool = False,
+        announce: bool = True,
+    ) -> Run | None:
         """Write the manifest and start the execution; None if there are no photos.
 
         Args:
             photos: keys and versions.
-            options: how the run works.
+            at_a_time: photos, each of which takes one unit of the functions' concurrency.
+            tolerate: percentage of the children that may fail before the run is given up.
+            reclassify: whether to replace outcomes, people's decisions excepted.
+            announce: whether to publish outcomes, from which reviews follow.
         """
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
         manifest = f"{RUNS}{name}/manifest.jsonl"
@@ -108,53 +87,46 @@ class Runs:
                 return None
             file.seek(0)
             self._s3.upload_fileobj(file, self._bucket, manifest)
+        a_child = min(PHOTOS_A_CHILD, at_a_time)
         start = {
             "bucket": self._bucket,
             "manifest": manifest,
             "results": f"{RUNS}{name}/results",
-            "photos_a_child": options.photos_a_child,
-            "children_at_a_time": options.children_at_a_time,
-            "tolerated_failure_percent": options.tolerated_percent,
-            "reclassify": options.reclassify,
-            "announce": options.announce,
+            "photos_a_child": a_child,
+            "children_at_a_time": at_a_time // a_child,
+            "tolerated_failure_percent": tolerate,
+            "reclassify": reclassify,
+            "announce": announce,
         }
-        answer = self._workflow.start_execution(
-            stateMachineArn=self._machine, name=name, input=json.dumps(start)
-        )
+        machine = self._stack.output("ClassifyBatchStateMachineArn")
+        answer = self._workflow.start_execution(stateMachineArn=machine, name=name, input=json.dumps(start))
         return Run(name, answer["executionArn"], count)
 
     def follow(self, run: Run) -> Iterator[float]:
         """Yield the share of the children that have ended, until the run has."""
         while self._workflow.describe_execution(executionArn=run.execution_arn)["status"] == "RUNNING":
-            yield self._ended(run)
+            for found in self._workflow.list_map_runs(executionArn=run.execution_arn)["mapRuns"]:
+                counts = self._workflow.describe_map_run(mapRunArn=found["mapRunArn"])["executionCounts"]
+                ended = sum(int(counts[name]) for name in ("succeeded", "failed", "timedOut", "aborted"))
+                yield ended / max(1, int(counts["total"]))
             time.sleep(POLL_S)
-
-    def _ended(self, run: Run) -> float:
-        found = self._workflow.list_map_runs(executionArn=run.execution_arn)["mapRuns"]
-        if not found:
-            return 0.0
-        counts = self._workflow.describe_map_run(mapRunArn=found[0]["mapRunArn"])["executionCounts"]
-        ended = sum(int(counts[name]) for name in ("succeeded", "failed", "timedOut", "aborted"))
-        return ended / max(1, int(counts["total"]))
 
     def results(self, run: Run) -> Iterator[dict[str, Any]]:
         """Yield a line for each photo whose child has ended; `outcome` is None where a service failed."""
         prefix = f"{RUNS}{run.name}/results/"
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
         for key in (one["Key"] for page in pages for one in page.get("Contents", [])):
-            name = key.rsplit("/", 1)[1]
-            if name.startswith(("SUCCEEDED_", "FAILED_")):
+            kind = key.rsplit("/", 1)[1].partition("_")[0]
+            if kind in {"SUCCEEDED", "FAILED"}:
                 body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
                 lines = (json.loads(line) for line in body.iter_lines() if line.strip())
-                yield from lines if name.startswith("SUCCEEDED_") else _failed(lines)
+                yield from lines if kind == "SUCCEEDED" else _failed(lines)
 
     def problem(self, run: Run) -> str:
         """Return why a run did not succeed; empty if it did."""
         answer = self._workflow.describe_execution(executionArn=run.execution_arn)
-        if answer["status"] == "SUCCEEDED":
-            return ""
         parts = (answer["status"], answer.get("error"), answer.get("cause"))
-        return ": ".join(part for part in parts if part)
+        return "" if answer["status"] == "SUCCEEDED" else ": ".join(filter(None, parts))
 
     def save(self, run: Run, summary: Mapping[str, Any]) -> str:
         """Keep a run's summary beside its results; return its URI."""
@@ -174,30 +146,19 @@ class Runs:
 def _failed(children: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the lines of the photos of children that failed."""
     for child in children:
-        start = child["Input"] if isinstance(child["Input"], dict) else json.loads(child["Input"])
-        for photo in start["Items"]:
+        for photo in json.loads(child["Input"])["Items"]:
             yield {**photo, "outcome": None, "error": child.get("Error"), "cause": child.get("Cause")}
 
 
 def summarize(lines: Iterable[Mapping[str, Any]], run: Run) -> dict[str, Any]:
-    """Count the lines of a run's results.
-
-    Returns:
-        `run`, `photos`, a count for each outcome, `without_outcome`, `classified` (the others had their
-        outcome before), `labels`, `errors`.
-    """
-    outcomes: Counter[str] = Counter()
-    labels: Counter[str] = Counter()
-    errors: Counter[str] = Counter()
+    """Count a run's lines by outcome, label and error; `classified` are those without an earlier outcome."""
+    outcomes, labels, errors = Counter[str](), Counter[str](), Counter[str]()
     classified = 0
     for line in lines:
-        if line["outcome"]:
-            outcomes[line["outcome"]] += 1
-            classified += not line["already_recorded"]
-        if line["outcome"] == "ACCEPTED":
-            labels[line["label"]] += 1
-        if line["error"]:
-            errors[line["error"]] += 1
+        outcomes[line["outcome"] or ""] += 1
+        labels[line["label"] if line["outcome"] == "ACCEPTED" else ""] += 1
+        errors[line["error"] or ""] += 1
+        classified += bool(line["outcome"]) and not line["already_recorded"]
     counts = {name: outcomes[name] for name in OUTCOMES}
     return {
         "run": run.name,
@@ -205,6 +166,6 @@ def summarize(lines: Iterable[Mapping[str, Any]], run: Run) -> dict[str, Any]:
         **counts,
         "without_outcome": run.photos - sum(counts.values()),
         "classified": classified,
-        "labels": dict(labels.most_common()),
-        "errors": dict(errors.most_common()),
+        "labels": {name: count for name, count in labels.most_common() if name},
+        "errors": {name: count for name, count in errors.most_common() if name},
     }

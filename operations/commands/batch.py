@@ -11,8 +11,8 @@ from commandline.errors import FAILED, UsageError
 from commandline.escapes import visible
 from commandline.options import FiniteRange, json_option
 from commandline.terminal import plural, progress, progress_bar, say
-from operations.batch.manifest import Listed, Manifest, Prefix, Version, without_outcome
-from operations.batch.run import Options, Run, RunError, Runs, summarize
+from operations.batch.manifest import Listed, Version, listed, under
+from operations.batch.run import AT_A_TIME, Run, RunError, Runs, summarize
 from operations.cost import batch_dollars
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
@@ -33,7 +33,7 @@ from operations.outcomes import OUTCOMES
 @click.option(
     "--concurrency",
     type=click.IntRange(1, 1000),
-    default=Options.photos_at_a_time,
+    default=AT_A_TIME,
     show_default=True,
     metavar="N",
     help="Photos at a time; no more than the functions' free concurrency.",
@@ -76,26 +76,30 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if bool(prefix) == bool(manifest):
         raise UsageError("give either --prefix or --manifest")
     stack = choice.find()
-    listed = Manifest(stack, manifest) if manifest else Prefix(stack, prefix or "")
-    photos = listed.photos()
-    if not everything:
-        photos = without_outcome(stack, photos)
+    found = listed(stack, manifest) if manifest else under(stack, prefix or "")
+    photos = found.photos() if everything else found.without_outcome()
     if dry_run:
-        return _list(photos, listed, as_json=as_json)
+        return _list(photos, found, as_json=as_json)
     begun, runs = time.monotonic(), Runs(stack)
-    at_a_time = capped(concurrency, runs.free_concurrency())
-    options = Options(at_a_time, tolerate, reclassify=everything, announce=not quiet_backfill)
-    run = runs.start(progress(photos, title="listing", unit="photo"), options)
-    _report_left_out(listed)
+    run = runs.start(
+        progress(photos, title="listing", unit="photo"),
+        at_a_time=capped(concurrency, runs.free_concurrency()),
+        tolerate=tolerate,
+        reclassify=everything,
+        announce=not quiet_backfill,
+    )
+    _report_left_out(found)
     if run is None:
-        return _nothing(listed.found, prefix or manifest or "", as_json=as_json)
+        if as_json:
+            print(json.dumps({"summary": {"photos": 0}}))
+        where = visible(prefix or manifest or "")
+        why = "every photo has an outcome" if found.found else f"no photo is in {where}"
+        say(f"{why}: nothing was started")
+        return 0
     say(f"{plural(run.photos, 'photo')} in run {run.name}")
     if not wait:
-        print(
-            json.dumps({"run": run.name, "execution_arn": run.execution_arn})
-            if as_json
-            else run.execution_arn
-        )
+        started = {"run": run.name, "execution_arn": run.execution_arn}
+        print(json.dumps(started) if as_json else run.execution_arn)
         return 0
     _wait(runs, run)
     return _conclude(runs, run, time.monotonic() - begun, as_json=as_json)
@@ -109,28 +113,17 @@ def capped(wanted: int, free: int | None) -> int:
     return max(1, free)
 
 
-def _report_left_out(listed: Listed) -> None:
-    for reason, count in listed.left_out.items():
+def _report_left_out(found: Listed) -> None:
+    for reason, count in found.left_out.items():
         say(f"left out: {plural(count, 'photo')} {reason}")
 
 
-def _list(photos: Iterator[Version], listed: Listed, *, as_json: bool) -> int:
+def _list(photos: Iterator[Version], found: Listed, *, as_json: bool) -> int:
     count = 0
     for count, (key, version) in enumerate(photos, 1):  # noqa: B007 - the count is what is wanted
         print(json.dumps({"key": key, "version_id": version}) if as_json else visible(key))
-    _report_left_out(listed)
+    _report_left_out(found)
     say(f"{plural(count, 'photo')} would be classified")
-    return 0
-
-
-def _nothing(found: int, where: str, *, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps({"summary": {"photos": 0}}))
-    say(
-        "every photo has an outcome: nothing was started"
-        if found
-        else f"there is no photo in {visible(where)}: nothing was started"
-    )
     return 0
 
 
@@ -157,8 +150,7 @@ def _conclude(runs: Runs, run: Run, seconds: float, *, as_json: bool) -> int:
         counts = ", ".join(f"{summary[name]} {name}" for name in OUTCOMES if summary[name])
         print(f"{plural(run.photos, 'photo')}: {counts}; {summary['without_outcome']} without outcome")
         print(f"{seconds:.1f} s, about {summary['dollars']} dollars on AWS; {summary['results']}")
-    problem = runs.problem(run)
-    if problem:
+    if problem := runs.problem(run):
         raise RunError(
             f"run {run.name}: {problem}; start it again when the cause is gone: what is done stays done"
         )

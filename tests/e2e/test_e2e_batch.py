@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from operations.__main__ import main
-from operations.batch.manifest import Prefix
-from operations.batch.run import Options, Runs
+from operations.batch.manifest import under
+from operations.batch.run import Runs
 from operations.stack import find_stack, open_session
 from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
 from tests.support.local_cloud import Listener, LocalCloud, environment_of, wait_until
@@ -73,7 +73,7 @@ def test_a_run_that_is_stopped_is_continued_by_the_next(
     with environment_of(cloud.running):
         stack = find_stack("scones", open_session())
         runs = Runs(stack)
-        run = runs.start(Prefix(stack, prefix).photos(), Options(photos_at_a_time=3))
+        run = runs.start(under(stack, prefix).photos(), at_a_time=3)
         assert run
         wait_until(lambda: any(cloud.records(key) for key in expected))
         runs.stop(run)

@@ -2,15 +2,18 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from localcloud.state import StateFolder
 from operations.__main__ import main
 from tests.support.local_cloud import Listener, LocalCloud, environment_of
 
 OUTCOME_EVENTS = {"source": ["scones.vehicle-classification"], "detail-type": ["Vehicle Classified"]}
+QUEUES = {"UndeliveredEventsAlarm": "UndeliveredEventsQueue", "ReviewGivenUpAlarm": "ReviewDeadLetterQueue"}
+"""Dead-letter queues, by the alarm that watches them."""
 
 
 @dataclass
@@ -19,20 +22,18 @@ class Seen:
 
     Attributes:
         outcomes: `outcome error` of each record, by the order of versions' recording.
+        debts: records with `undelivered`.
         events: outcomes that were published.
         reviews: review messages.
-        letters: undelivered events in the dead-letter queue.
         alarms: alarms that would be raised.
-        hits: calls that the faults hit.
-        seconds: from the upload to the end.
+        seconds: from the upload until now.
     """
 
     outcomes: list[str] = field(default_factory=list)
+    debts: int = 0
     events: list[str] = field(default_factory=list)
     reviews: int = 0
-    letters: int = 0
     alarms: list[str] = field(default_factory=list)
-    hits: int = 0
     seconds: float = 0.0
 
 
@@ -49,15 +50,20 @@ class Line:
 
 
 class Observer:
-    """Hears what a local cloud publishes, and sends for review.
-
-    Args:
-        cloud: the local cloud.
-    """
+    """Hears what a local cloud publishes, and sends for review."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self.cloud = cloud
+        self.faults = StateFolder(cloud.folder).faults
         self.lines: list[Line] = []
+        resources = cloud.client("cloudformation").describe_stack_resources(StackName="scones")
+        self._ids = {
+            one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources["StackResources"]
+        }
+        self.machines = {
+            "STANDARD": self._ids["ClassifyImageStateMachine"],
+            "EXPRESS": self._ids["ClassifyImageExpressStateMachine"],
+        }
         self._ended: dict[str, dict[str, Any]] = {}
         self._events = Listener(cloud).to_events(OUTCOME_EVENTS)
         self._reviews = Listener(cloud, cloud.outputs["ReviewQueueUrl"])
@@ -66,62 +72,82 @@ class Observer:
         """Return the URI of a photo."""
         return f"s3://{self.cloud.outputs['PhotoBucketName']}/{key}"
 
-    def see(self, key: str, started: float) -> Seen:
-        """Return what there is of a photo now."""
+    def see(self, started: Mapping[str, float]) -> dict[str, Seen]:
+        """Return what there is of photos now, by their keys, with the times of their uploads."""
+        events = [one["detail"] for one in self._events.messages()]
+        reviews, letters = self._reviews.messages(), self._letters()
+        self._refresh()
+        return {
+            key: self._seen(key, events, reviews, letters, time.monotonic() - begun)
+            for key, begun in started.items()
+        }
+
+    def _seen(
+        self, key: str, events: Any, reviews: Any, letters: Mapping[str, list[str]], seconds: float
+    ) -> Seen:
         uri = self.uri(key)
         records = sorted(self.cloud.records(key), key=lambda one: str(one["recorded_at"]))
-        events = [one["detail"] for one in self._events.messages() if one["detail"]["object_uri"] == uri]
-        reviews = [one for one in self._reviews.messages() if one["object_uri"] == uri]
-        letters = self._letters(key)
-        file_hits = _faults(self.cloud).hits()
-        seen = Seen(
-            outcomes=[f"{one['outcome']} {one.get('error') or ''}".strip() for one in records],
-            events=[one["outcome"] for one in events],
-            reviews=len(reviews),
-            letters=letters,
-            hits=sum(file_hits.values()),
-            seconds=time.monotonic() - started,
-        )
-        seen.alarms = self._alarms(key, seen)
-        return seen
-
-    def _letters(self, key: str) -> int:
-        """Count a photo's undelivered events, and leave them in their queue."""
-        sqs, url = self.cloud.client("sqs"), self.cloud.outputs["UndeliveredEventsQueueUrl"]
-        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
-        bodies = [json.loads(one["Body"]) for one in found.get("Messages", [])]
-        return sum(body["detail"]["object"]["key"] == key for body in bodies)
-
-    def _alarms(self, key: str, seen: Seen) -> list[str]:
-        """Return the alarms that what was seen raises (tests/contract/test_contract_monitoring.py)."""
-        ended = [one for one in self.executions(key) if one["status"] != "SUCCEEDED"]
-        untold = [one for one in ended if without_outcome(one)]
+        published = [one["outcome"] for one in events if one["object_uri"] == uri]
+        ended = [one for one in self.executions(key, refresh=False) if one["status"] != "SUCCEEDED"]
         raised = {
-            "FailedPhotosAlarm": "FAILED" in seen.events,
-            "PhotosWithoutOutcomeAlarm": bool(untold),
-            "UndeliveredEventsAlarm": seen.letters > 0,
+            "FailedPhotosAlarm": "FAILED" in published,
+            "PhotosWithoutOutcomeAlarm": any(map(without_outcome, ended)),
+            **{alarm: any(key in body for body in bodies) for alarm, bodies in letters.items()},
         }
-        return [name for name, value in raised.items() if value]
+        return Seen(
+            outcomes=[f"{one['outcome']} {one.get('error') or ''}".strip() for one in records],
+            debts=sum("undelivered" in one for one in records),
+            events=published,
+            reviews=sum(one["object_uri"] == uri for one in reviews),
+            alarms=[name for name, value in raised.items() if value],
+            seconds=seconds,
+        )
 
-    def executions(self, key: str) -> list[dict[str, Any]]:
-        """Return the executions of a photo that there were so far."""
+    def _letters(self) -> dict[str, list[str]]:
+        """Return the messages of the dead-letter queues, by their alarms, and leave them there."""
+        sqs, found = self.cloud.client("sqs"), dict[str, list[str]]()
+        for alarm, queue in QUEUES.items():
+            request = {"QueueUrl": self._ids[queue], "MaxNumberOfMessages": 10, "VisibilityTimeout": 0}
+            found[alarm] = [one["Body"] for one in sqs.receive_message(**request).get("Messages", [])]
+        return found
+
+    def _refresh(self) -> None:
         workflow = self.cloud.client("stepfunctions")
-        arn = self.cloud.outputs["ClassifyImageStateMachineArn"]
-        pages = workflow.get_paginator("list_executions").paginate(stateMachineArn=arn)
-        arns = [one["executionArn"] for page in pages for one in page["executions"]]
-        for one in arns:
-            if self._ended.get(one, {}).get("status") in {None, "RUNNING"}:
-                self._ended[one] = workflow.describe_execution(executionArn=one)
+        for machine in self.machines.values():
+            pages = workflow.get_paginator("list_executions").paginate(stateMachineArn=machine)
+            for arn in [one["executionArn"] for page in pages for one in page["executions"]]:
+                if self._ended.get(arn, {"status": "RUNNING"})["status"] == "RUNNING":
+                    self._ended[arn] = workflow.describe_execution(executionArn=arn)
+
+    def executions(self, key: str, *, refresh: bool = True) -> list[dict[str, Any]]:
+        """Return the executions of a photo that there were so far."""
+        if refresh:
+            self._refresh()
         return [one for one in self._ended.values() if _key(json.loads(one["input"])) == key]
+
+    def ended(self, keys: Iterable[str]) -> bool:
+        """Return whether all photos have executions, and all of these have ended."""
+        self._refresh()
+        found = [self.executions(key, refresh=False) for key in keys]
+        return all(some and all(one["status"] != "RUNNING" for one in some) for some in found)
 
     def all_reviews(self) -> list[dict[str, Any]]:
         """Return the review messages that there were so far."""
         return self._reviews.messages()
 
+    def run(self, *command: str) -> int:
+        """Run a command of `operations` on this cloud; return its exit code."""
+        with environment_of(self.cloud.running):
+            return main(list(command))
+
     def redrive(self, *options: str) -> None:
         """Run `operations redrive`, with which operators mend what a fault has left."""
-        with environment_of(self.cloud.running):
-            main(["redrive", "--rate", "100", "--older-than", "1s", "--json", *options])
+        self.run("redrive", "--rate", "100", "--older-than", "1s", "--json", *options)
+
+    def report(self, fault: str, expected: Iterable[str], seen: Seen, hits: int = 0) -> None:
+        """Add a line to the table."""
+        wanted, found = (", ".join(some) or "no outcome" for some in (expected, seen.outcomes))
+        self.lines.append(Line(fault, wanted, found, seen.seconds, len(seen.alarms), hits))
 
     def write(self, path: Path) -> None:
         """Write the table."""
@@ -139,12 +165,6 @@ def without_outcome(execution: Mapping[str, Any]) -> bool:
     error = execution.get("error") or ""
     stopped = execution["status"] in {"ABORTED", "TIMED_OUT"}
     return stopped or error == "OutcomeNotDelivered" or error.startswith("States.")
-
-
-def _faults(cloud: LocalCloud) -> Any:
-    from localcloud.state import StateFolder  # noqa: PLC0415
-
-    return StateFolder(cloud.folder).faults
 
 
 def _key(start: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""A local cloud whose workflow loses patience within seconds, and the table of what was seen."""
+"""A local cloud whose workflows lose patience within seconds, and the table of what was seen."""
 
 import os
 import re
@@ -41,20 +41,21 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     localcloud("down", "--state", folder)
 
 
-def set_patience(cloud: LocalCloud, seconds: int) -> None:
-    """Let the workflow try for so long to classify a photo, and as long to deliver its outcome."""
-    workflow, arn = cloud.client("stepfunctions"), cloud.outputs["ClassifyImageStateMachineArn"]
-    definition = workflow.describe_state_machine(stateMachineArn=arn)["definition"]
-    definition, classify = re.subn(r"\+ 1000 \* \d+ %", f"+ 1000 * {seconds} %", definition)
-    definition, deliver = re.subn(r"\(\d+ \+ \d+\) %", f"({seconds} + {seconds}) %", definition)
-    assert (classify, deliver) == (1, 1), "the workflow has its deadlines in another form"
-    workflow.update_state_machine(stateMachineArn=arn, definition=definition)
+def set_patience(observer: Observer, seconds: int) -> None:
+    """Let the workflows try for so long to classify a photo, and as long to deliver its outcome."""
+    workflow = observer.cloud.client("stepfunctions")
+    for arn in observer.machines.values():
+        definition = workflow.describe_state_machine(stateMachineArn=arn)["definition"]
+        definition, classify = re.subn(r"\+ 1000 \* \d+ %", f"+ 1000 * {seconds} %", definition)
+        definition, deliver = re.subn(r"\(\d+ \+ \d+\) %", f"({seconds} + {seconds}) %", definition)
+        assert (classify, deliver) == (1, 1), "the workflow has its deadlines in another form"
+        workflow.update_state_machine(stateMachineArn=arn, definition=definition)
 
 
 @pytest.fixture(scope="session")
 def observer(cloud: LocalCloud) -> Iterator[Observer]:
     """Sees all events, review messages and dead letters; writes the table at the end."""
-    set_patience(cloud, PATIENCE_S)
     observer = Observer(cloud)
+    set_patience(observer, PATIENCE_S)
     yield observer
     observer.write(ROOT / "build" / "faults.md")

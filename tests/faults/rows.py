@@ -1,11 +1,12 @@
 """The rows of the fault table: what is broken, and what must become of the photo."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 ACCEPTED = ("ACCEPTED",)
 DOUBTFUL = ("LOW_CONFIDENCE THRESHOLD_CONFIDENCE_NOT_MET",)
+COSTLY = ("REJECTED ImageTooCostly",)
 FAILED_ALARM = ("FailedPhotosAlarm",)
 UNTOLD_ALARM = ("PhotosWithoutOutcomeAlarm",)
 
@@ -20,7 +21,7 @@ class Row:
         outcomes: the records that there must be in the end: outcome and error.
         alarms: the alarms that must be raised.
         doubtful: whether the photo is one that the model is unsure of.
-        mended: outcomes once the faults are off and `redrive --missing` has run; empty if it is not run.
+        mended: outcomes once the faults are off and `redrive --missing` has run; empty if nothing is left.
     """
 
     name: str
@@ -31,40 +32,33 @@ class Row:
     mended: tuple[str, ...] = ()
 
 
-def endpoint(name: str, times: int | None = None, **more: Any) -> dict[str, Any]:
-    return {"service": "sagemaker", "name": name, "times": times, **more}
+def at(service: str, name: str, times: int | None = None, **more: Any) -> dict[str, Any]:
+    return {"service": service, "name": name, "times": times, **more}
 
 
 def failed(error: str) -> dict[str, Any]:
     return {"outcomes": (f"FAILED {error}",), "alarms": FAILED_ALARM}
 
 
-def at(service: str, name: str, times: int | None = None, **more: Any) -> dict[str, Any]:
-    return {"service": service, "name": name, "times": times, **more}
+def endpoint(title: str, name: str, times: int | None = None, error: str = "", **more: Any) -> Row:
+    return Row(title, [at("sagemaker", name, times, **more)], **(failed(error) if error else {}))
 
 
+# Requests to the endpoint name no photo: one row after the other.
 ENDPOINT = [
-    Row("endpoint slow", [endpoint("slow", seconds=2.0)]),
-    Row("endpoint does not answer, once", [endpoint("timeout", 1, seconds=3.0)]),
-    Row("endpoint wakes slowly", [endpoint("waking", 3)]),
-    Row("endpoint throttles, twice", [endpoint("throttled", 2)]),
-    Row("endpoint throttles, for ever", [endpoint("throttled")], **failed("EndpointBusy")),
-    Row("endpoint: internal error, twice", [endpoint("error", 2)]),
-    Row("endpoint not available, twice", [endpoint("unavailable", 2)]),
-    Row("endpoint not available, for ever", [endpoint("unavailable")], **failed("EndpointUnavailable")),
-    Row("model raises, twice", [endpoint("model-error", 2)]),
-    Row("model raises on every photo", [endpoint("model-error")], **failed("EndpointUnavailable")),
-    Row("endpoint missing, twice", [endpoint("missing", 2)]),
-    Row("endpoint missing, for ever", [endpoint("missing")], **failed("EndpointUnavailable")),
-    Row(
-        "answer of another length",
-        [endpoint("wrong-length")],
-        **failed("EndpointContractViolation"),
-    ),
-    Row("answer with NaN", [endpoint("not-a-number")], **failed("EndpointContractViolation")),
-    Row("answer is no JSON", [endpoint("not-json")], **failed("EndpointContractViolation")),
-    Row("empty answer", [endpoint("empty")], **failed("EndpointContractViolation")),
-    Row("endpoint flaps", [endpoint("error", rate=0.5, seed=1, times=3)]),
+    endpoint("endpoint slow", "slow", seconds=2.0),
+    endpoint("endpoint does not answer, once", "timeout", 1, seconds=3.0),
+    endpoint("endpoint wakes slowly", "waking", 3),
+    endpoint("endpoint throttles, twice", "throttled", 2),
+    endpoint("endpoint throttles, for ever", "throttled", error="EndpointBusy"),
+    endpoint("endpoint: internal error, twice", "error", 2),
+    endpoint("model raises, twice", "model-error", 2),
+    endpoint("endpoint missing, for ever", "missing", error="EndpointUnavailable"),
+    endpoint("answer of another length", "wrong-length", error="EndpointContractViolation"),
+    endpoint("answer with NaN", "not-a-number", error="EndpointContractViolation"),
+    endpoint("answer is no JSON", "not-json", error="EndpointContractViolation"),
+    endpoint("empty answer", "empty", error="EndpointContractViolation"),
+    endpoint("endpoint flaps", "error", rate=0.5, seed=1, times=3),
 ]
 STORAGE = [
     Row("S3 slow", [at("s3", "slow", seconds=2.0)]),
@@ -77,15 +71,14 @@ STORAGE = [
 ]
 FUNCTIONS = [
     *(
-        Row(f"{function} crashes, once", [at("lambda", "crash", 1, operation=function)])
+        Row(f"{function} {what}, once", [at("lambda", name, 1, operation=function)])
         for function in ("SerializeImage", "ClassifyImage", "FilterInference")
+        for what, name in (("crashes", "crash"), ("out of time", "timeout"))
     ),
-    Row(
-        "SerializeImage crashes, for ever",
-        [at("lambda", "crash", operation="SerializeImage")],
-        **failed("Runtime.ExitError"),
+    *(
+        Row(f"SerializeImage {what}, for ever", [at("lambda", name, operation="SerializeImage")], COSTLY)
+        for what, name in (("killed", "crash"), ("out of time", "timeout"))
     ),
-    Row("ClassifyImage out of time, once", [at("lambda", "timeout", 1, operation="ClassifyImage")]),
     Row("Lambda slow", [at("lambda", "slow", seconds=1.0)]),
     Row("Lambda throttles, three times", [at("lambda", "throttled", 3)]),
     Row(
@@ -98,6 +91,7 @@ RECORDING = [
     Row("results table: internal error, four times", [at("dynamodb", "error", 4)]),
     Row("results table does not answer, once", [at("dynamodb", "timeout", 1)]),
     Row("results table slow", [at("dynamodb", "slow", seconds=2.0)]),
+    Row("debt cannot be removed, four times", [at("dynamodb", "error", 4, operation="UpdateItem")]),
     Row(
         "results table refuses, for ever",
         [at("dynamodb", "denied")],
@@ -108,15 +102,9 @@ RECORDING = [
 ]
 REVIEW: dict[str, Any] = {"doubtful": True, "outcomes": DOUBTFUL}
 TELLING = [
-    Row("review queue throttles, four times", [at("sqs", "throttled", 4)], **REVIEW),
-    Row("review queue: internal error, four times", [at("sqs", "error", 4)], **REVIEW),
-    Row(
-        "review queue refuses, for ever",
-        [at("sqs", "denied")],
-        alarms=UNTOLD_ALARM,
-        mended=DOUBTFUL,
-        **REVIEW,
-    ),
+    Row("review queue throttles, twice", [at("sqs", "throttled", 2)], **REVIEW),
+    Row("review queue: internal error, twice", [at("sqs", "error", 2)], **REVIEW),
+    Row("review queue refuses", [at("sqs", "denied")], alarms=("ReviewGivenUpAlarm",), **REVIEW),
     Row("event bus throttles, four times", [at("events", "throttled", 4)]),
     Row("event bus: internal error, four times, doubtful photo", [at("events", "error", 4)], **REVIEW),
     Row("event bus refuses, for ever", [at("events", "denied")], alarms=UNTOLD_ALARM, mended=ACCEPTED),
@@ -126,6 +114,17 @@ TELLING = [
         alarms=UNTOLD_ALARM,
         mended=DOUBTFUL,
         **REVIEW,
+    ),
+]
+TOGETHER = [
+    Row(
+        "everything fails now and then",
+        [
+            at("s3", "slow-down", rate=0.3, times=2),
+            at("lambda", "throttled", rate=0.3, times=2),
+            at("dynamodb", "throttled", rate=0.5, times=2),
+            at("events", "throttled", rate=0.5, times=2),
+        ],
     ),
 ]
 RULE = [
@@ -142,25 +141,6 @@ RULE = [
         mended=ACCEPTED,
     ),
 ]
-TOGETHER = [
-    Row(
-        "everything fails now and then",
-        [
-            endpoint("error", rate=0.3, times=2),
-            at("s3", "slow-down", rate=0.3, times=2),
-            at("lambda", "throttled", rate=0.3, times=2),
-            at("dynamodb", "throttled", rate=0.5, times=2),
-            at("events", "throttled", rate=0.5, times=2),
-        ],
-    ),
-]
-ROWS = [*ENDPOINT, *STORAGE, *FUNCTIONS, *RECORDING, *TELLING, *RULE, *TOGETHER]
-
-
-@dataclass
-class Photo:
-    """Photo of a row: its key, and when it was uploaded."""
-
-    key: str
-    started: float
-    versions: list[str] = field(default_factory=list)
+WORKFLOW = [*STORAGE, *FUNCTIONS, *RECORDING, *TELLING, *TOGETHER]
+"""Faults of calls that name the photo: all at once."""
+ROWS = [*ENDPOINT, *WORKFLOW, *RULE]

@@ -25,7 +25,7 @@ from tests.faults.conftest import PATIENCE_S, set_patience
 from tests.faults.kill import kill
 from tests.support.local_cloud import Listener, wait_until
 
-PHOTOS = int(os.environ.get("SOAK_PHOTOS") or 2000)
+PHOTOS = int(os.environ.get("SOAK_PHOTOS") or 1000)
 SEED = int(os.environ.get("SOAK_SEED") or time.time())
 OVERWRITTEN = 0.05
 A_SECOND = 14
@@ -151,9 +151,9 @@ def records(observer: Observer) -> dict[tuple[str, str], dict[str, Any]]:
 
 @pytest.fixture
 def patient(observer: Observer) -> Iterator[Observer]:
-    set_patience(observer.cloud, SOAK_PATIENCE_S)
+    set_patience(observer, SOAK_PATIENCE_S)
     yield observer
-    set_patience(observer.cloud, PATIENCE_S)
+    set_patience(observer, PATIENCE_S)
 
 
 @pytest.mark.timeout(1500)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from operations.__main__ import main
-from operations.batch.run import Options, Run, Runs, summarize
+from operations.batch.run import Run, Runs, summarize
 from operations.commands.batch import capped
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, create_in_cloudformation, deployed_stack, put_record
@@ -29,7 +29,9 @@ def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
 
 
 def test_a_run_is_started_with_a_manifest_of_its_photos(stack: Stack) -> None:
-    run = Runs(stack).start([("incoming/a b.jpg", "v1"), ("incoming/ä.jpg", "v2")], Options(25, 1.5))
+    run = Runs(stack).start(
+        [("incoming/a b.jpg", "v1"), ("incoming/ä.jpg", "v2")], at_a_time=25, tolerate=1.5
+    )
 
     assert run
     assert run.photos == 2
@@ -90,15 +92,20 @@ def test_the_cap_is_shown(
 
 
 def test_without_photos_nothing_is_started(stack: Stack) -> None:
-    assert Runs(stack).start([], Options()) is None
+    assert Runs(stack).start([]) is None
 
 
 @pytest.mark.parametrize(
     ("at_a_time", "a_child", "children"), [(1, 1, 1), (8, 8, 1), (10, 10, 1), (19, 10, 1), (20, 10, 2)]
 )
-def test_a_child_has_ten_photos_at_most_and_all_at_once(at_a_time: int, a_child: int, children: int) -> None:
-    options = Options(at_a_time)
-    assert (options.photos_a_child, options.children_at_a_time) == (a_child, children)
+def test_a_child_has_ten_photos_at_most_and_all_at_once(
+    stack: Stack, at_a_time: int, a_child: int, children: int
+) -> None:
+    run = Runs(stack).start([("incoming/a.jpg", "v1")], at_a_time=at_a_time)
+    assert run
+    execution = stack.client("stepfunctions").describe_execution(executionArn=run.execution_arn)
+    start = json.loads(execution["input"])
+    assert (start["photos_a_child"], start["children_at_a_time"]) == (a_child, children)
 
 
 def test_results_are_a_line_for_each_photo_of_a_child(stack: Stack) -> None:
@@ -188,7 +195,7 @@ def test_nothing_to_do_is_no_failure(stack: Stack, capsys: pytest.CaptureFixture
     create_in_cloudformation(dict(stack.outputs))
     for prefix, told in (
         ("incoming/", "every photo has an outcome"),
-        ("incoming/nope/", "there is no photo in incoming/nope/"),
+        ("incoming/nope/", "no photo is in incoming/nope/"),
     ):
         assert main(["batch", "--prefix", prefix, "--json"]) == 0
         said = capsys.readouterr()
