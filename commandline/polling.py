@@ -15,13 +15,7 @@ GROWTH: Final = 0.1  # a pause is this share of the time waited so far
 
 @dataclass(frozen=True)
 class Rhythm:
-    """How often to ask.
-
-    Attributes:
-        shortest_pause: seconds between the first questions.
-        longest_pause: seconds between questions at most.
-        sleep: waits; a test passes its own.
-    """
+    """How often to ask: pauses in seconds, and what waits."""
 
     shortest_pause: float = 0.2
     longest_pause: float = 15.0
@@ -36,12 +30,7 @@ DEFAULT_RHYTHM: Final = Rhythm()
 
 
 class PollingTimeoutError(TimeoutError, Generic[Answer]):
-    """The awaited answer did not come in time.
-
-    Attributes:
-        last: the last answer.
-        seconds: how long it was waited for.
-    """
+    """The awaited answer did not come in time."""
 
     def __init__(self, last: Answer, seconds: float) -> None:
         super().__init__(f"no final answer after {seconds:.0f} s")
@@ -58,13 +47,6 @@ def poll(
     waiting: Callable[[Answer, float], Any] | None = None,
 ) -> Answer:
     """Ask until an answer is final. An exception of `ask` or `until` ends the waiting.
-
-    Args:
-        ask: returns the current state.
-        until: whether a state is final.
-        timeout_seconds: ask a last time once this much has passed.
-        rhythm: how often to ask.
-        waiting: called with every answer that is not final, and the seconds waited so far.
 
     Returns:
         The final answer.

@@ -46,13 +46,7 @@ ENVIRONMENTS: Final = {
 
 @dataclass(frozen=True)
 class LazyCommand:
-    """A command that is imported only when it is used.
-
-    Attributes:
-        target: `module:attribute` of a click command.
-        purpose: the line that the list of commands shows.
-        hidden: whether the list of commands omits it.
-    """
+    """A command (`module:attribute`) that is imported only when it is used, and its line in the list."""
 
     target: str
     purpose: str

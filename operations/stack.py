@@ -23,22 +23,13 @@ class StackError(CommandError):
 
 @dataclass(frozen=True)
 class Stack:
-    """A deployed stack.
-
-    Attributes:
-        name: its name in CloudFormation.
-        outputs: its outputs, value by key.
-        session: makes clients with the region and credentials that found it.
-        parameters: its parameters, value by key.
-        clock: how far AWS's clock is ahead of this machine's.
-        clients: those of the session that were made so far, by service.
-    """
+    """A deployed stack."""
 
     name: str
     outputs: Mapping[str, str]
     session: "boto3.Session"
     parameters: Mapping[str, str] = field(default_factory=dict)
-    clock: timedelta = timedelta()
+    clock: timedelta = timedelta()  # by how much AWS's is ahead of this machine's
     clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def output(self, key: str) -> str:

@@ -35,14 +35,7 @@ Version = tuple[str, str]
 
 @dataclass
 class Account:
-    """Balances versions that were sent with outcomes that were recorded and published.
-
-    Attributes:
-        due: when each version was to be sent, seconds since 1970.
-        records: their records.
-        events: how often the outcome of each was published.
-        unsent: one message for each photo that S3 did not take.
-    """
+    """Balances versions that were due at a time (since 1970) with records and numbers of events."""
 
     due: dict[Version, float] = field(default_factory=dict)
     records: dict[Version, Record] = field(default_factory=dict)

@@ -108,12 +108,7 @@ def _since(traces: Traces, since: datetime) -> Traces | None:
 
 
 def stays(stack: Stack, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
-    """Yield what is left of forgotten photos elsewhere, and the day until which.
-
-    Args:
-        stack: the deployed stack.
-        records: their records, before they were deleted.
-    """
+    """Yield what is left of forgotten photos elsewhere, and the day until which."""
     now = stack.now()
     histories: dict[str, list[str]] = defaultdict(list)
     for record in records:

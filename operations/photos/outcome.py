@@ -14,20 +14,7 @@ _EXECUTION_STATUS: Final = {"ACCEPTED": "SUCCEEDED"} | dict.fromkeys(OUTCOMES[1:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one photo.
-
-    Attributes:
-        file: the photo's name as the user gave it.
-        s3_key: its key in the photo bucket.
-        outcome: one of OUTCOMES; None if none was found.
-        label: the most probable class, if there is one.
-        confidence: probability of that class, 0 to 1.
-        error: name and message of the error; None for an accepted photo.
-        seconds: from the start of the upload to the outcome.
-        problem: why the outcome cannot be relied on; empty if all sources agree.
-        execution_arn: the execution that recorded it; None if there is none.
-        threshold: the confidence that was needed, 0 to 1; None if it is not known.
-    """
+    """The outcome of one photo; `problem` is why it cannot be relied on, empty if all sources agree."""
 
     file: str
     s3_key: str

@@ -29,14 +29,7 @@ _MEANINGS: Final = {
 
 @dataclass(frozen=True)
 class Card:
-    """A photo with what became of it, ready to be shown.
-
-    Attributes:
-        outcome: what became of it.
-        kind: its outcome, or `NO_OUTCOME`.
-        image: a data URI of a thumbnail; empty if the file is not an image.
-        steps: its way through the workflow.
-    """
+    """A photo's outcome, `NO_OUTCOME` if there is none; a thumbnail as data URI, empty if there is none."""
 
     outcome: Outcome
     kind: str

@@ -29,13 +29,7 @@ _FIRST_BYTES: Final = 32
 
 @dataclass(frozen=True)
 class Photo:
-    """A file and where it goes.
-
-    Attributes:
-        name: as the user knows it: relative to the folder that was given.
-        path: the file.
-        key: its key in the photo bucket.
-    """
+    """A file, its name relative to the folder that was given, and its key in the photo bucket."""
 
     name: str
     path: Path
@@ -54,12 +48,7 @@ class Photo:
 
 @dataclass
 class Found:
-    """The photos in what a user named, and what was left out of them.
-
-    Attributes:
-        photos: in the order in which they were named; in a folder, by name.
-        skipped: one text for each thing that cannot be read, and one for all that are no photos.
-    """
+    """The photos in what a user named, and what was left out of them."""
 
     photos: list[Photo] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)

@@ -17,15 +17,7 @@ _FAILURES: Final = ("TaskFailed", "TaskTimedOut", "LambdaFunctionFailed", "Lambd
 
 @dataclass(frozen=True)
 class Step:
-    """A state of the workflow that did something or ended it.
-
-    Attributes:
-        name: of the state.
-        seconds: how long the execution was in it; 0 for a state that ends it.
-        attempts: how often its task was tried; 0 for a state without a task.
-        error: the last error of its task; empty if it had none.
-        succeeded: whether its task has succeeded.
-    """
+    """A state of the workflow that did something or ended it; an error is the last one of its task."""
 
     name: str
     seconds: float = 0.0

@@ -16,16 +16,7 @@ _SCHEME: Final = "s3://"
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a photo.
-
-    Attributes:
-        object_uri: `s3://bucket/key`.
-        object_version: its version.
-        uploaded_at: when it was uploaded; None if the bucket has it no more.
-        size: bytes; None if the bucket has it no more.
-        record: its record; None while it has no outcome.
-        steps: the states that the execution of that record went through; empty for an EXPRESS workflow.
-    """
+    """One version of a photo; what the bucket or the table does not have any more is None."""
 
     object_uri: str
     object_version: str
