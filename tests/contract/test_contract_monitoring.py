@@ -92,6 +92,9 @@ def test_executions_without_an_outcome_are_logged(status: str, error: str | None
 
 
 def test_executions_without_an_outcome_are_counted_from_the_log_of_both_workflows() -> None:
+    status = RESOURCES["StatusWithoutOutcomeMetric"]["Properties"]
+    assert status["FilterPattern"] == '{ $.source = "aws.states" }'
+    assert status["LogGroupName"] == {"Ref": "OutcomeLogGroup"}
     metric = RESOURCES["PhotosWithoutOutcomeMetric"]["Properties"]
     kinds = set(re.findall(r'\$\.type = "(\w+)"', metric["FilterPattern"]))
     assert kinds == {"ExecutionTimedOut", "ExecutionAborted", "ExecutionFailed"}
