@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from commandline.options import PATH, json_option
-from model_build.cloud_training.job import DEFAULT_INSTANCE_TYPE, MAX_RUNTIME, TrainRequest, train
+from model_build.cloud_training import DEFAULT_INSTANCE_TYPE, MAX_RUNTIME, TrainRequest, train
 from model_build.data.download import training_archives
 from model_build.errors import UsageError
 from model_build.training.recipe import (

@@ -14,10 +14,10 @@ from moto import mock_aws
 from moto.sagemaker.models import sagemaker_backends
 from PIL import Image
 
+from model_build import cloud_training
 from model_build.__main__ import main
 from model_build.archive.package import package_model
-from model_build.cloud_training import model_trainer
-from model_build.cloud_training.job import TrainRequest, TrainResult, train
+from model_build.cloud_training import TrainRequest, TrainResult, train
 from model_build.errors import CloudError, RefusedError
 from model_build.training.recipe import Recipe
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_model
@@ -55,7 +55,7 @@ def archives(tmp_path: Path) -> list[Path]:
 def _container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Add what moto's training jobs lack: a container, which leaves a model where the job says."""
     archive = package_model(write_model(tmp_path / "model", ["red", "blue"]), tmp_path / "trained.tar.gz")
-    start = model_trainer.start
+    start = cloud_training.start
 
     def start_and_train(request: TrainRequest, name: str, data_url: str, *, session: boto3.Session) -> str:
         job_name = start(request, name, data_url, session=session)
@@ -64,7 +64,7 @@ def _container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         session.client("s3").upload_file(str(archive), BUCKET, key)
         return job_name
 
-    monkeypatch.setattr(model_trainer, "start", start_and_train)
+    monkeypatch.setattr(cloud_training, "start", start_and_train)
 
 
 def request_of(archives: list[Path], tmp_path: Path, **more: Any) -> TrainRequest:
@@ -196,7 +196,7 @@ def test_command_prints_the_model_and_its_metrics(
 def test_failed_job_shows_the_reason_and_the_log(
     session: boto3.Session, archives: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = model_trainer.start
+    start = cloud_training.start
 
     def start_and_fail(request: TrainRequest, name: str, data_url: str, *, session: boto3.Session) -> str:
         job_name = start(request, name, data_url, session=session)
@@ -204,7 +204,7 @@ def test_failed_job_shows_the_reason_and_the_log(
         fail_job(job_name, "AlgorithmError: ExitCode 2")
         return job_name
 
-    monkeypatch.setattr(model_trainer, "start", start_and_fail)
+    monkeypatch.setattr(cloud_training, "start", start_and_fail)
 
     with pytest.raises(CloudError, match="AlgorithmError: ExitCode 2") as failed:
         train(request_of(archives, tmp_path), session=session)

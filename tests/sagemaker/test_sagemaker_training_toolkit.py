@@ -12,7 +12,7 @@ import pytest
 
 from model_build.archive.loaded_model import open_model
 from model_build.archive.package import package_model
-from model_build.cloud_training.upload import copy_source, tar_of_class
+from model_build.cloud_training import copy_source, tar_of_class
 from model_build.data.cifar import Archive, Split, load_archive
 from model_build.evaluation.report import evaluate
 from tests.support.real_data import real_data

@@ -13,7 +13,7 @@ import pytest
 from model_build.archive.container_images import SERVING_IMAGES
 from model_build.archive.package import code_files
 from model_build.archive.prepare import prepare_archive
-from model_build.cloud_training.upload import copy_source
+from model_build.cloud_training import copy_source
 from tests.support.archives import without_packages
 from tests.support.tiny_model import cifar100_files, write_archive
 

@@ -79,6 +79,6 @@ def test_without_the_sdk_the_command_names_the_environment_that_has_it(
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setitem(sys.modules, "sagemaker", None)
     monkeypatch.setitem(sys.modules, "sagemaker.core", None)
-    monkeypatch.delitem(sys.modules, "model_build.cloud_training.model_trainer", raising=False)
+    monkeypatch.delitem(sys.modules, "model_build.cloud_training", raising=False)
     assert main(["train-cloud", *CLOUD, "--data", data, "--classes", "red,blue"]) == 1
     assert ".venv/sagemaker" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from commandline.errors import UsageError
-from model_build.cloud_training.job import TRAINING_LOG_GROUP, create_with_retention
+from model_build.cloud_training import TRAINING_LOG_GROUP, create_with_retention
 from model_build.endpoint import aws
 from model_build.endpoint.aws import find_log_group, find_stack, log_tail, make_stack, retention_calls
 from model_build.errors import CloudError, RefusedError

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from commandline.polling import Rhythm
-from model_build.cloud_training.job import wait_for_job
+from model_build.cloud_training import wait_for_job
 from model_build.errors import CloudError
 
 

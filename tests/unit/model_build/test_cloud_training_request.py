@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from commandline.errors import CommandError
-from model_build.cloud_training.job import TrainRequest
+from model_build.cloud_training import TrainRequest
 from model_build.training.recipe import Recipe
 
 ROLE = "arn:aws:iam::123456789012:role/scones-model"

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from model_build.cloud_training.upload import copy_source, tar_of_class, upload_by_class
+from model_build.cloud_training import copy_source, tar_of_class, upload_by_class
 from model_build.data.cifar import load_archive
 from model_build.training.images import read_images
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive

@@ -1,23 +1,33 @@
 """Train in a SageMaker training job: check the request, upload, run, wait, download the result, measure it.
 
-The job runs the same training as `model_build train`, on AWS's PyTorch image and on images in S3. Its result
-is measured here on the archives' test images, which the job never sees.
+The job runs the same training as `scones model train`, on AWS's PyTorch image and on images in S3. Its result
+is measured here on the archives' test images, which the job never sees. S3 bills every object that is written
+and read, and a job downloads few large files faster than many small ones: so the images of a class are a tar.
 """
 
+import importlib
+import io
+import os
+import shutil
+import tarfile
+import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlparse
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from PIL import Image
 
 from commandline.aws_errors import aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
-from commandline.terminal import say, waiting_bar
+from commandline.terminal import progress, say, waiting_bar
+from model_build.archive.container_images import training_image
 from model_build.archive.loaded_model import open_model
-from model_build.cloud_training.upload import upload_by_class
 from model_build.data.cifar import Archive, load_archive
 from model_build.endpoint.aws import (
     BUCKET_NAME,
@@ -116,14 +126,15 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
     region_of(session)
     archives = [load_archive(path) for path in request.data]
     _check_classes(request, archives)
-    from model_build.cloud_training import model_trainer  # noqa: PLC0415 - needs the SDK, which is slow
-
+    importlib.import_module(
+        "sagemaker.train"
+    )  # takes seconds; where it is missing, before anything is uploaded
     try:
         if notice := create_with_retention(session, TRAINING_LOG_GROUP):
             say(f"notice: {notice}")
         prefix = f"training/data/{version_name(JOB_NAME)}"
         data_url = upload_by_class(archives, request.bucket, prefix, session)
-        job_name = model_trainer.start(request, JOB_NAME, data_url, session=session)
+        job_name = start(request, JOB_NAME, data_url, session=session)
         job = wait_for_job(session, job_name, request.max_runtime_seconds)
     except (ClientError, BotoCoreError) as error:
         raise CloudError(f"training on SageMaker failed: {aws_reason(error)}") from error
@@ -203,3 +214,133 @@ def _download(session: boto3.Session, url: str, target: Path) -> Path:
             f"the job completed, but its model {url} cannot be downloaded: {aws_reason(error)}"
         ) from error
     return target
+
+
+UPLOADS_AT_A_TIME: Final = 16
+JPEG_QUALITY: Final = 95
+PACKAGES: Final = Path(__file__).resolve().parents[1]
+SOURCE_PACKAGES: Final = ("commandline", "model_build")
+NOT_NEEDED: Final = shutil.ignore_patterns("__pycache__", "*.md", "role.yaml", "provenance")
+OF_THE_MODEL: Final = "detector.onnx"  # training copies it
+
+
+def upload_by_class(archives: Sequence[Archive], bucket: str, prefix: str, session: boto3.Session) -> str:
+    """Upload the archives' training images: a folder per class, with a tar of images for each archive.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refused a call.
+    """
+    s3 = session.client("s3", config=Config(max_pool_connections=UPLOADS_AT_A_TIME))
+
+    def upload(item: tuple[int, Archive, int]) -> None:
+        number, archive, index = item
+        key = f"{prefix}/{archive.classes[index]}/{number}.tar"
+        s3.put_object(Bucket=bucket, Key=key, Body=tar_of_class(archive, index))
+
+    items = [
+        (number, archive, index)
+        for number, archive in enumerate(archives)
+        for index in range(len(archive.classes))
+        if len(archive.train.of(index))
+    ]
+    with ThreadPoolExecutor(UPLOADS_AT_A_TIME) as pool:
+        for _ in progress(pool.map(upload, items), total=len(items), title="uploading images", unit="class"):
+            pass
+    return f"s3://{bucket}/{prefix}"
+
+
+def tar_of_class(archive: Archive, index: int) -> bytes:
+    """Return a tar with the training images of a class.
+
+    Images that were JPEG files are encoded as JPEG, all others without loss: training tells them apart by the
+    type of the file, so that the network cannot learn "JPEG or not" instead of what an image shows.
+    """
+    kind, suffix = ("JPEG", "jpg") if archive.decoded_jpeg else ("PNG", "png")
+    options = {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "JPEG" else {}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for number, pixels in enumerate(archive.train.of(index)):
+            content = io.BytesIO()
+            Image.fromarray(pixels).save(content, kind, **options)
+            info = tarfile.TarInfo(f"{number:05d}.{suffix}")
+            info.size = len(content.getvalue())
+            content.seek(0)
+            tar.addfile(info, content)
+    return packed.getvalue()
+
+
+def copy_source(folder: Path) -> Path:
+    """Copy the packages that training needs, and of the shipped model the detector, into a folder."""
+    for name in SOURCE_PACKAGES:
+        shutil.copytree(PACKAGES / name, folder / name, ignore=_not_needed)
+    return folder
+
+
+def _not_needed(folder: str, names: list[str]) -> set[str]:
+    if Path(folder).name == "default_model":
+        return set(names) - {OF_THE_MODEL}
+    return NOT_NEEDED(folder, names)
+
+
+COMMAND: Final = "python3 -m model_build.train"
+REQUIREMENTS: Final = "model_build/training_requirements.txt"
+CHANNEL: Final = "train"
+CHANNEL_FOLDER: Final = f"/opt/ml/input/data/{CHANNEL}"  # where SageMaker puts the channel's files
+
+
+def start(request: TrainRequest, job_name: str, data_url: str, *, session: boto3.Session) -> str:
+    """Upload the code and start the job.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refused a call.
+    """
+    from sagemaker.core.training import configs  # noqa: PLC0415
+
+    # The SDK refuses roles without rights on the account's networks, which a job outside a VPC never uses.
+    # Only this variable turns that off.
+    os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
+    with tempfile.TemporaryDirectory(prefix="training-source-") as folder:
+        source = copy_source(Path(folder))
+        trainer = _trainer(request, job_name, source, session)
+        data = configs.InputData(channel_name=CHANNEL, data_source=data_url)
+        trainer.train(input_data_config=[data], wait=False, logs=False)
+    return str(trainer._latest_training_job.training_job_name)  # noqa: SLF001 - the SDK's documented way
+
+
+def _trainer(request: TrainRequest, job_name: str, source: Path, session: boto3.Session) -> Any:
+    """Return the SDK's ModelTrainer (v3)."""
+    from sagemaker.core.training import configs  # noqa: PLC0415
+    from sagemaker.train import ModelTrainer  # noqa: PLC0415
+
+    seconds = request.max_runtime_seconds
+    # The job may wait for spare capacity as long again as it may run.
+    wait = {"max_wait_time_in_seconds": 2 * seconds} if request.spot else {}
+    return ModelTrainer(
+        training_image=training_image(request.image, str(session.region_name)),
+        role=request.role_arn,
+        base_job_name=job_name,
+        input_s3_key_prefix="training/input",
+        sagemaker_session=_sdk_session(request.bucket, session),
+        source_code=configs.SourceCode(source_dir=str(source), command=COMMAND, requirements=REQUIREMENTS),
+        compute=configs.Compute(
+            instance_type=request.instance_type, instance_count=1, enable_managed_spot_training=request.spot
+        ),
+        stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=seconds, **wait),
+        output_data_config=configs.OutputDataConfig(s3_output_path=f"s3://{request.bucket}/training"),
+        # The SDK adds channels of its own, for code: without `data`, training would look for images in them.
+        hyperparameters={"data": CHANNEL_FOLDER, **request.hyperparameters()},
+    )
+
+
+def _sdk_session(bucket: str, session: boto3.Session) -> Any:
+    """Return the SDK's session, without the telemetry that it sends by default."""
+    from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
+
+    return Session(
+        boto_session=session,
+        default_bucket=bucket,
+        sagemaker_config={
+            "SchemaVersion": "1.0",
+            "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+        },
+    )
