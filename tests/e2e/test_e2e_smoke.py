@@ -1,10 +1,8 @@
 """`operations doctor` and `operations smoke` against a deployed stack, whole and broken."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +12,6 @@ from localcloud.environment import isolated_environment
 from tests.e2e.conftest import ROOT
 from tests.support.local_cloud import LocalCloud
 from tests.support.tiny_model import COLOURS
-
-UPLOAD_EVENT = "upload event"
 
 
 @pytest.fixture(scope="module")
@@ -66,37 +62,3 @@ def test_smoke_proves_a_deployed_stack_and_cleans_up(cloud: LocalCloud, photos: 
         Bucket=cloud.outputs["PhotoBucketName"], Prefix="incoming/smoke/"
     )
     assert left.get("Versions", []) == []
-
-
-@pytest.mark.usefixtures("without_rule")
-def test_smoke_names_the_rule_that_is_disabled(cloud: LocalCloud, photos: list[str]) -> None:
-    code, checks = operations(cloud, "smoke", *photos, "--canary-timeout", "5")
-    assert code == 1
-    assert list(checks) == [UPLOAD_EVENT]
-    assert "DISABLED" in checks[UPLOAD_EVENT]["detail"]
-    assert "enable-rule" in checks[UPLOAD_EVENT]["advice"]
-
-
-def test_smoke_tells_a_photo_that_is_not_accepted(cloud: LocalCloud, photos: list[str]) -> None:
-    doubtful = photos[3]
-    code, checks = operations(cloud, "smoke", "--accepted", doubtful, "--doubtful", doubtful)
-    assert code == 1
-    check = checks[f"ACCEPTED {Path(doubtful).name}"]
-    assert check["status"] == "wrong"
-    assert "LOW_CONFIDENCE" in check["detail"]
-    assert "ConfidenceThreshold" in check["advice"]
-
-
-def test_smoke_of_no_stack_is_an_error_in_one_line(cloud: LocalCloud) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "operations", "smoke", "--stack-name", "nobody"],
-        cwd=ROOT,
-        env=isolated_environment(cloud.running) | {"PYTHONPATH": os.fspath(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "nobody" in done.stderr

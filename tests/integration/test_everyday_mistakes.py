@@ -51,29 +51,15 @@ class Mistake:
 
 MISTAKES = [
     # A name that does not exist, a name that is misspelt
-    Mistake("localcloud", ["dmeo"], 2, "No such command 'dmeo'. Did you mean demo"),
-    Mistake("operations", ["result"], 2, "Did you mean results"),
     Mistake("model_build", ["predcit", "a.jpg"], 2, "Did you mean predict"),
-    Mistake("localcloud", ["demo", "--photo", "."], 2, "No such option: --photo"),
-    Mistake("localcloud", ["demo", "--photos", "no/such"], 2, "'no/such' does not exist"),
-    Mistake("localcloud", ["demo", "--model", "no/such"], 2, "'no/such' does not exist"),
-    Mistake("localcloud", ["demo", "--data", "no.tar.gz"], 2, "'no.tar.gz' does not exist"),
-    Mistake("operations", ["send", "no.jpg"], 2, "'no.jpg' does not exist"),
     Mistake("model_build", ["predict", "no.jpg"], 2, "'no.jpg' does not exist"),
     Mistake("model_build", ["predict", "--model", "no/such", "photo.jpg"], 2, "no/such"),
     Mistake("model_build", ["evaluate", "--data", "no.tar.gz"], 2, "no.tar.gz"),
     # A folder without photos, a file that is not what it should be
     Mistake("localcloud", ["demo", "--photos", "empty"], 2, "there are no photos in empty"),
-    Mistake("operations", ["send", "empty"], 2, "there are no photos in empty"),
     Mistake("localcloud", ["demo", "--photos", "photo.jpg"], 2, "'photo.jpg' is a file"),
     Mistake("localcloud", ["demo", "--model", "photo.jpg"], 1, "photo.jpg cannot be extracted"),
     # Numbers and times out of bounds
-    Mistake("localcloud", ["demo", "--timeout", "0"], 2, "'0' is not a number of seconds above 0"),
-    Mistake("localcloud", ["demo", "--timeout", "nan"], 2, "'nan' is not a number of seconds above 0"),
-    Mistake("localcloud", ["demo", "--limit", "0"], 2, "0 is not in the range"),
-    Mistake("operations", ["send", "photo.jpg", "--timeout", "-1"], 2, "not a number of seconds above 0"),
-    Mistake("operations", ["results", "--since", "1 day"], 2, "not a time such as 90s, 30m, 24h or 7d"),
-    Mistake("operations", ["results", "--outcome", "GOOD"], 2, "'GOOD' is not one of"),
     Mistake("model_build", ["delete", "--endpoint-name", "e", "--timeout", "inf"], 2, "above 0"),
     # Nothing runs, something else does, the folder or the disk does not take it
     Mistake("localcloud", ["up", "--state", "/proc/state"], 1, "/proc/state"),

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from moto.events.models import EventPattern
@@ -37,6 +38,7 @@ def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """Return a stack with 30 photos on its review queue, which a rule feeds."""
     del aws
     monkeypatch.setattr(smoke, "QUIET_S", 0.01)
+    monkeypatch.setattr(smoke, "CANARY_PAUSE_S", 0.01)
     made = with_workflow(deployed_stack())
     sqs, events = made.client("sqs"), made.client("events")
     dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
@@ -112,6 +114,18 @@ def test_a_rule_that_is_disabled_or_gone_is_named(stack: Stack) -> None:
     assert (check.status, check.advice) == ("wrong", "aws events enable-rule --name review-rule")
     stack.client("events").remove_targets(Rule="review-rule", Ids=["review"])
     assert "no rule sends" in run(stack)["review queue"].detail
+
+
+def test_a_rule_that_starts_nothing_is_named(stack: Stack) -> None:
+    events, machine = stack.client("events"), stack.outputs["ClassifyImageStateMachineArn"]
+    events.put_rule(Name="uploads", EventPattern='{"source": ["aws.s3"]}', State="DISABLED")
+    events.put_targets(Rule="uploads", Targets=[{"Id": "workflow", "Arn": machine}])
+    silent: Any = Mock(receive=lambda _: iter(()))
+
+    (check,) = SmokeTest(Watcher(stack, silent), SAMPLES, Limits(canary=0.01)).run()
+
+    assert "the rule uploads is DISABLED" in check.detail
+    assert check.advice == "aws events enable-rule --name uploads"
 
 
 def test_a_queue_that_lets_nobody_send_is_named(stack: Stack) -> None:
