@@ -1,7 +1,8 @@
 """Tell this project's serving code in a model from code of somebody else's, which is not run unasked.
 
 A model archive may bring its own `code/`, and whoever loads the model runs it. Code is ours if its name and
-SHA-256 are those of the serving code of this checkout or of an earlier version (`known_code.json`).
+SHA-256 are those of the serving code of this checkout or of an earlier version: add a version's digests to
+`known_code.json` before its code changes.
 """
 
 import hashlib

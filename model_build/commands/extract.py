@@ -1,14 +1,20 @@
-"""The command `extract`."""
+"""The command `extract`: PNG files with the lists that SageMaker's built-in algorithm reads.
 
+Each line of a list has a number, the index of the label and the file's path within its channel, separated by
+tabs (https://docs.aws.amazon.com/sagemaker/latest/dg/image-classification.html).
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from PIL import Image
 
 from commandline.options import FILE, PATH, NameList
-from commandline.terminal import plural
-from model_build.data.cifar import load_archive
+from commandline.terminal import plural, progress
+from model_build.data.cifar import Archive, Split, load_archive
 from model_build.data.download import find_or_download_cifar100
-from model_build.data.lst_format import extract
+from model_build.errors import ModelBuildError, UsageError
 
 
 @click.command()
@@ -36,5 +42,43 @@ def command(data: Path | None, output: Path, classes: tuple[str, ...] | None) ->
       scones model extract --classes bicycle,motorcycle --output build/cifar
     """
     archive = load_archive(data or find_or_download_cifar100())
-    for name, count in extract(archive, output, classes or archive.present).items():
+    for name, count in write_lists(archive, output, classes or archive.present).items():
         print(f"{output / name}: {plural(count, 'image')}")
+
+
+def write_lists(archive: Archive, output: Path, classes: Sequence[str]) -> dict[str, int]:
+    """Write `train/`, `test/`, `train.lst` and `test.lst`.
+
+    Raises:
+        UsageError: the archive has no images of one of the classes.
+        ModelBuildError: the folder cannot be written.
+    """
+    unknown = [name for name in classes if name not in archive.present]
+    if unknown:
+        raise UsageError(
+            f"{archive.path} has no images of {', '.join(unknown)}; it has {', '.join(archive.present)}"
+        )
+    numbers = {archive.classes.index(name): number for number, name in enumerate(classes)}
+    try:
+        return {
+            name: _write_split(split, output, name, numbers)
+            for name, split in (("train", archive.train), ("test", archive.test))
+        }
+    except OSError as error:
+        raise ModelBuildError(f"{output} cannot be written: {error}") from error
+
+
+def _write_split(split: Split, output: Path, name: str, numbers: dict[int, int]) -> int:
+    """Write the images of one split and their list; `numbers` maps the archive's label indices to ours."""
+    (output / name).mkdir(parents=True, exist_ok=True)
+    chosen = [index for index, label in enumerate(split.labels.tolist()) if label in numbers]
+    lines = []
+    for number, index in enumerate(progress(chosen, total=len(chosen), title=name, unit="image")):
+        # Only the base name, so that a file name in an archive cannot lead out of the folder; the index keeps
+        # images of equal names apart.
+        stem = Path(split.filenames[index].replace("\\", "/")).stem
+        file = f"{index:05d}_{stem}.png"
+        Image.fromarray(split.images[index]).save(output / name / file)
+        lines.append(f"{number}\t{numbers[int(split.labels[index])]}\t{file}\n")
+    (output / f"{name}.lst").write_text("".join(lines), encoding="utf-8")
+    return len(chosen)
