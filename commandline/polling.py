@@ -5,10 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from tenacity import RetryCallState, RetryError, Retrying, retry_if_result
-
-__all__ = ["PollingTimeoutError", "Rhythm", "poll"]
-
 Answer = TypeVar("Answer")
 GROWTH: Final = 0.1  # a pause is this share of the time waited so far
 
@@ -30,7 +26,7 @@ DEFAULT_RHYTHM: Final = Rhythm()
 
 
 class PollingTimeoutError(TimeoutError, Generic[Answer]):
-    """The awaited answer did not come in time."""
+    """The awaited answer did not come in time; `last` is the last one, after so many seconds."""
 
     def __init__(self, last: Answer, seconds: float) -> None:
         super().__init__(f"no final answer after {seconds:.0f} s")
@@ -46,39 +42,22 @@ def poll(
     rhythm: Rhythm = DEFAULT_RHYTHM,
     waiting: Callable[[Answer, float], Any] | None = None,
 ) -> Answer:
-    """Ask until an answer is final. An exception of `ask` or `until` ends the waiting.
+    """Ask until an answer is final, a last time once `timeout_seconds` have passed; return that answer.
 
-    Returns:
-        The final answer.
+    `waiting` is called with every other answer and the seconds waited so far. An exception of `ask` or
+    `until` ends the waiting.
 
     Raises:
         PollingTimeoutError: no answer was final within the time.
     """
-
-    def waited(state: RetryCallState) -> float:
-        # The pauses count even where `sleep` returns at once.
-        return max(float(state.seconds_since_start or 0.0), float(state.idle_for))
-
-    def answer(state: RetryCallState) -> Answer:
-        if state.outcome is None:  # tenacity sets it before it calls any of the functions below
-            raise AssertionError("no answer yet")
-        result: Answer = state.outcome.result()
-        return result
-
-    def report(state: RetryCallState) -> None:
-        if waiting is not None:
-            waiting(answer(state), waited(state))
-
-    retrying = Retrying(
-        retry=retry_if_result(lambda result: not until(result)),
-        wait=lambda state: rhythm.pause_after(waited(state)),
-        stop=lambda state: waited(state) >= timeout_seconds,
-        before_sleep=report,
-        sleep=rhythm.sleep,
-    )
-    started = time.monotonic()
-    try:
-        return retrying(ask)
-    except RetryError as error:
-        seconds = max(time.monotonic() - started, timeout_seconds)
-        raise PollingTimeoutError(error.last_attempt.result(), seconds) from None
+    started, paused = time.monotonic(), 0.0
+    while not until(answer := ask()):
+        seconds = max(time.monotonic() - started, paused)  # pauses count even where `sleep` returns at once
+        if seconds >= timeout_seconds:
+            raise PollingTimeoutError(answer, seconds)
+        if waiting:
+            waiting(answer, seconds)
+        pause = rhythm.pause_after(seconds)
+        rhythm.sleep(pause)
+        paused += pause
+    return answer

@@ -99,7 +99,6 @@ def test_a_job_needs_only_what_its_requirements_install(job: Path) -> None:
         "moto",
         "sagemaker",
         "starlette",
-        "tenacity",
     )
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
