@@ -397,12 +397,13 @@ def test_waits_grow_with_full_jitter_up_to_a_minute() -> None:
 
 
 CAUSES = ["", "plain text", "{not JSON", "{}", "null", "[]", '{"errorMessage"}', '{"errorMessage": "cut o']
-
-
-@pytest.mark.parametrize("cause", [*CAUSES, '{"errorMessage": 5}', '"x"', "{" + "x" * 40_000 + "}"])
-@pytest.mark.parametrize(
-    "error", ["States.Timeout", "ObjectNotFound", "ThresholdConfidenceNotMet", "KeyError"]
+CAUSES += ['{"errorMessage": 5}', '"x"', "{" + "x" * 40_000 + "}", '["signal: killed"]']
+ERRORS = itertools.cycle(
+    ["States.Timeout", "ObjectNotFound", "ThresholdConfidenceNotMet", "Runtime.ExitError", "KeyError"]
 )
+
+
+@pytest.mark.parametrize(("cause", "error"), list(zip(CAUSES, ERRORS, strict=False)))
 @pytest.mark.parametrize("state", sorted(TASKS))
 def test_whatever_the_cause_looks_like_the_outcome_is_delivered(state: str, error: str, cause: str) -> None:
     ending = walk(failing={state: TaskError(error, cause)}, workflow=EXPRESS)
@@ -413,7 +414,7 @@ def test_whatever_the_cause_looks_like_the_outcome_is_delivered(state: str, erro
 
 
 @given(cause=st.text(), error=st.text(min_size=1), key=st.text())
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(deadline=None, max_examples=30, derandomize=True)
 def test_no_text_from_outside_ends_an_execution_without_an_outcome(cause: str, error: str, key: str) -> None:
     ending = walk({"s3_bucket": "b", "s3_key": key}, failing={"SerializeImage": TaskError(error, cause)})
     assert recorded(ending)["outcome"] == "FAILED"

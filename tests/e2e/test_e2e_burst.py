@@ -2,7 +2,6 @@
 
 50 photos at once; the endpoint needs 6 s to wake (in reality up to 60) and takes 2 requests at a time of the
 4 that the local cloud sends.
-tests/contract/test_contract_burst.py does the same in virtual time, without scaling.
 """
 
 from collections import Counter

@@ -12,7 +12,7 @@ Pass, Choice or Wait state evaluates cannot, and ends the execution without an o
 import functools
 import json
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import Random
@@ -76,24 +76,6 @@ class Clock:
 _CLOCK: ContextVar[Clock] = ContextVar("clock")
 
 
-@dataclass(frozen=True)
-class Call:
-    """An execution waits for a task's result: send it in, or throw a `TaskError`."""
-
-    name: str
-    arguments: Any
-
-
-@dataclass(frozen=True)
-class Pause:
-    """An execution waits."""
-
-    seconds: float
-
-
-Steps = Generator[Call | Pause, Any, Any]
-
-
 def evaluate(template: Any, variables: dict[str, Any], states: dict[str, Any], clock: Clock) -> Any:
     """Evaluate every `{% expression %}` of a template, at any depth.
 
@@ -154,10 +136,7 @@ class Execution:
     """
 
     def __init__(
-        self,
-        definition: dict[str, Any],
-        task: Callable[[str, Any], Any] | None = None,
-        clock: Clock | None = None,
+        self, definition: dict[str, Any], task: Callable[[str, Any], Any], clock: Clock | None = None
     ) -> None:
         """Take the substituted definition, and what returns a task's result for state name and arguments."""
         self._definition, self._task = definition, task
@@ -168,28 +147,7 @@ class Execution:
 
     def run(self, data: Any) -> Ending:
         """Run to the end, from the execution's input; tasks take no time."""
-        assert self._task, "without a task function, drive `steps`"
-        steps = self.steps(data)
-        step = next(steps, None)
-        while step:
-            try:
-                if isinstance(step, Pause):
-                    self._clock.now += step.seconds
-                    step = steps.send(None)
-                    continue
-                try:
-                    result = self._task(step.name, step.arguments)
-                except TaskError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(result)
-            except StopIteration:
-                break
-        return self.ending
-
-    def steps(self, data: Any) -> Steps:
-        """Run to the end, yielding each task to call and each pause to make."""
-        state, output = yield from self._machine(self._definition, data)
+        state, output = self._machine(self._definition, data)
         self.ending.seconds = self._clock.now - self._started
         if state["Type"] != "Fail":
             self.ending.status, self.ending.output = "SUCCEEDED", output
@@ -197,8 +155,9 @@ class Execution:
             self.ending.status = "FAILED"
             self.ending.error = self._evaluate(state["Error"], {"input": output})
             self.ending.cause = self._evaluate(state["Cause"], {"input": output})
+        return self.ending
 
-    def _machine(self, definition: dict[str, Any], data: Any) -> Steps:
+    def _machine(self, definition: dict[str, Any], data: Any) -> tuple[dict[str, Any], Any]:
         """Run the states of the workflow or of a branch; return the last one and its output."""
         name = definition["StartAt"]
         while True:
@@ -208,7 +167,7 @@ class Execution:
             if state["Type"] in {"Succeed", "Fail"}:
                 return state, data
             try:
-                transition, states = yield from self._execute(name, state, data)
+                transition, states = self._execute(name, state, data)
                 data = self._leave(transition, states)
             except (TaskError, QueryEvaluationError) as error:
                 transition, data = self._catch(state, data, error)
@@ -216,7 +175,7 @@ class Execution:
                 return state, data
             name = transition["Next"]
 
-    def _execute(self, name: str, state: dict[str, Any], data: Any) -> Steps:
+    def _execute(self, name: str, state: dict[str, Any], data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Execute one state; return the transition (with its Next, Output and Assign) and `$states`."""
         states: dict[str, Any] = {"input": data, "result": data}
         if state["Type"] == "Choice":
@@ -228,18 +187,17 @@ class Execution:
             seconds = self._evaluate(state["Seconds"], states)
             assert seconds >= 0
             assert seconds == int(seconds), "Seconds must be an integer"
-            yield Pause(seconds)
+            self._clock.now += seconds
         elif state["Type"] == "Task":
             arguments = self._evaluate(state["Arguments"], states)
             self.ending.calls[name] = arguments
             self.ending.counts[name] = self.ending.counts.get(name, 0) + 1
-            states["result"] = yield Call(name, arguments)
+            states["result"] = self._task(name, arguments)
         elif state["Type"] == "Parallel":
             states["result"] = []
             outer = dict(self._variables)
             for branch in state["Branches"]:
-                _, output = yield from self._machine(branch, data)
-                states["result"].append(output)
+                states["result"].append(self._machine(branch, data)[1])
                 self._variables = dict(outer)  # a branch's variables end with it
         return state, states
 
