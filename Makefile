@@ -37,7 +37,7 @@ down: $(VENVS)/run/.made ## stops what `make up` started
 	@$(RUN) -m localcloud down
 
 # A worker a processor; what shares a local cloud is in one of them (tests/conftest.py), and begins first.
-WORKERS := -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+WORKERS := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 test: $(VENVS)/test/.made $(VENVS)/run/.made ## every test that needs neither PyTorch, the SageMaker SDK, a browser nor Docker
 	@$(TEST) -m pytest tests/e2e tests/integration tests/contract tests/unit $(WORKERS) $(PYTEST_FLAGS)
 

@@ -5,11 +5,14 @@ import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_socket
+from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
+OWN_CLOUDS = {f"tests/e2e/test_e2e_{name}.py" for name in ("keep", "pages")}
 sys.path.insert(0, str(ROOT))
 
 
@@ -28,12 +31,17 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one worker of xdist, and so all that share the local cloud of tests/e2e."""
-    for item in items:
-        shares = item.path.parent.name == "e2e" and "state" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("e2e" if shares else str(item.path)))
+class FileScheduling(LoadFileScheduling):
+    """Sends a file's tests to one worker, and so all of tests/e2e that share a local cloud."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return "tests/e2e" if file.startswith("tests/e2e/") and file not in OWN_CLOUDS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    """Return what gives out tests to workers, if there are any."""
+    return FileScheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
