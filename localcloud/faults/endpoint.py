@@ -9,7 +9,7 @@ from typing import Final
 from localcloud.faults.catalogue import PLACES
 from localcloud.faults.switches import Switches
 from localcloud.sagemaker.container import Answer
-from localcloud.sagemaker.errors import ApiError
+from localcloud.sagemaker.resources import ApiError
 
 _ANSWERS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "wrong-length": lambda body: json.dumps([*json.loads(body), 0.0]).encode(),

@@ -8,8 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.sagemaker.errors import ApiError, invalid
-from localcloud.sagemaker.resources import ACCOUNT, REGION
+from localcloud.sagemaker.resources import ACCOUNT, REGION, ApiError, invalid, unknown_operation
 
 Json = dict[str, Any]
 _Key = tuple[str, str, str]
@@ -59,7 +58,7 @@ class AutoScaling:
             "DeleteScalingPolicy": self._delete_policy,
         }
         if operation not in known:
-            raise ApiError("UnknownOperationException", f"{operation} is not supported by this emulator")
+            raise unknown_operation(operation)
         if params.get("ServiceNamespace") != "sagemaker":
             raise invalid("This emulator supports the sagemaker namespace only.")
         return known[operation](params)

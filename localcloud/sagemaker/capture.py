@@ -18,7 +18,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.sagemaker.aws import client
+from localcloud.sagemaker.resources import bucket_and_key, client
 
 _log = logging.getLogger(__name__)
 _FLUSH_AFTER_S = 1.0
@@ -127,7 +127,7 @@ class Capture:
                 return
 
     def _write(self, batch: list[tuple[datetime, str]]) -> None:
-        bucket, _, prefix = self._config["DestinationS3Uri"].removeprefix("s3://").partition("/")
+        bucket, prefix = bucket_and_key(self._config["DestinationS3Uri"])
         first = batch[0][0]
         name = f"{first:%M-%S}-{first.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
         key = "/".join(filter(None, [prefix.strip("/"), self._prefix, f"{first:%Y/%m/%d/%H}", name]))

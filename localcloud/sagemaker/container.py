@@ -19,7 +19,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.polling import PollingTimeoutError, Rhythm, poll
-from localcloud.sagemaker.aws import client
+from localcloud.sagemaker.resources import bucket_and_key, client
 from model_build.archive.trusted_code import TRUSTED_VARIABLE, ForeignCodeError, require_own_code
 from model_build.data.extract import ExtractionError, extract
 
@@ -156,7 +156,7 @@ class Container:
         shutil.rmtree(self._spec.folder, ignore_errors=True)
 
     def _download(self) -> Path:
-        bucket, _, key = self._spec.model_url.removeprefix("s3://").partition("/")
+        bucket, key = bucket_and_key(self._spec.model_url)
         self._spec.folder.mkdir(parents=True)
         archive = self._spec.folder / "model.tar.gz"
         try:

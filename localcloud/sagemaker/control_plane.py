@@ -10,10 +10,16 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localcloud.faults.switches import of_this_process
-from localcloud.sagemaker.aws import client
 from localcloud.sagemaker.endpoints import Config, Endpoint
-from localcloud.sagemaker.errors import ApiError, invalid
-from localcloud.sagemaker.resources import Collection, Resource
+from localcloud.sagemaker.resources import (
+    ApiError,
+    Collection,
+    Resource,
+    bucket_and_key,
+    client,
+    invalid,
+    unknown_operation,
+)
 from localcloud.sagemaker.training import TrainingJob
 
 Json = dict[str, Any]
@@ -26,7 +32,7 @@ _SERVERLESS_MEMORY_STEP_MB = 1024
 class ControlPlane:
     """SageMaker's control plane, as far as training jobs and endpoints need it.
 
-    The methods that take `params` are operations of the API, with its requests and answers:
+    The operations take requests and return answers of the API:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html.
 
     Args:
@@ -37,33 +43,29 @@ class ControlPlane:
         self.faults = of_this_process()
         self._folder = folder
         self._lock = threading.RLock()
-        self._models: Collection[Resource] = Collection("model", "model")
-        self._configs: Collection[Config] = Collection("endpoint-config", "endpoint configuration")
-        self._endpoints: Collection[Endpoint] = Collection("endpoint", "endpoint")
-        self._jobs: Collection[TrainingJob] = Collection("training-job", "training job")
+        self._models: Collection[Resource] = Collection("model", "Model")
+        self._configs: Collection[Config] = Collection("endpoint-config", "EndpointConfig")
+        self._endpoints: Collection[Endpoint] = Collection("endpoint", "Endpoint")
+        self._jobs: Collection[TrainingJob] = Collection("training-job", "TrainingJob")
         self._tags: dict[str, dict[str, str]] = {}
         self.operations: dict[str, Operation] = {
-            "CreateModel": self.create_model,
-            "DescribeModel": self.describe_model,
-            "DeleteModel": self.delete_model,
-            "ListModels": self.list_models,
-            "CreateEndpointConfig": self.create_endpoint_config,
-            "DescribeEndpointConfig": self.describe_endpoint_config,
-            "DeleteEndpointConfig": self.delete_endpoint_config,
-            "ListEndpointConfigs": self.list_endpoint_configs,
-            "CreateEndpoint": self.create_endpoint,
-            "UpdateEndpoint": self.update_endpoint,
-            "DescribeEndpoint": self.describe_endpoint,
-            "DeleteEndpoint": self.delete_endpoint,
-            "ListEndpoints": self.list_endpoints,
-            "CreateTrainingJob": self.create_training_job,
-            "DescribeTrainingJob": self.describe_training_job,
-            "StopTrainingJob": self.stop_training_job,
-            "ListTrainingJobs": self.list_training_jobs,
-            "AddTags": self.add_tags,
-            "ListTags": self.list_tags,
-            "DeleteTags": self.delete_tags,
+            "CreateModel": self._create_model,
+            "CreateEndpointConfig": self._create_endpoint_config,
+            "CreateEndpoint": self._create_endpoint,
+            "UpdateEndpoint": self._update_endpoint,
+            "DescribeEndpoint": lambda params: self._endpoints.find(params["EndpointName"]).describe(),
+            "DeleteEndpoint": self._delete_endpoint,
+            "ListEndpoints": lambda params: _list(self._endpoints, params, "Endpoints"),
+            "CreateTrainingJob": self._create_training_job,
+            "DescribeTrainingJob": lambda params: self._jobs.find(params["TrainingJobName"]).describe(),
+            "StopTrainingJob": self._stop_training_job,
+            "ListTrainingJobs": lambda params: _list(self._jobs, params, "TrainingJobSummaries"),
+            "AddTags": self._add_tags,
+            "ListTags": lambda params: {"Tags": _as_list(self._tags_of(params["ResourceArn"]))},
+            "DeleteTags": self._delete_tags,
         }
+        for kept in (self._models, self._configs):
+            self.operations |= self._record_operations(kept)
         for left_over in ("versions", "training", "logs"):
             shutil.rmtree(folder / left_over, ignore_errors=True)
         (folder / "logs").mkdir(parents=True)
@@ -79,7 +81,7 @@ class ControlPlane:
             ApiError: the operation is not one of these, or refuses.
         """
         if operation not in self.operations:
-            raise ApiError("UnknownOperationException", f"{operation} is not supported by this emulator")
+            raise unknown_operation(operation)
         with self._lock:
             return self.operations[operation](params)
 
@@ -95,9 +97,30 @@ class ControlPlane:
             endpoint.close()
         shutil.rmtree(self._folder / "versions", ignore_errors=True)
 
-    # Models
+    def _record_operations(self, records: Collection[Any]) -> dict[str, Operation]:
+        """Return Describe, Delete and List of models or configurations; endpoints go on without them."""
+        prefix = records.prefix
+        name, arn = f"{prefix}Name", f"{prefix}Arn"
 
-    def create_model(self, params: Json) -> Json:
+        def describe(params: Json) -> Json:
+            record = records.find(params[name])
+            shown = {key: value for key, value in record.request.items() if key != "Tags"}
+            isolation = {"EnableNetworkIsolation": False} if prefix == "Model" else {}
+            return isolation | shown | {arn: record.arn, "CreationTime": record.created}
+
+        def delete(params: Json) -> Json:
+            self._forget(records, params[name])
+            return {}
+
+        def list_page(params: Json) -> Json:
+            found, more = records.page(params)
+            return more | {
+                f"{prefix}s": [{name: one.name, arn: one.arn, "CreationTime": one.created} for one in found]
+            }
+
+        return {f"Describe{prefix}": describe, f"Delete{prefix}": delete, f"List{prefix}s": list_page}
+
+    def _create_model(self, params: Json) -> Json:
         """Answer CreateModel; the archive must exist, as on SageMaker."""
         arn = self._models.refuse_existing(params["ModelName"])
         container = _primary_container(params)
@@ -107,147 +130,69 @@ class ControlPlane:
                 "not supported."
             )
         _require_model_data(container)
-        self._models.add(Resource(params["ModelName"], arn, params))
-        self._tag(arn, params)
-        return {"ModelArn": arn}
+        return self._add(self._models, Resource(params["ModelName"], arn, params))
 
-    def describe_model(self, params: Json) -> Json:
-        """Answer DescribeModel."""
-        model = self._models.find(params["ModelName"])
-        shown = {key: value for key, value in model.request.items() if key != "Tags"}
-        made = {"ModelArn": model.arn, "CreationTime": model.created}
-        return {"EnableNetworkIsolation": False} | shown | made
-
-    def delete_model(self, params: Json) -> Json:
-        """Answer DeleteModel; endpoints that run it go on, as on SageMaker."""
-        self._forget(self._models, params["ModelName"])
-        return {}
-
-    def list_models(self, params: Json) -> Json:
-        """Answer ListModels."""
-        found, more = self._models.page(params)
-        return more | {
-            "Models": [{"ModelName": m.name, "ModelArn": m.arn, "CreationTime": m.created} for m in found]
-        }
-
-    # Endpoint configurations
-
-    def create_endpoint_config(self, params: Json) -> Json:
+    def _create_endpoint_config(self, params: Json) -> Json:
         """Answer CreateEndpointConfig for one production variant, on an instance or serverless."""
         arn = self._configs.refuse_existing(params["EndpointConfigName"])
         _check_variant(params)
         model = self._models.find(params["ProductionVariants"][0].get("ModelName", ""))
-        config = Config(params["EndpointConfigName"], arn, params, model=_primary_container(model.request))
-        self._configs.add(config)
-        self._tag(arn, params)
-        return {"EndpointConfigArn": arn}
+        container = _primary_container(model.request)
+        return self._add(self._configs, Config(params["EndpointConfigName"], arn, params, model=container))
 
-    def describe_endpoint_config(self, params: Json) -> Json:
-        """Answer DescribeEndpointConfig."""
-        config = self._configs.find(params["EndpointConfigName"])
-        shown = {key: value for key, value in config.request.items() if key != "Tags"}
-        return shown | {"EndpointConfigArn": config.arn, "CreationTime": config.created}
-
-    def delete_endpoint_config(self, params: Json) -> Json:
-        """Answer DeleteEndpointConfig."""
-        self._forget(self._configs, params["EndpointConfigName"])
-        return {}
-
-    def list_endpoint_configs(self, params: Json) -> Json:
-        """Answer ListEndpointConfigs."""
-        found, more = self._configs.page(params)
-        return more | {
-            "EndpointConfigs": [
-                {"EndpointConfigName": c.name, "EndpointConfigArn": c.arn, "CreationTime": c.created}
-                for c in found
-            ]
-        }
-
-    # Endpoints
-
-    def create_endpoint(self, params: Json) -> Json:
+    def _create_endpoint(self, params: Json) -> Json:
         """Answer CreateEndpoint; it comes up in the background."""
-        name = params["EndpointName"]
-        arn = self._endpoints.refuse_existing(name)
+        arn = self._endpoints.refuse_existing(params["EndpointName"])
         config = self._configs.find(params["EndpointConfigName"])
-        self._endpoints.add(Endpoint(name, arn, params, config, self._folder))
-        self._tag(arn, params)
-        return {"EndpointArn": arn}
+        endpoint = Endpoint(params["EndpointName"], arn, params, config, self._folder)
+        return self._add(self._endpoints, endpoint)
 
-    def update_endpoint(self, params: Json) -> Json:
+    def _update_endpoint(self, params: Json) -> Json:
         """Answer UpdateEndpoint; the old version serves until the new one is healthy."""
         endpoint = self._endpoints.find(params["EndpointName"])
         endpoint.update(self._configs.find(params["EndpointConfigName"]))
         return {"EndpointArn": endpoint.arn}
 
-    def describe_endpoint(self, params: Json) -> Json:
-        """Answer DescribeEndpoint."""
-        return self._endpoints.find(params["EndpointName"]).describe()
-
-    def delete_endpoint(self, params: Json) -> Json:
+    def _delete_endpoint(self, params: Json) -> Json:
         """Answer DeleteEndpoint; it is Deleting until the requests in flight are answered."""
         endpoint = self._endpoints.find(params["EndpointName"])
         stopping = endpoint.delete()
         threading.Thread(target=self._forget_when_stopped, args=(endpoint, stopping), daemon=True).start()
         return {}
 
-    def list_endpoints(self, params: Json) -> Json:
-        """Answer ListEndpoints."""
-        return _listed(self._endpoints, params, "Endpoints", "Endpoint")
-
-    # Training jobs
-
-    def create_training_job(self, params: Json) -> Json:
+    def _create_training_job(self, params: Json) -> Json:
         """Answer CreateTrainingJob; it runs in the background."""
-        name = params["TrainingJobName"]
-        arn = self._jobs.refuse_existing(name)
-        self._jobs.add(TrainingJob(name, arn, params, self._folder))
-        self._tag(arn, params)
-        return {"TrainingJobArn": arn}
+        arn = self._jobs.refuse_existing(params["TrainingJobName"])
+        return self._add(self._jobs, TrainingJob(params["TrainingJobName"], arn, params, self._folder))
 
-    def describe_training_job(self, params: Json) -> Json:
-        """Answer DescribeTrainingJob."""
-        return self._jobs.find(params["TrainingJobName"]).describe()
-
-    def stop_training_job(self, params: Json) -> Json:
-        """Answer StopTrainingJob."""
+    def _stop_training_job(self, params: Json) -> Json:
         self._jobs.find(params["TrainingJobName"]).stop()
         return {}
 
-    def list_training_jobs(self, params: Json) -> Json:
-        """Answer ListTrainingJobs."""
-        return _listed(self._jobs, params, "TrainingJobSummaries", "TrainingJob")
-
-    # Tags
-
-    def add_tags(self, params: Json) -> Json:
-        """Answer AddTags."""
+    def _add_tags(self, params: Json) -> Json:
         tags = self._tags_of(params["ResourceArn"])
         tags |= {tag["Key"]: tag["Value"] for tag in params["Tags"]}
         return {"Tags": _as_list(tags)}
 
-    def list_tags(self, params: Json) -> Json:
-        """Answer ListTags, in one page: SageMaker allows no more than 50."""
-        return {"Tags": _as_list(self._tags_of(params["ResourceArn"]))}
-
-    def delete_tags(self, params: Json) -> Json:
-        """Answer DeleteTags."""
+    def _delete_tags(self, params: Json) -> Json:
         tags = self._tags_of(params["ResourceArn"])
         for key in params["TagKeys"]:
             tags.pop(key, None)
         return {}
-
-    def _tag(self, arn: str, params: Json) -> None:
-        self._tags[arn] = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
 
     def _tags_of(self, arn: str) -> dict[str, str]:
         if arn not in self._tags:
             raise invalid(f'Could not find resource "{arn}".')
         return self._tags[arn]
 
-    def _forget(self, collection: Collection[Any], name: str) -> None:
-        self._tags.pop(collection.find(name).arn, None)
-        collection.discard(name)
+    def _add(self, records: Collection[Any], record: Resource) -> Json:
+        records.add(record)
+        self._tags[record.arn] = {tag["Key"]: tag["Value"] for tag in record.request.get("Tags", [])}
+        return {f"{records.prefix}Arn": record.arn}
+
+    def _forget(self, records: Collection[Any], name: str) -> None:
+        self._tags.pop(records.find(name).arn, None)
+        records.discard(name)
 
     def _forget_when_stopped(self, endpoint: Endpoint, stopping: threading.Thread) -> None:
         stopping.join()
@@ -255,12 +200,10 @@ class ControlPlane:
             self._forget(self._endpoints, endpoint.name)
 
 
-def _listed(
-    collection: Collection[Endpoint] | Collection[TrainingJob], params: Json, member: str, prefix: str
-) -> Json:
-    """Return a page of resources with a status; `prefix` begins the names of the answer's members."""
-    status = params.get("StatusEquals")
-    found, more = collection.page(params, lambda one: status in {None, one.status})
+def _list(records: Collection[Any], params: Json, member: str) -> Json:
+    """Return a page of endpoints or jobs, which have a status."""
+    status, prefix = params.get("StatusEquals"), records.prefix
+    found, more = records.page(params, lambda one: status in {None, one.status})
     return more | {
         member: [
             {
@@ -287,7 +230,7 @@ def _primary_container(params: Json) -> Json:
 
 def _require_model_data(container: Json) -> None:
     url = container.get("ModelDataUrl", "")
-    bucket, _, key = url.removeprefix("s3://").partition("/")
+    bucket, key = bucket_and_key(url)
     try:
         if not (url.startswith("s3://") and key):
             raise invalid(f"Could not find model data at {url or '(no ModelDataUrl)'}.")

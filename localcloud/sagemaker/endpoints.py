@@ -18,8 +18,7 @@ from typing import Any
 
 from localcloud.sagemaker.capture import Capture
 from localcloud.sagemaker.container import Container, ContainerError, ContainerSpec, LogShipper
-from localcloud.sagemaker.errors import invalid
-from localcloud.sagemaker.resources import Resource
+from localcloud.sagemaker.resources import Resource, invalid
 from localcloud.sagemaker.serverless import Capacity
 
 _log = logging.getLogger(__name__)

@@ -1,35 +1,83 @@
-"""What the control plane stores: records with a name, an ARN and a creation time, found and listed alike."""
+"""What all of the emulator uses: AWS's errors, clients of the local cloud, and records with name and ARN."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Generic, TypeVar
 
-from localcloud.sagemaker.errors import invalid
+import boto3
+from botocore.config import Config
 
 ACCOUNT = "000000000000"
 """The account id that ministack uses."""
-
 REGION = "us-east-1"
-
 _DEFAULT_PAGE = 10
+_ONE_RETRY = Config(retries={"mode": "standard", "total_max_attempts": 2})
+"""ministack answers at once, or has ended: this server then has no time for more."""
+_lock = threading.Lock()
 
 
-def arn_of(kind: str, name: str) -> str:
-    """Return the ARN of a SageMaker resource; names are in lower case there."""
-    return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind}/{name.lower()}"
+@dataclass
+class ApiError(Exception):
+    """An error that is the answer to a request.
+
+    Attributes:
+        code: AWS's error code, what boto3 shows in brackets; empty when AWS sends none.
+        message: the text for a person, in AWS's own words where they are known.
+        status: HTTP status.
+        extra: further members of the error's shape.
+    """
+
+    code: str
+    message: str
+    status: int = 400
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return code and message, as boto3 would print them."""
+        return f"{self.code}: {self.message}"
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body, with the message under both spellings that AWS's protocols use."""
+        body: dict[str, Any] = {"message": self.message, "Message": self.message, **self.extra}
+        return body | ({"__type": self.code} if self.code else {})
+
+
+def invalid(message: str) -> ApiError:
+    """Return the error with which SageMaker's control plane answers nearly every invalid request."""
+    return ApiError("ValidationException", message)
+
+
+def unknown_operation(operation: str) -> ApiError:
+    """Return the error for what this emulator does not have."""
+    return ApiError("UnknownOperationException", f"this emulator does not support {operation}")
+
+
+def client(service: str) -> Any:
+    """Return the shared client of a service, at the address that the AWS_ENDPOINT_URL* variables name.
+
+    Threads may share a client, but not a session.
+    """
+    with _lock:
+        return _make(service)
+
+
+@cache
+def _make(service: str) -> Any:
+    return boto3.session.Session().client(service, config=_ONE_RETRY)  # type: ignore[call-overload]  # the name is no literal
+
+
+def bucket_and_key(url: str) -> tuple[str, str]:
+    """Return the parts of an `s3://` URL."""
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    return bucket, key
 
 
 @dataclass
 class Resource:
-    """One record.
-
-    Attributes:
-        name: as the request spelled it.
-        arn: its ARN.
-        request: the request that created it.
-        created: seconds since 1970.
-    """
+    """A record: its name as the request spelled it, its ARN, the request, and when that was made."""
 
     name: str
     arn: str
@@ -44,61 +92,51 @@ class Collection(Generic[R]):
     """All resources of one kind, with SageMaker's error messages.
 
     Args:
-        kind: the word in ARNs: `model`, `endpoint-config`, `endpoint`.
-        title: the words in messages: `model`, `endpoint configuration`, `endpoint`.
+        kind: of the resources, in their ARNs.
+        prefix: of the members of answers, such as `Endpoint` in `EndpointName`.
     """
 
-    def __init__(self, kind: str, title: str) -> None:
-        self.kind = kind
-        self.title = title
+    def __init__(self, kind: str, prefix: str) -> None:
+        self.prefix = prefix
+        self._kind = kind
         self._items: dict[str, R] = {}
 
-    def refuse_existing(self, name: str) -> str:
-        """Return the ARN for a new resource.
+    def arn(self, name: str) -> str:
+        """Return the ARN of a resource; names are in lower case there."""
+        return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{self._kind}/{name.lower()}"
 
-        Raises:
-            ApiError: the name is taken.
-        """
-        arn = arn_of(self.kind, name)
+    def refuse_existing(self, name: str) -> str:
+        """Return the ARN for a new resource; ApiError if the name is taken."""
         if name in self._items:
-            raise invalid(f'Cannot create already existing {self.title} "{arn}".')
-        return arn
+            raise invalid(f'Cannot create already existing {self._title} "{self.arn(name)}".')
+        return self.arn(name)
 
     def add(self, resource: R) -> None:
         """Add a new resource."""
         self._items[resource.name] = resource
 
     def find(self, name: str) -> R:
-        """Return the resource of that name.
-
-        Raises:
-            ApiError: there is none.
-        """
+        """Return the resource of that name; ApiError if there is none."""
         if name not in self._items:
-            raise invalid(f'Could not find {self.title} "{arn_of(self.kind, name)}".')
+            raise invalid(f'Could not find {self._title} "{self.arn(name)}".')
         return self._items[name]
 
     def discard(self, name: str) -> None:
         """Remove a resource, if it is there."""
         self._items.pop(name, None)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[R]:
         """Iterate over all of them, oldest first."""
         return iter(list(self._items.values()))
 
     def page(
-        self,
-        params: dict[str, Any],
-        matches: Callable[[R], bool] = lambda _: True,
+        self, params: dict[str, Any], matches: Callable[[R], bool] = lambda _: True
     ) -> tuple[list[R], dict[str, str]]:
-        """Return one page of a List operation.
+        """Return one page of a List operation and, when there are more, {"NextToken": …}.
 
         Args:
             params: the request: NameContains, SortBy, SortOrder, MaxResults, NextToken.
             matches: a further filter.
-
-        Returns:
-            The resources and, when there are more, {"NextToken": …}.
         """
         wanted = params.get("NameContains", "").lower()
         found = [item for item in self if wanted in item.name.lower() and matches(item)]
@@ -108,3 +146,7 @@ class Collection(Generic[R]):
         start = int(params.get("NextToken", "0"))
         end = start + params.get("MaxResults", _DEFAULT_PAGE)
         return found[start:end], {"NextToken": str(end)} if end < len(found) else {}
+
+    @property
+    def _title(self) -> str:
+        return {"endpoint-config": "endpoint configuration"}.get(self._kind, self._kind.replace("-", " "))

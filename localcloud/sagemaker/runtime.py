@@ -14,8 +14,7 @@ from localcloud.sagemaker.capture import Exchange
 from localcloud.sagemaker.container import Answer
 from localcloud.sagemaker.control_plane import ControlPlane
 from localcloud.sagemaker.endpoints import Version
-from localcloud.sagemaker.errors import ApiError
-from localcloud.sagemaker.resources import ACCOUNT, REGION
+from localcloud.sagemaker.resources import ACCOUNT, REGION, ApiError
 
 REALTIME_BODY_LIMIT = 6_291_456
 """Bytes that a real-time endpoint takes."""

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from localcloud.access_guard import refusal
 from localcloud.sagemaker.autoscaling import AutoScaling
 from localcloud.sagemaker.control_plane import ControlPlane
-from localcloud.sagemaker.errors import ApiError
+from localcloud.sagemaker.resources import ApiError, unknown_operation
 from localcloud.sagemaker.runtime import invoke
 from localcloud.sagemaker.validation import check_request
 
@@ -96,9 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             "AnyScaleFrontendService": ("application-autoscaling", self.server.auto_scaling),
         }
         if prefix not in services:
-            raise ApiError(
-                "UnknownOperationException", f"this emulator does not support {target or self.path}"
-            )
+            raise unknown_operation(target or self.path)
         service, backend = services[prefix]
         try:
             params = json.loads(body or b"{}")

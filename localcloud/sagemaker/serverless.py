@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from localcloud.sagemaker.container import INVOCATION_TIMEOUT_S
-from localcloud.sagemaker.errors import ApiError
+from localcloud.sagemaker.resources import ApiError
 
 COLD_START_VARIABLE: Final = "SCONES_LOCAL_COLD_START_SECONDS"
 

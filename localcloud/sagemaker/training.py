@@ -23,10 +23,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.polling import PollingTimeoutError, Rhythm, poll
-from localcloud.sagemaker.aws import client
 from localcloud.sagemaker.container import LogShipper
-from localcloud.sagemaker.errors import invalid
-from localcloud.sagemaker.resources import Resource
+from localcloud.sagemaker.resources import Resource, bucket_and_key, client, invalid
 
 Json = dict[str, Any]
 
@@ -166,7 +164,7 @@ class TrainingJob(Resource):
 
     def _download(self, channel: Json) -> None:
         url = channel["DataSource"]["S3DataSource"]["S3Uri"]
-        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        bucket, prefix = bucket_and_key(url)
         target = self._folder / "input" / "data" / channel["ChannelName"]
         below = prefix.rstrip("/") + "/"
         found = 0
@@ -268,7 +266,7 @@ class TrainingJob(Resource):
         with tarfile.open(archive, "w:gz") as packed:
             for file in sorted((self._folder / "model").iterdir()):
                 packed.add(file, file.name)
-        bucket, _, key = self._model_url().removeprefix("s3://").partition("/")
+        bucket, key = bucket_and_key(self._model_url())
         client("s3").upload_file(str(archive), bucket, key)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import botocore.session
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 
-from localcloud.sagemaker.errors import ApiError, invalid
+from localcloud.sagemaker.resources import ApiError, invalid
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),

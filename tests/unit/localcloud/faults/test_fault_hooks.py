@@ -21,7 +21,7 @@ from localcloud.ministack.fault_hooks import (
     faulty_storage,
 )
 from localcloud.sagemaker.container import Answer
-from localcloud.sagemaker.errors import ApiError
+from localcloud.sagemaker.resources import ApiError
 
 GOOD = Answer(200, "application/json", b"[0.75, 0.25]")
 

@@ -9,7 +9,7 @@ import pytest
 
 from localcloud.sagemaker.capture import Exchange, record
 from localcloud.sagemaker.control_plane import ControlPlane
-from localcloud.sagemaker.errors import ApiError
+from localcloud.sagemaker.resources import ApiError
 from localcloud.sagemaker.validation import check_request, compile_pattern, service_model
 
 NOON = datetime(2026, 11, 23, 12, 0, 5, tzinfo=UTC)

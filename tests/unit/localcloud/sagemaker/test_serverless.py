@@ -3,7 +3,7 @@
 import pytest
 
 from localcloud.sagemaker import serverless
-from localcloud.sagemaker.errors import ApiError
+from localcloud.sagemaker.resources import ApiError
 from localcloud.sagemaker.serverless import COLD_START_VARIABLE, Capacity
 
 VARIANT = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 2}}
