@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,7 @@ from model_build.endpoint.wanted import DEFAULT_INSTANCE_TYPE, Wanted
 from model_build.errors import CloudError, DeploymentError, RefusedError, StillSettlingError
 
 DEFAULT_TIMEOUT_S: Final = 1800.0
+CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 SETTLED: Final = frozenset({"InService", "Failed", "OutOfService", "UpdateRollbackFailed"})
 
 
@@ -225,6 +227,7 @@ class _Way:
         self.endpoint: dict[str, Any] = found.endpoint or {}
         self._name, self._session, self._follow = found.endpoint_name, session, follow
         self._taken: list[Step] = []
+        self._began = datetime.now(UTC) - CLOCKS_DIFFER_BY
         self._changing = False
         self._serves = ""
 
@@ -292,12 +295,23 @@ class _Way:
         if step.undo is None:
             return
         try:
+            if step.upload and self._is_used(step.call.parameters):
+                return
             step.undo.send(self._session)
             if step.undo.operation == "DeleteEndpoint":
                 wait_until_settled(self._session, self._name, self._follow)
         except (ClientError, BotoCoreError, CloudError) as error:
             if not (isinstance(error, ClientError) and is_missing(error)):
                 self._follow.notice(f"{_text(step.undo)} did not succeed: {aws_reason(error)}")
+
+    def _is_used(self, archive: dict[str, Any]) -> bool:
+        """Return whether a model that was made meanwhile shares an archive, which is named by its content."""
+        sagemaker: Any = self._session.client("sagemaker")
+        pages = sagemaker.get_paginator("list_models").paginate(CreationTimeAfter=self._began)
+        names = [model["ModelName"] for page in pages for model in page["Models"]]
+        models = [sagemaker.describe_model(ModelName=name) for name in names]
+        urls = {model.get("PrimaryContainer", {}).get("ModelDataUrl") for model in models}
+        return f"s3://{archive['Bucket']}/{archive['Key']}" in urls
 
 
 def _text(call: ApiCall) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,11 +38,17 @@ class Cloud:
         self.calls: list[str] = []
         self.errors = errors
         self.endpoint = list(endpoint)
+        self.other_archive = ""
         self.log: list[str] | None = ["ValueError: broken model"]
 
     def client(self, _: str) -> Any:
         """Return the client of any service."""
         return self
+
+    def get_paginator(self, _: str) -> Any:
+        """Return one whose only page has the model of somebody else, if there is one."""
+        models = [{"ModelName": "other"}] if self.other_archive else []
+        return SimpleNamespace(paginate=lambda **_: [{"Models": models}])
 
     def __getattr__(self, operation: str) -> Callable[..., dict[str, Any]]:
         """Return an operation of the client."""
@@ -55,6 +62,8 @@ class Cloud:
                 if now is None:
                     raise refused(f"Could not find {parameters}", "ValidationException")
                 return now
+            if operation == "describe_model":
+                return {"PrimaryContainer": {"ModelDataUrl": self.other_archive}}
             if operation == "describe_log_streams":
                 return {"logStreams": [{"logStreamName": "AllTraffic/i-0"}] if self.log else []}
             return {"events": [{"message": line} for line in self.log or []]}
@@ -64,7 +73,7 @@ class Cloud:
     @property
     def changes(self) -> list[str]:
         """The calls that change something."""
-        reads = ("describe_endpoint", "describe_log_streams", "get_log_events")
+        reads = ("describe_endpoint", "describe_model", "describe_log_streams", "get_log_events")
         return [call for call in self.calls if call not in reads]
 
 
@@ -207,6 +216,15 @@ def test_what_fails_once_the_version_serves_takes_nothing_back() -> None:
     assert cloud.changes[-1] == "put_scaling_policy"
     assert "AddTags" in run.notices[0]
     assert f"version {NEW} is in service; the same command does the rest" in run.notices[1]
+
+
+def test_an_archive_that_another_model_shares_by_now_stays() -> None:
+    cloud = Cloud(described("InService"), create_endpoint=refused())
+    cloud.other_archive = "s3://b/k"
+
+    Run(cloud, CREATION)
+
+    assert cloud.changes[-2:] == REMOVED[:2]
 
 
 def test_what_cannot_be_undone_is_named_and_the_rest_is_undone() -> None:
