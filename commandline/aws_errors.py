@@ -1,4 +1,4 @@
-"""What AWS's SDK raises in everyday use, told in one line with what to do."""
+"""What AWS's SDK raises in everyday use, in one line with what to do."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _HTML: Final = re.compile(r"<(!doctype|html)\b.*", re.IGNORECASE)
 _ADVICE: Final = {
     "EndpointConnectionError": "check the network; if AWS_ENDPOINT_URL is set, does what it names still run?",
 }
-"""What to do, after what the error itself says."""
+"""What to do, after the text of the error."""
 _UNKNOWN: Final = "AWS does not know these credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID"
 _SEE_CODE: Final = {
     "ExpiredToken": "the credentials have expired: get new ones",
@@ -32,7 +32,7 @@ _SEE_CODE: Final = {
 
 
 def aws_reason(error: Exception) -> str:
-    """Return what an error of AWS's SDK says, in one line with what to do; for the end of another message."""
+    """Return one line for an error of AWS's SDK, with what to do; for the end of another message."""
     return explain_aws(error) or str(error)
 
 

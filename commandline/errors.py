@@ -8,7 +8,7 @@ INTERRUPTED: Final = 130
 
 
 class CommandError(Exception):
-    """The command failed; the message names the thing and says what to do."""
+    """The command failed; the message names the thing and what to do."""
 
     exit_code = FAILED
     with_log = False  # the message ends with lines of a log; all others are shown in one line

@@ -139,14 +139,14 @@ def run(program: click.Command, name: str, arguments: Sequence[str] | None = Non
             code = int(program.main(given, prog_name=name, standalone_mode=False) or 0)
         sys.stdout.flush()
     except BaseException as error:
-        told = _tell(error, command)
-        if told is None:
+        code_or_bug = _report(error, command)
+        if code_or_bug is None:
             raise
-        code = told
+        code = code_or_bug
     return code if _output_is_written() else code or FAILED
 
 
-def _tell(error: BaseException, command: str) -> int | None:
+def _report(error: BaseException, command: str) -> int | None:
     """Print what ended a command in one line and return the exit code; None for a bug."""
     if isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError):
         error = error.__context__  # click takes every broken pipe, also that of a socket, for standard output
@@ -176,7 +176,7 @@ def _wrong_use(error: click.UsageError, command: str) -> str:
 
 
 def explain(error: Exception) -> str | None:
-    """Return one line that tells an everyday error of the system or of AWS; None for a bug."""
+    """Return one line for an everyday error of the system or of AWS; None for a bug."""
     if isinstance(error, ModuleNotFoundError):
         return _missing_module(error)
     if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, of an unknown user

@@ -51,9 +51,9 @@ class View:
             rows.add_row(
                 Text(name, style=_COLOURS[name]), f"{count:,}", _bar(count, recorded, _COLOURS[name])
             )
-        said = [f"{name} {_seconds(summary[f'{name}_s'])}" for name in ("p50", "p95", "p99", "max")]
+        shown = [f"{name} {_seconds(summary[f'{name}_s'])}" for name in ("p50", "p95", "p99", "max")]
         lines = [
-            Text("from due to recorded: " + ", ".join(said)),
+            Text("from due to recorded: " + ", ".join(shown)),
             Text(sparkline(account.latencies()[-_LATEST:])),
         ]
         if summary["unsent"]:

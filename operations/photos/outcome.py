@@ -1,4 +1,4 @@
-"""What became of one photo, and whether everything that tells of it says the same."""
+"""The outcome of one photo, and whether all records of it agree."""
 
 import math
 from collections import Counter
@@ -58,7 +58,7 @@ def summarize(outcomes: Sequence[Outcome], seconds: float) -> dict[str, float]:
 def disagreement(record: Record | None, event: Mapping[str, Any], execution: Mapping[str, Any] | None) -> str:
     """Return what results table, event and execution say differently; empty if they agree."""
     if record is None:
-        return f"NoRecord: the event says {event.get('outcome')}, the results table has no record"
+        return f"NoRecord: the event has {event.get('outcome')}, the results table has no record"
     for name in ("outcome", "label", "confidence", "error", "execution_arn"):
         recorded, published = getattr(record, name), event.get(name)
         if not _same(recorded, published):

@@ -101,7 +101,7 @@ def with_keys_of_their_own(stack: Stack, photos: Sequence[Photo]) -> list[Photo]
         try:
             stored = s3.head_object(Bucket=bucket, Key=photo.key)["ETag"].strip('"')
             digest = hashlib.md5(photo.path.read_bytes(), usedforsecurity=False).hexdigest()
-        except (ClientError, OSError):  # there is none, it may not be asked for, or the upload says why
+        except (ClientError, OSError):  # there is none, it may not be asked for, or the upload shows why
             return photo
         stem, suffix = os.path.splitext(photo.key)  # noqa: PTH122 - a key is not a path
         return photo if stored == digest else replace(photo, key=f"{stem}-{digest[:8]}{suffix}")
@@ -111,7 +111,7 @@ def with_keys_of_their_own(stack: Stack, photos: Sequence[Photo]) -> list[Photo]
 
 
 def write_page(path: Path, stack: Stack, photos: Sequence[Photo], outcomes: Sequence[Outcome]) -> None:
-    """Write the outcomes as a page, and tell its address."""
+    """Write the outcomes as a page, and print its address."""
     files = {photo.key: photo.path for photo in photos}
     with ThreadPoolExecutor(max_workers=_REQUESTS_AT_A_TIME) as pool:
         histories = pool.map(lambda outcome: steps_of(stack, outcome.execution_arn), outcomes)

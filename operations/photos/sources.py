@@ -103,7 +103,7 @@ def _begins_as_a_photo(path: Path) -> bool:
         with path.open("rb") as file:
             return bool(_PHOTO.match(file.read(_FIRST_BYTES)))
     except OSError:
-        return True  # the upload says why
+        return True  # the upload shows why
 
 
 def _walk(folder: Path, skipped: list[str]) -> Iterator[Path]:
