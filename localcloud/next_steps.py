@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 
 from localcloud.state import USUAL_STATE, Running, StateFolder
 
@@ -17,16 +18,15 @@ def print_next_steps(folder: StateFolder, running: Running) -> None:
         print("  nothing is deployed on it; deploy with: make up")
         return
     usual = folder.path == USUAL_STATE.resolve()
-    python = os.path.relpath(sys.executable)
-    state = "" if usual else f"--state {shlex.quote(os.path.relpath(folder.path))} "
-    stop = "make down" if usual else f"{python} -m localcloud down {state}"
+    scones = os.path.relpath(Path(sys.executable).with_name("scones"))
+    other = f"{scones} local down --state {shlex.quote(os.path.relpath(folder.path))}"
     print(
         f"\nTry:\n"
         f"  . {os.path.relpath(folder.env_file)}\n"
         f"  aws s3 cp photo.jpg s3://{outputs['PhotoBucketName']}/incoming/photo.jpg\n"
         f"  aws dynamodb scan --table-name {outputs['ResultsTableName']}\n"
-        f"  {python} -m operations send photo.jpg\n"
+        f"  scones send photo.jpg\n"
         f"\nLook at what comes in: {running.desk_url}live\n"
         f"Decide on doubtful photos: {running.desk_url}\n"
-        f"\nLogs: {os.path.relpath(folder.logs)}. Stop it with: {stop}"
+        f"\nLogs: {os.path.relpath(folder.logs)}. Stop it with: {'make down' if usual else other}"
     )
