@@ -4,7 +4,8 @@ import re
 from typing import Final
 
 # What ends lines, moves the cursor, or turns the direction of writing: Unicode's Cc, Zl, Zp and Bidi_Control.
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# And surrogates, which a file's name has for bytes that are no UTF-8: no file can be written with them.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str, *, kept: str = "") -> str:

@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from commandline.escapes import visible
 from commandline.terminal import progress
 from model_build.archive.loaded_model import LoadedModel, UnreadableImageError
 from model_build.data.cifar import Archive
@@ -69,15 +70,16 @@ def classify(model: LoadedModel, pictures: Sequence[Picture], title: str) -> Pre
     negatives: list[tuple[str, Floats]] = []
     unreadable: list[str] = []
     for picture in progress(pictures, total=len(pictures), title=title, unit="image"):
+        name = visible(picture.name)  # of a file or of an archive: reports and pages show it
         try:
             probabilities = model.classify(picture.body)
         except UnreadableImageError as error:
-            unreadable.append(f"{picture.name}: {error}")
+            unreadable.append(f"{name}: {error}")
             continue
         if picture.label is None:
-            negatives.append((picture.name, probabilities))
+            negatives.append((name, probabilities))
         else:
-            labelled.append((picture.name, probabilities, model.labels.index(picture.label)))
+            labelled.append((name, probabilities, model.labels.index(picture.label)))
     width = len(model.labels)
     return Predictions(
         names=tuple(name for name, _, _ in labelled),

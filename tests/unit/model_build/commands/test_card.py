@@ -1,7 +1,9 @@
 """`model_build card`: a card of whatever classes, from a fresh evaluation."""
 
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,15 @@ def test_models_without_a_seed_are_refused(
     other = write_model(tmp_path / "other", ["red", "blue"])
     assert main([*arguments, "--seeds", str(other)]) == 1
     assert f"{other}: manifest.json has no recipe with a seed, or no metrics" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_are_no_text_are_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = write_model(tmp_path / "m", ["red", "blue"])
+    data = write_archive(tmp_path / "c.tar.gz", cifar100_files(["red", "blue"], 1, 1))
+    write_photo(tmp_path / "photos" / "blue" / os.fsdecode(b"\xfe\x1b[1m.png"), "red")
+    options = ["--model", str(model), "--data", str(data), "--photos", str(tmp_path / "photos")]
+    assert main(["evaluate", *options]) == 0
+    assert r"  blue/\udcfe\x1b[1m.png: red (" in capsys.readouterr().out
+    assert main(["card", *options, "--output", str(tmp_path / "card.md")]) == 0
+    assert r"| blue/\udcfe\x1b[1m.png | red |" in (tmp_path / "card.md").read_text(encoding="utf-8")
