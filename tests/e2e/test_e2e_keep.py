@@ -11,6 +11,7 @@ import pytest
 from localcloud.environment import Addresses
 from localcloud.state import Running, StateFolder
 from operations.__main__ import main
+from operations.photos.labelled import file_name
 from tests.e2e.conftest import localcloud, operations
 from tests.support.local_cloud import LocalCloud, environment_of, wait_until
 from tests.support.tiny_model import write_model, write_photo
@@ -66,11 +67,26 @@ def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, t
     assert [record["label"] for record in cloud.records("incoming/photos/red.png")] == ["bicycle"]
     write_photo(tmp_path / "more" / "blue.png", "blue")
     assert send(own, tmp_path / "more") == {"blue.png": ("ACCEPTED", "blue")}
+    (stored,) = cloud.client("s3").list_object_versions(
+        Bucket=cloud.outputs["PhotoBucketName"], Prefix="incoming/more/"
+    )["Versions"]
+    version = stored["VersionId"]
     archives = cloud.client("s3").list_objects_v2(Bucket="scones-models", Prefix="models/")["Contents"]
     assert len(archives) == 1, "each start left an archive behind"
 
     # A plain `up` keeps the model that serves, and its labels
     assert up(own).stack["outputs"]["ClassLabels"] == "red,green,blue"
+
+    # One photo is forgotten wherever the stack has it, and what stays is named
+    copy = f"labelled/no-label-any-more/{file_name('s3://scones-photos/incoming/more/blue.png', version)}"
+    cloud.client("s3").put_object(Bucket=cloud.outputs["PhotoBucketName"], Key=copy, Body=b"blue")
+    forgotten = operations(own, "forget", "blue.png", "--yes", "--json")
+    assert forgotten.returncode == 0, forgotten.stderr
+    deleted, last = map(json.loads, forgotten.stdout.splitlines())
+    assert (deleted["versions"], deleted["labelled copies"], deleted["records"]) == (1, 1, 1)
+    assert "image_data" in last["stays"][0]["what"]
+    left = cloud.client("s3").list_object_versions(Bucket=cloud.outputs["PhotoBucketName"])["Versions"]
+    assert {item["Key"] for item in left} == {"incoming/photos/green.png", "incoming/photos/red.png"}
 
     # And erased only if that is asked for
     assert localcloud("down", "--erase", "--yes", "--state", own).returncode == 0

@@ -41,6 +41,9 @@ ERRORS: dict[str, BaseException] = {
     "disk": OSError(errno.ENOSPC, "No space left on device", "/data/x"),
     "profile": ProfileNotFound(profile="nobody"),
     "torch": ModuleNotFoundError("No module named 'torch'", name="torch"),
+    "name": CommandError("s3://b/line\nbreak: there is no such photo"),
+    "home": RuntimeError("Could not determine home directory."),
+    "text": UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed"),
     "bug": ZeroDivisionError("a bug"),
 }
 
@@ -99,6 +102,9 @@ def test_a_name_list_refuses_empty_and_repeated_names(text: str, capsys: pytest.
         ("disk", 1, "program show: /data/x: No space left on device"),
         ("profile", 1, "program show: The config profile (nobody) could not be found"),
         ("torch", 1, "make .venv/train/.made"),
+        ("name", 1, r"program show: s3://b/line\nbreak: there is no such photo"),
+        ("home", 1, "give the whole path"),
+        ("text", 1, r"'\udcff' is not valid UTF-8"),
     ],
 )
 def test_an_error_is_one_line_and_an_exit_code(
@@ -108,6 +114,16 @@ def test_an_error_is_one_line_and_an_exit_code(
     told = capsys.readouterr().err
     assert shown in told
     assert len(told.strip().splitlines()) == 1
+
+
+def test_the_end_of_a_log_is_shown_in_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = CommandError("it failed:\n  a line of its log")
+    monkeypatch.setattr(error, "with_log", True, raising=False)
+    monkeypatch.setitem(ERRORS, "log", error)
+    assert call("show", "--fail", "log") == 1
+    assert capsys.readouterr().err == "program show: it failed:\n  a line of its log\n"
 
 
 def test_a_bug_keeps_its_traceback() -> None:

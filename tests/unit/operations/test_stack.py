@@ -1,10 +1,13 @@
 """Finding a deployed stack, and what is said if that is not possible."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import boto3
 import pytest
 from botocore.exceptions import NoCredentialsError, NoRegionError, ProfileNotFound
 
-from operations.stack import StackError, find_stack, open_session
+from operations.stack import StackError, _clock, find_stack, open_session
 from tests.support.aws_stack import STACK_NAME, create_in_cloudformation, deployed_stack
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -56,3 +59,11 @@ def test_no_region_no_credentials_and_no_profile_are_different_errors(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(NoCredentialsError):
         find_stack("scones", open_session("eu-west-1"))
+
+
+@pytest.mark.parametrize("hours", [50, -50])
+def test_awss_clock_is_that_of_its_answers(hours: int) -> None:
+    ahead = timedelta(hours=hours)
+    headers = {"date": format_datetime(datetime.now(UTC) + ahead, usegmt=True)}
+    assert abs(_clock({"ResponseMetadata": {"HTTPHeaders": headers}}) - ahead) < timedelta(seconds=5)
+    assert _clock({"ResponseMetadata": {"HTTPHeaders": {"date": "soon"}}}) == timedelta()
