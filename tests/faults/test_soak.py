@@ -93,8 +93,12 @@ def _about(service: str) -> str:
     return "" if service == "sagemaker" else "incoming/soak/"
 
 
-def run(observer: Observer, uploads: list[Upload]) -> dict[tuple[str, str], str]:
-    """Upload everything on a schedule and kill parts on the way; return the outcome of each version."""
+def run(observer: Observer, uploads: list[Upload]) -> tuple[dict[tuple[str, str], str], set[str]]:
+    """Upload everything on a schedule and kill parts on the way.
+
+    Returns:
+        The outcome of each version, and the photos whose executions were stopped.
+    """
     cloud, expected = observer.cloud, {}
     kills = {
         len(uploads) // 4: lambda: kill("sagemaker/worker.py", observer),
@@ -113,18 +117,19 @@ def run(observer: Observer, uploads: list[Upload]) -> dict[tuple[str, str], str]
             pending.append(pool.submit(cloud.upload, upload.key, upload.body))
         for upload, one in zip(uploads, pending, strict=True):
             expected[observer.uri(upload.key), one.result()] = upload.outcome
-    stop_some(observer, 10)
-    return expected
+    return expected, set(stop_some(observer, 10))
 
 
-def stop_some(observer: Observer, count: int) -> None:
-    """Stop executions that are under way, as an operator might."""
+def stop_some(observer: Observer, count: int) -> Iterator[str]:
+    """Stop executions that are under way, as an operator might; yield their photos."""
     workflow = observer.cloud.client("stepfunctions")
     for one in running(observer)[:count]:
         try:
             workflow.stop_execution(executionArn=one)
         except workflow.exceptions.ClientError:
             continue  # it has just ended
+        start = json.loads(workflow.describe_execution(executionArn=one)["input"])
+        yield observer.uri(start["detail"]["object"]["key"])
 
 
 def running(observer: Observer) -> list[str]:
@@ -156,6 +161,13 @@ def patient(observer: Observer) -> Iterator[Observer]:
     set_patience(observer, PATIENCE_S)
 
 
+def mend(observer: Observer) -> None:
+    """Do what operators do after it, and wait for the end."""
+    observer.redrive()
+    observer.redrive("--missing")
+    wait_until(lambda: not running(observer), 600)
+
+
 @pytest.mark.timeout(1500)
 def test_every_photo_has_exactly_its_outcome(patient: Observer, capsys: pytest.CaptureFixture[str]) -> None:
     observer, started = patient, time.monotonic()
@@ -164,7 +176,7 @@ def test_every_photo_has_exactly_its_outcome(patient: Observer, capsys: pytest.C
     file = StateFolder(observer.cloud.folder).faults
     switch_on(file)
     try:
-        expected = run(observer, uploads)
+        expected, stopped = run(observer, uploads)
         wait_until(lambda: not running(observer), 600)
         time.sleep(3)  # late events
         wait_until(lambda: not running(observer), 600)
@@ -172,9 +184,7 @@ def test_every_photo_has_exactly_its_outcome(patient: Observer, capsys: pytest.C
     finally:
         file.clear()
     before = Counter(record["outcome"] for record in records(observer).values())
-    observer.redrive()
-    observer.redrive("--missing")
-    wait_until(lambda: not running(observer), 600)
+    mend(observer)
 
     found = records(observer)
     said = [one["detail"] for one in events.messages() if "/incoming/soak/" in one["detail"]["object_uri"]]
@@ -205,7 +215,10 @@ def test_every_photo_has_exactly_its_outcome(patient: Observer, capsys: pytest.C
     assert [record for record in found.values() if "undelivered" in record] == []
     finals = {(*name, outcome) for name, outcome in expected.items()}
     assert finals <= told.keys(), "everybody was told of every outcome"
-    assert {name: count for name, count in told.items() if name in finals and count > 1} == {}
+    # Stopped after its event and before its debt was removed, a photo is published once more.
+    again = [name for name, count in told.items() if name in finals and count > 1]
+    assert {name[0] for name in again} <= stopped
     assert {name[2] for name in told.keys() - finals} <= {"FAILED"}
     doubtful = {name for name, outcome in expected.items() if outcome == "LOW_CONFIDENCE"}
-    assert reviews == Counter(dict.fromkeys(doubtful, 1))
+    assert reviews.keys() == doubtful
+    assert {name[0] for name, count in reviews.items() if count > 1} <= stopped
