@@ -34,12 +34,7 @@ limit_memory(os.environ)
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Read, validate, shrink and encode the photo that the event names.
-
-    Raises:
-        ObjectNotFound, ObjectNotReadable, ObjectTooLarge, StorageUnavailable: see `storage.read_object`.
-        UnsupportedImage, ImageTooLarge, ImageTooCostly: see `photo.render` and `names.check`.
-    """
+    """Read, validate, shrink and encode the photo that the event names; errors.py has what it raises."""
     reference = ObjectReference.from_event(event)
     # An Express execution that is cut off leaves no other trace of its photo.
     logger.info("photo received", extra=reference.as_dict())

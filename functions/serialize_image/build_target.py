@@ -17,11 +17,7 @@ STAMP = Path(__file__).with_name("build_target.json")
 
 
 def check(stamp: Path = STAMP) -> None:
-    """Compare the target of the build with this interpreter and processor, as Lambda names them.
-
-    Raises:
-        BuildMismatch: they differ; the message has the command that builds for this target.
-    """
+    """Raise BuildMismatch, which has the right command, unless built for this Python and processor."""
     if not stamp.exists():
         return
     built = json.loads(stamp.read_text(encoding="utf-8"))

@@ -41,11 +41,7 @@ class Jpeg(NamedTuple):
 
 
 def read_jpeg(content: bytes) -> Jpeg:
-    """Take a JPEG apart (ITU-T T.81, annex B).
-
-    Raises:
-        UnsupportedImage: Pillow cannot read its kind, or it has absurdly many segments or scans.
-    """
+    """Take a JPEG apart (ITU-T T.81, annex B); UnsupportedImage for what no camera writes."""
     kept, scans, marker, has_exif = [b"\xff\xd8"], 0, 0, False
     for marker, start, end in _segments(content):
         name, least = _METADATA.get(marker, (b"", len(content)))
@@ -89,11 +85,7 @@ def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def read_png(content: bytes) -> bytes:
-    """Return a PNG (https://www.w3.org/TR/png-3/) without texts, and without metadata of a wrong checksum.
-
-    Raises:
-        UnsupportedImage: it has far more chunks than any encoder makes.
-    """
+    """Return a PNG (https://www.w3.org/TR/png-3/) without texts and metadata of a wrong checksum."""
     kept, position = [content[:8]], 8
     for _ in range(MAX_CHUNKS):
         length, kind = content[position : position + 4], content[position + 4 : position + 8]

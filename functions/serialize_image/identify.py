@@ -60,11 +60,7 @@ _PROBE: Final = 1024  # bytes that are looked at
 
 
 def identify(content: bytes) -> str:
-    """Return the name of the format, one of `READABLE`.
-
-    Raises:
-        UnsupportedImage: the file is empty, or not in one of these formats; the message names what it is.
-    """
+    """Return the name of the format, one of `READABLE`; UnsupportedImage names what anything else is."""
     if not content:
         raise UnsupportedImage("the file is empty")
     head = content[:_PROBE]

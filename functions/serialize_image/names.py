@@ -25,11 +25,7 @@ _NAMELESS: Final = (".jpg", ".jpeg", ".png", ".heic", ".heif", ".webp", ".avif")
 
 
 def check(key: str) -> None:
-    """Refuse a key that names a folder, or a hidden, deleted or system file.
-
-    Raises:
-        UnsupportedImage: its message begins with `BESIDE`.
-    """
+    """Refuse a key of a folder, or of a hidden, deleted or system file; `BESIDE` begins the message."""
     *folders, name = key.casefold().split("/")
     if kind := _kind(folders, name):
         raise UnsupportedImage(f"{BESIDE}: {key} is {kind}")

@@ -53,7 +53,7 @@ class EncodedImage(NamedTuple):
 
 
 def shrink(photo: bytes, *, longest_side: int, max_pixels: int) -> EncodedImage:
-    """Decode a photo and re-encode it, bounded in size, without metadata; see `render`."""
+    """Decode a photo and encode it again, bounded in size, without metadata; see `render`."""
     return _encode(render(photo, longest_side=longest_side, max_pixels=max_pixels))
 
 
@@ -61,14 +61,11 @@ def render(photo: bytes, *, longest_side: int, max_pixels: int) -> Image.Image:
     """Decode the first picture of a photo as it is seen: upright, RGB in sRGB, on white, never enlarged.
 
     Args:
-        photo: the bytes of a JPEG, PNG, GIF, WebP, AVIF, HEIC, BMP or TIFF.
+        photo: a JPEG, PNG, GIF, WebP, AVIF, HEIC, BMP or TIFF.
         longest_side: no side of the result is longer, in pixels.
         max_pixels: images with more (width times height) are not decoded; a JPEG may have four times as many.
 
-    Raises:
-        UnsupportedImage: the bytes are empty, damaged, or of an unsupported format.
-        ImageTooLarge: the header claims too many pixels.
-        ImageTooCostly: decoding needs more memory than there is.
+    Raises UnsupportedImage, ImageTooLarge and ImageTooCostly.
     """
     kind = identify(photo)
     try:
@@ -140,7 +137,7 @@ def _decode_jpeg(photo: bytes, kind: str, target_side: int, max_pixels: int) -> 
     # Some encoders leave out the end marker. In a picture that is cut off, what is missing is grey.
     corner = image.crop((image.width - 1, image.height - 1, *image.size)).convert("RGB")
     if not jpeg.has_end and all(abs(level - 128) <= 2 for level in corner.tobytes()):  # noqa: PLR2004
-        raise UnsupportedImage("the JPEG image is cut off: a part of its picture is missing")
+        raise UnsupportedImage("the JPEG image is cut off: take the photo again")
     return image
 
 

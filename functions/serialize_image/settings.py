@@ -20,11 +20,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Read MAX_OBJECT_BYTES, MAX_PIXELS and LONGEST_SIDE.
-
-        Raises:
-            ValueError: a variable is missing or out of its bounds; the message names it.
-        """
+        """Read MAX_OBJECT_BYTES, MAX_PIXELS and LONGEST_SIDE; ValueError names a missing or wrong one."""
         bounds = {"MAX_OBJECT_BYTES": (1, 100 << 20), "MAX_PIXELS": (1, 2 * 10**8), "LONGEST_SIDE": (16, 256)}
         for name, (least, most) in bounds.items():
             text = environment.get(name, "")

@@ -44,11 +44,7 @@ class ObjectReference(NamedTuple):
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> ObjectReference:
-        """Read `s3_bucket`, `s3_key` and the optional `version_id`, `etag` of the workflow's input.
-
-        Raises:
-            ObjectNotFound: bucket or key is missing, or one of the four is not a string.
-        """
+        """Read the workflow's input; ObjectNotFound if bucket or key is missing, or not a string."""
         for name in ("s3_bucket", "s3_key", "version_id", "etag"):
             if not event.get(name) and name.startswith("s3_"):
                 raise ObjectNotFound(f"the input has no {name}: give the object's s3_bucket and s3_key")
@@ -70,14 +66,7 @@ class ObjectReference(NamedTuple):
 def read_object(
     client: S3Client, reference: ObjectReference, max_bytes: int
 ) -> tuple[ObjectReference, bytes]:
-    """Read an object of at most `max_bytes`; return which one it is, and its body.
-
-    Raises:
-        ObjectNotFound: it, or the requested version or etag, does not exist.
-        ObjectNotReadable: it may not be read or decrypted; the message is S3's own.
-        ObjectTooLarge: it has more bytes; the body is not read.
-        StorageUnavailable: S3 did not respond, failed, or closed the connection early.
-    """
+    """Return which version of an object was read, and its body, which is not read beyond `max_bytes`."""
     request: dict[str, Any] = {"Bucket": reference.bucket, "Key": reference.key}
     if reference.version_id:
         request["VersionId"] = reference.version_id
