@@ -21,15 +21,14 @@ from bench.batch import OnALocalCloud, on_a_local_cloud
 from bench.cases import (
     classify_a_photo,
     load_the_model,
-    peak_memory,
     shrink_a_heic,
     shrink_a_phone_photo,
 )
-from bench.parameters import ROOT
 from bench.timing import Result
 from commandline.options import FOLDER, PATH, VariadicOption, json_option
 from commandline.program import CONTEXT, run
 from commandline.terminal import progress_bar
+from tests.support.sam_app import ROOT
 
 RESULTS = ROOT / "bench" / "RESULTS.md"
 PAGE = """# Results of the benchmarks
@@ -82,7 +81,7 @@ def bench(  # noqa: PLR0913 - one parameter for each option
         "machine": platform.machine(),
         "processors": os.cpu_count(),
         "results": [asdict(result) for result in here + cloud.results],
-        "peak_mb": {"shrink a 12-megapixel photo, peak memory": peak_memory("JPEG")} | cloud.peak_mb,
+        "peak_mb": cloud.peak_mb,
         "batches": cloud.batches,
     }
     output.parent.mkdir(parents=True, exist_ok=True)

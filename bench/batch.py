@@ -19,10 +19,10 @@ from typing import Any
 import boto3
 
 from bench.cases import phone_photo
-from bench.parameters import ROOT
 from bench.runtime import on_the_runtime
 from bench.timing import Result, compared, seconds
 from model_build.data.drawings import FIRST_TEST_SEED, draw
+from tests.support.sam_app import ROOT
 
 BUCKET = "scones-photos"
 ENDPOINT = "scones-vehicle-classifier"

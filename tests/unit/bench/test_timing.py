@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.parameters import function_environments
 from bench.timing import Case, compare, in_fresh_process
-from tests.support.sam_app import FOLDERS, function_environment
 
 
 class Clock:
@@ -61,8 +59,3 @@ def test_a_fresh_process_runs_in_the_given_folder(tmp_path: Path) -> None:
     run = in_fresh_process("open('made-here', 'w').close()", tmp_path, dict(os.environ))
     run()
     assert (tmp_path / "made-here").exists()
-
-
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_the_functions_are_measured_with_the_templates_settings(folder: str) -> None:
-    assert function_environments()[folder] == function_environment(folder)
