@@ -96,9 +96,12 @@ def test_executions_without_an_outcome_are_counted_from_the_log_of_both_workflow
     assert status["FilterPattern"] == '{ $.source = "aws.states" }'
     assert status["LogGroupName"] == {"Ref": "OutcomeLogGroup"}
     metric = RESOURCES["PhotosWithoutOutcomeMetric"]["Properties"]
-    kinds = set(re.findall(r'\$\.type = "(\w+)"', metric["FilterPattern"]))
+    pattern = metric["FilterPattern"]["Fn::Sub"]
+    machines = re.findall(r'\$\.execution_arn = "\*:\$\{(\w+)\.Name\}:\*"', pattern)
+    assert machines == list(MACHINES.values()), "batches log there too, and people stop them"
+    kinds = set(re.findall(r'\$\.type = "(\w+)"', pattern))
     assert kinds == {"ExecutionTimedOut", "ExecutionAborted", "ExecutionFailed"}
-    errors = set(re.findall(r'\$\.details\.error = "([\w.*]+)"', metric["FilterPattern"]))
+    errors = set(re.findall(r'\$\.details\.error = "([\w.*]+)"', pattern))
     assert errors == {"States.*", "OutcomeNotDelivered"}
     for name in MACHINES.values():
         (destination,) = RESOURCES[name]["Properties"]["Logging"]["Destinations"]
