@@ -19,6 +19,9 @@ COMMANDS: Final = {
         "model_build.commands.extract:command",
         "Write an archive as PNG files with the lists that SageMaker's built-in algorithm reads.",
     ),
+    "learn": LazyCommand(
+        "model_build.commands.learn:command", "Learn classes from folders of photos, in a minute."
+    ),
     "train": LazyCommand(
         "model_build.commands.train:command", "Train a model on this machine (needs PyTorch)."
     ),

@@ -1,4 +1,4 @@
-"""The manifest of a model, `manifest.json`: format 2, or 1 if pretrained networks have no part in it.
+"""The manifest of a model, `manifest.json`: format 3 with a head, 2 with pretrained networks, else 1.
 
 It describes the labels, how an image becomes a network's input and how outputs become probabilities, where
 the model comes from and what was measured. The fields of the classes below are the keys of the file, in its
@@ -22,7 +22,7 @@ from model_build.errors import ModelBuildError
 FILE_NAME: Final = "manifest.json"
 NETWORK: Final = "model.onnx"
 """The trained network; pretrained ones have names of their own."""
-FORMATS: Final = (1, 2)
+FORMATS: Final = (1, 2, 3)
 CHANNELS: Final = 3
 LONGEST: Final = 200  # characters of a file's content in a message
 
@@ -84,12 +84,17 @@ class Normalisation(_Part):
     std: Annotated[Positive | tuple[Positive, ...], AfterValidator(_all_channels)]
 
 
-class Expert(_Part):
-    """A pretrained network, and the indices of its outputs that mean a label."""
+class Network(_Part):
+    """A pretrained network."""
 
     file: FileName
     side: Side  # of the square with about as many pixels as the network's input
     normalisation: Normalisation
+
+
+class Expert(Network):
+    """A pretrained network, and the indices of its outputs that mean a label."""
+
     outputs: dict[str, Outputs]
     origin: dict[str, Any] | None = None  # what the network is, where it comes from, its licence
 
@@ -107,6 +112,15 @@ class Experts(_Part):
         return (self.classifier, self.detector) if self.detector else (self.classifier,)
 
 
+class Head(_Part):
+    """A linear function of networks' features, learned from labelled photos; added to the experts' odds."""
+
+    file: FileName  # NumPy's npz: `weights` (features, outputs) and `bias` (outputs,)
+    networks: Annotated[tuple[Network, ...], Field(min_length=1)]  # each with an output `features`
+    temperature: Positive  # divides the sum
+    turned: Annotated[float, Field(ge=0, lt=1 / 3)] | None = None  # prior probability of each of three turns
+
+
 class View(_Part):
     """How images up to a size are classified: by the trained network, or by pretrained ones."""
 
@@ -119,11 +133,12 @@ class View(_Part):
     )
     prior_weight: Annotated[float, Field(ge=0)] | None = None  # of the pretrained head's log prior
     experts: Experts | None = None
+    head: Head | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "View":
         missing = [key for key in ("side", "mirror") if getattr(self, key) is None]
-        if missing and self.experts is None:
+        if missing and self.experts is None and self.head is None:
             raise ValueError(f"{missing[0]} is missing")
         return self
 
@@ -172,9 +187,17 @@ class Manifest(_Part):
         return tuple(one for view in self.views if view.experts for one in view.experts.all())
 
     @property
+    def heads(self) -> tuple[Head, ...]:
+        """The learned heads of all views."""
+        return tuple(view.head for view in self.views if view.head)
+
+    @property
     def networks(self) -> tuple[str, ...]:
-        """The file names of all networks."""
-        return (NETWORK, *(one.file for one in self.experts))
+        """The file names of all networks and heads."""
+        files = [expert.file for expert in self.experts]
+        for head in self.heads:
+            files += [*(network.file for network in head.networks), head.file]
+        return tuple(dict.fromkeys([NETWORK, *files]))
 
     @classmethod
     def from_json(cls, document: Any) -> "Manifest":
@@ -188,7 +211,7 @@ class Manifest(_Part):
         values = dict(document)
         number = values.pop("format", None)
         if number not in FORMATS or isinstance(number, bool):
-            raise ManifestError(f"format is {_shown(number)}, this version reads 1 and 2")
+            raise ManifestError(f"format is {_shown(number)}, this version reads 1, 2 and 3")
         try:
             return cls.model_validate_json(json.dumps(values, allow_nan=False))
         except ValidationError as error:
@@ -217,7 +240,7 @@ class Manifest(_Part):
 
     def to_json(self) -> dict[str, Any]:
         """Return the document, ready for `json.dumps`."""
-        number = FORMATS[1] if self.experts else FORMATS[0]
+        number = 3 if self.heads else 2 if self.experts else 1
         return {"format": number, **self.model_dump(mode="json", by_alias=True, exclude_none=True)}
 
     def write(self, folder: Path) -> Path:

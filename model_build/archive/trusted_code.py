@@ -22,7 +22,7 @@ TRUSTED_VARIABLE: Final = "SCONES_TRUSTED_ARCHIVE"
 """Of a container's environment: the SHA-256 of an archive that was deployed with --trust-code."""
 KNOWN: Final = Path(__file__).with_name("known_code.json")
 # Outside of code/, files of these kinds are data; anything else counts as code.
-DATA_SUFFIXES: Final = frozenset({".csv", ".json", ".jsonl", ".md", ".onnx", ".png", ".txt"})
+DATA_SUFFIXES: Final = frozenset({".csv", ".json", ".jsonl", ".md", ".npz", ".onnx", ".png", ".txt"})
 SHOWN: Final = 3
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-FILE: Final = Path(__file__).parents[1] / "training" / "meanings.json"
+FILE: Final = Path(__file__).parents[1] / "learning" / "meanings.json"
 CLASSES, OBJECTS = "classes", "objects"
 SENSES: Final = Path(__file__).with_name("senses.json")
 HYPERNYMS: Final = ("@", "@i")

@@ -24,12 +24,15 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -40,7 +43,10 @@ MAX_PIXELS = 64_000_000  # beyond any phone's camera in its usual mode; about 20
 WORKING_SIDE = 256  # pixels, as SerializeImage sends; more detail brought nothing
 MULTIPLE = 16  # sides of a view: the network halves them five times
 LONGEST = 2.5  # times as long as wide
-MANIFEST_FORMATS = (1, 2)  # 2 adds views whose images pretrained networks classify
+MANIFEST_FORMATS = (1, 2, 3)  # 2 adds views of pretrained networks, 3 a head learned on their features
+FEATURES = "features"  # output of a network: its pooled feature map, shape (1, features)
+TURNS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
+NETWORK = "model.onnx"
 CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 CUSTOM_ATTRIBUTES_LIMIT = 1024  # characters, InvokeEndpoint's own limit
 VERSION_VARIABLE = "MODEL_VERSION"  # of the container's environment; `model_build deploy` sets it
@@ -56,11 +62,17 @@ class BadRequest(ValueError):  # noqa: N818 - part of the contract: HTTP's own n
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: its networks' sessions and its manifest."""
+    """A loaded model.
 
-    session: onnxruntime.InferenceSession
+    Attributes:
+        manifest: the content of manifest.json.
+        networks: sessions by file name; `model.onnx` is the network trained on thumbnails.
+        heads: `weights` (features, outputs) and `bias` (outputs,) of the views' heads, by file name.
+    """
+
     manifest: dict[str, Any]
-    experts: dict[str, onnxruntime.InferenceSession] = field(default_factory=dict)
+    networks: dict[str, onnxruntime.InferenceSession]
+    heads: dict[str, dict[str, Array]] = field(default_factory=dict)
 
     @property
     def labels(self) -> list[str]:
@@ -81,23 +93,33 @@ def model_fn(model_dir: str, context: object | None = None) -> Model:  # noqa: A
             manifest describes.
     """
     folder = Path(model_dir)
-    network, description = _file(folder, "model.onnx"), _file(folder, "manifest.json")
-    manifest = json.loads(description.read_text(encoding="utf-8"))
+    _file(folder, NETWORK)
+    manifest = json.loads(_file(folder, "manifest.json").read_text(encoding="utf-8"))
     if manifest.get("format") not in MANIFEST_FORMATS:
         raise ValueError(
             f"manifest format {manifest.get('format')!r}, this inference.py reads "
-            f"{' and '.join(map(str, MANIFEST_FORMATS))}"
+            f"{', '.join(map(str, MANIFEST_FORMATS))}"
         )
-    files = {
-        one["experts"][role]["file"]
-        for one in manifest["views"]
-        for role in ("classifier", "detector")
-        if role in one.get("experts", {})
-    }
     for name, digest in manifest.get("files", {}).items():
         _check_digest(_file(folder, name), digest)
-    experts = {name: _load(_file(folder, name)) for name in sorted(files)}
-    return Model(_load(network), manifest, experts)
+    parts = [part for one in manifest["views"] for part in _networks(one)]
+    networks = {
+        name: load_network(_file(folder, name)) for name in sorted({NETWORK} | {one["file"] for one in parts})
+    }
+    heads = {one["head"]["file"]: _head(folder, one["head"]) for one in manifest["views"] if "head" in one}
+    return Model(manifest, networks, heads)
+
+
+def _networks(view: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the descriptions of a view's pretrained networks."""
+    experts = view.get("experts", {})
+    networks = [experts[role] for role in ("classifier", "detector") if role in experts]
+    return [*networks, *view.get("head", {}).get("networks", [])]
+
+
+def _head(folder: Path, head: dict[str, Any]) -> dict[str, Array]:
+    with np.load(_file(folder, head["file"]), allow_pickle=False) as arrays:
+        return {name: np.asarray(arrays[name], np.float64) for name in ("weights", "bias")}
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -117,9 +139,10 @@ def _check_digest(file: Path, expected: str) -> None:
         )
 
 
-def _load(network: Path) -> onnxruntime.InferenceSession:
+def load_network(network: Path) -> onnxruntime.InferenceSession:
+    """Load an ONNX file for one thread: more threads cost a small network more than they gain."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # a small network: a second thread costs more than it gains
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(
@@ -348,10 +371,9 @@ def logits_and_prior(model: Model, image: Image.Image, chosen: dict[str, Any]) -
     batch = network_input(image, chosen["side"], model.manifest["normalisation"], chosen.get("margin", 0.0))
     if chosen["mirror"]:
         batch = np.concatenate([batch, batch[:, :, :, ::-1]])
-    name = model.session.get_inputs()[0].name
-    answers = [np.asarray(one, np.float64).mean(axis=0) for one in model.session.run(None, {name: batch})]
-    logits = answers[0] / (float(model.manifest["temperature"]) * float(chosen.get("softness", 1.0)))
-    prior = answers[1] if len(answers) > 1 else np.zeros(len(model.labels) + 1)
+    outputs = {name: rows.mean(axis=0) for name, rows in run(model.networks[NETWORK], batch).items()}
+    logits = first(outputs) / (float(model.manifest["temperature"]) * float(chosen.get("softness", 1.0)))
+    prior = outputs.get("prior", np.zeros(len(model.labels) + 1))
     return logits, prior * float(chosen.get("prior_weight", 0.0))
 
 
@@ -359,7 +381,52 @@ def logits_and_prior(model: Model, image: Image.Image, chosen: dict[str, Any]) -
 # Photos: a product of pretrained experts, whose outputs mean the labels
 
 
-def expert_logits(model: Model, image: Image.Image, experts: dict[str, Any]) -> Array:
+def photo_logits(model: Model, image: Image.Image, chosen: dict[str, Any]) -> Array:
+    """Return the logits of each label and, if the view has such an output, of "none of them".
+
+    Without a head they are the experts' log odds; a head adds a linear function of the networks' features,
+    and its temperature divides the sum. Labels that no expert knows are the head's alone.
+
+    Args:
+        model: a loaded model.
+        image: an RGB image of any size.
+        chosen: the manifest's view for this image, with `experts`, a `head`, or both.
+
+    Returns:
+        Shape (labels + 1,), or (labels,) of a head that has learned no negatives.
+    """
+    features, offset = features_and_offset(model, image, chosen)
+    if "head" not in chosen:
+        return offset
+    learned = model.heads[chosen["head"]["file"]]
+    logits = offset + features @ learned["weights"] + learned["bias"]
+    return np.asarray(logits / float(chosen["head"]["temperature"]), np.float64)
+
+
+def features_and_offset(model: Model, image: Image.Image, chosen: dict[str, Any]) -> tuple[Array, Array]:
+    """Run a view's networks, each once.
+
+    Returns:
+        What a head is applied to: the features of its `networks`, one after the other, shape (features,); and
+        the experts' logits, shape (labels + 1,), or 0 without experts.
+    """
+    answers: dict[str, dict[str, Array]] = {}
+
+    def ask(network: dict[str, Any]) -> dict[str, Array]:
+        file = network["file"]
+        if file not in answers:
+            batch = network_input(image, network["side"], network["normalisation"])
+            answers[file] = {name: rows[0] for name, rows in run(model.networks[file], batch).items()}
+        return answers[file]
+
+    offset = expert_logits(model.labels, chosen["experts"], ask) if "experts" in chosen else np.zeros(1)
+    networks = chosen.get("head", {}).get("networks", [])
+    return np.concatenate([np.zeros(0), *(ask(network)[FEATURES] for network in networks)]), offset
+
+
+def expert_logits(
+    labels: list[str], experts: dict[str, Any], ask: Callable[[dict[str, Any]], dict[str, Array]]
+) -> Array:
     """Return the log odds of each label by a product of experts: a pretrained classifier and a detector.
 
     Each expert gives the odds of a label against its absence: the classifier those of the label's classes,
@@ -370,12 +437,12 @@ def expert_logits(model: Model, image: Image.Image, experts: dict[str, Any]) -> 
     Returns:
         Log odds of the labels and, last, 0 for "none of them"; shape (labels + 1,).
     """
-    floor, labels = float(experts["floor"]), model.labels
+    floor = float(experts["floor"])
     classifier, detector = experts["classifier"], experts.get("detector")
     groups = [classifier["outputs"][label] for label in labels]
-    odds = class_log_odds(_logits_of(model, image, classifier), groups, floor)
+    odds = class_log_odds(first(ask(classifier)), groups, floor)
     if detector:
-        boxes, limit = _logits_of(model, image, detector), math.log((1 - floor) / floor)
+        boxes, limit = first(ask(detector)), math.log((1 - floor) / floor)
         odds = odds + np.array([boxes[detector["outputs"][one]].max() for one in labels]).clip(-limit, limit)
     return np.append(float(experts["weight"]) * odds, 0.0)
 
@@ -397,11 +464,16 @@ def class_log_odds(logits: Array, groups: list[list[int]], floor: float) -> Arra
     return odds
 
 
-def _logits_of(model: Model, image: Image.Image, expert: dict[str, Any]) -> Array:
-    """Return an expert's logits for an image, shape (outputs,)."""
-    session = model.experts[expert["file"]]
-    batch = network_input(image, expert["side"], expert["normalisation"])
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: batch})[0][0], np.float64)
+def first(outputs: dict[str, Array]) -> Array:
+    """Return the output that a network is for; features may follow it."""
+    return next(iter(outputs.values()))
+
+
+def run(session: onnxruntime.InferenceSession, batch: Array) -> dict[str, Array]:
+    """Return a network's outputs for a batch, by name, each of shape (batch, ...)."""
+    names = [output.name for output in session.get_outputs()]
+    outputs = session.run(names, {session.get_inputs()[0].name: batch})
+    return {name: np.asarray(rows, np.float64) for name, rows in zip(names, outputs, strict=True)}
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -430,6 +502,37 @@ def label_probabilities(logits: Array, labels: int, prior: Array | float = 0.0) 
     return result
 
 
+def photo_probabilities(model: Model, image: Image.Image, chosen: dict[str, Any]) -> Array:
+    """Classify one RGB image by pretrained networks; see `probabilities`.
+
+    A photo that is doubtful may be turned, without an orientation tag that says so. If the head gives a
+    prior probability for each turn (`turned`), its answer is the mixture over the four.
+    """
+    logits = photo_logits(model, image, chosen)
+    result = label_probabilities(logits, len(model.labels))
+    turned = float(chosen.get("head", {}).get("turned", 0.0))
+    if not turned or result.max() >= float(model.manifest["default_threshold"]):
+        return result
+    views = [logits, *(photo_logits(model, image.transpose(turn), chosen) for turn in TURNS)]
+    return label_probabilities(turn_mixture(np.stack(views), turned), len(model.labels))
+
+
+def turn_mixture(logits: Array, turned: float) -> Array:
+    """Return the logits of an image whose orientation is unknown.
+
+    Args:
+        logits: of the image as it is and of its three turns; shape (4, ..., outputs), "none of them" last.
+        turned: prior probability of each of the three turns.
+
+    Returns:
+        Log of the mixed odds against "none of them"; shape (..., outputs).
+    """
+    odds = logits - logits[..., -1:]
+    prior = np.log([1 - len(TURNS) * turned] + [turned] * len(TURNS)).reshape(-1, *[1] * (logits.ndim - 1))
+    result: Array = np.logaddexp.reduce(odds + prior, axis=0)
+    return result
+
+
 def probabilities(model: Model, image: Image.Image) -> Array:
     """Classify one RGB image.
 
@@ -437,7 +540,7 @@ def probabilities(model: Model, image: Image.Image) -> Array:
         Probabilities in label order, shape (labels,), summing to 1.
     """
     chosen = view_for(image, model.manifest["views"])
-    if "experts" in chosen:
-        return label_probabilities(expert_logits(model, image, chosen["experts"]), len(model.labels))
+    if "experts" in chosen or "head" in chosen:
+        return photo_probabilities(model, image, chosen)
     logits, prior = logits_and_prior(model, image, chosen)
     return label_probabilities(logits, len(model.labels), prior)

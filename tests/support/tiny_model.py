@@ -180,8 +180,8 @@ def _onnx(
 ) -> bytes:
     graph = (
         _field(1, _node("GlobalAveragePool", ["images"], "pooled"))
-        + _field(1, _node("Flatten", ["pooled"], "colour"))
-        + _field(1, _node("Gemm", ["colour", "weights", "bias"], "logits"))
+        + _field(1, _node("Flatten", ["pooled"], "features"))
+        + _field(1, _node("Gemm", ["features", "weights", "bias"], "logits"))
         + _field(2, "nearest_colour")
         + _field(5, _tensor("weights", weights))
         + _field(5, _tensor("bias", bias))
@@ -190,9 +190,10 @@ def _onnx(
     )
     if len(prior):
         graph += (
-            _field(1, _node("Gemm", ["colour", "no_weights", "said"], "prior"))
+            _field(1, _node("Gemm", ["features", "no_weights", "said"], "prior"))
             + _field(5, _tensor("no_weights", np.zeros((3, len(prior)), "<f4")))
             + _field(5, _tensor("said", prior))
             + _field(12, _value_info("prior", ["count", len(prior)]))
         )
+    graph += _field(12, _value_info("features", ["count", 3]))
     return _field(1, 8) + _field(8, _field(1, "") + _field(2, 13)) + _field(7, graph)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from model_build.training.pretrained_networks import COCO, IMAGENET, meanings
+from model_build.learning.meanings import COCO, IMAGENET, meanings
 
 
 def test_meanings_of_the_shipped_labels_and_of_others() -> None:

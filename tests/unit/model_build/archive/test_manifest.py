@@ -82,8 +82,8 @@ def removed(*path: str | int) -> Callable[[Document], None]:
 
 
 BROKEN: list[tuple[Callable[[Document], None], str]] = [
-    (removed("format"), "format is null, this version reads 1 and 2"),
-    (changed("format", value=3), "format is 3"),
+    (removed("format"), "format is null, this version reads 1, 2 and 3"),
+    (changed("format", value=4), "format is 4"),
     (changed("format", value=True), "format is true"),
     (changed("format", value=[1]), "format is "),
     (removed("labels"), "labels is missing"),

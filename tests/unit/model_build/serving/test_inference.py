@@ -129,8 +129,8 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
 def test_a_manifest_of_another_format_is_refused(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "m", LABELS)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 3}), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"format 3, this inference\.py reads 1 and 2"):
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 4}), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"format 4, this inference\.py reads 1, 2, 3"):
         inference.model_fn(str(folder))
 
 
@@ -236,7 +236,7 @@ def test_the_odds_of_the_experts_are_multiplied(tmp_path: Path, detector: bool) 
     folder = write_experts(write_model(tmp_path / "m", LABELS), LABELS, detector=detector)
     model = inference.model_fn(str(folder))
     image = Image.blend(Image.blend(square("red", 80), square("blue", 80), 0.45), square("black", 80), 0.2)
-    network = model.experts["classifier.onnx"]
+    network = model.networks["classifier.onnx"]
     batch = inference.network_input(image, 32, {"mean": 0.0, "std": 1.0})
     logits = network.run(None, {"images": batch})[0][0].astype(float)
     share = dict(zip(COLOURS, np.exp(logits) / np.exp(logits).sum(), strict=True))

@@ -1,0 +1,125 @@
+"""The command `learn`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from commandline.errors import UsageError
+from commandline.options import EXISTING, PATH, PROBABILITY, json_option
+from commandline.terminal import plural, say
+from model_build.archive.manifest import Manifest
+from model_build.archive.package import DEFAULT_MODEL
+from model_build.endpoint.aws import new_session
+from model_build.learning.desk import download_labelled
+from model_build.learning.learn import SHOWN_WRONG, Learned, kept_for_learning, learn
+from model_build.learning.photos import read_labelled
+from model_build.learning.validation import Share
+
+DESK_FOLDER: Final = Path("build/labelled")
+DESK_HOLD_OUT: Final = 0.3
+
+
+@click.command()
+@click.argument("folders", nargs=-1, type=EXISTING, metavar="DIR...")
+@click.option(
+    "--output", type=PATH, default=Path("build/learned"), metavar="DIR", help="Model folder to write."
+)
+@click.option("--from-desk", is_flag=True, help="Learn from the photos that people decided on at the desk.")
+@click.option(
+    "--stack-name", default="scones", metavar="NAME", help="The stack of the desk, with --from-desk."
+)
+@click.option(
+    "--hold-out",
+    type=PROBABILITY,
+    metavar="SHARE",
+    help="Learn from all but this share of the photos, so that `compare` has some that the model never saw. "
+    f"A photo's content decides.  [default: 0; {DESK_HOLD_OUT} with --from-desk]",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, metavar="N", help="Of all that is random."
+)
+@json_option
+def command(  # noqa: PLR0913 - one parameter per option
+    folders: tuple[Path, ...],
+    output: Path,
+    stack_name: str,
+    hold_out: float | None,
+    seed: int,
+    *,
+    from_desk: bool,
+    as_json: bool,
+) -> None:
+    r"""Learn classes from folders of photos.
+
+    DIR has a folder of photos for each class, ten or more, and perhaps other/ with photos of none of them.
+    The folders' names are the labels. A head is fitted on what the shipped networks see in the photos; for
+    bicycle and motorcycle it corrects the shipped model. Ends with what the model will do on photos that it
+    has not seen, measured by nested cross-validation: photos in one subfolder (DIR/van/blue_one/) and
+    near-duplicates are never on both sides.
+
+    \b
+    Example:
+      scones model learn parcels/
+      scones local up --model build/learned
+      scones model learn --from-desk
+    """
+    if not folders and not from_desk:
+        raise UsageError("give a folder that has a folder of photos for each class, or --from-desk")
+    if from_desk:
+        download_labelled(stack_name, DESK_FOLDER, new_session())
+        folders = (*folders, DESK_FOLDER)
+        hold_out = DESK_HOLD_OUT if hold_out is None else hold_out
+    photos, unreadable = read_labelled(folders, Manifest.read(DEFAULT_MODEL).labels)
+    for message in unreadable:
+        say(f"left out: {message}")
+    if hold_out:
+        photos = kept_for_learning(photos, hold_out)
+    learned = learn(photos, DEFAULT_MODEL, output, seed)
+    if as_json:
+        print(json.dumps({**learned.as_json(), "output": str(output), "unreadable": list(unreadable)}))
+    else:
+        print("\n".join([*report(learned), *(_next_steps(output, folders, compared=bool(hold_out)))]))
+
+
+def report(learned: Learned) -> list[str]:
+    """Return what was learned, in lines for a person."""
+    measured, threshold = learned.forecast, learned.manifest.default_threshold
+    counts = ", ".join(f"{label} {count:,}" for label, count in learned.photos.counts().items())
+    lines = [
+        f"learned from {plural(len(learned.photos.images), 'photo')}: {counts}",
+        f"on photos that it has not seen, threshold {threshold:g} (95 % intervals):",
+        f"  right              {_share(measured.accuracy)}",
+        f"  accepted           {_share(measured.coverage)}",
+        f"  right of accepted  {_share(measured.selective)}: at most {measured.error_bound:.1%} are wrong",
+        f"  others accepted    {_share(measured.others)}",
+        "more photos would bring:",
+        *(f"  {each:6,} a class  {value:.3f} right" for each, value in measured.curve),
+    ]
+    wrong = learned.wrong()
+    if wrong:
+        lines.append(f"wrong, the surest first ({len(wrong)}):")
+        lines += [
+            f"  {one['file']}: {one['predicted']} {one['confidence']:.3f}" for one in wrong[:SHOWN_WRONG]
+        ]
+    return lines
+
+
+def _next_steps(output: Path, folders: Sequence[Path], *, compared: bool) -> list[str]:
+    if not compared:
+        return [f"next: scones local up --model {output}, or scones model deploy --model {output}"]
+    command = f"scones model compare --model {output} --photos {folders[-1]} --coverage COVERAGE --deploy"
+    return [
+        "next, on the photos that were held out:",
+        f"  {command} --endpoint-name scones-vehicle-classifier",
+        "COVERAGE is the share of photos that the serving model accepts; scones report shows it",
+    ]
+
+
+def _share(share: Share) -> str:
+    if share.value is None:
+        return "no photos to measure it"
+    low, high = share.interval
+    return f"{share.value:.3f}  ({low:.3f} to {high:.3f}, {share.count:,} of {share.of:,})"

@@ -1,0 +1,188 @@
+"""Labelled photos in folders named for their classes, read and checked before anything is learned."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from commandline.terminal import plural, progress
+from model_build.data.images import photo_digest
+from model_build.errors import UsageError
+from model_build.evaluation.predictions import OTHER
+from model_build.serving.inference import BadRequest, decode
+
+LABEL: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")  # as the template's parameter ClassLabels takes them
+FEWEST: Final = 10  # photos of a class
+HASH_SIDE: Final = 8
+NEAR: Final = 4  # differing bits of 64: the same picture, saved again
+SHOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class Photos:
+    """N labelled photos.
+
+    Attributes:
+        labels: the classes, in the order of the answer.
+        names: `<label>/<file>`, N.
+        images: upright, as the endpoint decodes them, N.
+        classes: int [N], indices of labels; `len(labels)` for a photo of none of them.
+        digests: SHA-256 of the files, N.
+        groups: int [N], equal for near-duplicates and for files of one subfolder.
+    """
+
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+    images: tuple[Image.Image, ...]
+    classes: npt.NDArray[np.int64]
+    digests: tuple[str, ...]
+    groups: npt.NDArray[np.int64]
+
+    @property
+    def outputs(self) -> int:
+        """Number of classes, that of no label included if it has photos."""
+        return int(self.classes.max()) + 1
+
+    def part(self, kept: npt.NDArray[np.bool_]) -> "Photos":
+        """Return some of the photos, bool [N]."""
+        return Photos(
+            self.labels,
+            tuple(compress(self.names, kept)),
+            tuple(compress(self.images, kept)),
+            self.classes[kept],
+            tuple(compress(self.digests, kept)),
+            self.groups[kept],
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of photos by folder name."""
+        names = [*self.labels, OTHER]
+        return {names[number]: count for number, count in sorted(Counter(self.classes.tolist()).items())}
+
+
+def read_labelled(folders: Sequence[Path], order: Sequence[str] = ()) -> tuple[Photos, tuple[str, ...]]:
+    """Read `<folder>/<label>/**` and `<folder>/other/**`; equal files are taken once.
+
+    Args:
+        folders: of one set of labels.
+        order: of the labels, if they are these; otherwise they are sorted.
+
+    Returns:
+        The photos, and a message for each file that is no readable image.
+
+    Raises:
+        UsageError: fewer than two classes, a class with too few photos, a name that cannot be a label, or the
+            same photo in two classes.
+    """
+    files = [found for folder in folders for found in _files(folder)]
+    names = sorted({label for _, label, _ in files} - {OTHER})
+    _check_labels(names, folders)
+    names = list(order) if set(order) == set(names) else names
+    first: dict[str, str] = {}
+    kept: list[tuple[str, str, str, Image.Image]] = []  # label, subfolder, digest, image
+    titles, unreadable, conflicts = [], [], []
+    for path, label, sub in progress(files, total=len(files), title="reading photos", unit="photo"):
+        body, title = path.read_bytes(), f"{label}/{path.name}"
+        digest = photo_digest(body)
+        if digest in first:
+            if first[digest] != label:
+                conflicts.append(f"{title} is also in {first[digest]}/")
+            continue
+        first[digest] = label
+        try:
+            kept.append((label, sub, digest, decode(body)))
+            titles.append(title)
+        except BadRequest as error:
+            unreadable.append(f"{path}: {error}")
+    if conflicts:
+        raise UsageError(
+            f"{plural(len(conflicts), 'photo')} in two classes, which one is right? {_some(conflicts)}"
+        )
+    check_counts(names, Counter(label for label, *_ in kept))
+    order = [*names, OTHER]
+    photos = Photos(
+        labels=tuple(names),
+        names=tuple(titles),
+        images=tuple(image for *_, image in kept),
+        classes=np.array([order.index(label) for label, *_ in kept]),
+        digests=tuple(digest for _, _, digest, _ in kept),
+        groups=_groups([sub for _, sub, _, _ in kept], [image for *_, image in kept]),
+    )
+    return photos, tuple(unreadable)
+
+
+def _files(folder: Path) -> list[tuple[Path, str, str]]:
+    """Return files, each with its label and its subfolder ("" if it lies in the label's folder itself)."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; give one with a folder of photos for each class")
+    found = []
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if len(parts) > 1 and path.is_file() and not any(part.startswith((".", "@")) for part in parts):
+            sub = str(path.parent) if len(parts) > 2 else ""  # noqa: PLR2004 - label/sub/file
+            found.append((path, parts[0], sub))
+    return found
+
+
+def _check_labels(names: Sequence[str], folders: Sequence[Path]) -> None:
+    where = ", ".join(map(str, folders))
+    if len(names) < 2:  # noqa: PLR2004
+        have = f"only {names[0]}" if names else "none"
+        raise UsageError(
+            f"{where}: two classes or more are needed, each a folder of photos, and there is {have}; "
+            f"photos of none of the classes go into {OTHER}/"
+        )
+    for name in names:
+        if not LABEL.fullmatch(name):
+            raise UsageError(
+                f"{where}: the folder {name!r} cannot be a label; rename it to small letters, digits, - and _"
+            )
+
+
+def check_counts(names: Sequence[str], counts: Mapping[str, int]) -> None:
+    """Refuse classes with fewer than `FEWEST` photos."""
+    few = [f"{name} has {counts.get(name, 0)}" for name in names if counts.get(name, 0) < FEWEST]
+    if few:
+        raise UsageError(f"each class needs {FEWEST} different readable photos or more: {', '.join(few)}")
+
+
+def _some(messages: Sequence[str]) -> str:
+    more = len(messages) - SHOWN
+    return "; ".join(messages[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _groups(subfolders: Sequence[str], images: Sequence[Image.Image]) -> npt.NDArray[np.int64]:
+    """Return group numbers: photos of one subfolder and near-duplicates share one."""
+    parent = list(range(len(images)))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = number = parent[parent[number]]
+        return number
+
+    members: defaultdict[str, list[int]] = defaultdict(list)
+    for number, sub in enumerate(subfolders):
+        if sub:
+            members[sub].append(number)
+    for group in members.values():
+        for number in group[1:]:
+            parent[root(number)] = root(group[0])
+    bits = np.array([_gradient_hash(image) for image in images])
+    for number in range(1, len(images)):
+        for near in np.flatnonzero((bits[:number] != bits[number]).sum(axis=1) <= NEAR):
+            parent[root(number)] = root(int(near))
+    return np.array([root(number) for number in range(len(images))])
+
+
+def _gradient_hash(image: Image.Image) -> npt.NDArray[np.bool_]:
+    """Return the signs of horizontal brightness differences, 64 bits (dHash)."""
+    small = np.asarray(image.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX), np.int16)
+    result: npt.NDArray[np.bool_] = (small[:, 1:] > small[:, :-1]).ravel()
+    return result
