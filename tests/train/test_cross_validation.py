@@ -56,7 +56,7 @@ def test_images_are_presented_as_inference_presents_them(network: Network, tmp_p
     for number, chosen in enumerate(VIEWS):
         plain = {"up_to": 64, "side": chosen.side, "margin": chosen.margin or 0, "mirror": chosen.mirror}
         plain |= {"softness": 1.0, "prior_weight": 1.0}
-        model = inference.Model(session=session, manifest={**manifest, "views": [plain]})
+        model = inference.Model({**manifest, "views": [plain]}, {"model.onnx": session})
         for index, image in enumerate(images):
             thumbnail = Image.fromarray(image.permute(1, 2, 0).numpy())
             logits, prior = inference.logits_and_prior(model, thumbnail, plain)
