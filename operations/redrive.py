@@ -13,10 +13,8 @@ from operations.photos.versions import retained
 from operations.results import Record, ResultsTable
 from operations.stack import Stack
 
-REJECTIONS: Final = frozenset(
-    ["ObjectNotFound", "ObjectTooLarge", "UnsupportedImage", "ImageTooLarge", "ImageTooCostly"]
-)
-"""Errors with which a photo is REJECTED (statemachine/classify_image.asl.json)."""
+# Errors with which a photo is REJECTED (statemachine/classify_image.asl.json).
+REJECTIONS = ("ObjectNotFound", "ObjectTooLarge", "UnsupportedImage", "ImageTooLarge", "ImageTooCostly")
 _WAIT_S: Final = 2  # long polling asks all of SQS's servers; short polling may find none of the messages
 _RHYTHM: Final = Rhythm(shortest_pause=0.5, longest_pause=5)
 

@@ -22,8 +22,7 @@ from operations.results import Item, Record, ResultsTable, timestamp
 from operations.review.queue import HOLD_S, Message
 from operations.stack import Stack
 
-NO_LABEL: Final = "NoVehicle"
-"""Error of a photo that shows none of the labels."""
+NO_LABEL: Final = "NoVehicle"  # error of a photo that shows none of the labels
 _RANK: Final = "4"  # above ACCEPTED and LOW_CONFIDENCE
 _GONE: Final = ("NoSuchKey", "NoSuchVersion", "404")
 _DEBT: Final = ("undelivered", "claimed_until")

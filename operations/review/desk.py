@@ -91,8 +91,7 @@ class Desk:
 
     def photo(self, name: str) -> Photo | None:
         """Return a photo on this desk; None if it is not."""
-        with self._lock:
-            return self._held.get(name)
+        return self._held.get(name)
 
     def decide(self, name: str, label: str) -> str:
         """Decide on a photo by its identity and a label, or `NEITHER`; return what went wrong, or nothing.
