@@ -29,6 +29,7 @@ _CUSTOMER_KEY: Final = {
     "SSECustomerAlgorithm": "AES256",
     "SSECustomerKey": "smoke-test-key-of-32-bytes-long!",
 }
+CANARY: Final = "upload event"
 REVIEW: Final = "review queue"
 _BUG: Final = "report it with this output: it is a bug"
 
@@ -151,10 +152,8 @@ class SmokeTest:
             sent.append(self._upload(self._samples[0], f"canary-{len(sent)}.jpg"))
             if self._watcher.wait(lambda: any(one.events for one in sent), CANARY_PAUSE_S):
                 seconds = time.monotonic() - started
-                return ok(
-                    "upload event", f"upload {len(sent)} had an outcome {seconds:.0f} s after the first"
-                )
-        return wrong("upload event", *self._why_no_event(sent, seconds))
+                return ok(CANARY, f"upload {len(sent)} had an outcome {seconds:.0f} s after the first")
+        return wrong(CANARY, *self._why_no_event(sent, seconds))
 
     def _why_no_event(self, sent: Sequence[Sent], seconds: float) -> tuple[str, str]:
         if sent and (error := self._last_error(sent[-1].key)):
@@ -184,10 +183,8 @@ class SmokeTest:
             running = workflow.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
             for arn in (execution["executionArn"] for execution in running["executions"]):
                 if key in workflow.describe_execution(executionArn=arn)["input"]:
-                    errors = [
-                        f"{step.error} in {step.name}" for step in steps_of(self._stack, arn) if step.error
-                    ]
-                    return errors[-1] if errors else ""
+                    failed = [step for step in steps_of(self._stack, arn) if step.error]
+                    return f"{failed[-1].error} in {failed[-1].name}" if failed else ""
         return ""
 
     # -------------------------------------------------------------------------------- one photo
@@ -233,26 +230,19 @@ class SmokeTest:
         return wrong(REVIEW, "no rule sends LOW_CONFIDENCE outcomes to it", "deploy the stack again")
 
     def _matches(self, rule: Mapping[str, Any], detail: Event) -> bool:
-        event = {
-            "id": "smoke",
-            "account": rule["Arn"].split(":")[4],
-            "region": self._session.region_name,
-            "source": SOURCE,
-            "detail-type": DETAIL_TYPE,
-            "time": detail["recorded_at"],
-            "resources": [],
-            "detail": dict(detail),
-        }
+        account, time_, region = rule["Arn"].split(":")[4], detail["recorded_at"], self._session.region_name
+        event = {"id": "smoke", "account": account, "region": region, "time": time_, "resources": []}
+        event |= {"source": SOURCE, "detail-type": DETAIL_TYPE, "detail": dict(detail)}
         parameters = {"EventPattern": rule.get("EventPattern", "{}"), "Event": json.dumps(event)}
         return bool(ask(self._session, "events", "TestEventPattern", **parameters)["Result"])
 
     def _log(self, one: Sent) -> Check:
         group = f"/scones/{self._stack.name}/serialize-image"
-        # Only what was logged since the upload (the clocks may differ): a page may be empty and have a token.
+        # Only what was logged since the upload; a page may be empty and have a token.
         request: dict[str, Any] = {
             "logGroupName": group,
             "filterPattern": f'"{one.key}"',
-            "startTime": int(1000 * (time.time() - one.seconds() - 3600)),
+            "startTime": int(1000 * (self._stack.now().timestamp() - one.seconds() - 600)),
         }
 
         def found() -> bool:
@@ -298,16 +288,13 @@ class SmokeTest:
     def _missing_object(self) -> Check:
         uri = self._watcher.watch(self.prefix + _MISSING)
         self._watcher.start(self.prefix + _MISSING)
+        name = "missing object"
         if not self._watcher.wait(lambda: self._watcher.events(uri), self._limits.photo):
-            return wrong(
-                "missing object", f"no outcome within {self._limits.photo:.0f} s", "see its execution"
-            )
+            return wrong(name, f"no outcome within {self._limits.photo:.0f} s", "see its execution")
         event = self._watcher.events(uri)[0]
         if (event["outcome"], event.get("error")) == ("REJECTED", "ObjectNotFound"):
-            return ok("missing object", "REJECTED with ObjectNotFound")
-        return wrong(
-            "missing object", _unexpected(event), "see that SerializeImage's role allows s3:ListBucket"
-        )
+            return ok(name, "REJECTED with ObjectNotFound")
+        return wrong(name, _unexpected(event), "see that SerializeImage's role allows s3:ListBucket")
 
     def _duplicates(self, ended: Sequence[Sent]) -> Check:
         """Start every photo again as a repeated event would: nothing may change."""
