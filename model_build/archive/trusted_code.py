@@ -73,7 +73,8 @@ def foreign_code(model: Path, *, packages: bool = False) -> tuple[str, ...]:
 
 
 def _folder_code(folder: Path) -> dict[str, str]:
-    return {name: _digest(path) for name, path in code_files(folder).items()}
+    found = code_files(folder).items()  # what a folder lacks is this checkout's own
+    return {name: _digest(path) for name, path in found if path.is_relative_to(folder)}
 
 
 def _archive_code(archive: Path) -> dict[str, str]:
