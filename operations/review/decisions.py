@@ -96,9 +96,8 @@ class Decisions:
     def decide(self, photo: Photo, label: str) -> Decision:
         """Keep, record and publish a decision; may be repeated, with another label too, until it succeeds.
 
-        Raises:
-            AlreadyDecidedError: somebody else has decided, or the photo or its record is gone.
-            NotPublishedError: the decision is recorded, its event is missing.
+        An AlreadyDecidedError if somebody else has decided, or the photo is gone; a NotPublishedError if the
+        decision is recorded and its event is missing.
         """
         self._copy(photo.record, label)
         try:
@@ -112,13 +111,9 @@ class Decisions:
         return Decision(photo, item["decided_at"]["S"])
 
     def undo(self, decision: Decision) -> str:
-        """Restore the record, hold the photo, delete its copy, and publish; may be repeated.
+        """Restore the record, hold the photo, publish, and delete its copy; may be repeated.
 
-        Returns:
-            What is left to do; empty if all is done.
-
-        Raises:
-            AlreadyDecidedError: the record was changed after the decision.
+        Returns what is left to do. An AlreadyDecidedError if the record was changed after the decision.
         """
         mine = self._delivery.claim()
         item = self._change(decision.photo.record, lambda item: self._undone(item, decision, mine))
@@ -210,13 +205,13 @@ def decided(item: Item, label: str, reviewer: str, now: datetime) -> Item:
     shard = item["outcome_day"]["S"].rsplit("#", 1)[1]
     before = {"M": {name: item[name] for name in _REPLACED if name in item}}
     model = item.get("model_label") if "decided_by" in item else item.get("label")
+    none = {"error": NO_LABEL, "cause": f"{reviewer} sees none of the labels"}
     texts = {
         "outcome": outcome,
         "outcome_day": f"{outcome}#{item['recorded_at']['S'][:10]}#{shard}",
         "decided_by": reviewer,
         "decided_at": timestamp(now),
-        **({"error": NO_LABEL, "cause": f"{reviewer} sees none of the labels"} if label == NEITHER else {}),
-        **({} if label == NEITHER else {"label": label}),
+        **(none if label == NEITHER else {"label": label}),
     }
     return {
         **{name: value for name, value in item.items() if name not in {*_REPLACED, *_HELD}},
@@ -230,10 +225,8 @@ def decided(item: Item, label: str, reviewer: str, now: datetime) -> Item:
 def undone(item: Item) -> Item:
     """Return a decided record's item as it was before the decision."""
     dropped = {*_REPLACED, "decided_by", "decided_at", "model_label", "before_decision", "in_review"}
-    return {
-        **{name: value for name, value in item.items() if name not in dropped},
-        **item["before_decision"]["M"],
-    }
+    kept = {name: value for name, value in item.items() if name not in dropped}
+    return {**kept, **item["before_decision"]["M"]}
 
 
 def _copy_key(record: Record, label: str) -> str:

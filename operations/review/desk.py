@@ -3,10 +3,11 @@
 import threading
 import time
 from collections import OrderedDict, deque
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.errors import CommandError, UsageError
 from operations.photos.labelled import NEITHER, identity
@@ -73,9 +74,8 @@ class Desk:
             with self._lock:
                 self._renew()
                 wanted = min(count, GRID) - len(self._held)
-            found = (
-                self._queue.take(wanted) if wanted > 0 else []
-            )  # may wait: decisions must not wait with it
+            # It may wait: decisions must not wait with it.
+            found = self._queue.take(wanted) if wanted > 0 else []
         with self._lock:
             for message in found:
                 self._add(message)
@@ -96,10 +96,7 @@ class Desk:
     def decide(self, name: str, label: str) -> str:
         """Decide on a photo by its identity and a label, or `NEITHER`; return what went wrong, or nothing.
 
-        Raises:
-            NotHeldError: the photo is not on this desk any more.
-            UnknownLabelError: there is no such label.
-            NotPublishedError: the photo stays on the desk, to be decided again.
+        A photo whose decision was not published (NotPublishedError) stays on the desk.
         """
         if label not in {*self.labels, NEITHER}:
             raise UnknownLabelError(f"{label!a}: the stack has the labels {', '.join(self.labels)} now")
@@ -117,11 +114,7 @@ class Desk:
             return problem
 
     def undo(self) -> tuple[str, str] | None:
-        """Take the last decision back and put its photo first; return its identity and what went wrong.
-
-        Raises:
-            AlreadyDecidedError: the record was changed meanwhile; the decision stays.
-        """
+        """Take the last decision back and put its photo first; return its identity and what went wrong."""
         with self._lock:
             if not self._done:
                 return None
@@ -151,11 +144,12 @@ class Desk:
     def close(self) -> None:
         """Give the photos back that are held."""
         with self._lock:
-            for photo in self._held.values():
-                self._decisions.release(photo.record)
-                if photo.message:
-                    self._queue.hold(photo.message, 0)
-            self._held.clear()
+            while self._held:
+                _, photo = self._held.popitem()
+                with suppress(ClientError, BotoCoreError):  # the holds expire
+                    self._decisions.release(photo.record)
+                    if photo.message:
+                        self._queue.hold(photo.message, 0)
 
     def _add(self, message: Message) -> None:
         """Put the photo of a message on the desk, unless it is on another or needs nobody any more.
@@ -179,19 +173,17 @@ class Desk:
 
     def _add_audited(self) -> None:
         while drawn := self._audit.next():
-            try:
-                record = self._decisions.hold(*drawn.version, "ACCEPTED")
-            except HeldElsewhereError:
-                continue
-            if record:
-                self._held[identity(*drawn.version)] = Photo(record)
-                return
+            with suppress(HeldElsewhereError):
+                if record := self._decisions.hold(*drawn.version, "ACCEPTED"):
+                    self._held[identity(*drawn.version)] = Photo(record)
+                    return
 
     def _drop(self, name: str) -> None:
         photo = self._held.pop(name)
         self._unpublished.discard(name)
         if photo.message:
-            self._queue.delete(photo.message)
+            with suppress(ClientError, BotoCoreError):  # whoever receives it next drops it
+                self._queue.delete(photo.message)
 
     def _renew(self) -> None:
         """Keep the photos from others that have been held for a third of the time."""
@@ -199,17 +191,14 @@ class Desk:
             return
         self._renewed = time.monotonic()
         for name, photo in list(self._held.items()):
-            if not self._still_ours(name, photo):
+            ours = False
+            with suppress(HeldElsewhereError, ClientError):  # this desk was away too long
+                if photo.message:
+                    self._queue.hold(photo.message)
+                held = self._decisions.hold(*photo.record.version, photo.record.outcome)
+                ours = bool(held) or name in self._unpublished
+            if not ours:
                 del self._held[name]
-
-    def _still_ours(self, name: str, photo: Photo) -> bool:
-        try:
-            if photo.message:
-                self._queue.hold(photo.message)
-            held = self._decisions.hold(*photo.record.version, photo.record.outcome)
-            return bool(held) or name in self._unpublished
-        except (HeldElsewhereError, ClientError):  # this desk was away too long
-            return False
 
 
 def _shown(name: str, photo: Photo) -> dict[str, Any]:

@@ -364,6 +364,16 @@ def test_labels_are_those_of_the_stack_now(stack: Stack, monkeypatch: pytest.Mon
     assert desk.decide(held, "van") == ""
 
 
+def test_a_message_that_cannot_be_deleted_hinders_no_decision(stack: Stack, faults: Faults) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg")
+    desk = desk_of(stack)
+    held = desk.waiting()[0]["id"]
+    faults.refuse("DeleteMessage")
+    assert desk.decide(held, "motorcycle") == ""
+    assert record(stack, uri) == MOTORCYCLE
+    assert desk.waiting() == []
+
+
 # --- two at once ---
 
 
