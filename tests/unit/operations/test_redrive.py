@@ -48,22 +48,17 @@ def inputs(stack: Stack) -> list[dict[str, Any]]:
     return sorted(map(json.loads, texts), key=lambda one: str(one.get("s3_key")))
 
 
-def test_failed_photos_are_started_in_their_version(stack: Stack) -> None:
+def test_photos_of_an_outcome_are_started_in_their_version(stack: Stack) -> None:
     put_record(stack, "incoming/a b.jpg", "FAILED", recorded_at=TODAY)
     put_record(stack, "incoming/old.jpg", "FAILED", recorded_at="2026-01-01T00:00:00.000Z")
     put_record(stack, "incoming/good.jpg", "ACCEPTED", recorded_at=TODAY)
-
-    starts = list(recorded(ResultsTable(stack), "FAILED", NOW - timedelta(days=1)))
-
-    assert [one.input for one in starts] == [
-        {"s3_bucket": BUCKET, "s3_key": "incoming/a b.jpg", "version_id": "v1"}
-    ]
-
-
-def test_other_outcomes_are_replaced_on_request_only(stack: Stack) -> None:
-    put_record(stack, "incoming/a.jpg", "LOW_CONFIDENCE", recorded_at=TODAY)
-    (start,) = recorded(ResultsTable(stack), "LOW_CONFIDENCE", NOW - timedelta(days=1))
-    assert start.input["reclassify"] is True
+    starts = {
+        outcome: [one.input for one in recorded(ResultsTable(stack), outcome, NOW - timedelta(days=1))]
+        for outcome in ("FAILED", "ACCEPTED")
+    }
+    failed = {"s3_bucket": BUCKET, "s3_key": "incoming/a b.jpg", "version_id": "v1"}
+    again = {**failed, "s3_key": "incoming/good.jpg", "reclassify": True}
+    assert starts == {"FAILED": [failed], "ACCEPTED": [again]}
 
 
 def uploaded(stack: Stack, key: str, days_ago: int = 0) -> str:
@@ -177,29 +172,22 @@ def test_the_rejections_are_those_of_the_workflow() -> None:
     assert rejected - costly | {"ImageTooCostly"} == set(REJECTIONS)
 
 
-def test_a_dry_run_lists_and_starts_nothing(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    put_record(stack, "incoming/a.jpg", "FAILED", recorded_at=TODAY)
-    create_in_cloudformation(dict(stack.outputs))
-
-    assert main(["redrive", "--dry-run", "--json"]) == 0
-
-    said = capsys.readouterr()
-    assert json.loads(said.out) == {"s3_bucket": BUCKET, "s3_key": "incoming/a.jpg", "version_id": "v1"}
-    assert "1 photo would be started" in said.err
-    assert inputs(stack) == []
-
-
-def test_the_command_starts_and_counts(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_lists_or_starts_and_counts(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(3):
         put_record(stack, f"incoming/{number}.jpg", "FAILED", recorded_at=TODAY)
     create_in_cloudformation(dict(stack.outputs))
 
-    assert main(["redrive", "--no-wait", "--rate", "100", "--json"]) == 0
+    assert main(["redrive", "--dry-run", "--json"]) == 0
+    printed = capsys.readouterr()
+    listed = [json.loads(line) for line in printed.out.splitlines()]
+    assert "3 photos would be started" in printed.err
+    assert inputs(stack) == []
 
+    assert main(["redrive", "--no-wait", "--rate", "100", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["outcome"] for line in lines[:-1]] == [None] * 3
     assert lines[-1]["summary"]["photos"] == 3
-    assert len(inputs(stack)) == 3
+    assert inputs(stack) == sorted(listed, key=lambda one: str(one["s3_key"]))
 
 
 @pytest.mark.parametrize("other", [["--outcome", "FAILED"], ["--reviews"]])
