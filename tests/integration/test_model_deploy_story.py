@@ -1,0 +1,169 @@
+"""An endpoint's life by the page's commands, from an empty account on, under a steady stream of requests."""
+
+import io
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from localcloud.environment import isolated_environment
+from model_build.archive.package import package_model
+from tests.support.endpoint_stream import Stream
+from tests.support.local_cloud import LocalCloud, bare_cloud, wait_until
+from tests.support.serving_image import provide_own_image
+from tests.support.tiny_model import picture, write_model
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "scones-vehicle-classifier"
+
+
+def write_slow(folder: Path) -> Path:
+    """Write a model with code of its own, which needs three seconds to start."""
+    write_model(folder, ["blue", "red"])
+    (folder / "code").mkdir()
+    code = (ROOT / "model_build" / "serving" / "inference.py").read_text(encoding="utf-8")
+    (folder / "code" / "inference.py").write_text(f"{code}\nimport time\ntime.sleep(3)\n", encoding="utf-8")
+    return folder
+
+
+class Account:
+    """A local cloud without anything in it, and the commands that a person types."""
+
+    def __init__(self, cloud: LocalCloud, folder: Path) -> None:
+        self.cloud = cloud
+        self.model = str(write_model(folder / "a", ["red", "blue"]))
+        self.swapped = str(write_model(folder / "b", ["blue", "red"]))
+        broken = write_model(folder / "broken", ["red", "blue"])
+        (broken / "model.onnx").write_bytes(b"this is no network")
+        self.broken = str(package_model(broken, folder / "broken.tar.gz"))
+        self.slow = str(write_slow(folder / "slow"))
+        self._environment = isolated_environment(cloud.running)
+        photo = io.BytesIO()
+        Image.fromarray(picture("red")).save(photo, "PNG")
+        self.photo = photo.getvalue()
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `scones model …`."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "commandline.scones", "model", *arguments],
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, code: int = 0) -> tuple[str, str]:
+        """Run `scones model …`, check its exit code, return what it wrote."""
+        process = self.start(*arguments)
+        output, errors = process.communicate(timeout=240)
+        assert process.returncode == code, f"{arguments}\n{output}\n{errors}"
+        return output, errors
+
+    def deploy(self, *arguments: str, code: int = 0) -> tuple[dict[str, Any], str]:
+        """Deploy with our own image; return the result and what it wrote to standard error."""
+        output, errors = self.run("deploy", "--image", "own", "--yes", "--json", *arguments, code=code)
+        return json.loads(output or "{}"), errors
+
+    def status(self) -> dict[str, Any]:
+        """Return what `status --json` prints."""
+        found: dict[str, Any] = json.loads(self.run("status", "--json")[0])
+        return found
+
+    def stream(self) -> Stream:
+        """Send photos to the endpoint until the block ends."""
+        return Stream(self.cloud.client("sagemaker-runtime"), NAME, self.photo)
+
+    def interrupt(self, status: str, *arguments: str) -> tuple[int, str]:
+        """Press Ctrl-C once the endpoint has a status; return exit code and what was written about it."""
+        process = self.start(*arguments)
+        wait_until(lambda: process.poll() is not None or self.endpoint_status() == status)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        return process.returncode, errors
+
+    def endpoint_status(self) -> str:
+        """Return SageMaker's word; empty if there is no endpoint."""
+        found = self.cloud.client("sagemaker").list_endpoints(NameContains=NAME)["Endpoints"]
+        return str(found[0]["EndpointStatus"]) if found else ""
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    folder = tmp_path_factory.mktemp("story")
+    with bare_cloud(folder / "cloud") as cloud:
+        yield Account(cloud, folder)
+
+
+@pytest.mark.timeout(900)
+def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one life, in its order
+    # In an empty account, the image is what is missing first; pushing it would need Docker.
+    refusal = account.deploy("--model", account.model, code=2)[1]
+    assert "`scones model image push`" in refusal
+    assert not account.cloud.client("cloudformation").list_stacks()["StackSummaries"]
+
+    # One command makes the stack and the endpoint: here with AWS's image, which needs no push.
+    dry, _ = account.run("deploy", "--model", account.model, "--dry-run")
+    operations = [call["operation"] for call in json.loads(dry)]
+    assert (operations[0], "CreateEndpoint" in operations) == ("CreateStack", True)
+    output, errors = account.run("deploy", "--model", account.model, "--yes")
+    assert "ModelBucket" in errors
+    assert "is in service" in output
+    first = account.status()
+    assert (first["status"], first["labels"]) == ("InService", ["red", "blue"])
+
+    outputs = account.cloud.client("cloudformation").describe_stacks(StackName="scones-model")["Stacks"][0]
+    repository = {one["OutputKey"]: one["OutputValue"] for one in outputs["Outputs"]}["ServingRepositoryUri"]
+    provide_own_image(account.cloud.client("ecr"), repository.partition("/")[2])
+
+    with account.stream() as stream:
+        # Update
+        second, _ = account.deploy("--model", account.swapped)
+        assert (second["created"], account.status()["labels"]) == (False, ["blue", "red"])
+        # A broken archive leaves the old version serving, and nothing of itself.
+        _, errors = account.deploy("--model", account.broken, code=1)
+        assert "rolled back" in errors
+        assert "onnxruntime" in errors, "the end of the container's log says what went wrong"
+        now = account.status()
+        assert (now["serving"], len(now["models"])) == (second["version"], 2)
+        # Scale, capture, change the instance type while scaling
+        account.deploy("--model", account.model, "--max-instances", "3")
+        assert account.status()["scaling"] == [1, 3]
+        account.deploy("--model", account.model, "--max-instances", "4", "--capture")
+        assert (account.status()["scaling"], account.status()["capture"]) == ([1, 4], True)
+        scaled = ("--max-instances", "5", "--instance-type", "ml.c5.large")
+        account.deploy("--model", account.broken, *scaled, code=1)
+        assert (account.status()["scaling"], account.status()["instance_type"]) == ([1, 4], "ml.m5.large")
+        account.deploy("--model", account.model, *scaled)
+        now = account.status()
+        assert (now["scaling"], now["instance_type"], now["capture"]) == ([1, 5], "ml.c5.large", False)
+        # Ctrl-C before and while SageMaker updates
+        slow = ("deploy", "--image", "own", "--trust-code", "--model", account.slow, *scaled)
+        code, errors = account.interrupt("Updating", *slow)
+        assert (code, "may go on changing" in errors) == (130, True)
+        wait_until(lambda: account.endpoint_status() == "InService")
+        account.deploy("--model", account.model, *scaled)
+    assert stream.failures == []
+    assert len(set(stream.versions)) >= 5
+
+    # Ctrl-C while it is deleted, for which it may be too fast: the same command does the rest.
+    code, _ = account.interrupt("Deleting", "delete", "--endpoint-name", NAME, "--yes")
+    assert code in {0, 130}
+    wait_until(lambda: not account.endpoint_status())
+    account.run("delete", "--endpoint-name", NAME, "--yes")
+    gone = account.status()
+    assert (gone["status"], gone["versions"], gone["models"], gone["scaling"]) == (None, [], [], None)
+
+    # Deployed again into the same stack; after Ctrl-C while it is created, the same command goes on.
+    code, errors = account.interrupt("Creating", *slow[:-4])
+    assert (code, "may go on changing" in errors) == (130, True)
+    wait_until(lambda: account.endpoint_status() == "InService")
+    again, _ = account.deploy("--model", account.model)
+    assert account.status()["serving"] == again["version"]
