@@ -23,7 +23,10 @@ class HomePath(click.Path):
         if not str(value):  # which would be the working folder
             self.fail("an empty path", param, ctx)
         try:
-            return super().convert(Path(value).expanduser(), param, ctx)
+            path = Path(value).expanduser()
+            if self.exists and path.is_char_device():  # such as /dev/zero, which has no end
+                self.fail(f"{str(value)!r} is a device", param, ctx)
+            return super().convert(path, param, ctx)
         except (
             ValueError,
             RuntimeError,

@@ -62,7 +62,7 @@ def find_photos(paths: Sequence[Path], prefix: str = PREFIX, *, every_file: bool
     a dot is left out of folders.
 
     Raises:
-        UsageError: there is no photo in them.
+        UsageError: there is no photo in them, or a file cannot be read.
     """
     found = Found()
     for path in paths:
@@ -70,6 +70,8 @@ def find_photos(paths: Sequence[Path], prefix: str = PREFIX, *, every_file: bool
             name = path.resolve().name
             below = prefix if every_file or not name else f"{prefix}{name}/"
             _add_folder(found, path, below, every_file=every_file)
+        elif reason := _unreadable(path):  # such as a pipe, which would be waited for
+            raise UsageError(f"{path}: {reason}")
         else:
             found.photos.append(Photo(str(path), path, prefix + path.name))
     if not found.photos:

@@ -72,8 +72,9 @@ HOSTILE: Final = (
     "\ud800", "\udcff.jpg", "é" * 300, "x" * 5000, "~nobody-of-this-name", "~", "a\0b", "*", "..", ".",
     "s3://", "s3:///", "s3:///key", "s3://photos", "s3://photos/", "s3://no such/ä", "S3://photos/x",
     "http://x", "photos", "incoming/", "no/such", "photo.jpg", "photo.jpg/x", "captures", "deep.json",
-    "deep.json/", "odd\udcff", "s3://photos/deep.json", "archive.tar.gz", "/dev/null", "/proc/self/mem",
-    "/proc/1/root", "-x", "--json", "--no-such", "=", ",", "a,,b", "good=nan", "good=1,good=0", "=.5",
+    "deep.json/", "odd\udcff", "s3://photos/deep.json", "archive.tar.gz", "/dev/null", "/dev/zero",
+    "/proc/self/mem", "/proc/1/root", "-x", "--json", "--no-such", "=", ",", "a,,b", "good=nan",
+    "good=1,good=0", "=.5",
     "arn:aws:iam::1:role/x", "{}", "[]", "null", DEEP[:3000], "%s%n{0}",
 )  # fmt: skip
 

@@ -51,7 +51,7 @@ def test_a_path_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) 
     assert PATH.convert("photos/~", None, None) == Path("photos/~")
 
 
-@pytest.mark.parametrize("text", ["", "a\0b", "~nobody-of-this-name/x", "x" * 5000])
+@pytest.mark.parametrize("text", ["", "/dev/zero", "a\0b", "~nobody-of-this-name/x", "x" * 5000])
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         EXISTING.convert(text, None, None)

@@ -129,6 +129,13 @@ def test_what_cannot_be_sent_is_named(tmp_path: Path) -> None:
     ]
 
 
+def test_a_pipe_or_device_that_is_named_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path / "pipe.jpg", Path("/dev/zero")):
+        with pytest.raises(UsageError, match="not a file"):
+            find_photos([path])
+
+
 def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, "photo.jpg", "secret.jpg")
     readable = os.access
