@@ -1,7 +1,6 @@
 """What became of photos: records, events, review messages, dead letters, alarms; and the table of it."""
 
 import json
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,6 @@ class Seen:
         events: outcomes that were published.
         reviews: review messages.
         alarms: alarms that would be raised.
-        seconds: from the upload until now.
     """
 
     outcomes: list[str] = field(default_factory=list)
@@ -34,7 +32,6 @@ class Seen:
     events: list[str] = field(default_factory=list)
     reviews: int = 0
     alarms: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,6 @@ class Line:
     fault: str
     expected: str
     seen: str
-    seconds: float
     alarms: int
     hits: int
 
@@ -72,19 +68,14 @@ class Observer:
         """Return the URI of a photo."""
         return f"s3://{self.cloud.outputs['PhotoBucketName']}/{key}"
 
-    def see(self, started: Mapping[str, float]) -> dict[str, Seen]:
-        """Return what there is of photos now, by their keys, with the times of their uploads."""
+    def see(self, keys: Iterable[str]) -> dict[str, Seen]:
+        """Return what there is of photos now, by their keys."""
         events = [one["detail"] for one in self._events.messages()]
         reviews, letters = self._reviews.messages(), self._letters()
         self._refresh()
-        return {
-            key: self._seen(key, events, reviews, letters, time.monotonic() - begun)
-            for key, begun in started.items()
-        }
+        return {key: self._seen(key, events, reviews, letters) for key in keys}
 
-    def _seen(
-        self, key: str, events: Any, reviews: Any, letters: Mapping[str, list[str]], seconds: float
-    ) -> Seen:
+    def _seen(self, key: str, events: Any, reviews: Any, letters: Mapping[str, list[str]]) -> Seen:
         uri = self.uri(key)
         records = sorted(self.cloud.records(key), key=lambda one: str(one["recorded_at"]))
         published = [one["outcome"] for one in events if one["object_uri"] == uri]
@@ -100,7 +91,6 @@ class Observer:
             events=published,
             reviews=sum(one["object_uri"] == uri for one in reviews),
             alarms=[name for name, value in raised.items() if value],
-            seconds=seconds,
         )
 
     def _letters(self) -> dict[str, list[str]]:
@@ -147,13 +137,13 @@ class Observer:
     def report(self, fault: str, expected: Iterable[str], seen: Seen, hits: int = 0) -> None:
         """Add a line to the table."""
         wanted, found = (", ".join(some) or "no outcome" for some in (expected, seen.outcomes))
-        self.lines.append(Line(fault, wanted, found, seen.seconds, len(seen.alarms), hits))
+        self.lines.append(Line(fault, wanted, found, len(seen.alarms), hits))
 
     def write(self, path: Path) -> None:
         """Write the table."""
-        head = "| fault | expected | seen | seconds | alarms | calls hit |\n|---|---|---|---|---|---|\n"
+        head = "| fault | expected | seen | alarms | calls hit |\n|---|---|---|---|---|\n"
         rows = "".join(
-            f"| {one.fault} | {one.expected} | {one.seen} | {one.seconds:.1f} | {one.alarms} | {one.hits} |\n"
+            f"| {one.fault} | {one.expected} | {one.seen} | {one.alarms} | {one.hits} |\n"
             for one in self.lines
         )
         path.parent.mkdir(exist_ok=True)

@@ -71,7 +71,6 @@ class Rows:
     """
 
     keys: dict[str, str]
-    started: dict[str, float] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
     mended: dict[str, Seen] = field(default_factory=dict)
     hits: dict[str, int] = field(default_factory=dict)
@@ -94,11 +93,9 @@ def shown(observer: Observer) -> dict[str, Rows]:
         for row in rows["EXPRESS"]:
             key = ways["EXPRESS"].keys[row.name]
             version = observer.cloud.upload(key, body_of(row))
-            _begin(ways["EXPRESS"], row)
             photo = {"s3_bucket": bucket_of(observer), "s3_key": key, "version_id": version}
             start(observer, "EXPRESS", photo)
     for row in rows["STANDARD"]:
-        _begin(ways["STANDARD"], row)
         observer.cloud.upload(ways["STANDARD"].keys[row.name], body_of(row))
     never = {ways["STANDARD"].keys[row.name] for row in RULE if not row.outcomes}
     keys = {key for way in ways.values() for key in way.keys.values()} - never
@@ -107,7 +104,7 @@ def shown(observer: Observer) -> dict[str, Rows]:
     time.sleep(3)  # the rule's second attempts
     hits = observer.faults.hits()
     for way, some in ways.items():
-        some.seen = observer.see(some.started)
+        some.seen = observer.see(some.keys.values())
         some.hits = {
             row.name: sum(hits.get(f"{way}-{row.name}-{n}", 0) for n in range(len(row.faults)))
             for row in rows[way]
@@ -116,12 +113,8 @@ def shown(observer: Observer) -> dict[str, Rows]:
     observer.redrive("--missing")
     observer.redrive("--missing")
     for some in ways.values():
-        some.mended = observer.see(some.started)
+        some.mended = observer.see(some.keys.values())
     return ways
-
-
-def _begin(rows: Rows, row: Row) -> None:
-    rows.started[rows.keys[row.name]] = time.monotonic()
 
 
 @contextmanager
@@ -158,12 +151,11 @@ def endpoint_rows(observer: Observer) -> Rows:
     rows = Rows({row.name: key_of(row.name) for row in ENDPOINT})
     for row in ENDPOINT:
         observer.faults.save(Fault(f"{row.name}-{n}", **one) for n, one in enumerate(row.faults))
-        _begin(rows, row)
         observer.cloud.upload(rows.keys[row.name], RED)
         wait_until(lambda key=rows.keys[row.name]: observer.ended([key]), 120)  # type: ignore[misc]
         rows.hits[row.name] = sum(observer.faults.hits().values())
         observer.faults.clear()
-    rows.seen = observer.see(rows.started)
+    rows.seen = observer.see(rows.keys.values())
     return rows
 
 
@@ -188,7 +180,6 @@ def test_a_batch_leaves_what_a_service_failed_to_the_next_run(
         for row in lasting
         for number, one in enumerate(row.faults)
     )
-    started = dict.fromkeys(keys.values(), time.monotonic())
 
     def batch() -> tuple[int, dict[str, Any]]:
         capsys.readouterr()
@@ -203,7 +194,7 @@ def test_a_batch_leaves_what_a_service_failed_to_the_next_run(
         assert (code, set(lines)) == (1, set(keys.values())), "one line a photo"
         recorded = {row.name: row.outcomes for row in lasting}
         recorded |= {row.name: () for row in lasting if row.alarms == ("FailedPhotosAlarm",)}
-        seen = observer.see(started)
+        seen = observer.see(keys.values())
         assert {name: tuple(seen[key].outcomes) for name, key in keys.items()} == recorded
         for row in lasting:
             line = lines[keys[row.name]]
@@ -214,8 +205,9 @@ def test_a_batch_leaves_what_a_service_failed_to_the_next_run(
         code, lines = batch()
         observer.redrive("--missing")
     assert code == 0
+    mended = observer.see(keys.values())
     for row in lasting:
-        now = observer.see({keys[row.name]: started[keys[row.name]]})[keys[row.name]]
+        now = mended[keys[row.name]]
         expected = row.mended or (ACCEPTED if row.alarms == ("FailedPhotosAlarm",) else row.outcomes)
         observer.report(f"batch: {row.name}; then again", expected, now)
         check_told(now, expected, reviewed="ReviewGivenUpAlarm" not in row.alarms)
@@ -232,57 +224,57 @@ def late(file: FaultFile, seconds: float, times: int | None = None) -> None:
     file.save([Fault(uuid.uuid4().hex[:8], "late", "rule", seconds=seconds, times=times)])
 
 
-def finish(observer: Observer, name: str, key: str, started: float, *outcomes: str) -> Seen:
+def finish(observer: Observer, name: str, key: str, *outcomes: str) -> Seen:
     """Wait for the end, report, and check that everything was told once."""
     wait_until(lambda: observer.ended([key]) and len(observer.cloud.records(key)) >= len(outcomes), 120)
-    seen = observer.see({key: started})[key]
+    seen = observer.see([key])[key]
     observer.report(name, outcomes, seen)
     check_told(seen, outcomes)
     return seen
 
 
 def test_object_deleted_between_event_and_read(observer: Observer, faults: FaultFile) -> None:
-    key, started = key_of("deleted"), time.monotonic()
+    key = key_of("deleted")
     late(faults, 2)
     version_gone(observer, key, observer.cloud.upload(key, RED))
-    seen = finish(observer, "object deleted between event and read", key, started, "REJECTED ObjectNotFound")
+    seen = finish(observer, "object deleted between event and read", key, "REJECTED ObjectNotFound")
     assert not seen.alarms
 
 
 def test_object_overwritten_between_event_and_read(observer: Observer, faults: FaultFile) -> None:
-    key, started = key_of("overwritten"), time.monotonic()
+    key = key_of("overwritten")
     late(faults, 2)
     observer.cloud.upload(key, RED)
     observer.cloud.upload(key, GREEN)
     name = "object overwritten between event and read"
-    finish(observer, name, key, started, "ACCEPTED", "ACCEPTED")
+    finish(observer, name, key, "ACCEPTED", "ACCEPTED")
     assert {one["label"] for one in observer.cloud.records(key)} == {"bicycle", "motorcycle"}
 
 
 def test_events_out_of_order(observer: Observer, faults: FaultFile) -> None:
-    key, started = key_of("order"), time.monotonic()
+    key = key_of("order")
     late(faults, 3, times=1)
     observer.cloud.upload(key, RED)
     observer.cloud.upload(key, BETWEEN)
-    finish(observer, "events out of order", key, started, *ACCEPTED, *DOUBTFUL)
+    finish(observer, "events out of order", key, *ACCEPTED, *DOUBTFUL)
 
 
 @pytest.mark.parametrize(("body", "outcome"), [(RED, *ACCEPTED), (BETWEEN, *DOUBTFUL)])
 def test_event_again_after_the_object_is_gone(observer: Observer, body: bytes, outcome: str) -> None:
-    key, started = key_of(f"again-{outcome[:8]}"), time.monotonic()
+    key = key_of(f"again-{outcome[:8]}")
     version = observer.cloud.upload(key, body)
     wait_until(lambda: observer.ended([key]))
     version_gone(observer, key, version)
     for machine in observer.machines:
         start(observer, machine, {"s3_bucket": bucket_of(observer), "s3_key": key, "version_id": version})
-    finish(observer, f"event again after the object is gone, {outcome}", key, started, outcome)
+    finish(observer, f"event again after the object is gone, {outcome}", key, outcome)
 
 
 @pytest.mark.parametrize(
     ("service", "before"), [("dynamodb", False), ("events", True)], ids=["record", "event"]
 )
 def test_execution_stopped(observer: Observer, faults: FaultFile, service: str, before: bool) -> None:
-    key, started = key_of(f"stopped-{service}"), time.monotonic()
+    key = key_of(f"stopped-{service}")
     faults.save([Fault(uuid.uuid4().hex[:8], "throttled", service)])
     observer.cloud.upload(key, BETWEEN)
     wait_until(lambda: faults.hits() and (not before or observer.cloud.records(key)))
@@ -291,27 +283,26 @@ def test_execution_stopped(observer: Observer, faults: FaultFile, service: str, 
     time.sleep(6)  # a call that is under way is tried again as the state says, here as on AWS
     faults.clear()
     name = f"execution stopped before its {'event' if before else 'record'}"
-    seen = observer.see({key: started})[key]
+    seen = observer.see([key])[key]
     observer.report(name, DOUBTFUL if before else (), seen)
     assert seen.alarms == ["PhotosWithoutOutcomeAlarm"]
     assert (seen.outcomes, seen.debts) == ([*DOUBTFUL] if before else [], int(before))
 
     observer.redrive("--missing")
-    finish(observer, f"{name}; then `redrive --missing`", key, started, *DOUBTFUL)
+    finish(observer, f"{name}; then `redrive --missing`", key, *DOUBTFUL)
 
 
 @pytest.mark.parametrize("what", ["sagemaker/worker.py", "ministack-lambda"], ids=["model", "functions"])
 def test_processes_killed(observer: Observer, what: str) -> None:
-    key, started = key_of("killed"), time.monotonic()
+    key = key_of("killed")
     kill(what, observer)
     observer.cloud.upload(key, RED)
-    finish(observer, f"processes killed: {what}", key, started, *ACCEPTED)
+    finish(observer, f"processes killed: {what}", key, *ACCEPTED)
 
 
 def test_the_type_of_the_workflow_is_changed_in_an_outage(observer: Observer, faults: FaultFile) -> None:
     """CloudFormation changes the rule's target, as here; what waits goes on."""
     keys = [f"incoming/faults/type-{uuid.uuid4().hex[:6]}-{number}.jpg" for number in range(8)]
-    started = {key: time.monotonic() for key in keys}
     faults.save([Fault(uuid.uuid4().hex[:8], "unavailable", "sagemaker")])
     events = observer.cloud.client("events")
     (rule,) = [one["Name"] for one in events.list_rules()["Rules"] if "PhotoUploaded" in one["Name"]]
@@ -327,6 +318,6 @@ def test_the_type_of_the_workflow_is_changed_in_an_outage(observer: Observer, fa
         events.put_targets(Rule=rule, Targets=[target])
     faults.clear()
     wait_until(lambda: observer.ended(keys), 60)
-    for key, seen in observer.see(started).items():
+    for key, seen in observer.see(keys).items():
         observer.report(f"type changed in an outage: {key}", ACCEPTED, seen)
         check_told(seen, ACCEPTED)
