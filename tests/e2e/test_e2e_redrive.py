@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from operations.__main__ import main
-from tests.e2e.test_e2e_workflow import RED
-from tests.support.local_cloud import Listener, LocalCloud, environment_of
+from tests.e2e.test_e2e_workflow import BETWEEN, RED
+from tests.support.local_cloud import Listener, LocalCloud, environment_of, wait_until
 
 
 def redrive(cloud: LocalCloud, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, list[Any]]:
@@ -65,3 +65,22 @@ def test_a_failed_photo_is_started_again(cloud: LocalCloud, capsys: pytest.Captu
     (record,) = cloud.records(key)
     assert record["outcome"] == "ACCEPTED"
     assert [line for line in redrive(cloud, capsys, "--since", "1h")[1] if "photo" in line] == []
+
+
+def test_a_photo_that_stays_doubtful_has_one_review_message(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, url = "incoming/doubtful/again.jpg", cloud.outputs["ReviewQueueUrl"]
+    cloud.upload(key, BETWEEN)
+    cloud.executions(key)
+
+    status, _ = redrive(cloud, capsys, "--outcome", "LOW_CONFIDENCE", "--since", "1h")
+
+    assert status == 0
+    wait_until(lambda: cloud.records(key)[0].get("in_review") and "undelivered" not in cloud.records(key)[0])
+    time.sleep(1)  # for a second message
+    request = {"QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 5}
+    bodies: list[str] = []
+    while found := cloud.client("sqs").receive_message(**request).get("Messages"):
+        bodies += [one["Body"] for one in found]
+    assert [key in body for body in bodies].count(True) == 1
