@@ -93,7 +93,8 @@ def read_object(
 
 
 def _from_client_error(reference: ObjectReference, error: ClientError) -> Exception:
-    code, message = (error.response.get("Error", {}).get(name, "") for name in ("Code", "Message"))
+    details = error.response.get("Error", {})
+    code, message = details.get("Code", ""), details.get("Message", "")
     if why := _WHY_NOT_FOUND.get(code):
         return ObjectNotFound(f"{reference} cannot be read: {why}")
     if code in _NOT_READABLE or code.startswith("KMS."):
