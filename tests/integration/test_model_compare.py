@@ -21,6 +21,7 @@ from model_build.endpoint.wanted import Wanted
 from tests.support.deployment import delete, deploy
 from tests.support.real_data import real_data
 from tests.support.sagemaker_emulator import BUCKET, ROLE, sagemaker_emulator
+from tests.support.tiny_model import COLOURS, folder_of, write_experts, write_model
 
 ENDPOINT = "compared"
 
@@ -194,3 +195,59 @@ def test_wrong_use_is_told(
 ) -> None:
     assert main(["compare", "--model", str(DEFAULT_MODEL), "--photos", str(photos), *options]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.fixture
+def fooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Serve a model that accepts yellow things as red ones; `learn` starts from it."""
+    base = write_experts(write_model(tmp_path / "base", ["red", "blue"], ["green"]), ["red", "blue"])
+    manifest = json.loads((base / "manifest.json").read_text(encoding="utf-8"))
+    outputs = [list(COLOURS).index(name) for name in ("red", "yellow")]
+    for role in ("classifier", "detector"):
+        manifest["views"][1]["experts"][role]["outputs"]["red"] = outputs
+    (base / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    monkeypatch.setattr("model_build.commands.learn.DEFAULT_MODEL", base)
+    serve(base)
+    yield base
+    delete(ENDPOINT, session())
+
+
+def learn(photos: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["learn", str(photos), "--hold-out", "0.5", "--output", str(output), "--json"]) == 0
+    learned: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return learned
+
+
+@pytest.mark.usefixtures("fooled")
+def test_a_weakness_that_people_corrected_is_answered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Decisions -> learn -> compare -> deploy, on photos whose content holds half of them out."""
+    decided = {"red": ("red", 40), "blue": ("blue", 40), "other": ("yellow", 60)}
+    labelled = folder_of(tmp_path / "labelled", decided)
+    yellow = next(labelled.glob("other/*")).read_bytes()
+    before = answer(yellow)
+    assert max(before) > 0.8, "the planted weakness"
+    learn(labelled, tmp_path / "learned", capsys)
+    found = compare(tmp_path / "learned", labelled, capsys, "--deploy")
+    assert (found["verdict"], found["deployed"]["version"]) == ("better", serving())
+    assert found["trained_on"] > 0
+    assert max(answer(yellow)) < 0.8
+
+
+@pytest.mark.usefixtures("fooled")
+def test_photos_that_teach_nothing_deploy_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labelled = folder_of(tmp_path / "labelled", {"red": ("red", 40), "blue": ("blue", 40)})
+    version = serving()
+    learn(labelled, tmp_path / "learned", capsys)
+    found = compare(tmp_path / "learned", labelled, capsys, "--deploy")
+    assert (found["verdict"], found["deployed"], serving()) == ("no better", None, version)
+
+
+def answer(photo: bytes) -> list[float]:
+    found = boto3.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=ENDPOINT, ContentType="image/png", Body=photo
+    )
+    probabilities: list[float] = json.loads(found["Body"].read())
+    return probabilities

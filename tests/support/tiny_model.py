@@ -96,6 +96,19 @@ def write_photo(path: Path, colour: str, seed: int = 0) -> Path:
     return path
 
 
+def folder_of(path: Path, content: dict[str, tuple[str, int]]) -> Path:
+    """Write photos, {folder: (colour, how many)}, with patterns, so that none are near-duplicates."""
+    for number, (name, (colour, count)) in enumerate(content.items()):
+        for index in range(count):
+            random = np.random.default_rng([number, index])
+            blocks = random.normal(0, 45, (12, 12, 3)).repeat(10, axis=0).repeat(10, axis=1)
+            pixels = (np.array(COLOURS[colour]) + blocks).clip(0, 255).astype(np.uint8)
+            target = path / name / f"{index:03d}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(target)
+    return path
+
+
 def cifar100_files(classes: Sequence[str], train: int, test: int) -> dict[str, object]:
     """Return the contents of an archive in CIFAR-100's layout, by member name."""
     splits = {"train": (train, 0), "test": (test, 1000)}

@@ -15,25 +15,12 @@ from model_build.archive.manifest import Manifest
 from model_build.archive.package import package_model
 from model_build.learning import learn as learning
 from model_build.learning.photos import read_labelled
-from tests.support.tiny_model import COLOURS, write_experts, write_model
+from tests.support.tiny_model import folder_of, write_experts, write_model
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     return write_experts(write_model(tmp_path / "base", ["red", "blue"], ["green"]), ["red", "blue"])
-
-
-def folder_of(path: Path, content: dict[str, tuple[str, int]]) -> Path:
-    """Write photos, {folder: (colour, how many)}, with patterns, so that none are near-duplicates."""
-    for number, (name, (colour, count)) in enumerate(content.items()):
-        for index in range(count):
-            random = np.random.default_rng([number, index])
-            blocks = random.normal(0, 45, (12, 12, 3)).repeat(10, axis=0).repeat(10, axis=1)
-            pixels = (np.array(COLOURS[colour]) + blocks).clip(0, 255).astype(np.uint8)
-            target = path / name / f"{index:03d}.png"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(target)
-    return path
 
 
 def answers(model: Path, photos: Path) -> npt.NDArray[np.float64]:
