@@ -11,15 +11,18 @@ from commandline import interrupts
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_each_signal_interrupts_and_handlers_are_restored(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
+    inherited = signal.signal(number, signal.SIG_DFL)  # under `nohup` it would be ignored
 
     def wait_for_it() -> None:
         with interrupts.raised():
             signal.raise_signal(number)
 
-    with pytest.raises(KeyboardInterrupt):
-        wait_for_it()
-    assert signal.getsignal(number) is before
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            wait_for_it()
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, inherited)
 
 
 def test_an_ignored_signal_stays_ignored() -> None:

@@ -82,7 +82,8 @@ def test_the_latest_versions_without_a_record_are_missing(stack: Stack) -> None:
     uploaded(stack, "incoming/deleted.jpg")
     stack.client("s3").delete_object(Bucket=BUCKET, Key="incoming/deleted.jpg")
 
-    table, begin, soon = ResultsTable(stack), NOW - timedelta(days=1), NOW + timedelta(minutes=5)
+    now = datetime.now(UTC)  # NOW is minutes ago where all tests are collected before
+    table, begin, soon = ResultsTable(stack), now - timedelta(days=1), now + timedelta(minutes=5)
     found = [one.input for one in without_outcome(stack, table, begin, soon)]
 
     assert [(one["s3_key"], one["version_id"]) for one in found] == [("incoming/photo.jpg", latest)]
