@@ -32,7 +32,7 @@ from model_build.learning.validation import Choice, Forecast, Learner, forecast
 from model_build.serving import inference
 
 HEAD: Final = "head.npz"
-TURNED: Final = 0.005  # of three turns each: two of a hundred photos lie on their side
+TURNED: Final = 0.02  # prior of each of three turns; more would accept turned others
 SHOWN_WRONG: Final = 20
 
 

@@ -76,6 +76,8 @@ class Learner:
         self.design = self.axes.design(features.rows)
         self.offset, self.photo = features.offset, features.photo
         self.classes, self.groups, self.labels = classes, groups, labels
+        # The experts' odds are calibrated; a few surprising photos would take coverage from all others.
+        self.temperatures = (1.0,) if features.offset.any() else TEMPERATURES
         self.weight = 1 / np.bincount(self.photo)[self.photo]  # a photo counts once, whatever its copies
 
     def fit(self, chosen: Bools, penalty: float) -> Floats:
@@ -120,7 +122,7 @@ class Learner:
         best = (np.inf, Choice(PENALTIES[0], 1.0))
         for penalty in PENALTIES:
             logits = self.out_of_fold(chosen, INNER, penalty, seed)[chosen]
-            for temperature in TEMPERATURES:
+            for temperature in self.temperatures:
                 loss = log_loss(logits / temperature, self.classes[chosen])
                 best = min(best, (loss, Choice(penalty, temperature)), key=lambda one: one[0])
         return best[1]
