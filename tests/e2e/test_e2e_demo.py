@@ -14,19 +14,13 @@ import pytest
 from PIL import Image
 
 from model_build.data.samples import png_claiming
-from tests.e2e.conftest import ROOT, localcloud, operations
+from tests.e2e.conftest import ROOT, localcloud
 from tests.support.local_cloud import LocalCloud, processes_about, wait_until
 from tests.support.tiny_model import COLOURS
 
 RED, GREEN = COLOURS["red"], COLOURS["green"]
-AWKWARD = [
-    "two words.jpg",
-    "a+b.jpg",
-    "100%41.jpg",
-    'it\'s "so".jpg',
-    "Fahrräder-自転車.jpg",
-    "sub/dir/red.jpg",
-]
+AWKWARD = ["two words.jpg", "a+b.jpg", "100%41.jpg", 'it\'s "so".jpg', "Fahrräder-自転車.jpg"]
+AWKWARD += ["sub/dir/red.jpg", "$.{%x%}.jpg"]
 
 
 def write_odd_photos(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -97,19 +91,6 @@ def test_demo_gives_every_file_one_outcome_and_leaves_nothing_running(
     assert not (tmp_path / "state" / "state.json").exists()
 
 
-def test_send_shows_the_outcomes_of_files(tmp_path: Path, state: Path) -> None:
-    Image.new("RGB", (80, 80), GREEN).save(tmp_path / "scooter.jpg")
-    (tmp_path / "notes.txt").write_text("no photo")
-
-    done = operations(state, "send", "--json", tmp_path / "scooter.jpg", tmp_path / "notes.txt")
-
-    assert done.returncode == 0, done.stderr
-    photos, summary = _lines(done.stdout)
-    outcomes = {Path(photo["file"]).name: (photo["outcome"], photo["label"]) for photo in photos}
-    assert outcomes == {"scooter.jpg": ("ACCEPTED", "motorcycle"), "notes.txt": ("REJECTED", None)}
-    assert summary["photos"] == 2
-
-
 def test_status_and_env_file_lead_to_the_running_cloud(state: Path, cloud: LocalCloud) -> None:
     told = json.loads(localcloud("status", "--json", "--state", state).stdout)
     assert told["running"]
@@ -126,31 +107,20 @@ def test_status_and_env_file_lead_to_the_running_cloud(state: Path, cloud: Local
     assert cloud.outputs["PhotoBucketName"] in listed.stdout
 
 
-def test_scones_in_another_terminal_finds_the_running_cloud(state: Path, tmp_path: Path) -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "commandline.scones", "results", "--json"],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "SCONES_STATE": str(state)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert shown.returncode == 0, shown.stderr
-    (line,) = shown.stderr.splitlines()
-    assert line.startswith("scones: uses this checkout's local cloud, http://127.0.0.1:")
-
-
-def test_a_second_demo_with_the_same_state_is_refused(state: Path) -> None:
-    done = localcloud("demo", "--state", state)
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["demo"], "runs already"),
+        (
+            ["up", "--bind", "127.0.0.2"],
+            "listens on 127.0.0.1: stop it first (make down) to have one on 127.0.0.2",
+        ),
+    ],
+)
+def test_a_second_cloud_with_the_same_state_is_refused(state: Path, command: list[str], told: str) -> None:
+    done = localcloud(*command, "--state", state)
     assert done.returncode == 2
-    assert "runs already" in done.stderr
-
-
-def test_up_does_not_pretend_to_listen_on_another_address(state: Path) -> None:
-    done = localcloud("up", "--state", state, "--bind", "127.0.0.2")
-    assert done.returncode == 2
-    assert "listens on 127.0.0.1: stop it first (make down) to have one on 127.0.0.2" in done.stderr
+    assert told in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

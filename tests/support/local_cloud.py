@@ -82,21 +82,6 @@ class LocalCloud:
             for item in answer["Items"]
         ]
 
-    def steps(self, execution_arn: str) -> list[tuple[str, str, str]]:
-        """Return the input and output of each state: (`in` or `out`, state name, JSON text)."""
-        pages = (
-            self.client("stepfunctions")
-            .get_paginator("get_execution_history")
-            .paginate(executionArn=execution_arn)
-        )
-        found = []
-        for event in (event for page in pages for event in page["events"]):
-            if details := event.get("stateEnteredEventDetails"):
-                found.append(("in", details["name"], details["input"]))
-            if details := event.get("stateExitedEventDetails"):
-                found.append(("out", details["name"], details["output"]))
-        return found
-
 
 class Listener:
     """Collect messages: events of a rule, notifications of a topic, or a queue's own.

@@ -88,7 +88,7 @@ def test_other_pages_are_refused(app: Starlette, headers: dict[str, str], path: 
     assert b"incoming" not in body
 
 
-@pytest.mark.parametrize("path", ["/decide", "/undo"])
+@pytest.mark.parametrize("path", ["/decide", "/undo", "/live/drop"])
 @pytest.mark.parametrize("token", [None, "", "guess", "gu\xeass"])
 def test_changes_need_the_token_of_the_page(app: Starlette, path: str, token: str | None) -> None:
     headers = OWN if token is None else {**OWN, TOKEN_HEADER: token}
