@@ -373,7 +373,8 @@ def logits_and_prior(model: Model, image: Image.Image, chosen: dict[str, Any]) -
         batch = np.concatenate([batch, batch[:, :, :, ::-1]])
     outputs = {name: rows.mean(axis=0) for name, rows in run(model.networks[NETWORK], batch).items()}
     logits = first(outputs) / (float(model.manifest["temperature"]) * float(chosen.get("softness", 1.0)))
-    prior = outputs.get("prior", np.zeros(len(model.labels) + 1))
+    others = [rows for name, rows in outputs.items() if name != FEATURES][1:]
+    prior = others[0] if others else np.zeros(len(model.labels) + 1)
     return logits, prior * float(chosen.get("prior_weight", 0.0))
 
 
