@@ -1,38 +1,22 @@
 """The functions' exception classes and the workflow's ErrorEquals are the same names."""
 
-import ast
 import inspect
 from typing import Any
 
 import pytest
 
-from tests.support.sam_app import FUNCTIONS, definition, expected, load_function
+from tests.contract.test_contract_workflow import FUNCTION_STATES as FUNCTION_OF
+from tests.contract.test_contract_workflow import STATES, TASKS
+from tests.support.sam_app import expected, load_function
 
-STATES = definition()["States"]
-TASKS = [name for name, state in STATES.items() if state["Type"] == "Task"]
-FUNCTION_OF = {
-    "SerializeImage": "serialize_image",
-    "ClassifyImage": "classify_image",
-    "FilterInference": "filter_inference",
-}
 TRANSIENT = {"StorageUnavailable", "EndpointBusy", "EndpointUnavailable"}
 # Error names defined by AWS.
 RESERVED = {
-    "States.ALL",
-    "States.TaskFailed",
-    "States.Timeout",
-    "Lambda.TooManyRequestsException",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.ClientExecutionTimeoutException",
-    "Lambda.Unknown",
-    "Sandbox.Timedout",
-    "Runtime.ExitError",
-    "Runtime.OutOfMemory",
-    "EventBridge.FailedEntry",
-    "DynamoDB.ConditionalCheckFailedException",
-    "DynamoDb.ConditionalCheckFailedException",
+    *("States.ALL", "States.TaskFailed", "States.Timeout", "Lambda.TooManyRequestsException"),
+    *("Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException", "Lambda.Unknown"),
+    *("Lambda.ClientExecutionTimeoutException", "Sandbox.Timedout", "Runtime.ExitError"),
+    *("Runtime.OutOfMemory", "EventBridge.FailedEntry"),
+    *("DynamoDB.ConditionalCheckFailedException", "DynamoDb.ConditionalCheckFailedException"),
 }
 
 
@@ -63,9 +47,6 @@ def test_every_name_in_the_workflow_is_an_error_that_can_occur_there(state: str)
 def test_every_class_is_retried_or_caught_by_name(state: str) -> None:
     task = STATES[state]
     assert classes(FUNCTION_OF[state]) <= set(names(task["Retry"]) + names(task["Catch"]))
-    # Errors that no other catcher names reach States.ALL, which Step Functions requires to be last and alone.
-    assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"]
-    assert "States.ALL" not in names(task["Catch"][:-1])
 
 
 # What Lambda reports when it throttles, fails, or a function crashes or times out.
@@ -114,30 +95,6 @@ def test_a_retry_goes_back_to_the_state_that_failed(state: str) -> None:
     back = STATES["RetryFailedState"]
     ways = {rule["Condition"]: rule["Next"] for rule in back["Choices"]}
     assert ways.get(f"{{% $failed_state = '{state}' %}}", back["Default"]) == state
-
-
-@pytest.mark.parametrize("folder", FUNCTION_OF.values())
-def test_every_class_is_raised_and_documented(folder: str) -> None:
-    errors = load_function(folder).errors
-    code = [ast.parse(file.read_text(encoding="utf-8")) for file in (FUNCTIONS / folder).glob("*.py")]
-    built = {
-        node.func.id
-        for tree in code
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    for name in classes(folder):
-        assert name in built, f"{name} is never raised"
-        assert getattr(errors, name).__doc__, name
-
-
-def test_a_name_is_permanent_or_transient_in_all_functions() -> None:
-    kinds: dict[str, set[bool]] = {}
-    for state, folder in FUNCTION_OF.items():
-        permanent = set(STATES[state]["Retry"][0]["ErrorEquals"])
-        for name in classes(folder):
-            kinds.setdefault(name, set()).add(name in permanent)
-    assert all(len(kind) == 1 for kind in kinds.values())
 
 
 def test_every_error_that_an_input_can_cause_has_a_sample_event() -> None:

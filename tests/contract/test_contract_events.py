@@ -9,20 +9,30 @@ from model_build.data import samples
 from tests.support.sam_app import EVENTS, FOLDERS, constant, event, expected, parameter_default
 
 SAMPLES = "incoming/samples/"
+README = (EVENTS / "README.md").read_text(encoding="utf-8")
+LISTED = {
+    f"{folder}/{name}": result
+    for section in re.split(r"^## ", README, flags=re.MULTILINE)[1:]
+    for folder in re.findall(r"`(\w+)/`", section.partition("\n")[0])
+    for name, result in re.findall(r"^\| `(\S+\.json)` \|.+\| (.+) \|$", section, re.MULTILINE)
+}
+"""The README's expected result of each event."""
 
 
 def test_every_event_has_an_expected_result_and_a_line_in_the_readme() -> None:
     files = {path.relative_to(EVENTS).as_posix() for path in EVENTS.glob("*/*.json")}
     assert files == set(expected())
-    readme = (EVENTS / "README.md").read_text(encoding="utf-8")
-    sections = re.split(r"^## ", readme, flags=re.MULTILINE)[1:]
-    listed = {
-        f"{folder}/{name}"
-        for section in sections
-        for folder in re.findall(r"`(\w+)/`", section.partition("\n")[0])
-        for name in re.findall(r"^\| `(\S+\.json)` \|", section, re.MULTILINE)
-    }
-    assert listed == files
+    assert set(LISTED) == files
+
+
+@pytest.mark.parametrize("name", expected())
+def test_the_readme_names_the_error_and_the_outcome(name: str) -> None:
+    wanted, words = expected()[name], []
+    if wanted.get("error"):
+        words.append(f"`{wanted['error']}`")
+    if name.startswith("workflow/"):
+        words += [str(word) for word in (wanted["outcome"], wanted["label"]) if word]
+    assert [word for word in words if word not in LISTED[name]] == []
 
 
 def named_photo(name: str) -> str | None:

@@ -33,18 +33,10 @@ def test_the_actions_are_exactly_these() -> None:
     actions = {action for statement in STATEMENTS.values() for action in as_list(statement["Action"])}
 
     assert actions == {
-        "s3:GetObject",
-        "s3:PutObject",
-        "s3:ListBucket",
-        "ecr:BatchCheckLayerAvailability",
-        "ecr:BatchGetImage",
-        "ecr:GetAuthorizationToken",
-        "ecr:GetDownloadUrlForLayer",
-        "logs:CreateLogGroup",
-        "logs:CreateLogStream",
-        "logs:DescribeLogStreams",
-        "logs:PutLogEvents",
-        "cloudwatch:PutMetricData",
+        *("s3:GetObject", "s3:PutObject", "s3:ListBucket", "cloudwatch:PutMetricData"),
+        *("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage"),
+        *("ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer"),
+        *("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"),
     }
     assert "ManagedPolicyArns" not in ROLE, "managed policies allow more than is needed"
 
@@ -122,13 +114,8 @@ def test_another_image_can_be_pulled_if_its_repository_is_named() -> None:
     conditional = [item["Fn::If"] for item in STATEMENTS["PullImages"]["Resource"] if "Fn::If" in item]
     parameter = TEMPLATE["Parameters"]["AdditionalImageRepository"]
 
-    assert conditional == [
-        [
-            "HasAdditionalImageRepository",
-            {"Ref": "AdditionalImageRepository"},
-            {"Ref": "AWS::NoValue"},
-        ]
-    ]
+    named = {"Ref": "AdditionalImageRepository"}
+    assert conditional == [["HasAdditionalImageRepository", named, {"Ref": "AWS::NoValue"}]]
     for arn, accepted in (
         ("", True),
         ("arn:aws:ecr:eu-west-1:123456789012:repository/my-model", True),
@@ -158,9 +145,6 @@ def test_what_expires_in_the_bucket(key: str, days: int | None) -> None:
     captures = {"Ref": "CaptureRetentionDays"}
     wanted: list[Any] = [] if days is None else [captures if key.startswith("capture/") else days]
     assert [rule["ExpirationInDays"] for rule in expiring] == wanted
-
-
-def test_captures_expire_after_90_days_unless_the_parameter_says_otherwise() -> None:
     assert TEMPLATE["Parameters"]["CaptureRetentionDays"]["Default"] == "90"
 
 

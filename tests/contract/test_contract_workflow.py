@@ -47,12 +47,6 @@ PAYLOAD_LIMIT = 100_000
 # --- The text ---------------------------------------------------------------------------------------------
 
 
-def test_the_definition_is_json_before_substitution() -> None:
-    parsed = json.loads(definition_text())
-    assert parsed["QueryLanguage"] == "JSONata"
-    assert parsed["Comment"]
-
-
 @pytest.mark.parametrize("workflow_type", MACHINES)
 def test_each_substitution_is_given_and_used(workflow_type: str) -> None:
     used = set(re.findall(r"\$\{(\w+)\}", definition_text()))
@@ -104,12 +98,6 @@ def test_retries_wait_with_jitter_and_a_cap(name: str) -> None:
         assert 0 < retrier["IntervalSeconds"] <= retrier["MaxDelaySeconds"] <= 60
         assert retrier["BackoffRate"] > 1
         assert "States.ALL" not in retrier["ErrorEquals"]
-
-
-def test_fails_have_error_and_cause() -> None:
-    fails = {name: state for name, state in STATES.items() if state["Type"] == "Fail"}
-    assert set(fails) == {"ConfidenceTooLow", "PhotoRejected", "ClassificationFailed", "OutcomeNotDelivered"}
-    assert all(state["Error"] and state["Cause"] for state in fails.values())
 
 
 def test_functions_are_invoked_and_services_integrated() -> None:
@@ -270,7 +258,7 @@ def test_a_confident_photo_is_accepted() -> None:
     assert facts["outcome"] == "ACCEPTED"
     assert facts["object_uri"] == "s3://scones-photos/incoming/samples/bicycle.jpg"
     assert (facts["label"], facts["confidence"], facts["threshold"]) == ("bicycle", 0.97, 0.85)
-    assert facts["model_version"] == MODEL_VERSION
+    assert (facts["object_version"], facts["model_version"]) == ("v7", MODEL_VERSION)
     assert not {"error", "cause"} & set(facts)
     assert ending.calls["RecordOutcome"]["Item"]["undelivered"] == {"S": "event"}
     order = [name for name in ending.visited if name in TASKS]
@@ -426,18 +414,13 @@ def test_an_error_of_a_task_is_recorded_without_the_reserved_prefix() -> None:
     assert ending.error == recorded(ending)["error"] == "Task.Timeout"
 
 
-@pytest.mark.parametrize("threshold", ["0", "0.85", "1", "1.0"])
+@pytest.mark.parametrize("threshold", ["0", "0.5", "0.85", "1", "1.0"])
 def test_every_threshold_that_the_template_allows_is_a_number_to_jsonata(threshold: str) -> None:
     pattern = template()["Parameters"]["ConfidenceThreshold"]["AllowedPattern"]
     assert re.fullmatch(pattern, threshold)
     ending = walk(workflow=definition(ConfidenceThreshold=threshold))
     assert recorded(ending)["threshold"] == float(threshold)
-
-
-@pytest.mark.parametrize("threshold", [".9", "+0.9", "1.", "0,9", "1.1", "-0.1", "", "0.9 ", "1e-1", "NaN"])
-def test_the_template_refuses_any_other_threshold(threshold: str) -> None:
-    pattern = template()["Parameters"]["ConfidenceThreshold"]["AllowedPattern"]
-    assert not re.fullmatch(pattern, threshold)
+    load_function("filter_inference", {"CLASS_LABELS": "a,b", "CONFIDENCE_THRESHOLD": threshold})
 
 
 @pytest.mark.parametrize("threshold", [".9", "+0.9", "1."])
@@ -711,10 +694,6 @@ def test_results_are_keyed_by_object_and_version(reference: dict[str, str], vers
 def test_inputs_that_name_no_photo_share_no_record(start: dict[str, str]) -> None:
     ending = walk(start, failing={"SerializeImage": failure("ObjectNotFound")})
     assert recorded(ending)["object_version"] == CONTEXT["Execution"]["Name"]
-
-
-def test_the_recorded_version_is_the_one_that_was_read() -> None:
-    assert recorded(walk(REFERENCE))["object_version"] == "v7"
 
 
 # --- The size ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.sam_app import FUNCTIONS, event, expected, load_function
+from tests.support.sam_app import event, expected, load_function
 
 function = load_function("filter_inference")
 handler = function.app.lambda_handler
@@ -60,11 +60,3 @@ def test_labels_and_threshold_come_from_the_environment() -> None:
     )
     assert other.app.lambda_handler({"inferences": [0.1, 0.4, 0.5]}, None)["label"] == "kite"
     assert other.app.lambda_handler({"inferences": [0.1, 0.45, 0.45]}, None)["label"] == "boat"
-
-
-def test_only_the_standard_library_is_needed() -> None:
-    source = "".join(
-        file.read_text(encoding="utf-8") for file in (FUNCTIONS / "filter_inference").glob("*.py")
-    )
-    assert "boto" not in source
-    assert "numpy" not in source
