@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -56,11 +57,7 @@ def test_version_and_etag_are_requested(s3: Any, etag: str) -> None:
 
 
 def test_a_body_that_is_too_large_is_not_read(s3: Any) -> None:
-    class NotToBeRead(io.BytesIO):
-        def read(self, *_: Any) -> bytes:
-            raise AssertionError("the body was read")
-
-    body = StreamingBody(NotToBeRead(), 101)
+    body = StreamingBody(Mock(read=Mock(side_effect=AssertionError("the body was read"))), 101)
     s3.add_response("get_object", {"Body": body, "ContentLength": 101})
     with pytest.raises(errors.ObjectTooLarge, match=r"a\.jpg has 101 bytes, more than the limit of 100"):
         read_object(s3.client, PHOTO, 100)
@@ -109,29 +106,16 @@ class FailingClient:
 
     def get_object(self, **_: Any) -> dict[str, Any]:
         """Fail as GetObject would."""
-        if not self._in_body:
-            raise self._error
-        error = self._error
-
-        class Broken(io.BytesIO):
-            def read(self, *_: Any) -> bytes:
-                raise error
-
-        return {"Body": StreamingBody(Broken(), 5), "ContentLength": 5}
+        if self._in_body:
+            return {"Body": StreamingBody(Mock(read=Mock(side_effect=self._error)), 5), "ContentLength": 5}
+        raise self._error
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        EndpointConnectionError(endpoint_url="https://s3"),
-        ConnectTimeoutError(endpoint_url="https://s3"),
-        ReadTimeoutError(endpoint_url="https://s3"),
-    ],
-)
+@pytest.mark.parametrize("kind", [EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError])
 @pytest.mark.parametrize("in_body", [False, True])
-def test_connection_errors_are_unavailable(error: Exception, *, in_body: bool) -> None:
+def test_connection_errors_are_unavailable(kind: Any, *, in_body: bool) -> None:
     with pytest.raises(errors.StorageUnavailable):
-        read_object(FailingClient(error, in_body=in_body), PHOTO, 100)
+        read_object(FailingClient(kind(endpoint_url="https://s3"), in_body=in_body), PHOTO, 100)
 
 
 def test_a_body_that_ends_early_is_unavailable(s3: Any) -> None:

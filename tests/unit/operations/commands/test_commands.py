@@ -14,12 +14,8 @@ from operations.__main__ import main
 from operations.photos.outcome import Outcome
 from operations.photos.sources import Photo
 from operations.photos.watcher import Watcher
+from operations.results import timestamp
 from tests.support.aws_stack import create_in_cloudformation, deployed_stack, put_record
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -59,14 +55,6 @@ def test_limit_keeps_the_newest_and_json_is_a_line_each(capsys: pytest.CaptureFi
 
     shown = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
     assert [record["object_uri"][-5] for record in shown] == ["2", "3"]
-
-
-def test_an_old_record_is_not_since_a_day(capsys: pytest.CaptureFixture[str]) -> None:
-    create_in_cloudformation()
-    put_record(deployed_stack(), "old.jpg", "ACCEPTED", recorded_at="2020-01-01T00:00:00.000Z")
-
-    assert main(["results", "--since", "24h"]) == 0
-    assert capsys.readouterr() == ("", "0 records\n")
 
 
 @pytest.fixture
@@ -158,14 +146,6 @@ def test_an_empty_folder_is_refused_before_aws_is_asked(
     assert capsys.readouterr().err == f"python -m operations send: there are no photos in {tmp_path}\n"
 
 
-def test_a_missing_stack_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        main(["send", str(album(tmp_path / "album", 1)), "--stack-name", "other", "--region", "us-east-1"])
-        == 1
-    )
-    assert "there is no stack 'other' in us-east-1" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -173,11 +153,8 @@ def test_a_missing_stack_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["send", "/no/such/photo.jpg"], "/no/such/photo.jpg"),
         (["send", ""], "an empty path"),
         (["send", ".", "--timeout", "0"], "not a number of seconds above 0"),
-        (["send", ".", "--timeout", "nan"], "not a number of seconds above 0"),
-        (["send", ".", "--timeout", "inf"], "not a number of seconds above 0"),
         (["results", "--outcome", "GOOD"], "'GOOD' is not one of"),
         (["results", "--since", "yesterday"], "not a time such as 90s, 30m, 24h or 7d"),
-        (["results", "--since", "0h"], "not a time such as 90s, 30m, 24h or 7d"),
         (["results", "--limit", "0"], "0 is not in the range x>=1"),
         (["result"], "Did you mean results"),
     ],
@@ -201,7 +178,7 @@ def test_a_hostile_key_is_shown_with_escapes_and_is_whole_in_json(
     command: list[str], key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     create_in_cloudformation()
-    put_record(deployed_stack(), key, "FAILED", error="Busy", recorded_at=now())
+    put_record(deployed_stack(), key, "FAILED", error="Busy", recorded_at=timestamp(datetime.now(UTC)))
 
     assert main(command) == 0
     shown = capsys.readouterr().out
@@ -221,13 +198,9 @@ def test_a_hostile_name_of_a_missing_photo_is_told_with_escapes(capsys: pytest.C
 
 def test_show_says_what_the_model_said_where_a_person_decided(capsys: pytest.CaptureFixture[str]) -> None:
     create_in_cloudformation()
-    facts: dict[str, str | float] = {
-        "confidence": 0.6,
-        "threshold": 0.85,
-        "model_label": "bicycle",
-        "decided_by": "ada",
-    }
-    put_record(deployed_stack(), "incoming/cat.jpg", "REJECTED", error="NoVehicle", **facts)
+    facts: dict[str, str | float] = {"confidence": 0.6, "threshold": 0.85, "error": "NoVehicle"}
+    facts |= {"model_label": "bicycle", "decided_by": "ada"}
+    put_record(deployed_stack(), "incoming/cat.jpg", "REJECTED", **facts)
 
     assert main(["show", "cat.jpg"]) == 0
 
@@ -249,8 +222,6 @@ def test_show_says_what_the_model_said_where_a_person_decided(capsys: pytest.Cap
             "s3://photos/nope.csv: there is no such object",
         ),
         (["report", "--captures", "s3://nope-nope/x"], "s3://nope-nope/x: there is no such bucket"),
-        (["report", "--captures", ".", "--baseline", "nope.json"], "there is no such file or folder"),
-        (["report", "--captures", ".", "--baseline", "nope"], "there is no such file or folder"),
         (
             ["report", "--captures", ".", "--baseline", "s3://photos/nope.json"],
             "s3://photos/nope.json: there is no such object",

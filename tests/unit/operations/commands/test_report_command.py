@@ -13,12 +13,8 @@ from operations.__main__ import main
 from tests.support.aws_stack import BUCKET, TABLE, create_in_cloudformation, deployed_stack, put_record
 from tests.support.captures import START, content, exchanges, key, write_captures
 
-OUTPUTS = {
-    "PhotoBucketName": BUCKET,
-    "ResultsTableName": TABLE,
-    "EndpointName": "scones-endpoint",
-    "ClassLabels": "bicycle,motorcycle",
-}
+OUTPUTS = {"PhotoBucketName": BUCKET, "ResultsTableName": TABLE, "EndpointName": "scones-endpoint"}
+OUTPUTS["ClassLabels"] = "bicycle,motorcycle"
 
 
 @pytest.fixture(autouse=True)
@@ -100,12 +96,7 @@ def put_endpoint(capture: dict[str, Any]) -> None:
     sagemaker.create_model(
         ModelName="m", ExecutionRoleArn=role, PrimaryContainer={"Image": "i", "ModelDataUrl": "s3://b/k"}
     )
-    variant: Any = {
-        "VariantName": "AllTraffic",
-        "ModelName": "m",
-        "InstanceType": "ml.m5.large",
-        "InitialInstanceCount": 1,
-    }
+    variant: Any = {"VariantName": "AllTraffic", "ModelName": "m", "InstanceType": "ml.m5.large"}
     sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName="scones-endpoint", EndpointConfigName="c")
     # moto keeps no DataCaptureConfig with the endpoint, as AWS does.

@@ -63,9 +63,3 @@ def test_the_command_prints_outcome_and_what_is_missing(
     assert main(["show", "a b.jpg", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["record"] and line["record"]["label"] for line in lines] == ["bicycle", None]
-
-
-def test_an_unknown_photo_is_named(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    del stack
-    assert main(["show", "nothing.jpg"]) == 1
-    assert "s3://photos/incoming/nothing.jpg" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from commandline.errors import UsageError
-from operations.results import ResultsTable
+from operations.results import ResultsTable, timestamp
 from operations.review.live import MOST_BYTES, Live, entered_by_state
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, put_record, with_workflow
@@ -16,8 +16,7 @@ NOW = datetime.now(UTC)
 
 
 def stamp(minutes: int) -> str:
-    time = NOW - timedelta(minutes=minutes)
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return timestamp(NOW - timedelta(minutes=minutes))
 
 
 @pytest.fixture
@@ -27,26 +26,16 @@ def stack(aws: None) -> Stack:
 
 
 def test_counts_are_of_the_last_hour_and_the_newest_come_first(stack: Stack) -> None:
-    for minutes, outcome in (
-        (1, "ACCEPTED"),
-        (2, "REJECTED"),
-        (3, "ACCEPTED"),
-        (4, "FAILED"),
-        (90, "ACCEPTED"),
-    ):
+    outcomes = {1: "ACCEPTED", 2: "REJECTED", 3: "ACCEPTED", 4: "FAILED", 90: "ACCEPTED"}
+    for minutes, outcome in outcomes.items():
         put_record(stack, f"incoming/{minutes}.jpg", outcome, recorded_at=stamp(minutes))
     put_doubtful(stack, "incoming/doubtful.jpg")
 
     state = Live(stack).state()
 
     assert state["counts"] == {"ACCEPTED": 2, "LOW_CONFIDENCE": 1, "REJECTED": 1, "FAILED": 1}
-    assert [one["key"].removeprefix("incoming/") for one in state["latest"]] == [
-        "doubtful.jpg",
-        "1.jpg",
-        "2.jpg",
-        "3.jpg",
-        "4.jpg",
-    ]
+    names = [one["key"].removeprefix("incoming/") for one in state["latest"]]
+    assert names == ["doubtful.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg"]
     assert (state["waiting"], state["running"]) == (1, 0)
 
 
@@ -55,13 +44,6 @@ def test_the_latest_are_limited(stack: Stack) -> None:
         put_record(stack, f"incoming/{number}.jpg", "ACCEPTED", recorded_at=stamp(number % 50))
     found = ResultsTable(stack).latest(NOW - timedelta(hours=1), 7)
     assert [one.recorded_at for one in found] == [stamp(number) for number in range(7)]
-
-
-def test_an_answer_is_shared_for_a_moment(stack: Stack) -> None:
-    live = Live(stack)
-    before = live.state()
-    put_record(stack, "incoming/a.jpg", "ACCEPTED", recorded_at=stamp(0))
-    assert live.state() is before
 
 
 def test_photos_go_through_the_states_until_they_have_an_outcome() -> None:
