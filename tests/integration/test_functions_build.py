@@ -87,20 +87,7 @@ def test_a_folder_with_an_odd_name_is_built_into(tmp_path: Path, name: str) -> N
     python = tmp_path / name / "python3"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
     python.chmod(0o755)
-    built = subprocess.run(
-        ["make", "--no-print-directory", "build-SerializeImageFunction"],
-        cwd=ROOT / "functions" / "serialize_image",
-        env={
-            **os.environ,
-            "ARTIFACTS_DIR": str(target),
-            "PYTHON": str(python),
-            "PYTHON_RUNTIME": HERE,
-            "ARCHITECTURE": PROCESSOR,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    built = make(target, PYTHON=str(python), PYTHON_RUNTIME=HERE, ARCHITECTURE=PROCESSOR)
     assert built.returncode == 0, built.stderr
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (target / "app.py").is_file()

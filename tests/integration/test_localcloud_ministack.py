@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from localcloud.environment import ROOT
 from localcloud.service import Health, Service, StartError, free_port
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError
-from tests.support.local_cloud import Listener, LocalCloud, bare_cloud, wait_until
+from tests.support.local_cloud import LocalCloud, bare_cloud, wait_until
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 HANDLER = """
@@ -84,52 +83,6 @@ def test_an_exception_has_its_class_name_and_does_not_end_the_environment(
 
     _, after = invoke({})
     assert after["pid"] == before["pid"]
-
-
-def test_a_workflow_catches_the_exception_by_name(cloud: LocalCloud, invoke: Invoke) -> None:
-    assert invoke({})[0] is None
-    definition = {
-        "QueryLanguage": "JSONata",
-        "StartAt": "Read",
-        "States": {
-            "Read": {
-                "Type": "Task",
-                "Resource": "arn:aws:states:::lambda:invoke",
-                "Arguments": {"FunctionName": "photos", "Payload": {"fail": "y"}},
-                "Catch": [
-                    {"ErrorEquals": ["ObjectNotFound"], "Next": "Caught"},
-                    {"ErrorEquals": ["States.ALL"], "Next": "Missed"},
-                ],
-                "End": True,
-            },
-            "Caught": {"Type": "Succeed"},
-            "Missed": {"Type": "Fail", "Error": "Missed"},
-        },
-    }
-    workflow = cloud.client("stepfunctions")
-    machine = workflow.create_state_machine(
-        name=f"catch-{uuid.uuid4().hex[:6]}", definition=json.dumps(definition), roleArn=ROLE
-    )
-    execution = workflow.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
-    wait_until(lambda: workflow.describe_execution(executionArn=execution)["status"] != "RUNNING")
-    assert workflow.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
-
-
-def test_events_of_s3_carry_the_objects_version(cloud: LocalCloud) -> None:
-    s3 = cloud.client("s3")
-    s3.create_bucket(Bucket="with-versions")
-    s3.put_bucket_versioning(Bucket="with-versions", VersioningConfiguration={"Status": "Enabled"})
-    s3.put_bucket_notification_configuration(
-        Bucket="with-versions", NotificationConfiguration={"EventBridgeConfiguration": {}}
-    )
-    events = Listener(cloud).to_events({"source": ["aws.s3"]})
-
-    versions = [s3.put_object(Bucket="with-versions", Key="a b+ü", Body=b"x")["VersionId"] for _ in range(2)]
-
-    wait_until(lambda: len(events.messages()) == 2)
-    told = [message["detail"]["object"] for message in events.messages()]
-    assert {photo["key"] for photo in told} == {"a b+ü"}
-    assert sorted(photo["version-id"] for photo in told) == sorted(versions)
 
 
 def test_keys_of_every_kind_are_listed_with_their_versions(cloud: LocalCloud) -> None:

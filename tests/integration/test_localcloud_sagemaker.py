@@ -1,6 +1,5 @@
 """The SageMaker emulator over boto3, with models that are code alone."""
 
-import base64
 import hashlib
 import io
 import json
@@ -143,7 +142,6 @@ def test_errors_of_the_model_arrive_as_model_errors(cloud: LocalCloud) -> None:
 
     clients = refusal(invoke, EndpointName="errors", Body=b"x", ContentType="text/plain")
     servers = refusal(invoke, EndpointName="errors", Body=b"break", ContentType="image/png")
-    died = refusal(invoke, EndpointName="errors", Body=b"die", ContentType="image/png")
 
     for answer, status, text in ((clients, 415, "text is no image"), (servers, 500, "out of order")):
         assert answer["Error"]["Code"] == "ModelError"
@@ -152,7 +150,6 @@ def test_errors_of_the_model_arrive_as_model_errors(cloud: LocalCloud) -> None:
         assert text in answer["OriginalMessage"]
     assert "Received client error (415) from primary" in clients["Error"]["Message"]
     assert "Received server error (500) from primary" in servers["Error"]["Message"]
-    assert died["OriginalStatusCode"] == 500
     logged = cloud.client("logs").filter_log_events(logGroupName="/aws/sagemaker/Endpoints/errors")["events"]
     assert any("out of order" in event["message"] for event in logged)
 
@@ -263,12 +260,6 @@ def test_a_new_endpoint_that_does_not_start_fails_and_logs_why(cloud: LocalCloud
     )
 
 
-def test_an_archive_cannot_write_outside_its_folder(cloud: LocalCloud) -> None:
-    described = deploy(cloud, "escape", archive({"../../escaped.txt": "x", "code/inference.py": CODE}))
-    assert "Failed to extract model data archive" in described["FailureReason"]
-    assert not list(cloud.folder.rglob("escaped.txt"))
-
-
 def test_what_sagemaker_refuses_is_refused(cloud: LocalCloud) -> None:
     sagemaker = cloud.client("sagemaker")
     deploy(cloud, "taken", code())
@@ -334,32 +325,6 @@ def test_an_endpoint_on_instances_does_not_become_serverless(cloud: LocalCloud) 
     answer = refusal(update, EndpointName="instances", EndpointConfigName="on-demand")
     assert "serverless" in answer["Error"]["Message"]
     assert ask(cloud, "instances") == [0.75, 0.25]
-
-
-def test_data_capture_writes_what_went_over_the_wire(cloud: LocalCloud) -> None:
-    capture = {
-        "EnableCapture": True,
-        "InitialSamplingPercentage": 100,
-        "DestinationS3Uri": f"s3://{BUCKET}/kept",
-        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-        "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
-    }
-    described = deploy(cloud, "captured", code(), DataCaptureConfig=capture)
-    assert described["DataCaptureConfig"]["CaptureStatus"] == "Started"
-    for number in range(3):
-        ask(cloud, "captured", b"photo %d" % number, "image/png")
-
-    lines = _capture_lines(cloud, "kept/captured/AllTraffic/", 3)
-
-    sides = [line["captureData"] for line in lines]
-    assert sorted(base64.b64decode(side["endpointInput"]["data"]) for side in sides) == [
-        b"photo 0",
-        b"photo 1",
-        b"photo 2",
-    ]
-    assert {side["endpointInput"]["observedContentType"] for side in sides} == {"image/png"}
-    assert {side["endpointOutput"]["data"] for side in sides} == {"[0.75, 0.25]"}
-    assert {side["endpointOutput"]["encoding"] for side in sides} == {"JSON"}
 
 
 def test_a_sampling_percentage_of_zero_captures_nothing(cloud: LocalCloud) -> None:
@@ -451,25 +416,15 @@ def _delete(cloud: LocalCloud, endpoint: str) -> None:
     )
 
 
-def _capture_lines(cloud: LocalCloud, prefix: str, count: int) -> list[dict[str, Any]]:
-    s3 = cloud.client("s3")
-    lines: list[dict[str, Any]] = []
-
-    def complete() -> bool:
-        found = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
-        bodies = [s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read().decode() for item in found]
-        lines[:] = [json.loads(line) for body in bodies for line in body.splitlines()]
-        return len(lines) == count
-
-    wait_until(complete)
-    return lines
-
-
 @pytest.mark.parametrize(
     ("name", "packed", "cause"),
     [
         ("not-an-archive", b"text", "Not a gzipped file"),
-        ("hostile", archive({"../outside.py": "pass"}), "leads outside the archive"),
+        (
+            "hostile",
+            archive({"../../outside.py": "pass", "code/inference.py": CODE}),
+            "leads outside the archive",
+        ),
         (
             "other-version",
             code(load="raise RuntimeError('weights of another version')"),
@@ -485,3 +440,4 @@ def test_the_cause_of_a_failed_start_is_in_the_containers_log(
     group = f"/aws/sagemaker/Endpoints/{name}"
     logged = cloud.client("logs").filter_log_events(logGroupName=group)["events"]
     assert any(cause in event["message"] for event in logged), logged
+    assert not list(cloud.folder.rglob("outside.py"))

@@ -4,7 +4,6 @@ import functools
 import io
 import json
 import re
-import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -87,13 +86,6 @@ def broken_archive(folder: Path) -> Path:
     return package_model(model, folder / "broken.tar.gz")
 
 
-def versions_of(name: str) -> tuple[list[str], list[str]]:
-    client = session().client("sagemaker")
-    configs = client.list_endpoint_configs(NameContains=name)["EndpointConfigs"]
-    models = client.list_models(NameContains=name)["Models"]
-    return [c["EndpointConfigName"] for c in configs], [m["ModelName"] for m in models]
-
-
 def test_an_endpoint_that_never_came_up_leaves_nothing_but_its_log(request_a: Wanted, tmp_path: Path) -> None:
     with pytest.raises(DeploymentError, match="nothing serves") as failed:
         deploy(replace(request_a, model=broken_archive(tmp_path)))
@@ -105,26 +97,6 @@ def test_an_endpoint_that_never_came_up_leaves_nothing_but_its_log(request_a: Wa
 
     assert deploy(request_a).created
     assert invoke(request_a.endpoint_name)[0] > 0.99
-
-
-def test_an_archive_of_a_training_job_deploys_from_s3_as_it_is(request_a: Wanted, tmp_path: Path) -> None:
-    # A job's archive: what train.py wrote, without the files that only Ray Serve looks for.
-    whole = package_model(Path(request_a.model), tmp_path / "whole.tar.gz")
-    job = tmp_path / "job.tar.gz"
-    with tarfile.open(whole) as archive, tarfile.open(job, "w:gz") as smaller:
-        for member in archive:
-            if "/" in member.name or member.name in {"model.onnx", "manifest.json"}:
-                smaller.addfile(member, archive.extractfile(member))
-    session().client("s3").upload_file(str(job), BUCKET, "training/job-1/output/model.tar.gz")
-
-    result = deploy(replace(request_a, model=f"s3://{BUCKET}/training/job-1/output/model.tar.gz"))
-
-    assert invoke(request_a.endpoint_name)[0] > 0.99
-    fetched = tmp_path / "deployed.tar.gz"
-    session().client("s3").download_file(
-        BUCKET, result.model_data_url.removeprefix(f"s3://{BUCKET}/"), str(fetched)
-    )
-    assert fetched.read_bytes() == job.read_bytes()
 
 
 BUILT_IN = """

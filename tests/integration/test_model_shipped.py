@@ -14,11 +14,9 @@ from model_build.archive.loaded_model import LoadedModel, open_model
 from model_build.archive.package import DEFAULT_MODEL, package_model
 from model_build.data.cifar import load_archive
 from model_build.data.download import CIFAR_10, CIFAR_100
-from model_build.data.samples import write_samples
 from model_build.evaluation.report import evaluate
 from tests.support import small_wheels
 from tests.support.real_data import real_data
-from tests.support.sam_app import event, expected, load_function
 
 SMALLEST_ACCURACY = 0.95
 LARGEST_ARCHIVE = 16_000_000  # bytes
@@ -102,26 +100,6 @@ def test_it_accepts_few_small_things_on_wheels(
         record_property(f"accepted: {kind}", round(float(share), 3))
     assert len(accepted) >= 10
     assert np.mean(list(accepted.values())) <= MOST_SMALL_WHEELS, accepted
-
-
-def test_the_sample_photos_end_as_the_events_say(
-    shipped: LoadedModel, manifest: dict[str, Any], tmp_path: Path
-) -> None:
-    write_samples(tmp_path)
-    imaging = load_function("serialize_image").photo
-    asked = 0
-    for name, wanted in expected("workflow/").items():
-        photo = tmp_path / Path(str(event(name).get("s3_key"))).name
-        if not photo.is_file() or wanted["outcome"] == "REJECTED":
-            continue
-        sent = imaging.shrink(photo.read_bytes(), longest_side=256, max_pixels=60_000_000)
-        probabilities = shipped.classify(sent.data)
-        accepted = probabilities.max() >= manifest["default_threshold"]
-        assert ("ACCEPTED" if accepted else "LOW_CONFIDENCE") == wanted["outcome"], (name, probabilities)
-        if accepted:
-            assert shipped.labels[int(probabilities.argmax())] == wanted["label"], name
-        asked += 1
-    assert asked == 6
 
 
 def png(image: Image.Image) -> bytes:

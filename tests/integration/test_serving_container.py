@@ -22,7 +22,7 @@ from model_build.__main__ import main
 from model_build.archive import own_image
 from model_build.archive.container_images import SERVING_IMAGES
 from model_build.archive.package import DEFAULT_MODEL, package_model
-from model_build.archive.serving_packages import ROOT, Target, packages_for
+from model_build.archive.serving_packages import Target, packages_for
 from model_build.data.extract import extract
 from model_build.data.samples import write_samples
 from tests.support.tiny_model import write_model
@@ -254,11 +254,3 @@ def test_packages_for_an_image_have_modules_of_its_python(name: str) -> None:
 
     assert modules
     assert {module.split(".")[1].split("-")[1] for module in modules} == {target.python.replace(".", "")}
-
-
-def test_the_cache_is_no_part_of_the_project() -> None:
-    ignored = subprocess.run(
-        ["git", "check-ignore", "--quiet", str(packages_for(HERE).relative_to(ROOT))], cwd=ROOT, check=False
-    )
-
-    assert ignored.returncode == 0

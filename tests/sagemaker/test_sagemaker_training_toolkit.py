@@ -96,15 +96,3 @@ def test_the_container_trains_on_real_images_a_model_that_evaluate_accepts(
     assert figures["images"] == 200
     assert figures["accuracy"] > 0.55, "two short epochs do better than chance"
     assert package_model(model, tmp_path / "deployable.tar.gz").is_file()
-
-
-def test_a_job_that_cannot_train_fails_with_its_reason(archive: Archive, tmp_path: Path) -> None:
-    container = Container(tmp_path)
-    container.fill(archive, {"classes": "bicycle,hovercraft", "epochs": "1"})
-
-    done = container.train()
-
-    assert done.returncode != 0
-    failure = (tmp_path / "output" / "failure").read_text(encoding="utf-8")
-    assert "hovercraft" in failure + done.stderr
-    assert not (tmp_path / "model" / "model.onnx").exists()

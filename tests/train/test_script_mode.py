@@ -82,13 +82,6 @@ def test_the_archive_of_a_job_deploys_with_its_own_code(model: Path, tmp_path: P
         assert served[name] == of_the_job[name] == file.read_bytes(), name
 
 
-def test_options_take_precedence_and_may_have_underscores(job: Path) -> None:
-    options = ["--classes", "red,tricycle", "--learning_rate", "0.001"]
-    done = run(job, {"classes": "red,blue"}, *options)
-    assert done.returncode == 2
-    assert "no training images of tricycle" in done.stderr
-
-
 def test_a_job_needs_only_what_its_requirements_install(job: Path) -> None:
     """AWS's image has PyTorch and numpy; other packages of ours may be missing there."""
     absent = (

@@ -14,11 +14,8 @@ import pytest
 import torch
 
 from model_build.__main__ import main
-from model_build.archive.loaded_model import open_model
-from model_build.archive.package import package_model
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
 
-ROOT = Path(__file__).resolve().parents[2]
 LABELS = ["yellow", "red", "green", "white", "blue"]  # not the archive's order
 ALL = ["red", "green", "blue", "yellow", "white", "black"]
 
@@ -74,15 +71,6 @@ def test_what_was_trained_is_what_evaluation_measures(
     assert figures["accuracy"] >= 0.9  # colours are easy: a label in the wrong column shows
     for name, value in manifest_of(model)["metrics"].items():
         assert value == pytest.approx(figures[name], abs=1e-6), name
-
-
-def test_a_packed_model_classifies_photos(model: Path, tmp_path: Path) -> None:
-    with open_model(package_model(model, tmp_path / "model.tar.gz")) as served:
-        assert served.labels == tuple(LABELS)
-        for label in LABELS:
-            shares = served.classify(write_photo(tmp_path / f"{label}.png", label).read_bytes())
-            assert served.labels[int(shares.argmax())] == label
-            assert shares.sum() == pytest.approx(1)
 
 
 def test_one_seed_gives_one_model_however_many_cores_there_are(tmp_path: Path) -> None:
