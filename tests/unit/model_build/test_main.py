@@ -21,11 +21,6 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
 
 
-def test_a_wrong_command_is_refused_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluat"]) == 2
-    assert "Did you mean evaluate?" in capsys.readouterr().err
-
-
 def test_train_sagemaker_is_another_name_for_train_cloud(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         status = main(["train", "--sagemaker", "--help"])

@@ -10,7 +10,6 @@ from moto import mock_aws
 from localcloud.sagemaker.validation import check_request
 from model_build.archive.container_images import (
     ACCOUNTS,
-    SERVING_IMAGES,
     EcrImage,
     image_of,
     look_up_image,
@@ -54,12 +53,6 @@ def test_unknown_region_needs_another_image() -> None:
 def test_images_of_aws_do_not_run_on_arm() -> None:
     with pytest.raises(RefusedError, match=r"ml\.m6g\.large.*--image own"):
         serving_image("ray", "eu-west-1", instance_type="ml.m6g.large")
-
-
-def test_images_that_lack_onnx_runtime_get_packages() -> None:
-    needs = {name: image.packages and image.packages.folder for name, image in SERVING_IMAGES.items()}
-
-    assert needs == {"ray": "cp313-x86_64", "own": None}
 
 
 @pytest.mark.parametrize(

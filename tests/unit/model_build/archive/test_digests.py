@@ -11,7 +11,7 @@ import pytest
 
 from model_build.archive.loaded_model import open_model
 from model_build.archive.manifest import DamagedModelError, Manifest
-from model_build.archive.package import DEFAULT_MODEL, package_model, verify_archive
+from model_build.archive.package import package_model, verify_archive
 from model_build.data.extract import ExtractionError
 from model_build.errors import ModelBuildError
 from model_build.serving import inference
@@ -97,12 +97,6 @@ def test_a_model_without_digests_is_read_as_it_is(tmp_path: Path) -> None:
     verify_archive(package_model(folder, tmp_path / "model.tar.gz"))
     with open_model(folder) as loaded:
         assert loaded.labels == LABELS
-
-
-def test_the_shipped_manifest_names_every_network() -> None:
-    files = Manifest.read(DEFAULT_MODEL).files
-    assert files is not None
-    assert set(files) == {"model.onnx", "classifier.onnx", "detector.onnx"}
 
 
 def test_writing_a_manifest_digests_what_is_there(model: Path, tmp_path: Path) -> None:

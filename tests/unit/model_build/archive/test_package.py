@@ -45,10 +45,6 @@ def test_packages_are_put_where_the_container_looks_for_them(
     assert "code/requirements.txt" not in found, "it would be installed when the container starts"
 
 
-def test_labels_of_an_archive(tmp_path: Path, model: Path) -> None:
-    assert read_labels(package_model(model, tmp_path / "model.tar.gz")) == ("red", "blue")
-
-
 @pytest.mark.parametrize("manifest", ["{", "{}", "[]", '{"labels": 3}', None])
 def test_labels_of_an_archive_of_another_tool_are_unknown(tmp_path: Path, manifest: str | None) -> None:
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:

@@ -98,15 +98,9 @@ def test_an_archive_that_will_do_is_taken_as_it_is(model: Path, tmp_path: Path, 
     assert prepare(archive, image, tmp_path / "scratch") == archive
 
 
-def test_a_training_jobs_archive_gets_packages(model: Path, tmp_path: Path) -> None:
-    archive = package_model(model, tmp_path / "model.tar.gz")
-
-    assert bundled(contents(prepare(archive, "ray", tmp_path / "scratch"))) == {"cp313-x86_64"}
-    assert prepare(archive, "own", tmp_path / "other") == archive
-
-
-def test_packages_for_another_image_are_replaced(model: Path, tmp_path: Path) -> None:
-    archive = package_model(model, tmp_path / "model.tar.gz", Target("3.12"))
+@pytest.mark.parametrize("packages", [None, Target("3.12")], ids=["of a training job", "for another image"])
+def test_packages_are_added_or_replaced(model: Path, tmp_path: Path, packages: Target | None) -> None:
+    archive = package_model(model, tmp_path / "model.tar.gz", packages)
 
     assert bundled(contents(prepare(archive, "ray", tmp_path / "scratch"))) == {"cp313-x86_64"}
 
@@ -150,9 +144,6 @@ def test_an_archive_in_s3_is_fetched(model: Path, tmp_path: Path) -> None:
     fetched = prepare("s3://models/job/model.tar.gz", "own", tmp_path / "scratch", FakeS3(archive))
 
     assert contents(fetched) == contents(archive)
-
-
-def test_a_missing_archive_in_s3_is_said(tmp_path: Path) -> None:
     with pytest.raises(CloudError, match="s3://models/other"):
         prepare("s3://models/other", "ray", tmp_path / "scratch")
 

@@ -102,8 +102,3 @@ def test_a_failed_download_leaves_nothing_and_says_what_to_do(pip: Pip, tmp_path
 def test_unknown_processors_are_refused() -> None:
     with pytest.raises(RefusedError, match="x86_64 or arm64"):
         Target("3.13", "riscv64")
-
-
-def test_folders_are_named_as_the_container_looks_for_them() -> None:
-    assert Target("3.13").folder == "cp313-x86_64"
-    assert Target("3.12", "arm64").folder == "cp312-aarch64"

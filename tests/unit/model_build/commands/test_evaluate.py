@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from model_build.__main__ import main
-from model_build.archive.package import package_model
 from tests.support.tiny_model import cifar100_files, write_archive, write_model, write_photo
 
 CONTRACT = {
@@ -122,16 +121,6 @@ def test_threshold_and_target(tmp_path: Path, model: Path, capsys: pytest.Captur
     assert again["coverage"] == 1
 
 
-def test_the_archive_of_a_model_gives_the_figures_of_its_folder(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = write_archive(tmp_path / "c.tar.gz", cifar100_files(["red", "blue", "white"], 1, 3))
-    packed = package_model(model, tmp_path / "model.tar.gz")
-    assert evaluate(capsys, "--model", packed, "--data", data) == evaluate(
-        capsys, "--model", model, "--data", data
-    )
-
-
 def test_the_table_and_the_files(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_archive(tmp_path / "c.tar.gz", cifar100_files(["red", "blue", "white"], 1, 3))
     photo = write_photo(tmp_path / "photos" / "red" / "1.png", "red")
@@ -146,16 +135,6 @@ def test_the_table_and_the_files(tmp_path: Path, model: Path, capsys: pytest.Cap
 
 
 # ------------------------------------------------------------------ wrong use and failures
-
-
-def test_without_data_it_says_where_it_looked(
-    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("model_build.data.download.data_folders", lambda: [tmp_path / "data"])
-    assert main(["evaluate", "--model", str(model)]) == 2
-    assert f"give archives with --data; cifar-100-python.tar.gz was not found in {tmp_path}/data" in (
-        capsys.readouterr().err
-    )
 
 
 @pytest.mark.parametrize(

@@ -30,12 +30,6 @@ def test_a_missing_folder_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFix
     assert "nowhere' does not exist" in capsys.readouterr().err
 
 
-def test_an_archive_that_cannot_be_written_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = write_model(tmp_path / "model", ["red", "blue"])
-    assert main(["package", "--model", str(model), "--output", str(tmp_path)]) == 1
-    assert f"{tmp_path} cannot be written: " in capsys.readouterr().err
-
-
 def test_an_archive_for_an_image_of_aws_has_the_packages_that_it_lacks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,8 +66,3 @@ def test_a_missing_file_is_wrong_use(tmp_path: Path, model: Path, capsys: pytest
     out, err = capsys.readouterr()
     assert not out  # nothing was classified
     assert "missing.png' does not exist" in err
-
-
-def test_no_file_is_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["predict"]) == 2
-    assert "Missing argument 'FILE...'" in capsys.readouterr().err

@@ -8,10 +8,8 @@ import pytest
 
 from model_build.data import cifar
 from model_build.data.cifar import load_archive
-from model_build.data.download import CIFAR_10, CIFAR_100
 from model_build.data.extract import Limits
 from model_build.errors import ArchiveError
-from tests.support.real_data import real_data
 from tests.support.tiny_model import cifar10_files, cifar100_files, picture, write_archive
 
 CLASSES = ["red", "green", "blue"]
@@ -117,19 +115,3 @@ def test_an_archive_without_compression_is_read(tmp_path: Path) -> None:
     plain = tmp_path / "c.tar"
     plain.write_bytes(gzip.decompress(whole.read_bytes()))
     assert load_archive(plain).train.images.tolist() == load_archive(whole).train.images.tolist()
-
-
-def test_cifar100_has_the_vehicles() -> None:
-    vehicles = load_archive(real_data(CIFAR_100))
-    assert {"bicycle", "motorcycle"} <= set(vehicles.present)
-    for name in ("bicycle", "motorcycle"):
-        label = vehicles.classes.index(name)
-        assert len(vehicles.train.of(label)) == 500
-        assert len(vehicles.test.of(label)) == 100
-    assert not vehicles.decoded_jpeg
-
-
-def test_the_other_archive_was_decoded_from_jpeg() -> None:
-    others = load_archive(real_data(CIFAR_10))
-    assert others.decoded_jpeg
-    assert not {"bicycle", "motorcycle"} & set(others.present)

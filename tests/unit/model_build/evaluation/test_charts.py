@@ -113,14 +113,12 @@ def test_the_risk_coverage_curve() -> None:
     assert legend_of(axes) == list(lines)
 
 
-def test_without_negatives_there_is_no_false_acceptance_rate() -> None:
-    axes = axes_of(charts.risk_coverage_curve(predictions(), 0.75, "photos"))
-    assert legend_of(axes) == ["selective risk (1 - selective accuracy)", "operating point (threshold 0.75)"]
-
-
-def test_a_threshold_that_accepts_nothing_has_no_operating_point() -> None:
-    axes = axes_of(charts.risk_coverage_curve(predictions(), 0.95, "photos"))
-    assert list(lines_of(axes)) == ["selective risk (1 - selective accuracy)"]
+def test_the_risk_coverage_curve_has_no_line_of_what_is_not_there() -> None:
+    risk = "selective risk (1 - selective accuracy)"
+    without_negatives = axes_of(charts.risk_coverage_curve(predictions(), 0.75, "photos"))
+    assert legend_of(without_negatives) == [risk, "operating point (threshold 0.75)"]
+    nothing_accepted = axes_of(charts.risk_coverage_curve(predictions(), 0.95, "photos"))
+    assert list(lines_of(nothing_accepted)) == [risk]
 
 
 # ------------------------------------------------------------------ training

@@ -9,17 +9,14 @@ import pytest
 
 from model_build.evaluation.predictions import Predictions
 from model_build.evaluation.report import (
-    TITLES,
     Metrics,
     Misclassified,
     NegativeClass,
-    Targets,
     negatives_by_class,
     set_report,
 )
 
 LABELS = ("red", "blue")
-NOTHING = np.zeros((0, 2))
 
 
 def predictions(
@@ -93,12 +90,3 @@ def test_negatives_by_class() -> None:
     assert by_class == {"cat": NegativeClass(2, 1 / 2), "dog": NegativeClass(1, 1.0)}
     assert (unseen.kinds, unseen.images, unseen.accepted) == (("dog",), 1, 1.0)
     assert unseen.auroc == 1 / 4  # 0.9 of 0.6, 0.9, 0.8, 0.7 exceeds 0.85
-
-
-def test_no_images_at_all() -> None:
-    report = set_report(predictions([], []), LABELS, 0.5, Targets(target=0.9)).to_json()
-    assert report["images"] == report["other_images"] == 0
-    figures = [key for key in TITLES if key not in {"images", "other_images"}]
-    assert {report[key] for key in figures} == {None}
-    assert report["mistakes"] == report["false_acceptances"] == []
-    assert report["target"]["choice"] is None

@@ -90,15 +90,3 @@ def test_errors_by_name_and_escaped() -> None:
     page = render(Sources(manifest(), report(photos=True), charts=[]))
     assert "| red/test\\|1.png | blue | 0.900 |" in page
     assert "| red/photo\\|1.png | blue | 0.900 |" in page
-
-
-def test_seeds_with_their_mean() -> None:
-    seeds = [
-        {"seed": n, "accuracy": a, "coverage": 0.5, "ece": None} for n, a in ((0, 0.75), (1, 0.85), (2, 0.95))
-    ]
-    found = rows(render(Sources(manifest(), report(), charts=[], seeds=seeds)))
-    assert found["1"] == ["0.850", "0.500"]
-    # the standard deviation is 0.1: the interval is 4.30 * 0.1 / sqrt(3)
-    assert found["mean"] == ["0.850 ± 0.248", "0.500 ± 0.000"]
-    alone = rows(render(Sources(manifest(), report(), charts=[], seeds=seeds[:1])))
-    assert alone["mean"][0] == "0.750"

@@ -8,18 +8,10 @@ from model_build.evaluation.metrics import Floats, Ints
 from model_build.evaluation.promise import (
     THRESHOLDS,
     ErrorBound,
-    binomial_cdf,
     choose_threshold,
     error_bound,
     images_for,
 )
-
-
-@pytest.mark.parametrize("rate", [1e-6, 0.004, 0.01, 0.3, 0.999])
-@pytest.mark.parametrize(("errors", "images"), [(0, 1), (0, 5000), (3, 186), (40, 41), (900, 100_000)])
-def test_the_binomial_distribution_is_scipys(errors: int, images: int, rate: float) -> None:
-    expected = stats.binom.cdf(errors, images, rate)
-    assert binomial_cdf(errors, images, rate) == pytest.approx(expected, rel=1e-8, abs=1e-12)
 
 
 @pytest.mark.parametrize(("errors", "images"), [(0, 1), (0, 89), (3, 186), (1, 103), (30, 31), (7, 20_000)])

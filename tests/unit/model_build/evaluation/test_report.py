@@ -1,16 +1,13 @@
 """Evaluating a model, and what an evaluation writes."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from model_build.archive.loaded_model import LoadedModel
 from model_build.errors import ModelBuildError
-from model_build.evaluation.report import Targets, evaluate, write
+from model_build.evaluation.report import evaluate, write
 from tests.support.tiny_model import cifar100_files, write_archive, write_model, write_photo
-
-CHARTS = {"confusion.png", "reliability.png", "risk_coverage.png"}
 
 
 @pytest.fixture
@@ -30,11 +27,6 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def test_the_models_threshold_is_the_default(model: LoadedModel, data: Path) -> None:
-    assert evaluate(model, [data]).report.threshold == 0.8
-    assert evaluate(model, [data], threshold=0.0).report.threshold == 0.0
-
-
 def test_of_photos_every_error_is_listed_of_archives_ten(
     model: LoadedModel, photos: Path, tmp_path: Path
 ) -> None:
@@ -46,16 +38,6 @@ def test_of_photos_every_error_is_listed_of_archives_ten(
     assert len(report.archives.mistakes) == 10
     assert report.photos is not None
     assert len(report.photos.mistakes) == 12
-
-
-def test_figures_and_charts_are_written(tmp_path: Path, model: LoadedModel, data: Path, photos: Path) -> None:
-    evaluation = evaluate(model, [data], [photos], targets=Targets(target=0.9))
-    written = write(evaluation, tmp_path / "new" / "out")
-    assert {path.name for path in written} == {"evaluation.json"} | CHARTS | {
-        f"photos_{name}" for name in CHARTS
-    }
-    assert set(written) == set((tmp_path / "new" / "out").iterdir())
-    assert json.loads(written[0].read_text(encoding="utf-8")) == evaluation.report.to_json()
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, model: LoadedModel, data: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from model_build.errors import UsageError
-from model_build.training.recipe import FOLDS, TIME_BUDGET, Bounds, Recipe, parse_recipe, recipe_fields
+from model_build.training.recipe import Bounds, Recipe, parse_recipe, recipe_fields
 
 EDGES: list[tuple[str, float, float]] = [  # name, accepted, refused
     ("seed", 0, -1),
@@ -83,21 +83,6 @@ def test_every_number_has_bounds_and_edges() -> None:
 def test_what_is_not_a_finite_number_is_refused(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} -?(nan|inf)"):
         recipe(name, value)
-
-
-@pytest.mark.parametrize(
-    ("bounds", "accepted", "refused"),
-    [
-        (TIME_BUDGET, [0.1, 30 * 86_400], [0, -1, 30 * 86_400 + 1, math.nan, math.inf]),
-        (FOLDS, [2, 100], [1, 0, -5, 101]),
-    ],
-)
-def test_time_budget_and_folds(bounds: Bounds, accepted: list[float], refused: list[float]) -> None:
-    for value in accepted:
-        bounds.require("x", value)
-    for value in refused:
-        with pytest.raises(UsageError, match="--x"):
-            bounds.require("x", value)
 
 
 @pytest.mark.parametrize(
