@@ -13,15 +13,9 @@ RESOURCES = template()["Resources"]
 # Calls that Lambda and Step Functions make under a role.
 WRITES_LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 WRITES_TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
-DELIVERS_LOGS = {
-    "logs:CreateLogDelivery",
-    "logs:GetLogDelivery",
-    "logs:UpdateLogDelivery",
-    "logs:DeleteLogDelivery",
-    "logs:ListLogDeliveries",
-    "logs:PutResourcePolicy",
-    "logs:DescribeResourcePolicies",
-    "logs:DescribeLogGroups",
+DELIVERS_LOGS = {f"logs:{call}LogDelivery" for call in ("Create", "Get", "Update", "Delete")} | {
+    *("logs:ListLogDeliveries", "logs:DescribeLogGroups"),
+    *("logs:PutResourcePolicy", "logs:DescribeResourcePolicies"),
 }
 SAMPLES_TRACES = {"xray:GetSamplingRules", "xray:GetSamplingTargets"}
 

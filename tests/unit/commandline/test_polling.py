@@ -1,7 +1,6 @@
 """Polling: how often it asks, when it ends, and what it reports."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -63,11 +62,3 @@ def test_gives_up_after_the_time_allowed_with_the_last_answer() -> None:
     assert failed.value.last == "Creating"
     assert failed.value.seconds >= 5
     assert 5 <= sum(pauses) < 6
-
-
-def test_an_error_of_the_question_ends_the_waiting() -> None:
-    def ask() -> Any:
-        raise PermissionError("denied")
-
-    with pytest.raises(PermissionError, match="denied"):
-        poll(ask, until=lambda _: True, timeout_seconds=60)

@@ -49,15 +49,8 @@ def test_the_running_local_cloud_is_found(command: str, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     "command",
     [
-        "results --profile mine",
-        "results --region=eu-west-1",
-        "results --help",
-        "--version",
-        "local status",
-        "cost",
-        "model predict a.jpg",
-        "model",
-        "",
+        *("results --profile mine", "results --region=eu-west-1", "results --help", "--version"),
+        *("local status", "cost", "model predict a.jpg", "model", ""),
     ],
 )
 def test_a_command_that_names_an_account_or_calls_no_aws_is_left_alone(

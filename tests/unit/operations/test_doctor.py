@@ -171,14 +171,8 @@ def test_an_images_tag_is_looked_up(
 
 def endpoint(status: str = "InService", **more: Any) -> dict[str, Any]:
     times = dict.fromkeys(("CreationTime", "LastModifiedTime"), "2026-11-25")
-    return {
-        "EndpointName": "scones",
-        "EndpointArn": ARN,
-        "EndpointConfigName": "scones-1",
-        "EndpointStatus": status,
-        **times,
-        **more,
-    }
+    names = {"EndpointName": "scones", "EndpointArn": ARN, "EndpointConfigName": "scones-1"}
+    return {**names, "EndpointStatus": status, **times, **more}
 
 
 @pytest.mark.parametrize(

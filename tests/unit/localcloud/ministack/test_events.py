@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 
 from localcloud.ministack.events import (
-    EVENTS,
     Delivery,
-    Latest,
     PermanentDeliveryError,
     TransientDeliveryError,
     deliver,
@@ -87,10 +85,3 @@ def test_a_throttled_target_is_sent_to_in_the_background() -> None:
     send("arn:machine", "{}", {"MessageGroupId": "g"})
     assert target.taken.wait(10)
     assert buried == []
-
-
-def test_a_list_of_the_latest() -> None:
-    entries = Latest()
-    for number in range(EVENTS + 10):
-        entries.append(number)
-    assert entries == list(range(10, EVENTS + 10))

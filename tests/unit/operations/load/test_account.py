@@ -28,9 +28,7 @@ def test_it_balances() -> None:
     assert summary == {
         "sent": 3,
         "outcomes": {"ACCEPTED": 2, "LOW_CONFIDENCE": 0, "REJECTED": 1, "FAILED": 0},
-        "lost": 0,
-        "duplicates": 0,
-        "unsent": 0,
+        **dict.fromkeys(("lost", "duplicates", "unsent"), 0),
         "p50_s": 2.0,
         "p95_s": 3.0,
         "p99_s": 3.0,

@@ -9,13 +9,8 @@ from operations.photos.outcome import Outcome, disagreement, succeeded, summariz
 from operations.results import Record
 
 RECORD = Record("s3://b/k", "v1", "ACCEPTED", "bicycle", 0.97, execution_arn="arn:1")
-EVENT: dict[str, Any] = {
-    "outcome": "ACCEPTED",
-    "label": "bicycle",
-    "confidence": 0.97,
-    "error": None,
-    "execution_arn": "arn:1",
-}
+EVENT: dict[str, Any] = {"outcome": "ACCEPTED", "label": "bicycle", "confidence": 0.97, "error": None}
+EVENT["execution_arn"] = "arn:1"
 SUCCEEDED = {"status": "SUCCEEDED"}
 GOOD = Outcome("a.jpg", "incoming/a.jpg", "ACCEPTED", "bicycle", 0.97, None, 1.23456)
 REJECTED = Outcome("b", "incoming/b", "REJECTED", None, None, "UnsupportedImage: the file is empty", 0.5)
@@ -69,11 +64,5 @@ def test_only_failed_lost_or_contradicted_photos_make_a_failure() -> None:
 
 
 def test_the_summary_counts_every_outcome() -> None:
-    assert summarize([GOOD, GOOD, REJECTED], 2.0) == {
-        "photos": 3,
-        "ACCEPTED": 2,
-        "LOW_CONFIDENCE": 0,
-        "REJECTED": 1,
-        "FAILED": 0,
-        "seconds": 2.0,
-    }
+    counts = {"ACCEPTED": 2, "LOW_CONFIDENCE": 0, "REJECTED": 1, "FAILED": 0}
+    assert summarize([GOOD, GOOD, REJECTED], 2.0) == {"photos": 3, **counts, "seconds": 2.0}

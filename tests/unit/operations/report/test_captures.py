@@ -49,24 +49,20 @@ DAMAGED = [
     *(
         (line(changed("eventMetadata.inferenceTime", text)), kinds.WRONG_TIME)
         for text in (
-            "9999-12-31T23:59:59Z",
-            "0001-01-01T00:00:00+14:00",
-            "1999-12-31T23:59:59Z",
-            "2100-01-01T00:00:00Z",
-            "1970-01-01T00:00:00",
+            *("9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "1999-12-31T23:59:59Z"),
+            *("2100-01-01T00:00:00Z", "1970-01-01T00:00:00"),
         )
     ),
     (line(changed("captureData.endpointInput.data", "%%%")), kinds.NOT_BASE64),
     (line(changed("captureData.endpointInput.data", "Ünicode")), kinds.NOT_BASE64),
     (line(changed("captureData.endpointInput.encoding", "CSV")), kinds.NOT_BASE64),
-    (line(changed(OUTPUT, "<html>busy</html>")), kinds.NOT_PROBABILITIES),
-    (line(changed(OUTPUT, '{"bicycle": 1}')), kinds.NOT_PROBABILITIES),
-    (line(changed(OUTPUT, "[]")), kinds.NOT_PROBABILITIES),
-    (line(changed(OUTPUT, "[NaN, 0.5]")), kinds.NOT_PROBABILITIES),
-    (line(changed(OUTPUT, "[1.5, -0.5]")), kinds.NOT_PROBABILITIES),
-    (line(changed(OUTPUT, "[true, false]")), kinds.NOT_PROBABILITIES),
-    (line(changed(OUTPUT, "[0.9, 0.9]")), kinds.NOT_PROBABILITIES),
-    (line(changed(OUTPUT, '["0.9", "0.1"]')), kinds.NOT_PROBABILITIES),
+    *(
+        (line(changed(OUTPUT, text)), kinds.NOT_PROBABILITIES)
+        for text in (
+            *("<html>busy</html>", '{"bicycle": 1}', "[]", "[NaN, 0.5]", "[1.5, -0.5]", "[true, false]"),
+            *("[0.9, 0.9]", '["0.9", "0.1"]'),
+        )
+    ),
     (line(changed(OUTPUT, "[0.2, 0.3, 0.5]")), kinds.WRONG_LENGTH),
     (line(changed(OUTPUT, "[1.0]")), kinds.WRONG_LENGTH),
 ]

@@ -65,32 +65,16 @@ def test_unknown_features_are_left_out(tmp_path: Path) -> None:
 
 
 def broken(**changes: Any) -> str:
-    good = {
-        "format": 1,
-        "labels": ["a"],
-        "records": 1,
-        "first": 0,
-        "last": 1,
-        "features": {"confidence": [0.5]},
-    }
-    return json.dumps(good | changes)
+    good = {"format": 1, "labels": ["a"], "records": 1, "first": 0, "last": 1}
+    return json.dumps({**good, "features": {"confidence": [0.5]}, **changes})
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "{",
-        "[]",
-        "{}",
-        broken(format=2),
+        *("", "{", "[]", "{}", broken(format=2), broken(labels=None), broken(records="many")),
+        *(broken(features={"confidence": one}) for one in ([], [0.5, None], [[0.5]], ["high"])),
         broken(features=[]),
-        broken(features={"confidence": []}),
-        broken(features={"confidence": [0.5, None]}),
-        broken(features={"confidence": [[0.5]]}),
-        broken(features={"confidence": ["high"]}),
-        broken(labels=None),
-        broken(records="many"),
     ],
 )
 def test_another_file_is_refused_by_name(text: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,17 +71,9 @@ def history(count: int = 200) -> History:
     for number in range(count):
         start = START + timedelta(hours=number)
         end = start + timedelta(seconds=1 + number % 3)
-        records.append(
-            Record(
-                f"s3://photos/{number}.jpg",
-                "v1",
-                outcomes[number % 4],
-                label=LABELS[number % 2],
-                confidence=0.9,
-                started_at=start.isoformat(),
-                recorded_at=end.isoformat(),
-            )
-        )
+        facts: Any = {"started_at": start.isoformat(), "recorded_at": end.isoformat(), "confidence": 0.9}
+        facts |= {"outcome": outcomes[number % 4], "label": LABELS[number % 2]}
+        records.append(Record(f"s3://photos/{number}.jpg", "v1", **facts))
     return read_history(records, LABELS)
 
 
@@ -103,13 +96,8 @@ def test_captures_alone_make_a_whole_page(usual: Window) -> None:
     tags = Tags(page)
     assert tags.open == []
     assert headings(page) == [
-        "Not compared with a baseline",
-        "What to do next",
-        "Confidence over time",
-        "Outcomes by day",
-        "Answers by class",
-        "Least confident",
-        "Most confident",
+        *("Not compared with a baseline", "What to do next", "Confidence over time", "Outcomes by day"),
+        *("Answers by class", "Least confident", "Most confident"),
     ]
     assert tags.seen.count("img") == 24
     assert "--captures &#39;a folder/it&#39;&#34;&#39;&#34;&#39;s&#39; --write-baseline baseline.json" in page
@@ -153,12 +141,8 @@ def test_photos_like_the_baselines_are_no_drift(usual: Window) -> None:
 def test_the_results_table_alone_makes_a_page(usual: Window) -> None:
     page = render(report(None, history=history()), NOW)
     assert Tags(page).open == []
-    assert headings(page) == [
-        "Not compared with a baseline",
-        "Confidence over time",
-        "Outcomes by day",
-        "Time to outcome",
-    ]
+    shown = ["Not compared with a baseline", "Confidence over time", "Outcomes by day", "Time to outcome"]
+    assert headings(page) == shown
     assert "2.00 s" in page
     assert len(usual) > 0
 

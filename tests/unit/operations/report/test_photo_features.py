@@ -28,13 +28,8 @@ def noise(size: tuple[int, int] = (48, 32)) -> Image.Image:
 def test_a_flat_grey_image() -> None:
     found = features(Image.new("RGB", (60, 30), (51, 51, 51)))
     assert found.pop("bytes") > 0
-    assert found == {
-        "brightness": 0.2,
-        "contrast": 0.0,
-        "colourfulness": 0.0,
-        "sharpness": 0.0,
-        "aspect_ratio": 2.0,
-    }
+    nothing = dict.fromkeys(("contrast", "colourfulness", "sharpness"), 0.0)
+    assert found == {"brightness": 0.2, "aspect_ratio": 2.0, **nothing}
 
 
 def test_a_single_pixel_has_features_too() -> None:
@@ -86,12 +81,8 @@ def test_what_is_transparent_is_white() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"GIF89a",
-        b"not an image",
-        encoded(noise())[:200],
-        png_claiming(5001, 5000),
-        png_claiming(60_000, 60_000),
+        *(b"", b"GIF89a", b"not an image", encoded(noise())[:200]),
+        *(png_claiming(5001, 5000), png_claiming(60_000, 60_000)),
     ],
 )
 def test_what_cannot_be_decoded_is_refused(body: bytes) -> None:

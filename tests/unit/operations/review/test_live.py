@@ -46,6 +46,13 @@ def test_the_latest_are_limited(stack: Stack) -> None:
     assert [one.recorded_at for one in found] == [stamp(number) for number in range(7)]
 
 
+def test_an_answer_is_shared_for_a_moment(stack: Stack) -> None:
+    live = Live(stack)
+    before = live.state()
+    put_record(stack, "incoming/a.jpg", "ACCEPTED", recorded_at=stamp(0))
+    assert live.state() is before
+
+
 def test_photos_go_through_the_states_until_they_have_an_outcome() -> None:
     counts = {"ACCEPTED": 5, "LOW_CONFIDENCE": 2, "REJECTED": 3, "FAILED": 1}
     assert entered_by_state(counts) == {"SerializeImage": 11, "ClassifyImage": 8, "FilterInference": 7}
