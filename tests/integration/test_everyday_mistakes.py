@@ -28,15 +28,7 @@ PROFILE = {"AWS_PROFILE": "nobody", "AWS_DEFAULT_REGION": "eu-west-1"}
 
 @dataclass(frozen=True)
 class Mistake:
-    """A command line, what it prints in one line, and its exit code.
-
-    Attributes:
-        program: the package that is run.
-        arguments: its command line.
-        code: the expected exit code.
-        told: part of the line.
-        variables: of AWS.
-    """
+    """A command line, its exit code, a part of the one line that it prints, and the variables of AWS."""
 
     program: str
     arguments: Sequence[str]

@@ -18,7 +18,7 @@ from model_build.endpoint.wanted import Wanted
 from tests.support.deployment import deploy
 from tests.support.lambda_runtime import Invoke, lambda_runtime
 from tests.support.sagemaker_emulator import BUCKET as MODEL_BUCKET
-from tests.support.sagemaker_emulator import ROLE, sagemaker_emulator
+from tests.support.sagemaker_emulator import ROLE
 from tests.support.sam_app import FOLDERS, definition, event, expected, parameter_default
 from tests.support.sample_answers import differences
 from tests.support.workflow_interpreter import Execution, TaskError
@@ -28,22 +28,15 @@ EVENTS = [name for folder in FOLDERS for name in expected(f"{folder}/")]
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def cloud(emulator: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """S3 with the sample photos, and the endpoint with the shipped model."""
-    folder = tmp_path_factory.mktemp("cloud")
-    with sagemaker_emulator(folder / "endpoints") as variables, pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        s3 = boto3.client("s3")
-        s3.create_bucket(Bucket=BUCKET)
-        for path in write_samples(folder / "samples"):
-            s3.upload_file(str(path), BUCKET, f"incoming/samples/{path.name}")
-        deploy(
-            Wanted(endpoint_name=parameter_default("EndpointName"), image="own"),
-            role=ROLE,
-            bucket=MODEL_BUCKET,
-        )
-        yield variables
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    for path in write_samples(tmp_path_factory.mktemp("samples")):
+        s3.upload_file(str(path), BUCKET, f"incoming/samples/{path.name}")
+    wanted = Wanted(endpoint_name=parameter_default("EndpointName"), image="own")
+    deploy(wanted, role=ROLE, bucket=MODEL_BUCKET)
+    return emulator
 
 
 @pytest.fixture(scope="module")

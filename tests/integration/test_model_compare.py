@@ -20,28 +20,17 @@ from model_build.endpoint.deploy import DeployResult
 from model_build.endpoint.wanted import Wanted
 from tests.support.deployment import delete, deploy
 from tests.support.real_data import real_data
-from tests.support.sagemaker_emulator import BUCKET, ROLE, sagemaker_emulator
+from tests.support.sagemaker_emulator import BUCKET, ROLE
 from tests.support.tiny_model import COLOURS, folder_of, write_experts, write_model
 
 ENDPOINT = "compared"
+pytestmark = pytest.mark.usefixtures("emulator")
 
 
 @functools.cache
 def session() -> boto3.Session:
     """Return one for all tests: each new one reads megabytes of service descriptions."""
     return boto3.Session()
-
-
-@pytest.fixture(scope="module")
-def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with sagemaker_emulator(tmp_path_factory.mktemp("emulator")) as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def _environment(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,10 @@ from model_build.endpoint.wanted import Wanted
 from model_build.errors import DeploymentError
 from tests.support import deployment
 from tests.support.deployment import delete, status
-from tests.support.sagemaker_emulator import BUCKET, ROLE, sagemaker_emulator
+from tests.support.sagemaker_emulator import BUCKET, ROLE
 from tests.support.tiny_model import picture, write_model
+
+pytestmark = pytest.mark.usefixtures("emulator")
 
 
 @functools.cache
@@ -33,18 +35,6 @@ def session() -> boto3.Session:
 
 def deploy(wanted: Wanted) -> DeployResult:
     return deployment.deploy(wanted, role=ROLE, bucket=BUCKET, session=session())
-
-
-@pytest.fixture(scope="module")
-def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with sagemaker_emulator(tmp_path_factory.mktemp("standin")) as found:
-        yield found
-
-
-@pytest.fixture(autouse=True)
-def _environment(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -37,12 +37,7 @@ HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 
 
 class Container:
-    """A process that sees what the image has, and the model, and nothing of this project or its environment.
-
-    Args:
-        image: the image's /opt/serving.
-        model_dir: its /opt/ml/model.
-    """
+    """A process that sees the image's /opt/serving and /opt/ml/model, and nothing of this project."""
 
     def __init__(self, image: Path, model_dir: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:

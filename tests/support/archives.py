@@ -7,7 +7,7 @@ from pathlib import Path
 def contents(archive: Path) -> dict[str, bytes]:
     """Return the files of an archive by name."""
     with tarfile.open(archive) as tar:
-        return {one.name: file.read() for one in tar if (file := tar.extractfile(one))}
+        return {one.name.removeprefix("./"): file.read() for one in tar if (file := tar.extractfile(one))}
 
 
 def without_packages(archive: Path) -> dict[str, bytes]:

@@ -5,13 +5,7 @@ from typing import Any, Self
 
 
 class Stream:
-    """Sends one photo after another until it is left, and keeps every answer's version and every failure.
-
-    Args:
-        runtime: a client of the SageMaker runtime.
-        endpoint_name: the endpoint.
-        body: the photo.
-    """
+    """Sends one photo after another until it is left, and keeps every answer's version and every failure."""
 
     def __init__(self, runtime: Any, endpoint_name: str, body: bytes) -> None:
         self.versions: list[str] = []

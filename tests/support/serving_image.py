@@ -10,12 +10,7 @@ MANIFEST = {"schemaVersion": 2, "mediaType": own_image.MANIFEST_TYPE, "layers": 
 
 
 def provide_own_image(ecr: Any, repository: str = own_image.REPOSITORY) -> None:
-    """Create the repository and put a manifest under the tag that `deploy --image own` looks for.
-
-    Args:
-        ecr: a client of Amazon ECR.
-        repository: its name.
-    """
+    """Create the repository and put a manifest under the tag that `deploy --image own` looks for."""
     with contextlib.suppress(ecr.exceptions.RepositoryAlreadyExistsException):
         ecr.create_repository(repositoryName=repository)
     with contextlib.suppress(ecr.exceptions.ImageAlreadyExistsException):  # of a test before, in this process

@@ -1,11 +1,9 @@
 """Images that exist: of AWS in every region that it lists, and our own."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from localcloud.sagemaker.validation import check_request
 from model_build.archive.container_images import (
@@ -87,15 +85,6 @@ def test_an_image_without_tag_is_the_latest() -> None:
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 REPOSITORY = f"{HOST}/scones-model-serving"
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        yield boto3.Session(region_name="eu-west-1")
 
 
 def test_an_image_of_ours_is_looked_up_and_refused_with_the_command_that_pushes_it(

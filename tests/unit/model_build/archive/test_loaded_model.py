@@ -8,7 +8,7 @@ from model_build.archive.loaded_model import LoadedModel, UnreadableImageError, 
 from model_build.archive.package import package_model
 from model_build.data.extract import ExtractionError
 from model_build.errors import ModelBuildError, UsageError
-from tests.support.tiny_model import write_model, write_photo
+from tests.support.tiny_model import write_photo
 
 HANDLERS = (
     "class BadRequest(ValueError): pass\n"
@@ -16,11 +16,6 @@ HANDLERS = (
     "def input_fn(body, content_type): return body\n"
     "def output_fn(prediction, accept): return str(prediction)\n"
 )
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "model", ["red", "blue"], ["green"])
 
 
 def with_code(model: Path, **files: str) -> Path:

@@ -3,13 +3,11 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from model_build.__main__ import main
 from model_build.archive import own_image
@@ -21,12 +19,7 @@ DOCKERFILE = own_image.CONTAINER / "Dockerfile"
 
 
 class Docker:
-    """Stands in for the program.
-
-    Args:
-        answers: standard output by the first argument.
-        error: what it fails with.
-    """
+    """Stands in for the program, which fails with an error if there is one."""
 
     def __init__(self, error: str = "", python: str = "3.13") -> None:
         self.error = error
@@ -152,15 +145,6 @@ def test_without_docker_the_way_out_is_named(
 
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        yield boto3.Session(region_name="eu-west-1")
 
 
 def test_push_logs_in_tags_and_pushes_once(session: boto3.Session, docker: Docker) -> None:

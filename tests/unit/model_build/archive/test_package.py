@@ -9,20 +9,11 @@ from model_build.archive import package
 from model_build.archive.package import code_files, package_model, read_labels, write_code
 from model_build.archive.serving_packages import Target
 from model_build.errors import ModelBuildError
+from tests.support.archives import contents
 from tests.support.tiny_model import write_experts, write_model
 
 ROOT_LEVEL = {"config.yaml", "deployment.py"}
 SHIPPED_CODE = {"code/inference.py", "code/bundled_packages.py"}
-
-
-def contents(archive: Path) -> dict[str, bytes]:
-    with tarfile.open(archive) as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "model", ["red", "blue"])
 
 
 def test_an_archive_contains_what_sagemaker_looks_for(tmp_path: Path, model: Path) -> None:

@@ -15,7 +15,7 @@ from model_build.archive.package import package_model
 from model_build.archive.prepare import prepare_archive
 from model_build.archive.serving_packages import Target
 from model_build.errors import CloudError, RefusedError
-from tests.support.tiny_model import write_model
+from tests.support.archives import contents
 
 ROOT = Path(__file__).resolve().parents[4]
 OWN_CODE = "def model_fn(model_dir): return 'mine'\n"
@@ -45,12 +45,6 @@ def prepare(model: Path | str, image: str, scratch: Path, session: Any = None) -
     return prepare_archive(model, serving_image(image, "us-east-1")[1], scratch, s3)
 
 
-def contents(archive: Path) -> dict[str, bytes]:
-    with tarfile.open(archive) as packed:
-        members = [(member, packed.extractfile(member)) for member in packed if member.isfile()]
-        return {member.name.removeprefix("./"): file.read() for member, file in members if file}
-
-
 @pytest.fixture(autouse=True)
 def _packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give packages without a download."""
@@ -62,11 +56,6 @@ def _packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return folder
 
     monkeypatch.setattr(package, "packages_for", packages_for)
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "model", ["red", "blue"])
 
 
 @pytest.mark.parametrize("image", SERVING_IMAGES)

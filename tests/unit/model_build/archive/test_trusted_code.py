@@ -18,23 +18,18 @@ from model_build.archive.loaded_model import open_model
 from model_build.archive.package import code_files, package_model, write_code
 from model_build.archive.serving_packages import Target
 from model_build.archive.trusted_code import ForeignCodeError, foreign_code, require_own_code
-from tests.support.tiny_model import cifar100_files, write_archive, write_model, write_photo
+from tests.support.archives import contents
+from tests.support.tiny_model import cifar100_files, write_archive, write_photo
 
 LABELS = ("red", "blue")
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "model", LABELS, ["green"])
 
 
 def archive_with(model: Path, output: Path, files: dict[str, bytes]) -> Path:
     """Write this project's archive of a model with more files."""
     package_model(model, output)
-    with tarfile.open(output) as tar:
-        content = {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
+    content = {**contents(output), **files}
     with tarfile.open(output, "w:gz") as tar:
-        for name, body in {**content, **files}.items():
+        for name, body in content.items():
             info = tarfile.TarInfo(name)
             info.size = len(body)
             tar.addfile(info, io.BytesIO(body))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from model_build.__main__ import main
-from tests.support.tiny_model import cifar100_files, write_archive, write_model, write_photo
+from tests.support.tiny_model import cifar100_files, write_archive, write_photo
 
 CONTRACT = {
     "images",
@@ -19,12 +19,6 @@ CONTRACT = {
     "other_accepted",
     "other_auroc",
 }
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """Knows red and blue, and green as a class of negatives."""
-    return write_model(tmp_path / "model", ["red", "blue"], ["green"])
 
 
 def evaluate(capsys: pytest.CaptureFixture[str], *arguments: Path | str, status: int = 0) -> dict[str, Any]:
@@ -132,9 +126,6 @@ def test_the_table_and_the_files(tmp_path: Path, model: Path, capsys: pytest.Cap
     assert any(line.startswith("photos: threshold") for line in lines)
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["images"] == 6
     assert (tmp_path / "out" / "photos_confusion.png").is_file()
-
-
-# ------------------------------------------------------------------ wrong use and failures
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,19 @@ import pytest
 from model_build.__main__ import main
 from model_build.archive import package
 from model_build.data.extract import list_files
-from tests.support.tiny_model import write_model
 
 
-def test_it_writes_an_archive_and_prints_its_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = write_model(tmp_path / "model", ["red", "blue"])
+def test_it_writes_an_archive_and_prints_its_size(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     archive = tmp_path / "new" / "m.tar.gz"
     assert main(["package", "--model", str(model), "--output", str(archive)]) == 0
     assert capsys.readouterr().out == f"{archive}: {archive.stat().st_size:,} bytes\n"
 
 
-def test_a_folder_without_a_network_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = write_model(tmp_path / "model", ["red", "blue"])
+def test_a_folder_without_a_network_fails(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (model / "model.onnx").unlink()
     assert main(["package", "--model", str(model), "--output", str(tmp_path / "m.tar.gz")]) == 1
     assert f"{model} has no model.onnx" in capsys.readouterr().err
@@ -31,13 +32,12 @@ def test_a_missing_folder_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_an_archive_for_an_image_of_aws_has_the_packages_that_it_lacks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packages = tmp_path / "packages"
     (packages / "onnxruntime").mkdir(parents=True)
     (packages / "onnxruntime" / "__init__.py").write_text("")
     monkeypatch.setattr(package, "packages_for", lambda _: packages)
-    model = write_model(tmp_path / "model", ["red", "blue"])
     for image, expected in (("own", False), ("ray", True)):
         archive = tmp_path / f"{image}.tar.gz"
         assert main(["package", "--model", str(model), "--image", image, "--output", str(archive)]) == 0

@@ -6,12 +6,7 @@ from pathlib import Path
 import pytest
 
 from model_build.__main__ import main
-from tests.support.tiny_model import write_model, write_photo
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "model", ["red", "blue"], ["green"])
+from tests.support.tiny_model import write_photo
 
 
 def test_json_has_one_object_per_file(

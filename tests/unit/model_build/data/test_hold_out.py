@@ -10,9 +10,5 @@ def test_a_photos_content_decides() -> None:
     assert 0.22 < sum(held) / 2000 < 0.28
     # Whoever is held out of less is held out of more.
     assert all(is_held_out(digest, 0.5) for digest, was in zip(digests, held, strict=True) if was)
-
-
-def test_none_and_all() -> None:
-    digests = [photo_digest(bytes([number])) for number in range(100)]
     assert not any(is_held_out(digest, 0.0) for digest in digests)
     assert all(is_held_out(digest, 1.0) for digest in digests)

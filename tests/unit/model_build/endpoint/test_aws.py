@@ -1,28 +1,15 @@
 """The stack of role.yaml and the log groups, against moto."""
 
-import io
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from commandline.errors import UsageError
 from model_build.cloud_training import TRAINING_LOG_GROUP, create_with_retention
 from model_build.endpoint import aws
 from model_build.endpoint.aws import find_log_group, find_stack, log_tail, make_stack, retention_calls
 from model_build.errors import CloudError, RefusedError
-
-
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Iterator[boto3.Session]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    with mock_aws():
-        yield boto3.Session(region_name="eu-west-1")
 
 
 def test_the_stack_is_shown_and_made_only_if_somebody_says_so(

@@ -29,9 +29,7 @@ def refused(message: str = "slow down", code: str = "ThrottlingException") -> Cl
 class Cloud:
     """A session of which all services are one, with a record of the calls.
 
-    Args:
-        endpoint: what DescribeEndpoint answers, one after the other; the last one stays. None: no endpoint.
-        errors: what operations end with, by their boto3 name.
+    DescribeEndpoint answers each of `endpoint` (None: there is none), the last one again and again.
     """
 
     def __init__(self, *endpoint: dict[str, Any] | None, **errors: BaseException) -> None:

@@ -49,9 +49,6 @@ def points_of(line: Line2D) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
 
 
-# ------------------------------------------------------------------ confusion matrix
-
-
 def test_the_confusion_matrix_has_true_classes_in_rows() -> None:
     axes = axes_of(charts.confusion_matrix([[96, 4], [3, 1]], LABELS, "photos"))
     assert axes.get_title() == "Confusion matrix, photos"
@@ -79,9 +76,6 @@ def test_the_confusion_matrix_is_shaded_by_the_share_of_the_true_class() -> None
     assert not any(line.get_visible() for line in axes.get_xgridlines())
 
 
-# ------------------------------------------------------------------ reliability diagram
-
-
 def test_the_reliability_diagram_shows_accuracy_by_confidence() -> None:
     axes = axes_of(charts.reliability_diagram(predictions(), "photos"))
     # ECE of 15 bins: gaps 0.1, (0.3, 2 images), 0.4, 0.7 of five images
@@ -94,9 +88,6 @@ def test_the_reliability_diagram_shows_accuracy_by_confidence() -> None:
     assert not bins.get_clip_on()  # an accuracy of 1 lies on the edge
     assert bins.get_zorder() > lines_of(axes)["perfect calibration"].get_zorder()
     assert np.asarray(bins.get_facecolor())[0].tolist() == list(to_rgba(charts.BLUE))
-
-
-# ------------------------------------------------------------------ risk-coverage curve
 
 
 def test_the_risk_coverage_curve() -> None:
@@ -121,9 +112,6 @@ def test_the_risk_coverage_curve_has_no_line_of_what_is_not_there() -> None:
     assert list(lines_of(nothing_accepted)) == [risk]
 
 
-# ------------------------------------------------------------------ training
-
-
 def test_training_curves_begin_with_the_first_epoch() -> None:
     axes = axes_of(charts.training_curve("loss", [1.5, 0.5, 0.25]))
     assert axes.get_title() == "Training loss"
@@ -134,9 +122,6 @@ def test_training_curves_begin_with_the_first_epoch() -> None:
     assert line.get_color() == charts.BLUE
     assert axes.get_ylim()[0] == 0
     assert all(float(tick).is_integer() for tick in axes.get_xticks())
-
-
-# ------------------------------------------------------------------ all of an evaluation, and files
 
 
 def test_a_file_has_the_figure_and_nothing_that_changes(tmp_path: Path) -> None:

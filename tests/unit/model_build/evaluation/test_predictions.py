@@ -13,16 +13,7 @@ from model_build.data.cifar import load_archive
 from model_build.data.images import jpeg_round_trip
 from model_build.errors import UsageError
 from model_build.evaluation import predictions
-from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_model, write_photo
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """Knows red and blue, and green as a class of negatives."""
-    return write_model(tmp_path / "model", ["red", "blue"], ["green"])
-
-
-# ------------------------------------------------------------------ compression
+from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_photo
 
 
 def _classified(monkeypatch: pytest.MonkeyPatch, model: Path, *data: Path) -> list[tuple[str, bytes]]:
@@ -78,9 +69,6 @@ def test_archives_that_are_all_decoded_jpegs_are_classified_once(
     assert [name for name, _ in _classified(monkeypatch, model, path)] == ["red", "black"]
 
 
-# ------------------------------------------------------------------ archives
-
-
 def test_rows_names_and_labels_belong_together(tmp_path: Path, model: Path) -> None:
     path = write_archive(tmp_path / "c.tar.gz", cifar100_files(["white", "blue", "red"], 1, 2))
     with open_model(model) as loaded:
@@ -111,9 +99,6 @@ def test_missing_archives_are_said_with_where_they_were_looked_for(
     assert [path.name for path in predictions.default_archives()] == ["cifar-100-python.tar.gz"]
     (tmp_path / "b" / "cifar-10-python.tar.gz").touch()
     assert len(predictions.default_archives()) == 2
-
-
-# ------------------------------------------------------------------ photos
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from model_build.errors import ModelBuildError
 from model_build.learning.desk import download_labelled
@@ -15,14 +14,6 @@ TEMPLATE = (
 )
 
 
-@pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> boto3.Session:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    return boto3.Session(region_name="us-east-1")
-
-
-@mock_aws
 def test_the_folder_follows_what_people_decided(tmp_path: Path, session: boto3.Session) -> None:
     session.client("cloudformation").create_stack(StackName="scones", TemplateBody=TEMPLATE)
     s3 = session.client("s3")
@@ -38,7 +29,6 @@ def test_the_folder_follows_what_people_decided(tmp_path: Path, session: boto3.S
     assert files == {"bicycle/a.jpg": b"labelled/bicycle/a.jpg", "motorcycle/b.jpg": b"labelled again"}
 
 
-@mock_aws
 def test_a_stack_that_does_not_exist_is_named(tmp_path: Path, session: boto3.Session) -> None:
     with pytest.raises(ModelBuildError, match=r"stack scones: .*scones.* does not exist"):
         download_labelled("scones", tmp_path, session)

@@ -193,9 +193,6 @@ def test_temperature_and_softness_make_answers_less_or_more_sure(tmp_path: Path)
     assert sure(2, 0.5) == pytest.approx(sure(1, 1))
 
 
-# ------------------------------------------------------------------ photos: pretrained experts
-
-
 @pytest.fixture
 def with_experts(tmp_path: Path) -> Path:
     return write_experts(write_model(tmp_path / "m", LABELS, ["green", "black"]), LABELS)
@@ -252,9 +249,6 @@ def test_a_missing_expert_is_named(with_experts: Path) -> None:
     (with_experts / "detector.onnx").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no detector\.onnx"):
         inference.model_fn(str(with_experts))
-
-
-# ------------------------------------------------------------------ what the answers say of the model
 
 
 def attributes(text: str) -> dict[str, list[str]]:
