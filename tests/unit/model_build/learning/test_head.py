@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from model_build.learning.head import Floats, fit, softmax
-from model_build.learning.validation import log_loss
+from model_build.learning.validation import log_losses
 
 
 def data(seed: int) -> tuple[Floats, np.ndarray, Floats, Floats]:
@@ -48,4 +48,4 @@ def test_a_heavy_penalty_leaves_the_offset_as_it_is() -> None:
 
 
 def test_the_loss_of_certain_right_answers_is_none() -> None:
-    assert log_loss(np.array([[50.0, 0.0], [0.0, 50.0]]), np.array([0, 1])) == pytest.approx(0)
+    assert log_losses(np.array([[50.0, 0.0], [0.0, 50.0]]), np.array([0, 1])) == pytest.approx(0)
