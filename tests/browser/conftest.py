@@ -26,12 +26,7 @@ REBOUND = "evil.example"
 
 @dataclass(frozen=True)
 class RunningDesk:
-    """A review desk that is served.
-
-    Attributes:
-        url: its address.
-        desk: its session.
-    """
+    """A review desk that is served: its address, and its session."""
 
     url: str
     desk: Desk

@@ -13,9 +13,7 @@ EXPRESS: Final = "arn:aws:states:eu-west-1:123456789012:express:classify:{}:x"  
 class Application:
     """Stands in for an `OutcomeListener`: `receive` classifies what is new, and delivers the outcomes.
 
-    Args:
-        stack: of `deployed_stack`.
-        outcomes: outcome and error by the last part of the key; photos are ACCEPTED by default.
+    These are outcome and error by the last part of the key; ACCEPTED by default.
     """
 
     def __init__(self, stack: Stack, outcomes: dict[str, tuple[str, str | None]] | None = None) -> None:

@@ -21,12 +21,7 @@ RHYTHM = Rhythm(shortest_pause=0.3, longest_pause=1)
 
 
 class LocalCloud:
-    """A running local cloud.
-
-    Args:
-        running: its addresses, processes and stack, as `localcloud` saved them.
-        folder: its state folder.
-    """
+    """A running local cloud, as `localcloud` saved it in its state folder."""
 
     def __init__(self, running: Running, folder: Path) -> None:
         self.running = running
@@ -84,12 +79,7 @@ class LocalCloud:
 
 
 class Listener:
-    """Collect messages: events of a rule, notifications of a topic, or a queue's own.
-
-    Args:
-        cloud: the local cloud.
-        queue_url: the queue; empty creates a new one.
-    """
+    """Collect messages: events of a rule, notifications of a topic, or a queue's own."""
 
     def __init__(self, cloud: LocalCloud, queue_url: str = "") -> None:
         self._cloud = cloud
@@ -105,11 +95,6 @@ class Listener:
         events = self._cloud.client("events")
         events.put_rule(Name=self.name, EventPattern=json.dumps(pattern))
         events.put_targets(Rule=self.name, Targets=[{"Id": "queue", "Arn": self.arn}])
-        return self
-
-    def to_topic(self, topic_arn: str) -> "Listener":
-        """Subscribe to an SNS topic."""
-        self._cloud.client("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=self.arn)
         return self
 
     def messages(self) -> list[dict[str, Any]]:

@@ -67,14 +67,7 @@ def anchors(text: str) -> set[str]:
 
 
 class Shell:
-    """A shell into which blocks are typed as a reader types them: what one sets, the next one has.
-
-    Args:
-        folder: working directory.
-        variables: environment.
-
-    Every question that a command asks is answered with yes.
-    """
+    """A shell into which blocks are typed as a reader types them; every question is answered with yes."""
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the shell
@@ -125,21 +118,12 @@ class Shell:
 
 
 def fill_in(block: str, values: Mapping[str, str]) -> str:
-    """Return a block with its placeholders, such as `<RoleArn>`, replaced.
-
-    Args:
-        block: a shell block.
-        values: the placeholders' values by name; a name without a value fails the test.
-    """
+    """Return a block with its placeholders, such as `<RoleArn>`, replaced; KeyError if one has no value."""
     return PLACEHOLDER.sub(lambda found: values[found.group(1)], block)
 
 
 def copy_checkout(folder: Path) -> Path:
-    """Copy the project's files and link its environments, so that a page can be tried without side effects.
-
-    Args:
-        folder: a folder that does not exist yet.
-    """
+    """Copy the project's files to a new folder and link its environments: a page has no side effects then."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0"):
         if name and (ROOT / name).is_file():

@@ -5,13 +5,15 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 from PIL import Image
 
+from operations.results import timestamp
 from operations.stack import Stack
-from tests.support.aws_stack import BUCKET, TABLE, deployed_stack, now, put_record
+from tests.support.aws_stack import BUCKET, TABLE, deployed_stack, put_record
 
 _OURS: Final = {"source": ["scones.vehicle-classification"], "detail-type": ["Vehicle Classified"]}
 _TO_REVIEW: Final = {
@@ -76,7 +78,7 @@ def put_doubtful(  # noqa: PLR0913 - one parameter for each thing that a test va
         "confidence": confidence,
         "threshold": 0.85,
         "execution_arn": "arn:execution",
-        "recorded_at": now(),
+        "recorded_at": timestamp(datetime.now(UTC)),
     }
     if outcome == "LOW_CONFIDENCE":
         facts["error"] = "THRESHOLD_CONFIDENCE_NOT_MET"

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from operations.photos.outcome import Outcome
 from operations.photos.page import Card, make_card, outcomes_page, thumbnail
 from operations.photos.steps import Step, steps_in
+from tests.support.html_tags import Page
 from tests.support.photo_files import encode, picture
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -21,24 +21,6 @@ REJECTED = Outcome(
 LOST = Outcome(
     "c.jpg", "incoming/c.jpg", None, None, None, None, 180.0, "NoOutcome: after 180 s the event never came"
 )
-
-
-class Page(HTMLParser):
-    """Collects the tags of a page and its visible text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag."""
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        """Note text."""
-        self.text += data
 
 
 def page(*outcomes: Outcome, steps: tuple[Step, ...] = (), image: str = "") -> Page:
@@ -63,15 +45,12 @@ def test_each_photo_is_shown_with_its_outcome_label_confidence_reason_and_time()
 
 def test_every_outcome_has_a_filter_with_its_count() -> None:
     shown = page(ACCEPTED, ACCEPTED, REJECTED)
-    labels = [attrs["for"] for tag, attrs in shown.tags if tag == "label"]
-    assert labels == ["show-all", "show-ACCEPTED", "show-LOW_CONFIDENCE", "show-REJECTED", "show-FAILED"]
+    names = ("all", "ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED")
+    assert shown.values("for") == [f"show-{name}" for name in names]
     assert "2ACCEPTEDclassified" in shown.text
-
-
-def test_a_photo_without_an_outcome_is_shown_as_such() -> None:
-    shown = page(LOST)
-    assert "show-NO_OUTCOME" in [attrs.get("for") for _, attrs in shown.tags]
-    assert "the event never came" in shown.text
+    lost = page(LOST)
+    assert "show-NO_OUTCOME" in lost.values("for")
+    assert "the event never came" in lost.text
 
 
 def test_hostile_names_are_text() -> None:
@@ -84,8 +63,8 @@ def test_hostile_names_are_text() -> None:
 
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
     shown = page(ACCEPTED, image="data:image/jpeg;base64,AAAA")
-    links = [value for _, attrs in shown.tags for name, value in attrs.items() if name in {"src", "href"}]
-    assert links == ["data:image/jpeg;base64,AAAA"]
+    assert shown.values("src", "href") == ["data:image/jpeg;base64,AAAA"]
+    assert shown.open == []
     policy = next(attrs for tag, attrs in shown.tags if tag == "meta" and "http-equiv" in attrs)
     assert (policy["content"] or "").startswith("default-src 'none'")
 

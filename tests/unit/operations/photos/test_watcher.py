@@ -39,12 +39,7 @@ class Session(boto3.Session):
 
 
 class Listener:
-    """A subscription that delivers what the application publishes about each upload.
-
-    Args:
-        stack: where the uploads go.
-        ends: what becomes of each key: a list of (execution ARN, outcome), recorded in this order.
-    """
+    """Deliver what the application publishes of each upload: by key, execution and outcome in this order."""
 
     def __init__(self, stack: Stack, ends: Mapping[str, list[tuple[str, str]]]) -> None:
         self._stack = stack
@@ -90,33 +85,27 @@ def classify(stack: Stack, listener: Listener, *photos: Photo, timeout_s: float 
     return list(watcher.classify(photos))
 
 
-def test_a_photo_gets_the_outcome_that_all_sources_tell(stack: Stack, photo: Photo) -> None:
-    (outcome,) = classify(stack, Listener(stack, {photo.key: [("arn:1", "ACCEPTED")]}), photo)
-    assert (outcome.outcome, outcome.label, outcome.problem) == ("ACCEPTED", "bicycle", "")
+EXPRESS = "arn:aws:states:eu-west-1:1:express:scones:x:y"  # has no execution to ask for
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [[("arn:1", "ACCEPTED")], [(EXPRESS, "REJECTED")], [("arn:1", "ACCEPTED"), ("arn:2", "ACCEPTED")]],
+    ids=["Standard", "Express", "a duplicate, whose record is the second's"],
+)
+def test_a_photo_gets_the_outcome_that_all_sources_tell(
+    stack: Stack, photo: Photo, ends: list[tuple[str, str]]
+) -> None:
+    (found,) = classify(stack, Listener(stack, {photo.key: ends}), photo)
+    assert (found.outcome, found.label, found.problem) == (ends[0][1], "bicycle", "")
 
 
 def test_a_running_execution_is_waited_for(stack: Stack, photo: Photo) -> None:
-    Session.executions.answers["arn:1"] = [
-        {"status": "RUNNING"},
-        {"status": "RUNNING"},
-        {"status": "SUCCEEDED"},
-    ]
+    statuses = ("RUNNING", "RUNNING", "SUCCEEDED")
+    Session.executions.answers["arn:1"] = [{"status": status} for status in statuses]
     (outcome,) = classify(stack, Listener(stack, {photo.key: [("arn:1", "ACCEPTED")]}), photo)
     assert outcome.problem == ""
     assert Session.executions.answers["arn:1"] == [{"status": "SUCCEEDED"}]
-
-
-def test_an_express_workflow_has_no_execution_to_ask_for(stack: Stack, photo: Photo) -> None:
-    arn = "arn:aws:states:eu-west-1:1:express:scones:x:y"
-    (outcome,) = classify(stack, Listener(stack, {photo.key: [(arn, "REJECTED")]}), photo)
-    assert (outcome.outcome, outcome.problem) == ("REJECTED", "")
-
-
-def test_a_duplicate_event_is_no_disagreement(stack: Stack, photo: Photo) -> None:
-    """The record is that of the second execution, whichever event is read first."""
-    twice = Listener(stack, {photo.key: [("arn:1", "ACCEPTED"), ("arn:2", "ACCEPTED")]})
-    (outcome,) = classify(stack, twice, photo)
-    assert (outcome.outcome, outcome.problem) == ("ACCEPTED", "")
 
 
 def test_the_event_of_the_recorded_execution_is_waited_for(stack: Stack, photo: Photo) -> None:

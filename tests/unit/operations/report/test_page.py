@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +17,11 @@ from operations.report.page import render
 from operations.report.window import Window, read_window
 from operations.results import Record
 from tests.support.captures import START, exchanges, write_captures
+from tests.support.html_tags import Page
 
 LABELS = ("bicycle", "motorcycle")
 NOW = datetime(2026, 11, 9, tzinfo=UTC)
 COMMAND = ("scones", "report", "--captures", "a folder/it's")
-VOID = {"meta", "img", "br", "path", "use"}
-
-
-class Tags(HTMLParser):
-    """Which tags there are, and whether each that opens is closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[str] = []
-        self.sources: list[str] = []
-        self.ids: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag."""
-        self.seen.append(tag)
-        self.sources += [value or "" for name, value in attrs if name in {"src", "href", "data"}]
-        self.ids += [value or "" for name, value in attrs if name == "id"]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Close a tag."""
-        if tag not in VOID:
-            assert self.open.pop() == tag
 
 
 def window_of(folder: Path, count: int = 150, level: float = 128) -> Window:
@@ -93,22 +67,22 @@ def headings(page: str) -> list[str]:
 def test_captures_alone_make_a_whole_page(usual: Window) -> None:
     page = render(report(usual), NOW)
 
-    tags = Tags(page)
+    tags = Page(page)
     assert tags.open == []
     assert headings(page) == [
         *("Not compared with a baseline", "What to do next", "Confidence over time", "Outcomes by day"),
         *("Answers by class", "Least confident", "Most confident"),
     ]
-    assert tags.seen.count("img") == 24
+    assert tags.count("img") == 24
     assert "--captures &#39;a folder/it&#39;&#34;&#39;&#34;&#39;s&#39; --write-baseline baseline.json" in page
 
 
 def test_nothing_is_loaded_and_no_script_is_run(dark: Window, usual: Window) -> None:
     page = render(replace(compared(dark, usual), history=history()), NOW)
-    tags = Tags(page)
-    assert len(tags.ids) == len(set(tags.ids)) > 20
-    assert not {"script", "link", "iframe", "object"} & set(tags.seen)
-    assert all(source.startswith("data:image/jpeg;base64,") for source in tags.sources)
+    tags = Page(page)
+    assert len(tags.values("id")) == len(set(tags.values("id"))) > 20
+    assert [name for name in ("script", "link", "iframe", "object") if tags.count(name)] == []
+    assert all(one.startswith("data:image/jpeg;base64,") for one in tags.values("src", "href", "data"))
     assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
     names = ("http-equiv", "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
     assert "http" not in re.sub("|".join(names), "", page)
@@ -123,7 +97,7 @@ def test_drift_is_told_in_words_with_its_photos_and_what_to_do(dark: Window, usu
     assert "Photos are darker (" in page
     assert page.count('class="feature drifted"') == 2
     assert "scones model train --photos" in page
-    assert Tags(page).seen.count("img") == 24 + 2 * 6
+    assert Page(page).count("img") == 24 + 2 * 6
     brightness = made.drift.drifted[0] if made.drift else None
     assert brightness is not None
     shown = dark.photos[made.responsible(brightness), 0].tolist()
@@ -140,7 +114,7 @@ def test_photos_like_the_baselines_are_no_drift(usual: Window) -> None:
 
 def test_the_results_table_alone_makes_a_page(usual: Window) -> None:
     page = render(report(None, history=history()), NOW)
-    assert Tags(page).open == []
+    assert Page(page).open == []
     shown = ["Not compared with a baseline", "Confidence over time", "Outcomes by day", "Time to outcome"]
     assert headings(page) == shown
     assert "2.00 s" in page
@@ -154,9 +128,9 @@ def test_damage_is_shown_and_hostile_names_are_text(tmp_path: Path) -> None:
 
     page = render(report(read_window(CaptureSource(str(folder)), LABELS)), NOW)
 
-    tags = Tags(page)
-    assert "script" not in tags.seen
-    assert all(source.startswith("data:") for source in tags.sources)
+    tags = Page(page)
+    assert tags.count("script") == 0
+    assert all(source.startswith("data:") for source in tags.values("src", "href", "data"))
     assert "Damaged records" in headings(page)
     assert "not a JSON object (cut off?)</td><td>2</td>" in page
     assert "onerror=alert(1)&gt;\\x1b]0;.jsonl line 1" in page
@@ -169,7 +143,7 @@ def test_a_photo_that_is_gone_leaves_a_gap(tmp_path: Path) -> None:
         path.unlink()
     page = render(report(window), NOW)
     assert page.count('<span class="empty">') == 10
-    assert Tags(page).open == []
+    assert Page(page).open == []
 
 
 def test_a_hundred_thousand_records_stay_within_the_size(usual: Window) -> None:
@@ -210,5 +184,5 @@ def test_three_classes_have_three_colours(tmp_path: Path) -> None:
     labels = ("bicycle", "motorcycle", "van")
     window = read_window(CaptureSource(str(tmp_path)), labels)
     page = render(replace(report(window), labels=labels), NOW)
-    assert Tags(page).open == []
+    assert Page(page).open == []
     assert {f"stroke: var(--class-{number})" in page for number in range(3)} == {True}
