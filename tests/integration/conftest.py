@@ -1,19 +1,22 @@
-"""The SageMaker emulator, for files whose tests deploy models."""
+"""A local cloud without the application, for files whose tests deploy models."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.sagemaker_emulator import sagemaker_emulator
+from localcloud.environment import aws_variables
+from tests.support.deployment import BUCKET
+from tests.support.local_cloud import bare_cloud
+from tests.support.serving_image import provide_own_image
 
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Start it; the environment, whose variables are returned too, leads to it."""
-    with (
-        sagemaker_emulator(tmp_path_factory.mktemp("emulator")) as variables,
-        pytest.MonkeyPatch.context() as patch,
-    ):
+    """Start it, with a bucket for models; the environment, whose variables are returned too, leads to it."""
+    with bare_cloud(tmp_path_factory.mktemp("cloud")) as cloud, pytest.MonkeyPatch.context() as patch:
+        variables = aws_variables(cloud.running)
         for name, value in variables.items():
             patch.setenv(name, value)
+        cloud.client("s3").create_bucket(Bucket=BUCKET)
+        provide_own_image(cloud.client("ecr"))
         yield variables

@@ -1,6 +1,6 @@
 """The three functions on AWS's own Lambda runtime, with every sample event, against S3 and a real endpoint.
 
-S3 is moto's server, the endpoint the SageMaker stand-in with the shipped model. What Lambda would answer,
+S3 and the endpoint with the shipped model are the local cloud's. What Lambda would answer,
 error names included, is compared with what events/expected.json promises.
 """
 
@@ -15,10 +15,9 @@ import pytest
 
 from model_build.data.samples import write_samples
 from model_build.endpoint.wanted import Wanted
-from tests.support.deployment import deploy
+from tests.support.deployment import BUCKET as MODEL_BUCKET
+from tests.support.deployment import ROLE, deploy
 from tests.support.lambda_runtime import Invoke, lambda_runtime
-from tests.support.sagemaker_emulator import BUCKET as MODEL_BUCKET
-from tests.support.sagemaker_emulator import ROLE
 from tests.support.sam_app import FOLDERS, definition, event, expected, parameter_default
 from tests.support.sample_answers import differences
 from tests.support.workflow_interpreter import Execution, TaskError

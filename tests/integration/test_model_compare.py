@@ -18,9 +18,8 @@ from model_build.data.download import CIFAR_100
 from model_build.data.images import photo_digest
 from model_build.endpoint.deploy import DeployResult
 from model_build.endpoint.wanted import Wanted
-from tests.support.deployment import delete, deploy
+from tests.support.deployment import BUCKET, ROLE, delete, deploy
 from tests.support.real_data import real_data
-from tests.support.sagemaker_emulator import BUCKET, ROLE
 from tests.support.tiny_model import COLOURS, folder_of, write_experts, write_model
 
 ENDPOINT = "compared"

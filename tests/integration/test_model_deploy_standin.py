@@ -20,8 +20,7 @@ from model_build.endpoint.deploy import DeployResult, wait_until_settled
 from model_build.endpoint.wanted import Wanted
 from model_build.errors import DeploymentError
 from tests.support import deployment
-from tests.support.deployment import delete, status
-from tests.support.sagemaker_emulator import BUCKET, ROLE
+from tests.support.deployment import BUCKET, ROLE, delete, status
 from tests.support.tiny_model import picture, write_model
 
 pytestmark = pytest.mark.usefixtures("emulator")

@@ -12,6 +12,8 @@ from model_build.endpoint.deploy import DeployResult, Follow
 from model_build.endpoint.found import Found, look
 from model_build.endpoint.wanted import Wanted
 
+BUCKET = "scones-models"
+ROLE = "arn:aws:iam::000000000000:role/scones-model"
 FOLLOW = Follow(timeout_seconds=60)
 
 
