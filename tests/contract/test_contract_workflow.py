@@ -172,14 +172,8 @@ def longest_wait(retrier: dict[str, Any]) -> float:
 REFERENCE = {"s3_bucket": "scones-photos", "s3_key": "incoming/samples/bicycle.jpg"}
 FILTER_INFERENCE = load_function("filter_inference")
 MODEL_VERSION = "scones-vehicle-classifier-20261112"
-SERIALIZED = {
-    **REFERENCE,
-    "version_id": "v7",
-    "etag": "e7",
-    "image_data": "aW1hZ2U=",
-    "content_type": "image/png",
-    "inferences": [],
-}
+SERIALIZED = {**REFERENCE, "version_id": "v7", "etag": "e7", "image_data": "aW1hZ2U=", "inferences": []}
+SERIALIZED["content_type"] = "image/png"
 
 
 def failure(name: str, message: str = "why") -> TaskError:
@@ -273,16 +267,13 @@ def test_a_doubtful_photo_ends_with_its_label() -> None:
     assert (facts["outcome"], facts["label"], facts["confidence"]) == ("LOW_CONFIDENCE", "motorcycle", 0.61)
 
 
-PERMANENT_OF_THE_PHOTO = [
-    ("SerializeImage", "ObjectNotFound"),
-    ("SerializeImage", "ObjectTooLarge"),
-    ("SerializeImage", "UnsupportedImage"),
-    ("SerializeImage", "ImageTooLarge"),
-    ("ClassifyImage", "UnsupportedImage"),
-]
+OF_THE_PHOTO = ("ObjectNotFound", "ObjectTooLarge", "UnsupportedImage", "ImageTooLarge")
 
 
-@pytest.mark.parametrize(("state", "error"), PERMANENT_OF_THE_PHOTO)
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [*(("SerializeImage", error) for error in OF_THE_PHOTO), ("ClassifyImage", "UnsupportedImage")],
+)
 def test_an_unusable_photo_is_rejected_under_the_errors_own_name(state: str, error: str) -> None:
     ending = walk(failing={state: failure(error, 'it "was" unusable')})
     assert (ending.status, ending.error, ending.cause) == ("FAILED", error, 'it "was" unusable')
@@ -291,15 +282,12 @@ def test_an_unusable_photo_is_rejected_under_the_errors_own_name(state: str, err
     assert "label" not in facts
 
 
-KILLED = "RequestId: 1 Error: Runtime exited with error: signal: killed"
-
-
 @pytest.mark.parametrize(
     ("error", "message"),
     [
         ("Sandbox.Timedout", "RequestId: 1 Error: Task timed out after 30.00 seconds"),
         ("Runtime.OutOfMemory", "RequestId: 1 Error: Runtime exited"),
-        ("Runtime.ExitError", KILLED),
+        ("Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed"),
     ],
 )
 def test_a_photo_that_takes_all_time_or_memory_is_too_costly(error: str, message: str) -> None:
@@ -311,13 +299,10 @@ def test_a_photo_that_takes_all_time_or_memory_is_too_costly(error: str, message
     assert retrier["MaxAttempts"] == 1, "two attempts"
 
 
+OF_SERIALIZE_IMAGE = "ObjectNotReadable BuildMismatch Runtime.ImportModuleError Runtime.ExitError"
 PERMANENT_OF_A_SERVICE = [
-    ("SerializeImage", "ObjectNotReadable"),
-    ("SerializeImage", "BuildMismatch"),
-    ("SerializeImage", "Runtime.ImportModuleError"),
-    ("SerializeImage", "Runtime.ExitError"),
-    ("ClassifyImage", "EndpointContractViolation"),
-    ("FilterInference", "EndpointContractViolation"),
+    *(("SerializeImage", error) for error in OF_SERIALIZE_IMAGE.split()),
+    *((state, "EndpointContractViolation") for state in ("ClassifyImage", "FilterInference")),
     ("FilterInference", "ValueError"),
 ]
 TRANSIENT = [
@@ -591,18 +576,14 @@ def test_a_duplicate_changes_nothing_and_says_so_in_its_end(outcome: str, error:
     if ending.status == "SUCCEEDED":
         assert ending.output == {**first.output, "already_recorded": True}
     else:
-        assert ending.cause == (
-            "already recorded: the record of this version has the same or a higher rank, and stays. "
-            f"{first.cause}"
-        )
+        why = "already recorded: the record of this version has the same or a higher rank, and stays."
+        assert ending.cause == f"{why} {first.cause}"
 
 
 @pytest.mark.parametrize("outcome", ENDINGS)
 def test_outcomes_are_listed_by_day_in_four_shards(outcome: str) -> None:
     items = [recorded(walk(**ENDINGS[outcome])) for _ in range(3)]
-    assert {re.fullmatch(rf"{outcome}#\d{{4}}-\d\d-\d\d#[0-3]", item["outcome_day"]) for item in items} - {
-        None
-    }
+    assert all(re.fullmatch(rf"{outcome}#\d{{4}}-\d\d-\d\d#[0-3]", item["outcome_day"]) for item in items)
     table = template()["Resources"]["ResultsTable"]["Properties"]
     (index,) = table["GlobalSecondaryIndexes"]
     assert index["IndexName"] == "by-outcome"
@@ -648,13 +629,8 @@ def test_an_upload_event_is_read_unchanged(name: str) -> None:
 
 
 def test_direct_input_is_accepted_and_other_keys_ignored() -> None:
-    start = {"image_data": "", **REFERENCE, "comment": "ignored"}
-    assert given_to_serialize_image(start) == REFERENCE
-    assert given_to_serialize_image({**REFERENCE, "version_id": "v", "etag": "e"}) == {
-        **REFERENCE,
-        "version_id": "v",
-        "etag": "e",
-    }
+    for wanted in (REFERENCE, {**REFERENCE, "version_id": "v", "etag": "e"}):
+        assert given_to_serialize_image({"image_data": "", **wanted, "comment": "ignored"}) == wanted
 
 
 @pytest.mark.parametrize(

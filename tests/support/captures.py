@@ -27,25 +27,13 @@ def capture(
 ) -> dict[str, Any]:
     """Return one record as SageMaker writes it for an image endpoint; `answer` as text is taken as it is."""
     text = answer if isinstance(answer, str) else json.dumps(list(answer))
+    data = base64.b64encode(photo() if body is None else body).decode()
+    sent = {"observedContentType": "image/png", "mode": "INPUT", "data": data, "encoding": "BASE64"}
+    received = {"observedContentType": "application/json", "mode": "OUTPUT", "data": text, "encoding": "JSON"}
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
-        "captureData": {
-            "endpointInput": {
-                "observedContentType": "image/png",
-                "mode": "INPUT",
-                "data": base64.b64encode(photo() if body is None else body).decode(),
-                "encoding": "BASE64",
-            },
-            "endpointOutput": {
-                "observedContentType": "application/json",
-                "mode": "OUTPUT",
-                "data": text,
-                "encoding": "JSON",
-            },
-        },
-        "eventMetadata": {
-            "eventId": "1f3cb2c7-0d0d-4f1b-a3e5-0f6d3f6a2f10",
-            "inferenceTime": time.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        },
+        "captureData": {"endpointInput": sent, "endpointOutput": received},
+        "eventMetadata": {"eventId": "1f3cb2c7-0d0d-4f1b-a3e5-0f6d3f6a2f10", "inferenceTime": moment},
         "eventVersion": "0",
     }
 

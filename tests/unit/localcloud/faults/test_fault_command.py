@@ -23,12 +23,8 @@ def test_faults_are_set_listed_and_cleared(tmp_path: Path, capsys: pytest.Captur
 
     assert main(["fault", "list", "--json", *state]) == 0
     crash, throttled = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert (crash["service"], crash["operation"], crash["times"], crash["hits"]) == (
-        "lambda",
-        "ClassifyImage",
-        1,
-        0,
-    )
+    wanted = {"service": "lambda", "operation": "ClassifyImage", "times": 1, "hits": 0}
+    assert {name: crash[name] for name in wanted} == wanted
     assert (throttled["service"], throttled["rate"]) == ("sqs", 0.5)
     assert main(["fault", "list", *state]) == 0
     assert "throttled of sqs, 50% of the calls: 0 hits" in capsys.readouterr().out

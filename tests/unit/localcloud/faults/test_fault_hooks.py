@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,6 @@ def test_every_fault_of_an_event(name: str, count: int, tmp_path: Path) -> None:
 
 
 def test_a_late_event_comes_later(tmp_path: Path) -> None:
-    import threading  # noqa: PLC0415
-
     came = threading.Event()
     faulty_events(on(tmp_path, "rule", "late"), lambda _: came.set())(upload())
     assert came.wait(10)

@@ -35,14 +35,8 @@ def test_flattened_results_are_a_line_for_each_member() -> None:
 
 def test_failed_children_are_written_as_executions() -> None:
     (line,) = result_lines([child("FAILED")]).splitlines()
-    assert json.loads(line) == {
-        "ExecutionArn": "arn:child",
-        "Input": "{}",
-        "Output": None,
-        "Status": "FAILED",
-        "Error": "BatchIncomplete",
-        "Cause": "why",
-    }
+    failed = {"Status": "FAILED", "Error": "BatchIncomplete", "Cause": "why"}
+    assert json.loads(line) == {"ExecutionArn": "arn:child", "Input": "{}", "Output": None, **failed}
 
 
 def test_the_manifest_names_the_files() -> None:

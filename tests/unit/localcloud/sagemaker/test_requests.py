@@ -96,19 +96,11 @@ def test_a_captured_image_is_base64_and_its_answer_json() -> None:
 
     line = record(Exchange("image/png", b"\x89PNG", "application/json", b"[0.9, 0.1]"), config, NOON)
 
+    photo = {"observedContentType": "image/png", "data": "iVBORw==", "encoding": "BASE64"}
+    answer = {"observedContentType": "application/json", "data": "[0.9, 0.1]", "encoding": "JSON"}
     assert line["captureData"] == {
-        "endpointInput": {
-            "observedContentType": "image/png",
-            "mode": "INPUT",
-            "data": "iVBORw==",
-            "encoding": "BASE64",
-        },
-        "endpointOutput": {
-            "observedContentType": "application/json",
-            "mode": "OUTPUT",
-            "data": "[0.9, 0.1]",
-            "encoding": "JSON",
-        },
+        "endpointInput": {**photo, "mode": "INPUT"},
+        "endpointOutput": {**answer, "mode": "OUTPUT"},
     }
     assert line["eventMetadata"]["inferenceTime"] == "2026-11-23T12:00:05Z"
     assert line["eventVersion"] == "0"

@@ -15,13 +15,7 @@ def record(outcome: str, at: str | None, **more: str | float | None) -> Record:
 def test_records_are_put_in_the_order_of_time() -> None:
     found = read_history(
         [
-            record(
-                "LOW_CONFIDENCE",
-                "2026-11-02T10:00:00.500Z",
-                label="motorcycle",
-                confidence=0.6,
-                threshold=0.8,
-            ),
+            record("LOW_CONFIDENCE", "2026-11-02T10:00:00.500Z", label="motorcycle", confidence=0.6),
             record("REJECTED", "2026-11-02T09:00:00Z", threshold=0.9),
             record("ACCEPTED", "2026-11-02T11:00:00Z", label="bicycle", confidence=0.97, threshold=0.85),
             record("ACCEPTED", "2026-11-02T12:00:00Z", label="unicycle", confidence=0.97),
