@@ -15,6 +15,7 @@ from tests.support.sam_app import EVENTS, LOGICAL_IDS, ROOT
 
 HERE = f"python{sys.version_info.major}.{sys.version_info.minor}"
 PROCESSOR = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
+TARGET = {"PYTHON_RUNTIME": HERE, "ARCHITECTURE": PROCESSOR}
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 
 
@@ -87,7 +88,7 @@ def test_a_folder_with_an_odd_name_is_built_into(tmp_path: Path, name: str) -> N
     python = tmp_path / name / "python3"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
     python.chmod(0o755)
-    built = make(target, PYTHON=str(python), PYTHON_RUNTIME=HERE, ARCHITECTURE=PROCESSOR)
+    built = make(target, PYTHON=str(python), **TARGET)
     assert built.returncode == 0, built.stderr
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (target / "app.py").is_file()
@@ -96,12 +97,7 @@ def test_a_folder_with_an_odd_name_is_built_into(tmp_path: Path, name: str) -> N
 
 
 def test_a_later_build_needs_no_network(tmp_path: Path) -> None:
-    target = {
-        "PYTHON_RUNTIME": HERE,
-        "ARCHITECTURE": PROCESSOR,
-        "WHEELS": "host",
-        "SCONES_WHEELS": str(tmp_path / "$HOME's wheels"),
-    }
+    target = {**TARGET, "WHEELS": "host", "SCONES_WHEELS": str(tmp_path / "$HOME's wheels")}
     first = make(tmp_path / "first", **target)
     assert first.returncode == 0, first.stderr
     second = make(tmp_path / "second", **target, PIP_INDEX_URL="http://127.0.0.1:9/", PIP_NO_INDEX="1")
@@ -120,13 +116,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = subprocess.run(
         [*command, "--cache-dir", str(folder / "cache"), "--parameter-overrides", overrides],
         cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTHON_RUNTIME": HERE,
-            "ARCHITECTURE": PROCESSOR,
-            "PYTHON": sys.executable,
-            "SAM_CLI_TELEMETRY": "0",
-        },
+        env={**os.environ, **TARGET, "PYTHON": sys.executable, "SAM_CLI_TELEMETRY": "0"},
         capture_output=True,
         text=True,
         check=False,

@@ -273,36 +273,31 @@ def test_what_sagemaker_refuses_is_refused(cloud: LocalCloud) -> None:
         "DestinationS3Uri": f"s3://{BUCKET}/capture",
         "CaptureOptions": [{"CaptureMode": "Input"}],
     }
-    make, configure = sagemaker.create_model, sagemaker.create_endpoint_config
+
+    def create(endpoint: str, config: str) -> Any:
+        return refusal(sagemaker.create_endpoint, EndpointName=endpoint, EndpointConfigName=config)
+
+    def make(name: str, **changes: str) -> Any:
+        container = {"PrimaryContainer": {**model, **changes}}
+        return refusal(sagemaker.create_model, ModelName=name, ExecutionRoleArn=ROLE, **container)
+
+    def configure(name: str, variant: dict[str, Any], **more: Any) -> Any:
+        call = sagemaker.create_endpoint_config
+        return refusal(call, EndpointConfigName=name, ProductionVariants=[variant], **more)
+
+    odd = {"ServerlessConfig": {"MemorySizeInMB": 1500, "MaxConcurrency": 1}}
     found = {
         "no such endpoint": refusal(sagemaker.describe_endpoint, EndpointName="nobody"),
-        "no such config": refusal(sagemaker.create_endpoint, EndpointName="x", EndpointConfigName="nobody"),
-        "endpoint taken": refusal(
-            sagemaker.create_endpoint, EndpointName="taken", EndpointConfigName="taken"
-        ),
-        "model taken": refusal(make, ModelName="taken", ExecutionRoleArn=ROLE, PrimaryContainer=model),
-        "config taken": refusal(configure, EndpointConfigName="taken", ProductionVariants=[instance]),
-        "no model data": refusal(
-            make,
-            ModelName="x",
-            ExecutionRoleArn=ROLE,
-            PrimaryContainer=model | {"ModelDataUrl": f"s3://{BUCKET}/nothing.tar.gz"},
-        ),
-        "no such model": refusal(
-            configure, EndpointConfigName="x", ProductionVariants=[instance | {"ModelName": "nobody"}]
-        ),
-        "both sizes": refusal(configure, EndpointConfigName="x", ProductionVariants=[instance | serverless]),
-        "odd memory": refusal(
-            configure,
-            EndpointConfigName="x",
-            ProductionVariants=[
-                variant | {"ServerlessConfig": {"MemorySizeInMB": 1500, "MaxConcurrency": 1}}
-            ],
-        ),
-        "serverless capture": refusal(
-            configure, EndpointConfigName="x", ProductionVariants=[serverless], DataCaptureConfig=capture
-        ),
-        "bad name": refusal(sagemaker.create_endpoint, EndpointName="a_b", EndpointConfigName="taken"),
+        "no such config": create("x", "nobody"),
+        "endpoint taken": create("taken", "taken"),
+        "model taken": make("taken"),
+        "config taken": configure("taken", instance),
+        "no model data": make("x", ModelDataUrl=f"s3://{BUCKET}/nothing.tar.gz"),
+        "no such model": configure("x", instance | {"ModelName": "nobody"}),
+        "both sizes": configure("x", instance | serverless),
+        "odd memory": configure("x", variant | odd),
+        "serverless capture": configure("x", serverless, DataCaptureConfig=capture),
+        "bad name": create("a_b", "taken"),
     }
     assert {answer["Error"]["Code"] for answer in found.values()} == {"ValidationException"}
     messages = {what: answer["Error"]["Message"] for what, answer in found.items()}

@@ -1,7 +1,6 @@
 """`model_build train-cloud`: the SDK's ModelTrainer really runs, against moto in place of AWS."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,12 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
-from moto.sagemaker.models import sagemaker_backends
 
 from model_build import cloud_training
 from model_build.__main__ import main
 from model_build.archive.package import package_model
 from model_build.cloud_training import TrainRequest, TrainResult, train
-from model_build.errors import CloudError, RefusedError
+from model_build.errors import RefusedError
 from model_build.training.recipe import Recipe
 from tests.support.tiny_model import cifar10_files, cifar100_files, write_archive, write_model
 
@@ -146,48 +144,6 @@ def test_command_prints_the_model_and_its_metrics(
     answer = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert answer["model_data_url"].startswith(f"s3://{BUCKET}/training/")
     assert answer["metrics"]["accuracy"] == 1.0
-
-
-def test_failed_job_shows_the_reason_and_the_log(
-    session: boto3.Session, archives: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start = cloud_training.start
-
-    def start_and_fail(request: TrainRequest, name: str, data_url: str, *, session: boto3.Session) -> str:
-        job_name = start(request, name, data_url, session=session)
-        write_log(session, f"{job_name}/algo-1-1", "train: no images of tricycle")
-        fail_job(job_name, "AlgorithmError: ExitCode 2")
-        return job_name
-
-    monkeypatch.setattr(cloud_training, "start", start_and_fail)
-
-    with pytest.raises(CloudError, match="AlgorithmError: ExitCode 2") as failed:
-        train(request_of(archives, tmp_path), session=session)
-
-    assert "is Failed" in str(failed.value)
-    assert "no images of tricycle" in str(failed.value)
-
-
-def write_log(session: boto3.Session, stream: str, line: str) -> None:
-    group, logs = "/aws/sagemaker/TrainingJobs", session.client("logs")
-    (found,) = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-    assert found["retentionInDays"] == 30, "train-cloud created it"
-    logs.create_log_stream(logGroupName=group, logStreamName=stream)
-    now = int(time.time() * 1000)
-    logs.put_log_events(
-        logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": now, "message": line}]
-    )
-
-
-def fail_job(job_name: str, reason: str) -> None:
-    """Lets moto's job have failed; over its API they only succeed."""
-    (job,) = [
-        job
-        for job in sagemaker_backends["123456789012"]["us-east-1"].training_jobs.values()
-        if job.training_job_name == job_name
-    ]
-    job.training_job_status = "Failed"
-    job.failure_reason = reason  # type: ignore[attr-defined]
 
 
 def test_classes_that_the_data_lacks_are_refused_before_anything_is_uploaded(

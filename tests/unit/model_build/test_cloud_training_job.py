@@ -1,53 +1,41 @@
-"""Waiting for a training job."""
+"""Starting and waiting for a training job."""
 
-from typing import Any, cast
+import sys
+from itertools import chain, repeat
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import Mock
 
+import boto3
 import pytest
 
 from commandline.polling import Rhythm
-from model_build.cloud_training import wait_for_job
+from model_build import cloud_training
+from model_build.cloud_training import TRAINING_LOG_GROUP, TrainRequest, train, wait_for_job
+from model_build.endpoint.aws import find_log_group
 from model_build.errors import CloudError
-
-
-class Session:
-    """A session whose training job goes through the given descriptions; it has no log."""
-
-    def __init__(self, *descriptions: dict[str, Any]) -> None:
-        self.descriptions = list(descriptions)
-
-    def client(self, service: str) -> "Session":
-        """Return the client of a service."""
-        assert service in {"sagemaker", "logs"}
-        return self
-
-    def describe_training_job(self, **_: str) -> dict[str, Any]:
-        """Return the next description; the last one again and again."""
-        return self.descriptions.pop(0) if len(self.descriptions) > 1 else self.descriptions[0]
-
-    def describe_log_streams(self, **_: str) -> dict[str, Any]:
-        """Return no streams."""
-        return {"logStreams": []}
-
+from tests.support.tiny_model import cifar100_files, write_archive
 
 RUNNING = {"TrainingJobStatus": "InProgress", "SecondaryStatus": "Training"}
 
 
-def wait(session: Session, seconds: float = 3600) -> dict[str, Any]:
-    return wait_for_job(cast("Any", session), "job", seconds, Rhythm(sleep=lambda _: None))
+def wait(*descriptions: dict[str, Any]) -> dict[str, Any]:
+    """Wait for a job that goes through these descriptions, and has no log."""
+    client = Mock(**{"describe_log_streams.return_value": {"logStreams": []}})
+    client.describe_training_job.side_effect = chain(descriptions, repeat(descriptions[-1]))
+    return wait_for_job(Mock(client=lambda _: client), "job", 3600, Rhythm(sleep=lambda _: None))
 
 
 def test_waits_until_the_job_has_completed() -> None:
     done = {"TrainingJobStatus": "Completed", "SecondaryStatus": "Completed"}
-    assert wait(Session(RUNNING, RUNNING, done)) == done
+    assert wait(RUNNING, RUNNING, done) == done
 
 
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        (
-            {"TrainingJobStatus": "Failed", "FailureReason": "AlgorithmError: x"},
-            "is Failed: AlgorithmError: x",
-        ),
+        ({"TrainingJobStatus": "Failed", "FailureReason": "Error: x"}, "is Failed: Error: x"),
         ({"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxRuntimeExceeded"}, "is Stopped: MaxRuntime"),
         ({"TrainingJobStatus": "Failed"}, "SageMaker gave no reason"),
     ],
@@ -56,9 +44,23 @@ def test_a_job_that_did_not_complete_is_an_error_with_its_reason(
     description: dict[str, str], message: str
 ) -> None:
     with pytest.raises(CloudError, match=message):
-        wait(Session(RUNNING, description))
+        wait(RUNNING, description)
 
 
 def test_a_job_that_does_not_end_is_given_up() -> None:
     with pytest.raises(CloudError, match="training job job has not ended after"):
-        wait(Session(RUNNING))
+        wait(RUNNING)
+
+
+def test_the_log_group_of_a_job_expires(
+    session: boto3.Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sagemaker", "sagemaker.train"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setattr(cloud_training, "upload_by_class", lambda *_: "s3://scones-models/training/data")
+    monkeypatch.setattr(cloud_training, "start", lambda *_, **__: "no-such-job")
+    data = write_archive(tmp_path / "a.tar.gz", cifar100_files(["red", "blue"], 1, 1))
+    request = TrainRequest([data], "arn:aws:iam::123456789012:role/x", "scones-models", ("red", "blue"))
+    with pytest.raises(CloudError, match=r"training on SageMaker failed: .*no-such-job"):
+        train(request, session=session)
+    assert (find_log_group(session, TRAINING_LOG_GROUP) or {})["retentionInDays"] == 30

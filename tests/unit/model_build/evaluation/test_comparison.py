@@ -27,18 +27,8 @@ def compared(new: Evaluated, serving: Evaluated, coverage: float | None = None) 
 @pytest.mark.parametrize(
     ("new", "serving", "verdict", "words"),
     [
-        (
-            "xxxxxxxxxx",
-            ".....xxxxx",
-            Verdict.BETTER,
-            "better: of 10 photos only the new model is right about 5",
-        ),
-        (
-            "xxxxxxxxxx",
-            "......xxxx"[::-1].replace(".", "x", 3),
-            Verdict.TOO_FEW,
-            "too few photos to tell: about ",
-        ),
+        ("x" * 10, ".....xxxxx", Verdict.BETTER, "better: of 10 photos only the new model is right about 5"),
+        ("x" * 10, "xxxxxxx...", Verdict.TOO_FEW, "too few photos to tell: about "),
         ("xxxxxxxxxx", "xxxxxxxxxx", Verdict.NO_BETTER, "no better: of 10 photos"),
         ("x.xxxxxxxx", ".xxxxxxxxx", Verdict.NO_BETTER, "no better"),
         (".....xxxxx", "xxxxxxxxxx", Verdict.WORSE, "worse: of 10 photos"),
