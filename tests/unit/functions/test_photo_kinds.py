@@ -36,7 +36,6 @@ from tests.support.photo_files import (
     rgb_tiff,
     segment,
     through_profile,
-    tiff,
     tiff_data,
 )
 from tests.unit.functions.shown import UnsupportedImage, assert_shows, corners, shrunk
@@ -55,57 +54,43 @@ def alpha_picture() -> Image.Image:
     return image
 
 
-def with_alpha() -> list[Colour]:
-    return [WHITE, GREEN, BLUE, YELLOW]
-
-
 # ------------------------------------------------------------------ formats
 
+BLACK = Image.new("RGB", (64, 64))
 GREYS = [grey(colour) for colour in QUADRANTS]
+PLAIN: dict[str, dict[str, Any]] = {  # by the format, in lower case, and what is special
+    **{name: {} for name in ("jpeg", "png", "webp", "avif", "heif", "bmp", "tiff")},
+    "jpeg 4:4:4": {"subsampling": 0},
+    "jpeg progressive": {"progressive": True},
+    "jpeg with restart markers": {"restart_marker_rows": 1},
+    "png animated": {"save_all": True, "append_images": [Image.new("RGB", (240, 160))]},
+    **{
+        f"{kind} pages": {"save_all": True, "append_images": [Image.new("RGB", (9, 9))]}
+        for kind in ("mpo", "tiff")
+    },
+    **{f"tiff {kind}": {"compression": kind} for kind in ("tiff_lzw", "tiff_adobe_deflate", "jpeg")},
+}
+PALETTE = picture(texture=0).convert("P", palette=Image.Palette.ADAPTIVE)
 READ: dict[str, tuple[Callable[[], bytes], Any]] = {
-    "jpeg": (partial(encode, picture(), "JPEG"), QUADRANTS),
-    "jpeg 4:4:4": (partial(encode, picture(), "JPEG", subsampling=0), QUADRANTS),
-    "jpeg progressive": (partial(encode, picture(), "JPEG", progressive=True), QUADRANTS),
-    "jpeg with restart markers": (partial(encode, picture(), "JPEG", restart_marker_rows=1), QUADRANTS),
-    "jpeg grey": (partial(encode, picture().convert("L"), "JPEG"), GREYS),
-    "jpeg cmyk": (partial(encode, picture().convert("CMYK"), "JPEG", quality=95), QUADRANTS),
-    "mpo": (
-        partial(encode, picture(), "MPO", save_all=True, append_images=[Image.new("RGB", (9, 9))]),
-        QUADRANTS,
-    ),
-    "png": (partial(encode, picture(), "PNG"), QUADRANTS),
-    "png rgba": (partial(encode, alpha_picture(), "PNG"), with_alpha()),
-    "png grey": (partial(encode, picture().convert("L"), "PNG"), GREYS),
-    "png palette": (
-        partial(encode, picture(texture=0).convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
-        QUADRANTS,
-    ),
-    "png animated": (
-        partial(encode, picture(), "PNG", save_all=True, append_images=[Image.new("RGB", (240, 160))]),
-        QUADRANTS,
-    ),
+    **{
+        name: (partial(encode, picture(), name.split()[0].upper(), **options), QUADRANTS)
+        for name, options in PLAIN.items()
+    },
     "gif": (partial(encode, picture(texture=0), "GIF"), QUADRANTS),
-    "webp": (partial(encode, picture(), "WEBP"), QUADRANTS),
-    "webp lossless with alpha": (partial(encode, alpha_picture(), "WEBP", lossless=True), with_alpha()),
-    "avif": (partial(encode, picture(), "AVIF"), QUADRANTS),
-    "avif with alpha": (partial(encode, alpha_picture(), "AVIF"), with_alpha()),
-    "heic": (partial(encode, picture(), "HEIF"), QUADRANTS),
-    "heic with alpha": (partial(encode, alpha_picture(), "HEIF"), with_alpha()),
-    "bmp 24": (partial(encode, picture(), "BMP"), QUADRANTS),
-    "bmp grey": (partial(encode, picture().convert("L"), "BMP"), GREYS),
-    "bmp palette": (
-        partial(encode, picture(texture=0).convert("P", palette=Image.Palette.ADAPTIVE), "BMP"),
-        QUADRANTS,
-    ),
-    "tiff": (partial(encode, picture(), "TIFF"), QUADRANTS),
-    "tiff lzw": (partial(encode, picture(), "TIFF", compression="tiff_lzw"), QUADRANTS),
-    "tiff deflate": (partial(encode, picture(), "TIFF", compression="tiff_adobe_deflate"), QUADRANTS),
-    "tiff jpeg": (partial(encode, picture(), "TIFF", compression="jpeg"), QUADRANTS),
+    "jpeg cmyk": (partial(encode, picture().convert("CMYK"), "JPEG", quality=95), QUADRANTS),
     "tiff cmyk": (partial(encode, picture().convert("CMYK"), "TIFF"), QUADRANTS),
-    "tiff rgba": (partial(encode, alpha_picture(), "TIFF"), with_alpha()),
-    "tiff pages": (
-        partial(encode, picture(), "TIFF", save_all=True, append_images=[Image.new("RGB", (9, 9))]),
-        QUADRANTS,
+    **{f"{kind} palette": (partial(encode, PALETTE, kind), QUADRANTS) for kind in ("PNG", "BMP")},
+    **{
+        f"{kind} grey": (partial(encode, picture().convert("L"), kind), GREYS)
+        for kind in ("JPEG", "PNG", "BMP")
+    },
+    **{
+        f"{kind} with alpha": (partial(encode, alpha_picture(), kind), [WHITE, GREEN, BLUE, YELLOW])
+        for kind in ("PNG", "AVIF", "HEIF", "TIFF")
+    },
+    "webp with alpha": (
+        partial(encode, alpha_picture(), "WEBP", lossless=True),
+        [WHITE, GREEN, BLUE, YELLOW],
     ),
 }
 
@@ -178,7 +163,6 @@ def test_a_refusal_of_heic_on_python_311_says_what_to_do(monkeypatch: pytest.Mon
 # ------------------------------------------------------------------ TIFF's variants, among them raw photos
 
 RAMP = np.tile(np.linspace(0, 1, 64), (64, 1))
-BLACK = Image.new("RGB", (64, 64))
 MAKE = {271: (BYTE, b"NIKON\x00")}
 REFUSED_TIFF = {
     "DNG, a black placeholder": (rgb_tiff(BLACK, {50706: (BYTE, [1, 4, 0, 0])}), "a raw photo"),
@@ -208,19 +192,9 @@ def in_planes(image: Image.Image, depth: int) -> bytes:
     samples = np.asarray(image).astype(np.uint32) * ((1 << depth) - 1) // 255
     planes = samples.transpose(2, 0, 1).astype(f"<u{depth // 8}")
     size = planes[0].nbytes
-    tags = {
-        256: (LONG, [image.width]),
-        257: (LONG, [image.height]),
-        258: (SHORT, [depth] * 3),
-        259: (SHORT, [1]),
-        262: (SHORT, [2]),
-        277: (SHORT, [3]),
-        278: (LONG, [image.height]),
-        273: (LONG, [tiff_data() + size * i for i in range(3)]),
-        279: (LONG, [size] * 3),
-        284: (SHORT, [2]),
-    }
-    return tiff(tags, planes.tobytes())
+    places = (LONG, [tiff_data() + size * number for number in range(3)])
+    more = {258: (SHORT, [depth] * 3), 273: places, 279: (LONG, [size] * 3), 284: (SHORT, [2])}
+    return rgb_tiff(image, more, data=planes.tobytes())
 
 
 def ycbcr(subsampled: int) -> bytes:
@@ -267,12 +241,8 @@ def test_a_grey_tiff_of_any_depth_and_direction_shows_the_same(
 @pytest.mark.parametrize(
     ("file_format", "brand"),
     [
-        ("HEIF", b"miaf"),
-        ("HEIF", b"mif1"),
-        ("HEIF", b"MiHE"),
-        ("HEIF", b"mif2"),
-        ("AVIF", b"miaf"),
-        ("AVIF", b"mif1"),
+        *(("HEIF", brand) for brand in (b"miaf", b"mif1", b"MiHE", b"mif2")),
+        *(("AVIF", brand) for brand in (b"miaf", b"mif1")),
     ],
 )
 def test_a_container_of_any_brand_is_what_its_picture_is(file_format: str, brand: bytes) -> None:
@@ -343,23 +313,14 @@ def test_a_transparent_colour_goes_on_white(name: str) -> None:
 # ------------------------------------------------------------------ orientation and canvas
 
 # Where each quadrant is seen after turning: EXIF 2.32, tag 0x0112. Quadrants: 0 1 above, 2 3 below.
-TURNS = {
-    1: (0, 1, 2, 3),
-    2: (1, 0, 3, 2),
-    3: (3, 2, 1, 0),
-    4: (2, 3, 0, 1),
-    5: (0, 2, 1, 3),
-    6: (2, 0, 3, 1),
-    7: (3, 1, 2, 0),
-    8: (1, 3, 0, 2),
-}
+TURNS = dict(enumerate(("0123", "1032", "3210", "2301", "0213", "2031", "3120", "1302"), start=1))
 
 
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 def test_the_stored_orientation_is_applied_once(file_format: str, orientation: int) -> None:
     content = encode(picture(), file_format, exif=exif(orientation).tobytes())
-    assert_shows(content, [QUADRANTS[index] for index in TURNS[orientation]])
+    assert_shows(content, [QUADRANTS[int(index)] for index in TURNS[orientation]])
 
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
