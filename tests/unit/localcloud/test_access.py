@@ -19,16 +19,10 @@ def _account_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     config.write_text(
         "[profile production]\nregion = eu-west-1\naws_access_key_id = real\naws_secret_access_key = real\n"
     )
-    variables = {
-        "AWS_CONFIG_FILE": str(config),
-        "AWS_PROFILE": "production",
-        "AWS_ACCESS_KEY_ID": "real",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_ENDPOINT_URL": "https://example.org",
-        "AWS_ENDPOINT_URL_S3": "https://s3.example.org",
-        "AWS_USE_FIPS_ENDPOINT": "true",
-        "HTTP_PROXY": "http://proxy.example.org:3128",
-    }
+    variables = {"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "production", "AWS_ACCESS_KEY_ID": "real"}
+    variables |= {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_USE_FIPS_ENDPOINT": "true"}
+    variables |= {"AWS_ENDPOINT_URL": "https://example.org", "AWS_ENDPOINT_URL_S3": "https://s3.example.org"}
+    variables["HTTP_PROXY"] = "http://proxy.example.org:3128"
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
@@ -37,10 +31,8 @@ def _account_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("service", "url"),
     [
-        ("s3", ADDRESSES.aws_url),
-        ("stepfunctions", ADDRESSES.aws_url),
-        ("sagemaker", ADDRESSES.sagemaker_url),
-        ("sagemaker-runtime", ADDRESSES.sagemaker_url),
+        *((name, ADDRESSES.aws_url) for name in ("s3", "stepfunctions")),
+        *((f"sagemaker{more}", ADDRESSES.sagemaker_url) for more in ("", "-runtime")),
         ("application-autoscaling", ADDRESSES.sagemaker_url),
     ],
 )

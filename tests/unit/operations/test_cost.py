@@ -102,10 +102,8 @@ def test_the_page_shows_what_an_outage_costs() -> None:
     def task(name: str, _: Any) -> Any:
         if name == "ClassifyImage":
             raise TaskError("EndpointUnavailable", "{}")
-        return {
-            "Payload": {"s3_bucket": "b", "s3_key": "incoming/k", "image_data": ""},
-            "FailedEntryCount": 0,
-        }
+        photo = {"s3_bucket": "b", "s3_key": "incoming/k", "image_data": ""}
+        return {"Payload": photo, "FailedEntryCount": 0}
 
     ending = Execution(definition(), task).run({"s3_bucket": "b", "s3_key": "incoming/k"})
     transitions = 1 + len(ending.visited)

@@ -37,11 +37,8 @@ def test_a_debt_is_paid_once_by_an_event_which_brings_the_review_message(stack: 
 
     (event,) = events(stack)
     assert (event["object_uri"], event["outcome"]) == (f"s3://{BUCKET}/incoming/a.jpg", "LOW_CONFIDENCE")
-    assert (event["confidence"], event["label"], event.get("reviewed")) == (
-        0.6,
-        None,
-        False if debt == "undone" else None,
-    )
+    reviewed = False if debt == "undone" else None
+    assert (event["confidence"], event["label"], event.get("reviewed")) == (0.6, None, reviewed)
     assert not {"undelivered", "claimed_until", "decided_by", "in_review"} & {*event}
     assert messages(stack) == [event["object_uri"]]
     assert not any({"undelivered", "claimed_until"} & {*item} for item in items(stack))

@@ -19,9 +19,8 @@ ARN = "arn:aws:sagemaker:us-east-1:111122223333:endpoint/scones"
 PARAMETERS = {"EndpointName": "scones", "ClassLabels": "bicycle,motorcycle", "FunctionConcurrency": "0"}
 
 
-LOADER = botocore.session.Session().get_component(
-    "data_loader"
-)  # reads each service model once for all tests
+# It reads each service model once for all tests.
+LOADER = botocore.session.Session().get_component("data_loader")
 
 
 class StubbedSession(boto3.Session):
@@ -81,10 +80,8 @@ def test_a_check_that_cannot_be_asked_does_not_end_the_others(session: StubbedSe
 
     session.answer("sts", "get_caller_identity", {"Arn": "arn:aws:iam::1:user/a", "Account": "111122223333"})
     checks = list(run_checks([("one", denied), ("two", lambda: doctor.identity(session))]))
-    assert [(check.name, check.status) for check in checks] == [
-        ("one", Status.UNKNOWN),
-        ("identity", Status.OK),
-    ]
+    found = {check.name: check.status for check in checks}
+    assert found == {"one": Status.UNKNOWN, "identity": Status.OK}
 
 
 def test_a_web_page_in_the_place_of_an_answer_is_one_line() -> None:
@@ -209,10 +206,8 @@ def test_an_endpoint_that_is_not_in_service_is_wrong(
 @pytest.mark.parametrize(
     ("name", "stack_status", "status"),
     [
-        ("scones", "CREATE_COMPLETE", Status.OK),
-        ("scones", "UPDATE_COMPLETE", Status.OK),
-        ("scones", "ROLLBACK_COMPLETE", Status.WRONG),
-        ("scones", "UPDATE_ROLLBACK_COMPLETE", Status.WRONG),
+        *(("scones", status, Status.OK) for status in ("CREATE_COMPLETE", "UPDATE_COMPLETE")),
+        *(("scones", status, Status.WRONG) for status in ("ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")),
         ("scones", "", Status.OK),  # not deployed yet
         ("s" * 65, "", Status.OK),
         ("s" * 66, "", Status.WRONG),

@@ -139,19 +139,20 @@ def test_undelivered_events_are_started_and_leave_the_queue(
     assert left == 3, "what is no event is not ours to delete"
 
 
+ENDS = {
+    "LOW_CONFIDENCE": "THRESHOLD_CONFIDENCE_NOT_MET",
+    "REJECTED": "UnsupportedImage",
+    "FAILED": "EndpointUnavailable",
+}
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome", "error"),
     [
         ({"status": "RUNNING"}, None, None),
         ({"status": "SUCCEEDED"}, "ACCEPTED", None),
-        (
-            {"status": "FAILED", "error": "THRESHOLD_CONFIDENCE_NOT_MET"},
-            "LOW_CONFIDENCE",
-            "THRESHOLD_CONFIDENCE_NOT_MET",
-        ),
-        ({"status": "FAILED", "error": "UnsupportedImage"}, "REJECTED", "UnsupportedImage"),
-        ({"status": "FAILED", "error": "EndpointUnavailable"}, "FAILED", "EndpointUnavailable"),
         ({"status": "TIMED_OUT"}, "FAILED", "TIMED_OUT"),
+        *(({"status": "FAILED", "error": error}, outcome, error) for outcome, error in ENDS.items()),
     ],
 )
 def test_an_executions_end_says_the_outcome(

@@ -78,11 +78,8 @@ def test_only_versions_of_photos_are_shown(stack: Stack, key: str, version: str)
 @pytest.mark.parametrize(
     ("name", "ending"),
     [
-        ("a b.jpg", "-a b.jpg"),
-        ("../../etc/x.jpg", "-x.jpg"),
-        ("C:\\fotos\\y.jpg", "-y.jpg"),
-        ("<b>.jpg", "-<b>.jpg"),
-        ("ü" * 600 + ".jpg", "ü.jpg"),
+        *(("a b.jpg", "-a b.jpg"), ("../../etc/x.jpg", "-x.jpg"), ("C:\\fotos\\y.jpg", "-y.jpg")),
+        *(("<b>.jpg", "-<b>.jpg"), ("ü" * 600 + ".jpg", "ü.jpg")),
     ],
 )
 def test_a_dropped_photo_is_uploaded_under_its_own_name(stack: Stack, name: str, ending: str) -> None:
