@@ -73,12 +73,6 @@ def test_a_functions_role_allows_exactly_the_calls_of_its_code(folder: str) -> N
     assert allowed == calls_in_code(folder) | WRITES_LOGS | WRITES_TRACES
 
 
-def test_the_calls_of_the_code_are_recognised() -> None:
-    assert calls_in_code("serialize_image") == {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"}
-    assert calls_in_code("classify_image") == {"sagemaker:InvokeEndpoint"}
-    assert calls_in_code("filter_inference") == set()
-
-
 def test_the_workflows_role_allows_exactly_the_calls_of_its_definition() -> None:
     used: set[str] = set()
     for state in definition()["States"].values():

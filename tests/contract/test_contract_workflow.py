@@ -100,14 +100,6 @@ def test_retries_wait_with_jitter_and_a_cap(name: str) -> None:
         assert "States.ALL" not in retrier["ErrorEquals"]
 
 
-def test_functions_are_invoked_and_services_integrated() -> None:
-    for name, task in TASKS.items():
-        if name in FUNCTION_STATES:
-            assert task["Resource"] == "arn:aws:states:::lambda:invoke"
-        else:
-            assert re.fullmatch(r"arn:aws:states:::(dynamodb|events):\w+", task["Resource"])
-
-
 def test_timeouts_nest() -> None:
     """SDK with its retries < function < task < what remains of the workflow's time."""
     for name, folder in FUNCTION_STATES.items():
