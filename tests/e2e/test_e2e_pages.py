@@ -4,7 +4,6 @@ On the local cloud as a reader uses it, and with a bare local cloud in the place
 """
 
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,13 +66,9 @@ def outputs(cloud: LocalCloud) -> dict[str, str]:
 
 def wait_for_record(cloud: LocalCloud) -> tuple[str, str]:
     """Return the outcome and the error of the only photo, once there is one."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        items = cloud.client("dynamodb").scan(TableName=outputs(cloud)["ResultsTableName"])["Items"]
-        if items:
-            return items[0]["outcome"]["S"], items[0].get("cause", {"S": ""})["S"]
-        time.sleep(0.2)
-    raise AssertionError("no photo has an outcome after a minute")
+    dynamodb, table = cloud.client("dynamodb"), outputs(cloud)["ResultsTableName"]
+    items = poll(lambda: dynamodb.scan(TableName=table)["Items"], until=bool, timeout_seconds=60)
+    return items[0]["outcome"]["S"], items[0].get("cause", {"S": ""})["S"]
 
 
 @pytest.mark.timeout(900)  # where .venv/run is not made yet, the first command makes it

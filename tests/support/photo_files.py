@@ -93,13 +93,8 @@ def png_of_samples(
         bits += "0" * (-len(bits) % 8)
         raw += b"\x00" + int(bits, 2).to_bytes(len(bits) // 8, "big")
     header = struct.pack(">IIBBBBB", len(rows[0]) // channels, len(rows), depth, colour_type, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + b"".join(extra)
-        + chunk(b"IDAT", zlib.compress(raw))
-        + chunk(b"IEND", b"")
-    )
+    after = b"".join((*extra, chunk(b"IDAT", zlib.compress(raw)), chunk(b"IEND", b"")))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + after
 
 
 # ------------------------------------------------------------------ JPEG, segment by segment
@@ -228,17 +223,9 @@ def rgb_tiff(
 ) -> bytes:
     """Return an RGB image as an uncompressed TIFF, with some tags more, or instead, or other data."""
     data = data or image.tobytes()
-    tags: Tags = {
-        256: (LONG, [image.width]),
-        257: (LONG, [image.height]),
-        258: (SHORT, [8, 8, 8]),
-        259: (SHORT, [1]),
-        262: (SHORT, [2]),
-        273: (LONG, [tiff_data(big)]),
-        277: (SHORT, [3]),
-        278: (LONG, [image.height]),
-        279: (LONG, [len(data)]),
-    }
+    height, begin = (LONG, [image.height]), (LONG, [tiff_data(big)])
+    tags: Tags = {256: (LONG, [image.width]), 257: height, 258: (SHORT, [8, 8, 8]), 259: (SHORT, [1])}
+    tags = {**tags, 262: (SHORT, [2]), 273: begin, 277: (SHORT, [3]), 278: height, 279: (LONG, [len(data)])}
     return tiff({**tags, **(more or {})}, data, order=order, big=big)
 
 

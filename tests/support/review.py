@@ -35,10 +35,9 @@ def review_stack() -> Stack:
     more = {
         "ReviewQueueUrl": urls["review"],
         "ReviewDeadLetterQueueUrl": urls["dead"],
-        "ClassLabels": "bicycle,motorcycle",
         "Heard": urls["heard"],
     }
-    return replace(stack, outputs={**stack.outputs, **more})
+    return replace(stack, outputs={**stack.outputs, **more, "ClassLabels": "bicycle,motorcycle"})
 
 
 class Faults:
@@ -72,10 +71,8 @@ def put_doubtful(  # noqa: PLR0913 - one parameter for each thing that a test va
     """Upload a photo with its record and, if it is doubtful, its review messages; return its URI."""
     uri, s3 = f"s3://{BUCKET}/{key}", stack.client("s3")
     version = s3.put_object(Bucket=BUCKET, Key=key, Body=photo() if body is None else body)["VersionId"]
-    facts: dict[str, Any] = {
-        "object_version": version,
-        "label": "bicycle",
-        "confidence": confidence,
+    facts: dict[str, Any] = {"object_version": version, "label": "bicycle", "confidence": confidence}
+    facts |= {
         "threshold": 0.85,
         "execution_arn": "arn:execution",
         "recorded_at": timestamp(datetime.now(UTC)),

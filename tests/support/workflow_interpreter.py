@@ -45,13 +45,7 @@ class QueryEvaluationError(Exception):
 
 @dataclass
 class Ending:
-    """How an execution ended, and the states and calls on its path.
-
-    Attributes:
-        calls: arguments of the last call of each task.
-        counts: number of calls of each task.
-        seconds: virtual time from start to end.
-    """
+    """How an execution ended: its path, each task's last arguments and number of calls, and virtual time."""
 
     status: str
     output: Any = None
@@ -77,11 +71,7 @@ _CLOCK: ContextVar[Clock] = ContextVar("clock")
 
 
 def evaluate(template: Any, variables: dict[str, Any], states: dict[str, Any], clock: Clock) -> Any:
-    """Evaluate every `{% expression %}` of a template, at any depth.
-
-    Raises:
-        QueryEvaluationError: an expression fails or has no result.
-    """
+    """Evaluate every `{% expression %}` of a template, at any depth; QueryEvaluationError if one fails."""
     if isinstance(template, dict):
         return {key: evaluate(value, variables, states, clock) for key, value in template.items()}
     if isinstance(template, list):
@@ -129,11 +119,7 @@ def _number(value: Any) -> float:
 
 
 class Execution:
-    """One execution.
-
-    Attributes:
-        ending: the path so far; complete when `run` returns.
-    """
+    """One execution; `ending` is the path so far, complete when `run` returns."""
 
     def __init__(
         self, definition: dict[str, Any], task: Callable[[str, Any], Any], clock: Clock | None = None
