@@ -32,12 +32,7 @@ _START_S = 30
 
 @dataclass(frozen=True)
 class LambdaRuntime:
-    """A function that runs on the emulator; call it with an event.
-
-    Attributes:
-        address: where the emulator listens.
-        process: id of the emulator's process, whose child is the function's.
-    """
+    """A function that runs on the emulator, whose process is the parent of its own; call it with an event."""
 
     address: str
     process: int
@@ -63,14 +58,9 @@ def lambda_runtime(
     code: Path | None = None,
     handler: str = "app.lambda_handler",
 ) -> Iterator[LambdaRuntime]:
-    """Run a function until the context ends. Its process starts with the first event.
+    """Run the function of a folder, or what was built of it, until the context ends.
 
-    Args:
-        folder: the function's folder in functions/.
-        variables: environment in addition to the template's: endpoints and credentials.
-        log: file for the function's output.
-        code: a built function instead of the source folder.
-        handler: module and function in that folder.
+    Its process starts with the first event. `variables` are in addition to the template's.
     """
     rapid = Path(samcli.__file__).parent / "local" / "rapid"
     emulator = rapid / f"aws-lambda-rie-{_PROCESSORS[platform.machine()]}"

@@ -10,12 +10,7 @@ from tests.support.sam_app import expected, parameter_default
 
 
 def differences(name: str, answer: dict[str, Any]) -> list[str]:
-    """Return the differences from the expected result, a sentence each.
-
-    Args:
-        name: the event's name, `serialize_image/bicycle.json`.
-        answer: the handler's result, or Lambda's error with errorType and errorMessage.
-    """
+    """Return the differences from an event's expected result, a sentence each."""
     wanted = expected()[name]
     if "error" in wanted:
         return _error_differences(wanted, answer)

@@ -208,16 +208,7 @@ KINDS: Final = tuple(_DRAW)
 
 
 def draw(kind: str, seed: int, size: tuple[int, int] = SIZE) -> Image.Image:
-    """Draw one picture.
-
-    Args:
-        kind: one of `KINDS`.
-        seed: equal kind, seed and size give equal pixels; every third picture is blurred.
-        size: width and height in pixels.
-
-    Returns:
-        An RGB image of that size.
-    """
+    """Draw one of `KINDS`; equal kind, seed and size give equal pixels, and every third is blurred."""
     random = Random(f"{kind}-{seed}")  # noqa: S311 - not a secret
     image = background(random, size)
     side = min(size) * random.uniform(0.75, 1)

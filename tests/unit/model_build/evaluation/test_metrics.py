@@ -77,10 +77,3 @@ def test_wilson_interval() -> None:
     assert metrics.wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert metrics.wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
     assert metrics.wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
-
-
-def test_calibration_has_fifteen_bins_by_default() -> None:
-    # 14/15 is 0.9333: with 15 bins the last three share one, with 16 (0.9375) or 30 (0.9667) they do not.
-    confidence = np.array([0.93, 0.935, 0.94, 0.97])
-    bins = metrics.calibration_bins(np.stack([confidence, 1 - confidence], 1), np.zeros(4, dtype=np.int64))
-    assert [one.images for one in bins] == [1, 3]

@@ -27,15 +27,11 @@ def test_packages_for_this_python_come_first(tmp_path: Path, import_path: list[s
     assert import_path == [str(tmp_path / "packages" / HERE), "/before"]
 
 
-def test_an_archive_without_packages_changes_nothing(tmp_path: Path, import_path: list[str]) -> None:
-    use_bundled_packages(tmp_path)
-
-    assert import_path == ["/before"]
-
-
-def test_packages_for_another_python_are_not_used_where_none_are_needed(
+def test_no_packages_or_those_for_another_python_change_nothing_where_none_are_needed(
     tmp_path: Path, import_path: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    use_bundled_packages(tmp_path)
+    assert import_path == ["/before"]
     (tmp_path / "packages" / "cp399-x86_64").mkdir(parents=True)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
 
