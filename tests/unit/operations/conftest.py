@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
+from operations.stack import Stack
+from tests.support.aws_stack import deployed_stack
+
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -25,3 +28,10 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("operations.stack.Stack.refreshed", lambda self: self)
     with mock_aws():
         yield
+
+
+@pytest.fixture
+def stack(aws: None) -> Stack:
+    """Deploy a small stack."""
+    del aws
+    return deployed_stack()

@@ -23,7 +23,6 @@ from operations.stack import Stack
 from tests.support.aws_stack import (
     BUCKET,
     create_in_cloudformation,
-    deployed_stack,
     put_record,
     with_workflow,
 )
@@ -34,9 +33,8 @@ ASL = Path(__file__).parents[3] / "statemachine" / "classify_image.asl.json"
 
 
 @pytest.fixture
-def stack(aws: None) -> Stack:
-    del aws
-    return with_workflow(deployed_stack())
+def stack(stack: Stack) -> Stack:
+    return with_workflow(stack)
 
 
 def inputs(stack: Stack) -> list[dict[str, Any]]:

@@ -8,13 +8,11 @@ import pytest
 
 from operations.results import Record, ResultsTable, days, timestamp
 from operations.stack import Stack
-from tests.support.aws_stack import deployed_stack, put_record
+from tests.support.aws_stack import put_record
 
 
 @pytest.fixture
-def stack(aws: None) -> Stack:
-    del aws
-    stack = deployed_stack()
+def stack(stack: Stack) -> Stack:
     put_record(stack, "a", "ACCEPTED", label="bicycle", confidence=0.97, threshold=0.85)
     put_record(stack, "b", "ACCEPTED", label="motorcycle", confidence=0.91)
     put_record(stack, "c", "FAILED", error="EndpointUnavailable", recorded_at="2026-11-24T10:00:00.000Z")

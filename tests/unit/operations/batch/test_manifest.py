@@ -11,16 +11,14 @@ from commandline.errors import UsageError
 from operations.__main__ import main
 from operations.batch.manifest import listed, under
 from operations.stack import Stack
-from tests.support.aws_stack import BUCKET, create_in_cloudformation, deployed_stack, put_record
+from tests.support.aws_stack import BUCKET, create_in_cloudformation, put_record
 from tests.unit.operations.test_redrive import uploaded
 
 LISTS = "lists"
 
 
 @pytest.fixture
-def stack(aws: None) -> Stack:
-    del aws
-    stack = deployed_stack()
+def stack(stack: Stack) -> Stack:
     stack.client("s3").create_bucket(
         Bucket=LISTS, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )

@@ -8,13 +8,6 @@ import pytest
 from operations.photos import listener
 from operations.photos.listener import ListenerError, OutcomeListener
 from operations.stack import Stack
-from tests.support.aws_stack import deployed_stack
-
-
-@pytest.fixture
-def stack(aws: None) -> Stack:
-    del aws
-    return deployed_stack()
 
 
 def publish(stack: Stack, detail: dict[str, Any], source: str = listener.SOURCE) -> None:

@@ -8,17 +8,15 @@ from commandline.errors import UsageError
 from operations.__main__ import main
 from operations.photos.traces import uri_of, versions_of
 from operations.stack import Stack
-from tests.support.aws_stack import BUCKET, create_in_cloudformation, deployed_stack, put_record
+from tests.support.aws_stack import BUCKET, create_in_cloudformation, put_record
 
 KEY = "incoming/a b.jpg"
 URI = f"s3://{BUCKET}/{KEY}"
 
 
 @pytest.fixture
-def stack(aws: None) -> Stack:
+def stack(stack: Stack) -> Stack:
     """Return a stack with a photo of two versions, of which the first has an outcome, and one beside it."""
-    del aws
-    stack = deployed_stack()
     s3 = stack.client("s3")
     first = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"one")["VersionId"]
     s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"second")

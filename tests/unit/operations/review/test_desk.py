@@ -33,15 +33,8 @@ from tests.support.review import (
     items,
     messages,
     put_doubtful,
-    review_stack,
     send,
 )
-
-
-@pytest.fixture
-def stack(aws: None) -> Stack:
-    del aws
-    return review_stack()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from operations.results import ResultsTable, timestamp
 from operations.review.live import MOST_BYTES, Live, entered_by_state
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, put_record, with_workflow
-from tests.support.review import put_doubtful, review_stack
+from tests.support.review import put_doubtful
 
 NOW = datetime.now(UTC)
 
@@ -20,9 +20,8 @@ def stamp(minutes: int) -> str:
 
 
 @pytest.fixture
-def stack(aws: None) -> Stack:
-    del aws
-    return with_workflow(review_stack())
+def stack(stack: Stack) -> Stack:
+    return with_workflow(stack)
 
 
 def test_counts_are_of_the_last_hour_and_the_newest_come_first(stack: Stack) -> None:

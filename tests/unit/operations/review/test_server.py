@@ -14,15 +14,9 @@ from operations.review.desk import Desk, Settings
 from operations.review.server import LONGEST_SIDE, TOKEN_HEADER, create_app
 from operations.stack import Stack
 from tests.support.photo_files import encode, picture
-from tests.support.review import put_doubtful, review_stack
+from tests.support.review import put_doubtful
 
 OWN = {"host": "127.0.0.1:4580"}
-
-
-@pytest.fixture
-def stack(aws: None) -> Stack:
-    del aws
-    return review_stack()
 
 
 @pytest.fixture
