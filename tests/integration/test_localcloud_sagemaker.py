@@ -5,21 +5,22 @@ import io
 import json
 import tarfile
 import threading
-import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from model_build.archive.trusted_code import TRUSTED_VARIABLE
+from tests.support.gate import Gate
 from tests.support.local_cloud import LocalCloud, bare_cloud, processes_about, wait_until
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6.0-cpu-py312"
 ROLE = "arn:aws:iam::000000000000:role/test"
 BUCKET = "models"
 CODE = """
-import json, os, time
+import json, os
 
 class BadRequest(ValueError):
     status_code = 415
@@ -39,7 +40,7 @@ def predict_fn(data, model):
     if data == b"die":
         os._exit(1)
     if data == b"slow":
-        time.sleep(2)
+        {slow}
     return [model, 1 - model]
 
 def output_fn(prediction, accept):
@@ -54,6 +55,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
         yield cloud
 
 
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    return Gate(tmp_path / "gate")
+
+
 def archive(files: dict[str, str]) -> bytes:
     """Return a tar.gz of text files."""
     packed = io.BytesIO()
@@ -65,9 +71,12 @@ def archive(files: dict[str, str]) -> bytes:
     return packed.getvalue()
 
 
-def code(probability: float = 0.75, load: str = "pass") -> bytes:
-    """Return an archive with an inference.py that answers one probability."""
-    return archive({"code/inference.py": CODE.format(probability=probability, load=load)})
+def code(probability: float = 0.75, load: str = "pass", slow: str = "pass") -> bytes:
+    """Return an archive with an inference.py that answers one probability.
+
+    It runs `load` before it serves, and `slow` before it answers the body `slow`.
+    """
+    return archive({"code/inference.py": CODE.format(probability=probability, load=load, slow=slow)})
 
 
 def make_config(cloud: LocalCloud, name: str, packed: bytes, **settings: Any) -> str:
@@ -120,8 +129,8 @@ def refusal(call: Any, **arguments: Any) -> Any:
     return caught.value.response
 
 
-def test_an_endpoint_goes_from_creating_to_in_service_and_answers(cloud: LocalCloud) -> None:
-    make_config(cloud, "first", code(0.75, load="time.sleep(1)"))
+def test_an_endpoint_goes_from_creating_to_in_service_and_answers(cloud: LocalCloud, gate: Gate) -> None:
+    make_config(cloud, "first", code(0.75, load=gate.code))
     sagemaker = cloud.client("sagemaker")
 
     arn = sagemaker.create_endpoint(EndpointName="first", EndpointConfigName="first")["EndpointArn"]
@@ -130,6 +139,7 @@ def test_an_endpoint_goes_from_creating_to_in_service_and_answers(cloud: LocalCl
     assert creating["EndpointStatus"] == "Creating"
     early = refusal(cloud.client("sagemaker-runtime").invoke_endpoint, EndpointName="first", Body=b"x")
     assert early["Error"]["Code"] == "ValidationError"
+    gate.open()
     described = settled(cloud, "first")
     assert (described["EndpointStatus"], described["EndpointArn"]) == ("InService", arn)
     assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 1
@@ -183,9 +193,10 @@ def test_a_body_may_be_as_large_as_the_limit(
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 413
 
 
-def test_an_update_loses_no_request_and_switches(cloud: LocalCloud) -> None:
-    deploy(cloud, "update", code(0.75))
-    make_config(cloud, "update-b", code(0.25, load="time.sleep(0.5)"))
+def test_an_update_loses_no_request_and_switches(cloud: LocalCloud, gate: Gate, tmp_path: Path) -> None:
+    asked = Gate(tmp_path / "asked")
+    deploy(cloud, "update", code(0.75, slow=asked.code))
+    make_config(cloud, "update-b", code(0.25, load=gate.code))
     answers: list[list[float]] = []
     errors: list[Exception] = []
     stop = threading.Event()
@@ -205,11 +216,15 @@ def test_an_update_loses_no_request_and_switches(cloud: LocalCloud) -> None:
     sagemaker = cloud.client("sagemaker")
     sagemaker.update_endpoint(EndpointName="update", EndpointConfigName="update-b")
     assert sagemaker.describe_endpoint(EndpointName="update")["EndpointStatus"] == "Updating"
-    described = settled(cloud, "update")
     try:
+        wait_until(lambda: answers and asked.reached())
+        gate.open()
+        described = settled(cloud, "update")
         wait_until(lambda: answers[-1] == [0.25, 0.75], seconds=20)
+        assert slow.is_alive(), "the old version answers the request that it has begun"
     finally:
         stop.set()
+        asked.open()
     for thread in (slow, *threads):
         thread.join()
 
@@ -335,15 +350,18 @@ def test_a_sampling_percentage_of_zero_captures_nothing(cloud: LocalCloud) -> No
     assert "Contents" not in cloud.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="none/")
 
 
-def test_deleting_waits_for_the_request_in_flight_and_ends_the_process(cloud: LocalCloud) -> None:
-    deploy(cloud, "deleted", code())
+def test_deleting_waits_for_the_request_in_flight_and_ends_the_process(cloud: LocalCloud, gate: Gate) -> None:
+    deploy(cloud, "deleted", code(slow=gate.code))
     answers: list[list[float]] = []
     cloud.client("sagemaker-runtime")
     slow = threading.Thread(target=lambda: answers.append(ask(cloud, "deleted", b"slow")))
     slow.start()
-    time.sleep(0.3)
+    wait_until(gate.reached)
 
-    _delete(cloud, "deleted")
+    cloud.client("sagemaker").delete_endpoint(EndpointName="deleted")
+    assert cloud.client("sagemaker").describe_endpoint(EndpointName="deleted")["EndpointStatus"] == "Deleting"
+    gate.open()
+    _wait_until_deleted(cloud, "deleted")
 
     slow.join()
     assert answers == [[0.75, 0.25]]
@@ -404,11 +422,13 @@ def test_auto_scaling_remembers_target_and_policy(cloud: LocalCloud) -> None:
 
 
 def _delete(cloud: LocalCloud, endpoint: str) -> None:
-    sagemaker = cloud.client("sagemaker")
-    sagemaker.delete_endpoint(EndpointName=endpoint)
-    sagemaker.get_waiter("endpoint_deleted").wait(
-        EndpointName=endpoint, WaiterConfig={"Delay": 1, "MaxAttempts": 20}
-    )
+    cloud.client("sagemaker").delete_endpoint(EndpointName=endpoint)
+    _wait_until_deleted(cloud, endpoint)
+
+
+def _wait_until_deleted(cloud: LocalCloud, endpoint: str) -> None:
+    waiter = cloud.client("sagemaker").get_waiter("endpoint_deleted")
+    waiter.wait(EndpointName=endpoint, WaiterConfig={"Delay": 1, "MaxAttempts": 20})
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from PIL import Image
 from localcloud.environment import isolated_environment
 from model_build.archive.package import package_model
 from tests.support.endpoint_stream import Stream
+from tests.support.gate import Gate
 from tests.support.local_cloud import LocalCloud, bare_cloud, wait_until
 from tests.support.serving_image import provide_own_image
 from tests.support.tiny_model import picture, write_model
@@ -23,12 +24,12 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = "scones-vehicle-classifier"
 
 
-def write_slow(folder: Path) -> Path:
-    """Write a model with code of its own, which needs three seconds to start."""
+def write_held_up(folder: Path, gate: Gate) -> Path:
+    """Write a model with code of its own, which starts when the gate is open."""
     write_model(folder, ["blue", "red"])
     (folder / "code").mkdir()
     code = (ROOT / "model_build" / "serving" / "inference.py").read_text(encoding="utf-8")
-    (folder / "code" / "inference.py").write_text(f"{code}\nimport time\ntime.sleep(3)\n", encoding="utf-8")
+    (folder / "code" / "inference.py").write_text(f"{code}\n{gate.code}\n", encoding="utf-8")
     return folder
 
 
@@ -42,7 +43,8 @@ class Account:
         broken = write_model(folder / "broken", ["red", "blue"])
         (broken / "model.onnx").write_bytes(b"this is no network")
         self.broken = str(package_model(broken, folder / "broken.tar.gz"))
-        self.slow = str(write_slow(folder / "slow"))
+        self.gate = Gate(folder / "gate")
+        self.held_up = str(write_held_up(folder / "held-up", self.gate))
         self._environment = isolated_environment(cloud.running)
         photo = io.BytesIO()
         Image.fromarray(picture("red")).save(photo, "PNG")
@@ -82,11 +84,16 @@ class Account:
         return Stream(self.cloud.client("sagemaker-runtime"), NAME, self.photo)
 
     def interrupt(self, status: str, *arguments: str) -> tuple[int, str]:
-        """Press Ctrl-C once the endpoint has a status; return exit code and what was written about it."""
+        """Press Ctrl-C once the endpoint has a status; return exit code and what was written about it.
+
+        `held_up` starts after that.
+        """
+        self.gate.close()
         process = self.start(*arguments)
         wait_until(lambda: process.poll() is not None or self.endpoint_status() == status)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
+        self.gate.open()
         return process.returncode, errors
 
     def endpoint_status(self) -> str:
@@ -144,9 +151,9 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
         account.deploy("--model", account.model, *scaled)
         now = account.status()
         assert (now["scaling"], now["instance_type"], now["capture"]) == ([1, 5], "ml.c5.large", False)
-        # Ctrl-C before and while SageMaker updates
-        slow = ("deploy", "--image", "own", "--trust-code", "--model", account.slow, *scaled)
-        code, errors = account.interrupt("Updating", *slow)
+        # Ctrl-C while SageMaker updates
+        held_up = ("deploy", "--image", "own", "--trust-code", "--model", account.held_up, *scaled)
+        code, errors = account.interrupt("Updating", *held_up)
         assert (code, "may go on changing" in errors) == (130, True)
         wait_until(lambda: account.endpoint_status() == "InService")
         account.deploy("--model", account.model, *scaled)
@@ -162,7 +169,7 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
     assert (gone["status"], gone["versions"], gone["models"], gone["scaling"]) == (None, [], [], None)
 
     # Deployed again into the same stack; after Ctrl-C while it is created, the same command goes on.
-    code, errors = account.interrupt("Creating", *slow[:-4])
+    code, errors = account.interrupt("Creating", *held_up[:-4])
     assert (code, "may go on changing" in errors) == (130, True)
     wait_until(lambda: account.endpoint_status() == "InService")
     again, _ = account.deploy("--model", account.model)
