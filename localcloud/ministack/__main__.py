@@ -3,6 +3,7 @@
 import sys
 
 from localcloud.ministack import (
+    admission,
     cloudformation,
     distributed_map,
     events,
@@ -15,7 +16,7 @@ from localcloud.ministack import (
 from localcloud.parent import end_with_parent
 
 # Faults lie around the repaired functions, and web pages are refused before anything else.
-REPAIRS = (lambda_, s3, events, cloudformation, states, distributed_map, fault_hooks, server)
+REPAIRS = (lambda_, s3, events, cloudformation, states, distributed_map, admission, fault_hooks, server)
 
 
 def main() -> None:

@@ -1,0 +1,135 @@
+"""How much runs at a time: executions begin in their order when there is room, and so do events of S3.
+
+ministack starts a thread for each execution and each upload: 20 photos a second for four minutes were 6,072
+threads, and hardly a photo was ready in time. Here an execution that must wait is RUNNING to everybody, as on
+AWS, and has neither begun nor a thread; its deadlines count from when it begins. Synchronous executions run
+on their caller's thread and wait for nobody, so that no execution waits behind its own parent.
+"""
+
+import contextlib
+import functools
+import inspect
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, Final
+
+from localcloud.ministack.errors import expect, wrap
+
+RUNNING: Final = 16
+"""A little more than there are workers of the functions: these are never idle, and nobody waits long."""
+BEGUN: Final = 128
+"""With those that wait for their next attempt, as in an outage."""
+EVENTS: Final = 4
+
+
+class Admission:
+    """Runs calls in their order, each on a thread of its own.
+
+    Args:
+        running: how many run at a time.
+        begun: how many have begun and not ended: these, and those inside `aside`.
+
+    Attributes:
+        returning: how many were aside and wait for room to go on.
+    """
+
+    def __init__(self, running: int, begun: int) -> None:
+        self._running, self._begun = running, begun  # how many more there may be
+        self._waiting: deque[Callable[[], None]] = deque()
+        self.returning = 0
+        self._changed = threading.Condition()
+        self._admitted = threading.local()
+
+    def start(self, call: Callable[[], None]) -> None:
+        """Run a call when there is room, after those that came before; return at once."""
+        with self._changed:
+            self._waiting.append(call)
+            self._admit()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let others run while a call waits for something; it goes on before any that has not begun."""
+        if not getattr(self._admitted, "here", False):
+            yield
+            return
+        self._leave()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.returning += 1
+                self._changed.wait_for(lambda: self._running)
+                self.returning -= 1
+                self._running -= 1
+                self._admit()
+
+    def waiting(self, wait: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that waits for something, as one that lets others run."""
+
+        @functools.wraps(wait)
+        def wait_aside(*args: Any) -> Any:
+            with self.aside():
+                return wait(*args)
+
+        return wait_aside
+
+    def _admit(self) -> None:
+        while self._waiting and self._running and self._begun and not self.returning:
+            self._running -= 1
+            self._begun -= 1
+            threading.Thread(target=self._run, args=(self._waiting.popleft(),), daemon=True).start()
+
+    def _run(self, call: Callable[[], None]) -> None:
+        self._admitted.here = True
+        try:
+            call()
+        finally:
+            self._leave(ended=1)
+
+    def _leave(self, ended: int = 0) -> None:
+        with self._changed:
+            self._running += 1
+            self._begun += ended
+            self._changed.notify()
+            self._admit()
+
+
+def admit(module: Any, caller: str, function: str, admission: Admission) -> None:
+    """Run a function of ministack by admission wherever its module starts a thread with it.
+
+    Args:
+        module: where both are.
+        caller: the function that starts the thread.
+        function: the one that runs on it.
+        admission: says when it runs.
+    """
+    started = inspect.getsource(getattr(module, caller))
+    expect(
+        "threading.Thread(" in started and f"args=({function}, " in started, f"{caller} starts another thread"
+    )
+
+    class Thread(threading.Thread):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._admitted = getattr(module, function) in kwargs.get("args", ())
+
+        def start(self) -> None:
+            if self._admitted:
+                admission.start(self.run)
+            else:
+                super().start()
+
+    module.threading = SimpleNamespace(**{**vars(threading), "Thread": Thread})
+
+
+def apply() -> None:
+    """Repair the imported ministack."""
+    from ministack.services import s3, stepfunctions  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    executions = Admission(RUNNING, BEGUN)
+    admit(stepfunctions, "_start_execution", "_run_execution", executions)
+    wrap(stepfunctions, "_scaled_sleep", ("seconds",), executions.waiting)
+    wrap(stepfunctions, "_run_distributed_map", ("state_def", "raw_input"), executions.waiting)
+    admit(s3, "_fire_s3_event_async", "_fire_s3_event", Admission(EVENTS, EVENTS))
