@@ -3,7 +3,9 @@
 ministack's Python worker drops an exception's class, so that every error arrives as `Runtime.HandlerError`
 and no Catch by name can match; it also ends the worker. The worker's script is changed to reply with name and
 trace, and the function that runs workers to turn that reply into Lambda's error. A worker that dies is
-`Runtime.ExitError`.
+`Runtime.ExitError`. One that does not start is `Lambda.ServiceException`, unless the function's own code is
+to blame; it goes with its folder, and no other does: ministack ends all workers of the function, starting
+ones too, whose invocations then fail under names of Python's that nobody retries.
 
 It starts a process for every invocation that finds no idle one: a burst of 150 photos started 201 of them, 8
 GB. Here a function has `WORKERS_A_FUNCTION` at most, and further invocations wait, as for a new environment
@@ -14,7 +16,7 @@ gives it.
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from localcloud.ministack.errors import expect, wrap
@@ -47,15 +49,25 @@ def repair_script(script: str) -> str:
     return script.replace(_DROPS_THE_NAME, _KEEPS_THE_NAME)
 
 
-DIED = ("Worker process died", "Worker returned no response", "Broken pipe")
-"""What ministack says of a worker that ended before it replied."""
+NOT_STARTED: Final = "The worker did not start: "
+NAMES: Final = {
+    f"{NOT_STARTED}Worker init failed": "Runtime.ImportModuleError",
+    NOT_STARTED: "Lambda.ServiceException",
+    "Worker process died": "Runtime.ExitError",
+    "Worker returned no response": "Runtime.ExitError",
+    "[Errno 32] Broken pipe": "Runtime.ExitError",
+    "'NoneType' object has no attribute 'std": "Runtime.ExitError",
+}
+"""AWS's names, by the beginning of what ministack says of a worker that ended before it replied."""
 
 
 def as_lambda_error(result: dict[str, Any]) -> dict[str, Any]:
     """Turn a reply that `repair_script` makes, or a worker's death, into Lambda's error."""
     body = result.get("body")
-    if result.get("error") and isinstance(body, dict) and _died(str(body.get("errorMessage"))):
-        return {**result, "body": {**body, "errorType": "Runtime.ExitError"}}
+    if result.get("error") and isinstance(body, dict):
+        message = str(body.get("errorMessage"))
+        name = next((name for text, name in NAMES.items() if message.startswith(text)), None)
+        return {**result, "body": {**body, "errorType": name}} if name else result
     if not isinstance(body, dict) or RAISED not in body:
         return result
     raised = body[RAISED]
@@ -63,8 +75,37 @@ def as_lambda_error(result: dict[str, Any]) -> dict[str, Any]:
     return {"body": raised, "error": True, "log": log}
 
 
-def _died(message: str) -> bool:
-    return any(text in message for text in DIED)
+def ending_alone(invoke: Callable[..., Any], end: Callable[[list[Any]], None]) -> Callable[..., Any]:
+    """Return a worker's `invoke` that raises nothing; a worker whose process ended goes with its folder.
+
+    Args:
+        invoke: ministack's, which may also find that the process has to be started.
+        end: ends workers and removes their folders.
+    """
+
+    def invoke_or_end(worker: Any, event: Any, request_id: str, **more: Any) -> Any:
+        try:
+            answer = invoke(worker, event, request_id, **more)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this worker does not work
+            answer = {"status": "error", "error": f"{NOT_STARTED}{error}"}
+        if answer["status"] == "error":
+            end([worker])
+        return answer
+
+    return invoke_or_end
+
+
+def ending_discarded(
+    release: Callable[[Any], None], pools: Mapping[str, list[Any]], end: Callable[[list[Any]], None]
+) -> Callable[[Any], None]:
+    """Return a function that returns a worker to its pool, or ends it if its code was replaced meanwhile."""
+
+    def release_or_end(worker: Any) -> None:
+        release(worker)
+        if worker and not any(worker in pool for pool in list(pools.values())):
+            end([worker])
+
+    return release_or_end
 
 
 class Queue:
@@ -115,6 +156,9 @@ def apply() -> None:
     def queueing(execute: Execute) -> Execute:
         return Queue(WORKERS_A_FUNCTION).around(lambda *args: as_lambda_error(execute(*args)), throttled)
 
+    end, pools = lambda_runtime.kill_workers, lambda_runtime._workers  # noqa: SLF001
+    wrap(lambda_runtime.Worker, "invoke", ("self", "event", "request_id"), lambda one: ending_alone(one, end))
+    wrap(lambda_svc, "release_worker", ("worker",), lambda one: ending_discarded(one, pools, end))
     lambda_runtime._PYTHON_WORKER_SCRIPT = repair_script(lambda_runtime._PYTHON_WORKER_SCRIPT)  # noqa: SLF001
     wrap(lambda_svc, "_throttle_response", ("reason_code", "msg"), naming)
     wrap(lambda_svc, "_execute_function_warm", ("func", "event", "request_id"), queueing)

@@ -1,11 +1,25 @@
-"""Lambda's workers are bounded, and throttling has AWS's name."""
+"""Lambda's workers are bounded and fail alone, and throttling has AWS's name."""
 
+import io
+import tempfile
 import threading
 import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from localcloud.ministack.cloudformation import reserving
-from localcloud.ministack.lambda_ import THROTTLED, Queue, named
+from localcloud.ministack.lambda_ import (
+    NOT_STARTED,
+    THROTTLED,
+    Queue,
+    ending_alone,
+    ending_discarded,
+    named,
+)
 
 
 def test_invocations_beyond_the_limit_wait_for_a_worker() -> None:
@@ -67,3 +81,85 @@ def test_cloudformation_sets_a_functions_reserved_concurrency() -> None:
     assert functions["f"]["concurrency"] == 5
     create("F", {}, "stack")
     assert functions["f"]["concurrency"] is None
+
+
+ECHO = """
+import os
+
+def handler(event, context):
+    return event if event else os._exit(1)
+"""
+
+
+class Pool:
+    """Workers of ministack's own, with a handler that returns its event or dies; its folder is the test's."""
+
+    def __init__(self, folder: Path) -> None:
+        from ministack.core import lambda_runtime  # type: ignore[import-untyped]  # noqa: PLC0415
+
+        self.runtime, self.folder = lambda_runtime, folder
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as archive:
+            archive.writestr("app.py", ECHO)
+        self._code = code.getvalue()
+        self._invoke = ending_alone(lambda_runtime.Worker.invoke, lambda_runtime.kill_workers)
+        self.release = ending_discarded(
+            lambda_runtime.release_worker,
+            lambda_runtime._workers,  # noqa: SLF001
+            lambda_runtime.kill_workers,
+        )
+
+    def acquire(self) -> Any:
+        """Lease a worker, a new one if all are leased."""
+        arn = "arn:aws:lambda:us-east-1:000000000000:function:echo"
+        config = {"FunctionName": "echo", "FunctionArn": arn, "Handler": "app.handler", "Timeout": 60}
+        return self.runtime.acquire_worker("echo", config, self._code)[0]
+
+    def invoke(self, worker: Any, event: Any = "event") -> Any:
+        """Let a worker return an event; a false one kills it."""
+        return self._invoke(worker, event, "request")
+
+    def folders(self) -> int:
+        """Return how many workers have a folder."""
+        return len(list(self.folder.iterdir()))
+
+
+@pytest.fixture
+def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    pool = Pool(tmp_path)
+    yield pool
+    pool.runtime.reset()
+    assert pool.folders() == 0
+
+
+def test_a_worker_that_fails_to_start_goes_alone_and_with_its_folder(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasting, failing = pool.acquire(), pool.acquire()
+    assert pool.invoke(lasting)["result"] == "event"
+    with monkeypatch.context() as broken:
+        broken.setattr(pool.runtime.subprocess, "Popen", lambda *_, **__: 1 // 0)
+        failed = pool.invoke(failing)
+    assert failed == {"status": "error", "error": f"{NOT_STARTED}integer division or modulo by zero"}
+    assert (lasting._proc.poll(), pool.folders()) == (None, 1)  # noqa: SLF001
+    assert pool.invoke(failing)["result"] == "event", "it starts for the next invocation"
+
+
+def test_a_killed_worker_goes_alone_and_with_its_folder(pool: Pool) -> None:
+    lasting, killed = pool.acquire(), pool.acquire()
+    for worker in (lasting, killed):
+        pool.invoke(worker)
+    assert pool.invoke(killed, "")["error"] == "Worker process died"
+    assert (lasting._proc.poll(), pool.folders()) == (None, 1)  # noqa: SLF001
+
+
+def test_a_worker_whose_code_was_replaced_meanwhile_is_ended(pool: Pool) -> None:
+    worker, kept = pool.acquire(), pool.acquire()
+    pool.invoke(kept)
+    pool.release(kept)
+    assert pool.folders() == 1, "it waits for the next invocation"
+    pool.runtime.invalidate_worker("echo")
+    pool.invoke(worker)
+    pool.release(worker)
+    assert (worker._proc, pool.folders()) == (None, 0)  # noqa: SLF001

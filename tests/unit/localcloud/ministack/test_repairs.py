@@ -9,7 +9,7 @@ import pytest
 
 from localcloud.ministack.cloudformation import without_metric_math
 from localcloud.ministack.errors import IncompatibleMinistackError
-from localcloud.ministack.lambda_ import RAISED, as_lambda_error, repair_script
+from localcloud.ministack.lambda_ import NOT_STARTED, RAISED, as_lambda_error, repair_script
 from localcloud.ministack.s3 import with_version
 
 HANDLER = """
@@ -60,10 +60,20 @@ def test_the_installed_workers_errors_have_their_class_name(
     assert as_lambda_error({"body": worked["result"]}) == {"body": {"saw": "go"}}
 
 
-@pytest.mark.parametrize("message", ["Worker process died", "[Errno 32] Broken pipe"])
-def test_a_worker_that_dies_is_what_aws_calls_it(message: str) -> None:
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ("Worker process died", "Runtime.ExitError"),
+        ("[Errno 32] Broken pipe", "Runtime.ExitError"),
+        ("'NoneType' object has no attribute 'stdout'", "Runtime.ExitError"),
+        (f"{NOT_STARTED}Worker process exited immediately. stderr: ", "Lambda.ServiceException"),
+        (f"{NOT_STARTED}[Errno 2] No such file or directory: 'code'", "Lambda.ServiceException"),
+        (f"{NOT_STARTED}Worker init failed: No module named 'x'", "Runtime.ImportModuleError"),
+    ],
+)
+def test_a_worker_that_dies_is_what_aws_calls_it(message: str, name: str) -> None:
     died = {"body": {"errorMessage": message, "errorType": "Runtime.HandlerError"}, "error": True, "log": ""}
-    assert as_lambda_error(died)["body"]["errorType"] == "Runtime.ExitError"
+    assert as_lambda_error(died)["body"]["errorType"] == name
     timed_out = {"body": {"errorMessage": "Task timed out", "errorType": "Sandbox.Timedout"}, "error": True}
     assert as_lambda_error(timed_out) == timed_out
 
