@@ -33,6 +33,7 @@ ALREADY_RUNNING: Final = 3
 
 _STOP_TIMEOUT_S: Final = 30  # ministack writes its state before it ends
 _START_ATTEMPTS: Final = 3
+_DESK_PAUSE_S: Final = 5  # between starts of a desk that ends at once
 
 
 class Supervisor:
@@ -48,6 +49,7 @@ class Supervisor:
         self._keep = keep
         self._services: list[Service] = []
         self._desk: Service | None = None
+        self._desk_due = 0.0
 
     def start(self) -> Running:
         """Start everything, on other ports if another program takes the chosen ones first.
@@ -128,10 +130,13 @@ class Supervisor:
         return replace(running, pids=pids)
 
     def _start_desk(self) -> None:
-        """Start the review desk once there is a stack and a command wants it; all else runs without it."""
-        running = self._folder.saved()
-        if self._desk or running is None or not running.desk_url or not running.stack:
+        """Start the review desk once there is a stack and a command wants it, and again if it has ended."""
+        if time.monotonic() < self._desk_due or (self._desk and self._desk.process.poll() is None):
             return
+        running = self._folder.saved()
+        if running is None or not running.desk_url or not running.stack:
+            return
+        self._desk_due = time.monotonic() + _DESK_PAUSE_S
         port = running.desk_url.rstrip("/").rsplit(":", 1)[1]
         self._desk = self._spawned(
             "review-desk",
