@@ -1,17 +1,29 @@
 """Killing parts of a local cloud."""
 
+import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 
 from tests.faults.balance import Observer
 
+FUNCTIONS = "ministack-lambda"
+MODEL = "sagemaker/worker.py"
+DESK = "localcloud.desk"
 
-def kill(what: str, observer: Observer) -> None:
-    """Kill the processes of a local cloud whose command line has a text in it."""
+
+def pids(what: str, observer: Observer) -> list[int]:
+    """Return the processes of a local cloud whose command line has a text in it."""
     listed = subprocess.run(["ps", "-axww", "-o", "pid,command"], capture_output=True, text=True, check=True)
     folder = str(observer.cloud.folder)
-    pids = [int(line.split()[0]) for line in listed.stdout.splitlines() if what in line and folder in line]
-    assert pids, f"no process of {what}"
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    return [int(line.split()[0]) for line in listed.stdout.splitlines() if what in line and folder in line]
+
+
+def kill(what: str, observer: Observer, only: Callable[[list[int]], int] | None = None) -> bool:
+    """Kill all processes of a part, or only the one that is chosen of them; return whether there were any."""
+    found = pids(what, observer)
+    for pid in [only(found)] if only and found else found:
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
+            os.kill(pid, signal.SIGKILL)
+    return bool(found)

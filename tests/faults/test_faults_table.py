@@ -15,7 +15,7 @@ from localcloud.faults.switches import Fault, FaultFile
 from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
 from tests.faults.balance import Observer, Seen
 from tests.faults.conftest import PATIENCE_S, set_patience
-from tests.faults.kill import kill
+from tests.faults.kill import FUNCTIONS, MODEL, kill
 from tests.faults.rows import ACCEPTED, DOUBTFUL, ENDPOINT, RULE, WORKFLOW, Row
 from tests.support.local_cloud import wait_until
 
@@ -292,10 +292,10 @@ def test_execution_stopped(observer: Observer, faults: FaultFile, service: str, 
     finish(observer, f"{name}; then `redrive --missing`", key, *DOUBTFUL)
 
 
-@pytest.mark.parametrize("what", ["sagemaker/worker.py", "ministack-lambda"], ids=["model", "functions"])
+@pytest.mark.parametrize("what", [MODEL, FUNCTIONS], ids=["model", "functions"])
 def test_processes_killed(observer: Observer, what: str) -> None:
     key = key_of("killed")
-    kill(what, observer)
+    assert kill(what, observer), "nothing was killed"
     observer.cloud.upload(key, RED)
     finish(observer, f"processes killed: {what}", key, *ACCEPTED)
 

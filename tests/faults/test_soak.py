@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,12 @@ from localcloud.state import StateFolder
 from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
 from tests.faults.balance import OUTCOME_EVENTS, Observer
 from tests.faults.conftest import PATIENCE_S, set_patience
-from tests.faults.kill import kill
+from tests.faults.kill import FUNCTIONS, MODEL, kill
 from tests.support.local_cloud import Listener, wait_until
 
 PHOTOS = int(os.environ.get("SOAK_PHOTOS") or 1000)
 SEED = int(os.environ.get("SOAK_SEED") or time.time())
+PREFIX = "incoming/soak/"
 OVERWRITTEN = 0.05
 A_SECOND = 14
 SOAK_PATIENCE_S = 60
@@ -70,12 +71,12 @@ class Upload:
     outcome: str
 
 
-def plan(rng: random.Random) -> list[Upload]:
+def plan(rng: random.Random, photos: int, prefix: str) -> list[Upload]:
     """Draw the uploads; a share of the keys is uploaded twice."""
     uploads: list[Upload] = []
-    while len(uploads) < PHOTOS:
+    while len(uploads) < photos:
         outcome = rng.choices(list(SHARES), list(SHARES.values()))[0]
-        key = f"incoming/soak/{len(uploads):05}.jpg"
+        key = f"{prefix}{len(uploads):05}.jpg"
         if uploads and rng.random() < OVERWRITTEN:
             key = uploads[-1].key
         uploads.append(Upload(key, rng.choice(KINDS[outcome]), outcome))
@@ -100,25 +101,19 @@ def switch_on(file: FaultFile) -> None:
 
 
 def _about(service: str) -> str:
-    return "" if service == "sagemaker" else "incoming/soak/"
+    return "" if service == "sagemaker" else PREFIX
 
 
-def run(observer: Observer, uploads: list[Upload]) -> tuple[dict[tuple[str, str], str], set[str]]:
-    """Upload everything on a schedule and kill parts on the way.
-
-    Returns:
-        The outcome of each version, and the photos whose executions were stopped.
-    """
+def send(
+    observer: Observer, uploads: list[Upload], a_second: float, kills: Mapping[int, Callable[[], object]]
+) -> dict[tuple[str, str], str]:
+    """Upload everything on a schedule and kill parts on the way; return the outcome of each version."""
     cloud, expected = observer.cloud, {}
-    kills = {
-        len(uploads) // 4: lambda: kill("sagemaker/worker.py", observer),
-        len(uploads) // 2: lambda: kill("ministack-lambda", observer),
-    }
     begun = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         pending: list[Future[str]] = []
         for number, upload in enumerate(uploads):
-            time.sleep(max(0.0, begun + number / A_SECOND - time.monotonic()))
+            time.sleep(max(0.0, begun + number / a_second - time.monotonic()))
             if number in kills:
                 kills[number]()
             previous = pending[-1] if pending else None
@@ -127,7 +122,7 @@ def run(observer: Observer, uploads: list[Upload]) -> tuple[dict[tuple[str, str]
             pending.append(pool.submit(cloud.upload, upload.key, upload.body))
         for upload, one in zip(uploads, pending, strict=True):
             expected[observer.uri(upload.key), one.result()] = upload.outcome
-    return expected, set(stop_some(observer, 10))
+    return expected
 
 
 def stop_some(observer: Observer, count: int) -> Iterator[str]:
@@ -152,14 +147,14 @@ def running(observer: Observer) -> list[str]:
     return [one["executionArn"] for page in pages for one in page["executions"]]
 
 
-def records(observer: Observer) -> dict[tuple[str, str], dict[str, Any]]:
+def records(observer: Observer, prefix: str) -> dict[tuple[str, str], dict[str, Any]]:
     plain = TypeDeserializer().deserialize
     pages = observer.cloud.client("dynamodb").get_paginator("scan")
     found = {}
     for page in pages.paginate(TableName=observer.cloud.outputs["ResultsTableName"]):
         for item in page["Items"]:
             record = {name: plain(value) for name, value in item.items()}
-            if "/incoming/soak/" in record["object_uri"]:
+            if record["object_uri"].startswith(observer.uri(prefix)):
                 found[record["object_uri"], record["object_version"]] = record
     return found
 
@@ -176,6 +171,21 @@ def mend(observer: Observer) -> None:
     observer.redrive()
     observer.redrive("--missing")
     wait_until(lambda: not running(observer), 600)
+
+
+def published(
+    observer: Observer, events: Listener, prefix: str
+) -> tuple[Counter[tuple[str, str, str]], Counter[tuple[str, str]]]:
+    """Count the events of outcomes and the review messages of photos, by version."""
+    uri = observer.uri(prefix)
+    details = [one["detail"] for one in events.messages()]
+    told = Counter(
+        (one["object_uri"], one["object_version"], one["outcome"])
+        for one in details
+        if one["object_uri"].startswith(uri)
+    )
+    reviews = [one for one in observer.all_reviews() if one["object_uri"].startswith(uri)]
+    return told, Counter((one["object_uri"], one["object_version"]) for one in reviews)
 
 
 def check_balance(
@@ -208,29 +218,28 @@ def check_balance(
 @pytest.mark.timeout(1500)
 def test_every_photo_has_exactly_its_outcome(patient: Observer, capsys: pytest.CaptureFixture[str]) -> None:
     observer, started = patient, time.monotonic()
-    uploads = plan(random.Random(SEED))  # noqa: S311 - a plan, no secret
+    uploads = plan(random.Random(SEED), PHOTOS, PREFIX)  # noqa: S311 - a plan, no secret
+    kills = {
+        len(uploads) // 4: lambda: kill(MODEL, observer),
+        len(uploads) // 2: lambda: kill(FUNCTIONS, observer),
+    }
     events = Listener(observer.cloud).to_events(OUTCOME_EVENTS)
     file = StateFolder(observer.cloud.folder).faults
     switch_on(file)
     try:
-        expected, stopped = run(observer, uploads)
+        expected = send(observer, uploads, A_SECOND, kills)
+        stopped = set(stop_some(observer, 10))
         wait_until(lambda: not running(observer), 600)
         time.sleep(3)  # late events
         wait_until(lambda: not running(observer), 600)
         hits = file.hits()
     finally:
         file.clear()
-    before = Counter(record["outcome"] for record in records(observer).values())
+    before = Counter(record["outcome"] for record in records(observer, PREFIX).values())
     mend(observer)
 
-    found = records(observer)
-    said = [one["detail"] for one in events.messages() if "/incoming/soak/" in one["detail"]["object_uri"]]
-    told = Counter((one["object_uri"], one["object_version"], one["outcome"]) for one in said)
-    reviews = Counter(
-        (one["object_uri"], one["object_version"])
-        for one in observer.all_reviews()
-        if "/incoming/soak/" in one["object_uri"]
-    )
+    found = records(observer, PREFIX)
+    told, reviews = published(observer, events, PREFIX)
     account = {
         "seed": SEED,
         "versions": len(expected),
@@ -239,8 +248,8 @@ def test_every_photo_has_exactly_its_outcome(patient: Observer, capsys: pytest.C
         "before redrive": {**before, "no outcome": len(expected) - sum(before.values())},
         "after": dict(Counter(record["outcome"] for record in found.values())),
         "lost": len(expected.keys() - found.keys()),
-        "events": len(said),
-        "review messages": sum(reviews.values()),
+        "events": told.total(),
+        "review messages": reviews.total(),
     }
     with capsys.disabled():
         print(f"\nsoak: {json.dumps(account)}")
