@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "results": LazyCommand("operations.commands.results:command", "List the recorded outcomes."),
     "review": LazyCommand("operations.commands.review:command", "Decide on doubtful photos in a browser."),
     "show": LazyCommand("operations.commands.show:command", "Show what became of one photo, and why."),
+    "status": LazyCommand("operations.commands.status:command", "Say how a stack stands, and what to do."),
     "forget": LazyCommand("operations.commands.forget:command", "Delete a photo and its records."),
     "redrive": LazyCommand(
         "operations.commands.redrive:command", "Start photos again that failed or have no outcome."

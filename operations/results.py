@@ -177,10 +177,10 @@ class ResultsTable:
             for page in pages.paginate(**request, Select="COUNT")
         )
 
-    def latest(self, since: datetime, limit: int) -> list[Record]:
-        """Return the latest records of all outcomes since a time, the newest first."""
+    def latest(self, since: datetime, limit: int, outcomes: Iterable[str] = OUTCOMES) -> list[Record]:
+        """Return the latest records of some outcomes since a time, the newest first."""
         found: list[Record] = []
-        for request in self._partitions(OUTCOMES, since):
+        for request in self._partitions(outcomes, since):
             answer = self._client.query(**request, ScanIndexForward=False, Limit=limit)
             found += map(Record.from_item, answer["Items"])
         return sorted(found, key=lambda one: one.recorded_at or "", reverse=True)[:limit]

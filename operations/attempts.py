@@ -1,0 +1,143 @@
+"""What the executions in progress are trying, by their histories; of EXPRESS, by its execution log."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from operations.stack import Stack
+
+HISTORIES: Final = 20
+"""So many executions are looked at, the newest and the oldest among them."""
+DELIVERY: Final = ("RecordOutcome", "PublishOutcome", "MarkDelivered")
+_MOST: Final = 1000  # of each listing: AWS's limit
+_LOG_PAGES: Final = 5
+_LOGGED: Final = timedelta(minutes=5)  # an EXPRESS execution ends within
+_RECENT: Final = timedelta(seconds=75)  # the workflow tries again within 60 s
+_FAILURES: Final = ("TaskFailed", "TaskTimedOut", "LambdaFunctionFailed", "LambdaFunctionTimedOut")
+_ANSWERS: Final = ("ThresholdConfidenceNotMet", "Object(NotFound|TooLarge)", "UnsupportedImage", "ImageToo.+")
+_STATES: Final = {"dynamodb": "RecordOutcome", "events": "PublishOutcome"}  # logs of level ERROR name none
+_ENDS: Final = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """What an execution is trying.
+
+    Attributes:
+        step: the state of the workflow; empty if nothing says which.
+        errors: how often its task failed, `error` the last time.
+        since: when it failed first; `last` is when it failed last.
+        again: when it is tried again, at the latest; None while it is tried.
+        gives_up: when it is not tried any more.
+    """
+
+    step: str = ""
+    error: str = ""
+    errors: int = 0
+    since: datetime | None = None
+    last: datetime | None = None
+    again: datetime | None = None
+    gives_up: datetime | None = None
+
+
+def attempts_in(events: Iterable[Mapping[str, Any]]) -> Attempts | None:
+    """Return what an execution is trying by its events, the oldest first; None if it has ended."""
+    now, waits = Attempts(), 0
+    for event in events:
+        kind, time = event["type"], event["timestamp"]
+        details: Any = next((one for name, one in event.items() if name.endswith("EventDetails")), {})
+        if kind in _ENDS:
+            return None
+        if kind == "TaskStateEntered" and details["name"] != now.step:
+            now, waits = Attempts(details["name"]), 0
+        elif kind in _FAILURES:
+            now = _failed(now, details, time)
+        elif kind == "TaskSucceeded":
+            now, waits = Attempts(now.step), 0
+        elif kind == "WaitStateEntered":  # WaitToRetry of statemachine/classify_image.asl.json
+            now = replace(now, again=time + timedelta(seconds=min(60, 2 * 1.5 ** min(waits, 9))))
+            waits += 1
+        elif kind == "WaitStateExited":
+            now = replace(now, again=None)
+    return now
+
+
+def _failed(now: Attempts, details: Mapping[str, Any], time: datetime) -> Attempts:
+    error = details.get("error") or "States.Timeout"
+    if re.fullmatch("|".join(_ANSWERS), error):  # it says what the photo is: nothing is wrong
+        return now
+    step = now.step or _STATES.get(details.get("resourceType", ""), "")
+    return replace(now, step=step, error=error, errors=now.errors + 1, since=now.since or time, last=time)
+
+
+def in_progress(stack: Stack) -> tuple[int, list[Attempts]]:
+    """Return how many STANDARD executions are in progress (1,000 at most), and what some are trying."""
+    client, machine = stack.client("stepfunctions"), stack.output("ClassifyImageStateMachineArn")
+    request = {"stateMachineArn": machine, "statusFilter": "RUNNING", "maxResults": _MOST}
+    try:
+        running = client.list_executions(**request)["executions"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "StateMachineTypeNotSupported":
+            raise
+        return 0, []
+    some = running[: HISTORIES // 2] + running[HISTORIES // 2 :][-(HISTORIES // 2) :]
+    patience = _patience(client, machine) if some else {}
+
+    def look(execution: Mapping[str, Any]) -> Attempts | None:
+        request = {"executionArn": execution["executionArn"], "maxResults": _MOST, "reverseOrder": True}
+        events = client.get_execution_history(**request, includeExecutionData=False)["events"]
+        found = attempts_in(reversed(events))
+        limit = patience.get(found.step in DELIVERY) if found else None
+        return replace(found, gives_up=execution["startDate"] + limit) if found and limit else found
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return len(running), [one for one in pool.map(look, some) if one]
+
+
+def _patience(client: Any, machine: str) -> dict[bool, timedelta]:
+    """Return how long the workflow tries to classify a photo (False) and to deliver its outcome (True)."""
+    definition = client.describe_state_machine(stateMachineArn=machine)["definition"]
+    found = re.search(r"1000 \* (\d+) .*?1000 \* \((\d+) \+ (\d+)\)", definition, re.DOTALL)
+    if not found:
+        return {}
+    classify, first, second = (timedelta(seconds=int(text)) for text in found.groups())
+    return {False: classify, True: first + second}
+
+
+def logged(stack: Stack) -> list[Attempts]:
+    """Return what EXPRESS executions were trying when their tasks failed, in the last minute."""
+    group = f"/aws/vendedlogs/states/{stack.name}-classify-image"
+    executions: dict[str, list[dict[str, Any]]] = {}
+    for message in _messages(stack, group):
+        event = _as_history(message)
+        executions.setdefault(message["execution_arn"], []).append(event)
+    found = [attempts_in(sorted(events, key=lambda one: one["id"])) for events in executions.values()]
+    return [one for one in found if one and one.last and stack.now() - one.last < _RECENT]
+
+
+def _messages(stack: Stack, group: str) -> Iterator[dict[str, Any]]:
+    start = int((stack.now() - _LOGGED).timestamp() * 1000)
+    request = {
+        "logGroupName": group,
+        "startTime": start,
+        "filterPattern": '{ $.execution_arn = "*:express:*" }',
+    }
+    for _ in range(_LOG_PAGES):
+        answer = stack.client("logs").filter_log_events(**request)
+        yield from (json.loads(one["message"]) for one in answer["events"])
+        if not answer.get("nextToken"):
+            return
+        request["nextToken"] = answer["nextToken"]
+
+
+def _as_history(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a line of an execution log as an event of a history."""
+    time = datetime.fromtimestamp(int(message["event_timestamp"]) / 1000, UTC)
+    kind, details = message["type"], message.get("details", {})
+    return {"id": int(message["id"]), "type": kind, "timestamp": time, "EventDetails": details}

@@ -1,0 +1,225 @@
+"""How a deployed stack stands: what is in progress, what does not work, what waits, and what to do next.
+
+It asks control planes and the latest records: at most about 60 requests, however much is going on.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from commandline.terminal import plural
+from operations.attempts import Attempts, in_progress, logged
+from operations.checks import Check, Status, ok, run_checks, wrong
+from operations.results import Record, ResultsTable
+from operations.stack import Stack
+
+_PERIOD: Final = timedelta(hours=1)
+_MOST_FAILED: Final = 100  # records that are read
+_WITHOUT_RULE: Final = {
+    "PhotoUploadedRule": ("uploads start no workflow", "scones redrive --missing"),
+    "ReviewRule": ("doubtful photos do not come to review", "scones redrive --reviews"),
+}
+_QUEUES: Final = {
+    "review queue": ("ReviewQueueUrl", "photo", ""),
+    "undelivered events": ("UndeliveredEventsQueueUrl", "upload", "scones redrive --missing"),
+    "dead letters": ("ReviewDeadLetterQueueUrl", "review message", "scones review"),
+}
+
+
+_PARTS: Final = (  # what fails, by its error and the state of the workflow
+    (r"EndpointBusy .*", "endpoint", "throttles"),
+    (r"EndpointUnavailable .*", "endpoint", "does not answer"),
+    (r"Endpoint.*", "endpoint", "does not answer as agreed"),
+    (r"Object.*", "photo bucket", "does not let photos be read"),
+    (r"Storage.*", "photo bucket", "does not answer"),
+    (r".+ (RecordOutcome|MarkDelivered)", "results table", "takes no outcomes"),
+    (r".* PublishOutcome", "event bus", "takes no outcomes"),
+    (r".*", "functions", "do not work"),
+)
+
+
+class Situation:
+    """How a stack stands; what changes only when it is deployed is asked once."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack, self._table = stack, ResultsTable(stack)
+        self._endpoint = stack.output("EndpointName")
+
+    def checks(self) -> Iterator[Check]:
+        """Say how everything stands."""
+        return _made(self.photos, self.failed, self.rules, self.queues, self.alarms, self.model)
+
+    def trouble(self) -> list[Check]:
+        """Return what keeps photos from their outcomes now."""
+        return [check for check in _made(self.photos, self.rules) if check.status is Status.WRONG]
+
+    def photos(self) -> Iterator[Check]:
+        """Yield what is in progress, and each part that does not work for it."""
+        count, found = in_progress(self._stack)
+        steps = Counter(one.step or "the beginning" for one in found)
+        where = ", ".join(f"{number} in {step}" for step, number in steps.items())
+        some = f" (of {len(found)} of them)" if count > len(found) else ""
+        yield ok("photos", f"{count} in progress{f': {where}' if where else ''}{some}")
+        parts: dict[tuple[str, str], list[Attempts]] = {}
+        for one in (*found, *logged(self._stack)):
+            if one.errors:
+                parts.setdefault(_part(one.error, one.step), []).append(one)
+        for (part, trouble), failing in parts.items():
+            yield wrong(part, f"{trouble}: {_retries(failing)}", self._advice(part, failing[-1]))
+
+    def failed(self) -> Iterator[Check]:
+        """Yield the errors with which a service failed photos in the last hour."""
+        records = self._table.latest(self._stack.now() - _PERIOD, _MOST_FAILED, ("FAILED",))
+        errors: dict[str, list[Record]] = {}
+        for record in records:
+            errors.setdefault(record.error or "", []).append(record)
+        for error, same in errors.items():
+            part, trouble = _part(error)
+            count = f"{plural(len(same), 'photo')} FAILED{' or more' if len(same) == _MOST_FAILED else ''}"
+            found = f"{trouble}: {count} with {error}, the last at {_clock(same[0].recorded_at)}"
+            advice = self._advice(part, Attempts(error=error))
+            yield wrong(part, found, f"{advice}, and when it works again: scones redrive --since 1h")
+        if not records:
+            yield ok("failed photos", "none in the last hour")
+
+    def rules(self) -> Iterator[Check]:
+        """Yield the rules that are disabled."""
+        names = self._named("AWS::Events::Rule")
+        states = {
+            one["Name"]: one["State"]
+            for one in self._stack.client("events").list_rules(NamePrefix=self._stack.name)["Rules"]
+        }
+        disabled = [name for name, rule in names.items() if states.get(rule, "missing") != "ENABLED"]
+        for name in disabled:
+            loss, again = _WITHOUT_RULE.get(name, ("outcomes and alarms miss photos", ""))
+            then = f", then {again}" if again else ""
+            detail = f"{states.get(names[name], 'missing').lower()}: {loss}"
+            yield wrong(name, detail, f"aws events enable-rule --name {names[name]}{then}")
+        if not disabled:
+            yield ok("rules", f"{len(names)} enabled")
+
+    def queues(self) -> Iterator[Check]:
+        """Yield what waits in the queues; what is in the last two is wrong."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        for name, (output, noun, advice) in _QUEUES.items():
+            url = self._stack.output(output)
+            request = {"QueueUrl": url, "AttributeNames": names}
+            counts = self._stack.client("sqs").get_queue_attributes(**request)["Attributes"]
+            count = sum(int(number) for number in counts.values())
+            found = plural(count, noun) if count else "empty"
+            yield wrong(name, found, advice) if count and advice else ok(name, found)
+
+    def alarms(self) -> Iterator[Check]:
+        """Yield each alarm that is on, with its own advice, and who is told."""
+        names = {alarm: name for name, alarm in self._named("AWS::CloudWatch::Alarm").items()}
+        answer = self._stack.client("cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
+        raised = [one for one in answer if one["StateValue"] == "ALARM"]
+        for one in raised:
+            since = _clock(one["StateUpdatedTimestamp"])
+            yield wrong(names[one["AlarmName"]], f"in alarm since {since}", one["AlarmDescription"])
+        topic = self._stack.output("AlertTopicArn")
+        told = self._stack.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        addresses = ", ".join(_address(one) for one in told) or "nobody (parameter AlertEmail)"
+        states = Counter(one["StateValue"] for one in answer)
+        counted = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
+        yield ok("alarms", f"{counted}; mail to {addresses}")
+
+    def model(self) -> Iterator[Check]:
+        """Yield which model answers, and since when."""
+        endpoint = self._described
+        if endpoint.get("EndpointStatus") not in {"InService", "Updating", "SystemUpdating"}:
+            status = endpoint.get("EndpointStatus", "missing")
+            yield wrong("model", f"endpoint {self._endpoint}: {status}", self._advice("endpoint", Attempts()))
+            return
+        since = self._stack.now() - timedelta(days=1)
+        last = self._table.latest(since, 1, ("ACCEPTED", "LOW_CONFIDENCE"))
+        answered = f", {last[0].model_version} answered at {_clock(last[0].recorded_at)}" if last else ""
+        serves = f"{endpoint['EndpointConfigName']} since {_clock(endpoint['LastModifiedTime'])}"
+        yield ok("model", f"{self._endpoint} serves {serves}{answered}")
+
+    @property
+    def _described(self) -> dict[str, Any]:
+        """The endpoint as SageMaker describes it; empty if there is none."""
+        try:
+            found: dict[str, Any] = self._stack.client("sagemaker").describe_endpoint(
+                EndpointName=self._endpoint
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in {"ValidationException", "ResourceNotFound"}:
+                raise
+            return {}
+        return found
+
+    @cached_property
+    def _resources(self) -> list[dict[str, Any]]:
+        pages = self._stack.client("cloudformation").get_paginator("list_stack_resources")
+        return [
+            one
+            for page in pages.paginate(StackName=self._stack.name)
+            for one in page["StackResourceSummaries"]
+        ]
+
+    def _named(self, kind: str) -> dict[str, str]:
+        """Return the physical names of the stack's resources of a type, by their names in the template."""
+        return {
+            one["LogicalResourceId"]: one["PhysicalResourceId"].rpartition("|")[2]
+            for one in self._resources
+            if one["ResourceType"] == kind
+        }
+
+    def _advice(self, part: str, failing: Attempts) -> str:
+        """Return the next command for a part that does not work."""
+        if part == "endpoint":
+            status, name = self._described.get("EndpointStatus"), self._endpoint
+            if status is None:
+                return f"scones model deploy --endpoint-name {name}"
+            if failing.error == "EndpointContractViolation":
+                return "scones doctor"
+            if status != "InService" or failing.error == "EndpointBusy":
+                return f"scones model status --endpoint-name {name}"
+            return f"aws logs tail /aws/sagemaker/Endpoints/{name} --since 15m"
+        if part == "functions":
+            name = re.sub(r"(?<!^)(?=[A-Z])", "-", failing.step).lower() or "serialize-image"
+            return f"aws logs tail /scones/{self._stack.name}/{name} --since 15m"
+        bucket, table = (self._stack.output(name) for name in ("PhotoBucketName", "ResultsTableName"))
+        return {
+            "photo bucket": f"aws s3api get-bucket-policy --bucket {bucket}",
+            "results table": f"aws dynamodb describe-table --table-name {table}",
+            "event bus": "scones redrive --missing, once it works again: until then it is tried again",
+        }[part]
+
+
+def _made(*checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+    return run_checks((check.__name__, check) for check in checks)
+
+
+def _part(error: str, step: str = "") -> tuple[str, str]:
+    """Return which part fails, and how."""
+    return next((part, how) for pattern, part, how in _PARTS if re.fullmatch(pattern, f"{error} {step}"))
+
+
+def _retries(failing: Sequence[Attempts]) -> str:
+    errors = ", ".join(dict.fromkeys(one.error for one in failing))
+    again = min((one.again for one in failing if one.again), default=None)
+    gives_up = min((one.gives_up for one in failing if one.gives_up), default=None)
+    text = f"{errors}, {plural(sum(one.errors for one in failing), 'time')}"
+    text += f" since {_clock(min(one.since for one in failing if one.since))}"
+    text += f", tried again by {_clock(again)}" if again else ", tried again now"
+    return text + (f", given up at {_clock(gives_up)}" if gives_up else "")
+
+
+def _address(subscription: Mapping[str, str]) -> str:
+    pending = subscription["SubscriptionArn"] == "PendingConfirmation"
+    return f"{subscription['Endpoint']}{' (not confirmed)' if pending else ''}"
+
+
+def _clock(time: datetime | str | None) -> str:
+    """Return a time as a clock here shows it, with its day if that is not today."""
+    now = datetime.now(UTC).astimezone()
+    local = (datetime.fromisoformat(time) if isinstance(time, str) else time or now).astimezone()
+    return f"{local:%H:%M:%S}" if local.date() == now.date() else f"{local:%Y-%m-%d %H:%M}"

@@ -1,0 +1,75 @@
+"""What executions try, from the events of a history and the lines of an execution log."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from operations.attempts import Attempts, attempts_in, logged
+from operations.stack import Stack
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def event(seconds: float, kind: str, **details: str) -> dict[str, Any]:
+    name = "stateEnteredEventDetails" if kind.endswith("Entered") else "taskFailedEventDetails"
+    return {"type": kind, "timestamp": at(seconds)} | ({name: details} if details else {})
+
+
+ASKED = [event(0, "TaskStateEntered", name="SerializeImage"), event(1, "TaskSucceeded")]
+ASKED += [event(1, "TaskStateEntered", name="ClassifyImage")]
+FAILED = [
+    event(2, "TaskFailed", error="EndpointUnavailable"),
+    event(2, "WaitStateEntered", name="WaitToRetry"),
+]
+AGAIN = [event(4, "WaitStateExited"), event(4, "TaskStateEntered", name="ClassifyImage")]
+ONCE = Attempts("ClassifyImage", "EndpointUnavailable", 1, at(2), at(2))
+
+
+@pytest.mark.parametrize(
+    ("events", "found"),
+    [
+        ([], Attempts()),
+        (ASKED, Attempts("ClassifyImage")),
+        (ASKED + FAILED, replace(ONCE, again=at(4))),
+        (ASKED + FAILED + AGAIN, ONCE),
+        (ASKED + (FAILED + AGAIN) * 20 + FAILED, replace(ONCE, errors=21, again=at(62))),
+        (ASKED + FAILED + AGAIN + [event(5, "TaskSucceeded")], Attempts("ClassifyImage")),
+        ([*ASKED, event(2, "TaskTimedOut")], replace(ONCE, error="States.Timeout")),
+        ([*ASKED, event(2, "TaskFailed", error="UnsupportedImage")], Attempts("ClassifyImage")),
+        (ASKED + FAILED + [event(9, "ExecutionFailed")], None),
+    ],
+)
+def test_what_an_execution_tries(events: list[dict[str, Any]], found: Attempts | None) -> None:
+    assert attempts_in(events) == found
+
+
+def test_express_executions_are_read_from_their_log() -> None:
+    def line(arn: str, number: int, seconds_ago: int, kind: str, **details: str) -> dict[str, str]:
+        time = datetime.now(UTC) - timedelta(seconds=seconds_ago)
+        facts = {"id": str(number), "type": kind, "execution_arn": arn, "details": details}
+        return {"message": json.dumps({**facts, "event_timestamp": str(int(time.timestamp() * 1000))})}
+
+    down = {"resourceType": "events", "error": "EventBridge.FailedEntry"}
+    events = [
+        line("a:express:1", 9, 40, "TaskFailed", **down),
+        line("a:express:2", 9, 40, "TaskFailed", **down),
+        line("a:express:2", 12, 30, "ExecutionFailed", error="OutcomeNotDelivered"),
+        line("a:express:3", 9, 200, "TaskFailed", **down),
+        line("a:express:1", 14, 20, "TaskFailed", **down),
+    ]
+    pages = iter([{"events": events[:4], "nextToken": "more"}, {"events": events[4:]}])
+    client = SimpleNamespace(filter_log_events=lambda **_: next(pages))
+    stack: Any = Stack("scones", {}, None)  # type: ignore[arg-type]
+    stack.clients["logs"] = client
+
+    (found,) = logged(stack)
+
+    assert (found.step, found.error, found.errors) == ("PublishOutcome", "EventBridge.FailedEntry", 2)
