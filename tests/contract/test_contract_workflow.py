@@ -339,10 +339,10 @@ def test_an_outage_of_half_an_hour_loses_no_photo(state: str, error: str) -> Non
 
     ending = Execution(definition(), task, clock).run(REFERENCE)
     assert ending.status == "SUCCEEDED"
-    assert 1800 <= ending.seconds < 1900, "once the outage is over, the next attempt follows within a minute"
+    assert 1800 <= ending.seconds < 1800 + 600 + 20, "once the outage is over, the next attempt follows"
 
 
-def test_waits_grow_with_full_jitter_up_to_a_minute() -> None:
+def test_waits_grow_up_to_a_minute_with_jitter() -> None:
     clock = Clock()
     starts: list[float] = []
 
@@ -356,9 +356,9 @@ def test_waits_grow_with_full_jitter_up_to_a_minute() -> None:
         Execution(definition("EXPRESS"), task, clock).run(REFERENCE)
         starts.append(math.nan)  # the executions are separate
     waits = [later - sooner for sooner, later in itertools.pairwise(starts) if later >= sooner]
-    assert 30 < max(waits) <= 60
+    assert 20 < max(waits) <= 60
     assert len(set(waits)) > 15
-    assert min(waits) == 0
+    assert min(waits) == 1
 
 
 CAUSES = ["", "plain text", "{not JSON", "{}", "null", "[]", '{"errorMessage"}', '{"errorMessage": "cut o']
@@ -439,8 +439,12 @@ def test_the_debt_is_removed_from_the_executions_own_record_only() -> None:
     call, item = ending.calls["MarkDelivered"], ending.calls["RecordOutcome"]["Item"]
     assert call["Key"] == {name: item[name] for name in ("object_uri", "object_version")}
     assert call["UpdateExpression"] == "REMOVE undelivered"
-    assert call["ConditionExpression"] == "execution_arn = :execution AND attribute_not_exists(decided_by)"
-    assert call["ExpressionAttributeValues"] == {":execution": item["execution_arn"]}
+    own, event = "execution_arn = :execution", "undelivered = :event"
+    assert call["ConditionExpression"] == f"{own} AND {event} AND attribute_not_exists(decided_by)"
+    assert call["ExpressionAttributeValues"] == {
+        ":execution": item["execution_arn"],
+        ":event": item["undelivered"],
+    }
 
 
 OLD = "1969-12-25T00:00:00.000Z"  # the virtual time begins at 1970
