@@ -85,7 +85,9 @@ def examine(session: boto3.Session, stack_name: str) -> Iterator[Check]:
         yield unknown(f"stack {stack_name}", str(error))
         return
     for_all = (stack_is_complete, endpoint_fits, lambda_concurrency, log_policies)
-    if_deployed = (rules_are_enabled, doubtful_photos_wait) if application.outputs else ()
+    if_deployed = (
+        (rules_are_enabled, doubtful_photos_wait, records_are_of_the_bucket) if application.outputs else ()
+    )
     yield from run_checks(
         (check.__name__.replace("_", " "), partial(check, application)) for check in (*for_all, *if_deployed)
     )
@@ -307,3 +309,26 @@ def doubtful_photos_wait(application: Application) -> Iterator[Check]:
         )
     else:
         yield ok("review queue", found)
+
+
+def records_are_of_the_bucket(application: Application) -> Iterator[Check]:
+    """Look for records of another bucket, left by a change of `BucketName`, in one page of the table."""
+    bucket = application.outputs["PhotoBucketName"]
+    page = ask(
+        application.session,
+        "dynamodb",
+        "Scan",
+        TableName=application.outputs["ResultsTableName"],
+        ProjectionExpression="object_uri",
+        FilterExpression="begins_with(object_uri, :s3) AND NOT begins_with(object_uri, :bucket)",
+        ExpressionAttributeValues={":s3": {"S": "s3://"}, ":bucket": {"S": f"s3://{bucket}/"}},
+    )
+    others = {one["object_uri"]["S"].split("/")[2] for one in page["Items"]}
+    if others:
+        yield wrong(
+            "photo bucket",
+            f"records name photos in {', '.join(sorted(others))}, the stack's bucket is {bucket}",
+            "a change of BucketName replaced the bucket: copy the photos that are still needed to it",
+        )
+    else:
+        yield ok("photo bucket", bucket)

@@ -277,3 +277,14 @@ def test_doubtful_photos_that_are_not_on_the_queue_are_counted(
     assert (check.status, check.detail) == (
         status, f"{records} LOW_CONFIDENCE records of 13 days, 3 messages"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("bucket", "status"), [("photos", Status.OK), ("former", Status.WRONG)])
+def test_records_of_a_former_bucket_are_named(
+    session: StubbedSession, application: Application, bucket: str, status: Status
+) -> None:
+    found = {} if bucket == "photos" else {"object_uri": {"S": f"s3://{bucket}/incoming/a.jpg"}}
+    session.answer("dynamodb", "scan", {"Items": [found] if found else []})
+    outputs = {"PhotoBucketName": "photos", "ResultsTableName": "results"}
+    check = only(doctor.records_are_of_the_bucket(replace(application, outputs=outputs)))
+    assert (check.status, bucket in check.detail) == (status, True)
