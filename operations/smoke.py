@@ -20,6 +20,7 @@ from operations.photos.steps import steps_of
 from operations.photos.watcher import Event, Sent, Watcher
 
 CANARY_PAUSE_S: Final = 15  # between two uploads while a new bucket sends no events yet
+SMOKE: Final = f"{PREFIX}smoke/"  # the rule of the review queue leaves these out
 BURST: Final = 5
 LOG_WAIT_S: Final = 60
 QUIET_S: Final = 10  # how long a duplicate may take to publish what it must not
@@ -72,14 +73,12 @@ class SmokeTest:
     """Proves a deployment with photos of its own under `prefix`, which `clean_up` removes."""
 
     def __init__(self, watcher: Watcher, samples: Sequence[Sample], limits: Limits) -> None:
-        self.prefix = f"{PREFIX}smoke/{uuid.uuid4().hex[:12]}/"
+        self.prefix = f"{SMOKE}{uuid.uuid4().hex[:12]}/"
         self._watcher, self._samples, self._limits = watcher, samples, limits
         self._stack, self._session = watcher.stack, watcher.stack.session
-        self._nobody_waits = False
 
     def run(self) -> Iterator[Check]:
         """Make every check; without a canary only that, since nothing would start the others."""
-        self._nobody_waits = self._waiting() == 0
         canary = self._canary()
         yield canary
         if canary.status != "ok":
@@ -100,13 +99,7 @@ class SmokeTest:
         yield self._burst()
 
     def clean_up(self) -> int:
-        """Delete this run's objects, records and review message; return how many versions of objects.
-
-        Where others' photos wait, the message stays: to find it is to receive theirs. The desk drops messages
-        of photos that have no record any more.
-        """
-        if self._nobody_waits:
-            self._take_own_message()
+        """Delete this run's objects and records; return how many versions of objects."""
         s3, bucket, removed = self._stack.client("s3"), self._watcher.bucket, 0
         missing = self._watcher.events(f"s3://{bucket}/{self.prefix}{_MISSING}")
         records = {(event["object_uri"], event["object_version"]) for event in missing}
@@ -118,27 +111,6 @@ class SmokeTest:
         for uri, version in records:
             self._watcher.results.delete(uri, version)
         return removed
-
-    def _waiting(self) -> int | None:
-        """Return how many messages are on the review queue; None if it cannot be asked."""
-        names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
-        request = {"QueueUrl": self._stack.output("ReviewQueueUrl"), "AttributeNames": names}
-        with suppress(UnansweredError, ClientError):
-            found = ask(self._session, "sqs", "GetQueueAttributes", **request)["Attributes"]
-            return sum(int(found.get(name, 0)) for name in names)
-        return None
-
-    def _take_own_message(self) -> None:
-        """Take this run's message from a queue that was empty before; give up at the first one of others."""
-        sqs, url = self._stack.client("sqs"), self._stack.output("ReviewQueueUrl")
-        with suppress(ClientError, BotoCoreError):
-            while found := sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2).get("Messages"):
-                own = f"/{self.prefix}" in found[0]["Body"]
-                receipt = {"QueueUrl": url, "ReceiptHandle": found[0]["ReceiptHandle"]}
-                if not own:
-                    sqs.change_message_visibility(**receipt, VisibilityTimeout=0)
-                    return
-                sqs.delete_message(**receipt)
 
     def _upload(self, sample: Sample, name: str = "") -> Sent:
         return self._watcher.upload(self.prefix + (name or sample.name), sample.content, **sample.options)
@@ -211,9 +183,9 @@ class SmokeTest:
             yield wrong(name, _unexpected(event), _advice(sample, event))
 
     def _review(self, one: Sent) -> Check:
-        """Check how a doubtful photo reaches the review queue, from which nothing is received.
+        """Check that the outcome would reach the review queue, were it not this test's own.
 
-        Whoever receives takes photos from the reviewers, and each time counts towards the dead-letter queue.
+        Nothing is received: that takes photos from the reviewers, and counts towards the dead-letter queue.
         """
         names, url = ["QueueArn", "Policy"], self._stack.output("ReviewQueueUrl")
         queue = ask(self._session, "sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=names)[
@@ -222,7 +194,7 @@ class SmokeTest:
         rules = [rule for rule in self._rules(queue["QueueArn"]) if self._matches(rule, one.events[0])]
         enabled = [rule for rule in rules if rule["State"] == "ENABLED"]
         if enabled and "events.amazonaws.com" in queue.get("Policy", ""):
-            return ok(REVIEW, f"the rule {enabled[0]['Name']} sends the outcome of {one.name} to it")
+            return ok(REVIEW, f"the rule {enabled[0]['Name']} sends outcomes like that of {one.name} to it")
         if enabled:
             return wrong(REVIEW, "its policy does not let EventBridge send to it", "deploy the stack again")
         if rules:
@@ -232,7 +204,8 @@ class SmokeTest:
     def _matches(self, rule: Mapping[str, Any], detail: Event) -> bool:
         account, time_, region = rule["Arn"].split(":")[4], detail["recorded_at"], self._session.region_name
         event = {"id": "smoke", "account": account, "region": region, "time": time_, "resources": []}
-        event |= {"source": SOURCE, "detail-type": DETAIL_TYPE, "detail": dict(detail)}
+        photo = {**detail, "object_uri": detail["object_uri"].replace(f"/{SMOKE}", f"/{PREFIX}")}
+        event |= {"source": SOURCE, "detail-type": DETAIL_TYPE, "detail": photo}
         parameters = {"EventPattern": rule.get("EventPattern", "{}"), "Event": json.dumps(event)}
         return bool(ask(self._session, "events", "TestEventPattern", **parameters)["Result"])
 

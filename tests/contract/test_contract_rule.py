@@ -17,6 +17,16 @@ PUBLISHED = {"source": "scones.vehicle-classification", "detail-type": "Vehicle 
 RULES = {name: template()["Resources"][name]["Properties"] for name in ("PhotoUploadedRule", "ReviewRule")}
 TARGETS = {name: rule["Targets"][0] for name, rule in RULES.items()}
 
+NAMES = {
+    "PhotoBucket": BUCKET,
+    "AWS::Partition": "aws",
+    "AWS::Region": "us-east-1",
+    "AWS::AccountId": "111122223333",
+    "ClassifyImageStateMachine.Name": "scones",
+    "ClassifyImageExpressStateMachine.Name": "scones-express",
+}
+EXECUTION = "arn:aws:states:us-east-1:111122223333:{}:{}:0f0f:0a0a"
+
 
 def pattern() -> dict[str, Any]:
     """Return the rule's pattern, with the bucket of the sample events."""
@@ -80,19 +90,23 @@ def test_the_type_chooses_the_target_and_replaces_nothing() -> None:
         ({"reviewed": True}, False),
         ({"outcome": "ACCEPTED"}, False),
         ({"outcome": "FAILED"}, False),
-        ({"object_uri": "s3://scones-photos-2/incoming/a.jpg"}, False),
+        ({"execution_arn": EXECUTION.format("express", "scones-express")}, True),
+        ({"execution_arn": EXECUTION.format("execution", "scones-express")}, False),
+        ({"execution_arn": EXECUTION.format("execution", "scones-2")}, False),
+        ({"object_uri": f"s3://{BUCKET}/incoming/smoke/0f0f/a.jpg"}, False),
         ({"in_review": "2026-11-25T10:00:00.000Z"}, False),
     ],
 )
 def test_doubtful_photos_that_nobody_has_decided_are_reviewed(
     detail: dict[str, Any], *, matched: bool
 ) -> None:
-    wanted = copy.deepcopy(RULES["ReviewRule"]["EventPattern"])
-    assert wanted["detail"]["object_uri"] == [{"prefix": {"Fn::Sub": "s3://${PhotoBucket}/"}}]
-    wanted["detail"]["object_uri"] = [{"prefix": f"s3://{BUCKET}/"}]
-    outcome = {"outcome": "LOW_CONFIDENCE", "object_uri": f"s3://{BUCKET}/incoming/a.jpg", **detail}
-    published: Any = {**PUBLISHED, "detail": outcome}
-    assert EventPattern.load(json.dumps(wanted)).matches_event(published) is matched
+    text = re.sub(r'\{"Fn::Sub": ("[^"]+")\}', r"\1", json.dumps(RULES["ReviewRule"]["EventPattern"]))
+    for name, value in NAMES.items():
+        text = text.replace(f"${{{name}}}", value)
+    photo = {"object_uri": f"s3://{BUCKET}/incoming/a.jpg", "outcome": "LOW_CONFIDENCE"}
+    photo["execution_arn"] = EXECUTION.format("execution", "scones")
+    published: Any = {**PUBLISHED, "detail": photo | detail}
+    assert EventPattern.load(text).matches_event(published) is matched
     assert TARGETS["ReviewRule"]["InputPath"] == "$.detail", "a message is the outcome as it is published"
     assert TARGETS["ReviewRule"]["Arn"] == {"Fn::GetAtt": ["ReviewQueue", "Arn"]}
 

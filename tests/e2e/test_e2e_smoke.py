@@ -28,6 +28,14 @@ def checked(cloud: LocalCloud, *arguments: str) -> tuple[int, dict[str, dict[str
     return done.returncode, {line["name"]: line for line in lines[:-1]}
 
 
+def waiting(cloud: LocalCloud) -> int:
+    """Return how many messages the review queue has."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    url = cloud.outputs["ReviewQueueUrl"]
+    counted = cloud.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(counted[name]) for name in names)
+
+
 def test_doctor_finds_nothing_wrong_with_a_deployed_stack(cloud: LocalCloud) -> None:
     code, checks = checked(cloud, "doctor")
     wrong = {name for name, check in checks.items() if check["status"] == "wrong"}
@@ -38,7 +46,9 @@ def test_doctor_finds_nothing_wrong_with_a_deployed_stack(cloud: LocalCloud) -> 
 
 
 def test_smoke_proves_a_deployed_stack_and_cleans_up(cloud: LocalCloud, photos: list[str]) -> None:
+    before = waiting(cloud)
     code, checks = checked(cloud, "smoke", *photos)
+    assert waiting(cloud) == before, "nobody reviews a test's photos"
     assert {name: check for name, check in checks.items() if check["status"] == "wrong"} == {}
     assert code == 0
     outcomes = {name.split(" ")[0] for name in checks} & {"ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED"}
