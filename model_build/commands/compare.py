@@ -25,7 +25,7 @@ from model_build.endpoint.deploy import (
     serving_image_of,
 )
 from model_build.endpoint.found import Found, look_serving
-from model_build.evaluation.comparison import PhotoComparison, Verdict, compare_models
+from model_build.evaluation.comparison import PhotoComparison, compare_models
 from model_build.evaluation.predictions import OTHER
 
 # What updating an endpoint on instances takes on SageMaker; only the progress bar uses it.
@@ -109,15 +109,39 @@ def command(  # noqa: PLR0913 - one parameter per option
     serving = None if endpoint_name is None else look_serving(session, endpoint_name)
     with _both(model, against, serving, session, trust_code=trust_code) as (new, old):
         found = compare_models(new, old, photos, coverage=coverage, threshold=threshold)
-    better = found.comparison.verdict is Verdict.BETTER
     result: dict[str, Any] | None = None
-    if deploy and better and serving is not None:
-        with waiting_bar(f"endpoint {endpoint_name}", USUAL_SECONDS) as progress:
-            follow = Follow(progress, lambda text: say(f"notice: {text}"), timeout_seconds)
-            with ready_archive(model, serving_image_of(serving), session, trust_code=trust_code) as archive:
-                result = asdict(replacement(serving, archive, session).carry_out(session, follow))
-    _show(found, result, deploy=deploy, as_json=as_json)
-    return FAILED if fail_unless_better and not better else 0
+    if deploy and found.better and serving is not None:
+        result = replace_model(serving, model, session, timeout_seconds, trust_code=trust_code)
+    if as_json:
+        print(json.dumps(json_of(found, result)))
+    else:
+        show(found)
+        if deploy:
+            print(result_of(result))
+    return FAILED if fail_unless_better and not found.better else 0
+
+
+def compare_with_serving(
+    model: Path, serving: Found, photos: Path, session: boto3.Session, coverage: float | None
+) -> PhotoComparison:
+    """Compare a model of this project with the one that an endpoint serves."""
+    with _both(model, None, serving, session, trust_code=False) as (new, old):
+        return compare_models(new, old, photos, coverage=coverage)
+
+
+def replace_model(
+    serving: Found,
+    model: Path,
+    session: boto3.Session,
+    timeout_seconds: float = DEFAULT_TIMEOUT_S,
+    *,
+    trust_code: bool = False,
+) -> dict[str, Any]:
+    """Deploy a model to an endpoint that serves, with its settings; return what `--json` prints of it."""
+    with waiting_bar(f"endpoint {serving.endpoint_name}", USUAL_SECONDS) as progress:
+        follow = Follow(progress, lambda text: say(f"notice: {text}"), timeout_seconds)
+        with ready_archive(model, serving_image_of(serving), session, trust_code=trust_code) as archive:
+            return asdict(replacement(serving, archive, session).carry_out(session, follow))
 
 
 @contextmanager
@@ -143,18 +167,20 @@ def _both(
         )
 
 
-def _show(found: PhotoComparison, deployed: dict[str, Any] | None, *, deploy: bool, as_json: bool) -> None:
+def json_of(found: PhotoComparison, deployed: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the object that `--json` prints."""
+    return {
+        **found.comparison.as_json(),
+        "sentence": found.comparison.sentence(),
+        "trained_on": found.trained_on,
+        "unreadable": list(found.unreadable),
+        "deployed": deployed,
+    }
+
+
+def show(found: PhotoComparison) -> None:
+    """Print the figures of both models and the verdict; what was not compared to standard error."""
     comparison = found.comparison
-    if as_json:
-        figures = {
-            **comparison.as_json(),
-            "sentence": comparison.sentence(),
-            "trained_on": found.trained_on,
-            "unreadable": list(found.unreadable),
-            "deployed": deployed,
-        }
-        print(json.dumps(figures))
-        return
     for message in found.unreadable:
         say(f"not compared: {message}")
     if found.trained_on:
@@ -165,10 +191,13 @@ def _show(found: PhotoComparison, deployed: dict[str, Any] | None, *, deploy: bo
         )
     print(_table(comparison.as_json()))
     print(comparison.sentence())
-    if deployed:
-        print(f"endpoint {deployed['endpoint_name']} updated: version {deployed['version']} is in service")
-    elif deploy:
-        print("not deployed")
+
+
+def result_of(deployed: dict[str, Any] | None) -> str:
+    """Return in a line whether the new model was deployed."""
+    if deployed is None:
+        return "not deployed"
+    return f"endpoint {deployed['endpoint_name']} updated: version {deployed['version']} is in service"
 
 
 def _table(figures: dict[str, Any]) -> str:

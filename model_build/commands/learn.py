@@ -1,10 +1,11 @@
 """The command `learn`."""
 
 import json
-from collections.abc import Sequence
+import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import boto3
 import click
 
 from commandline.errors import UsageError
@@ -12,8 +13,11 @@ from commandline.options import EXISTING, PATH, PROBABILITY, json_option
 from commandline.terminal import plural, say
 from model_build.archive.manifest import Manifest
 from model_build.archive.package import DEFAULT_MODEL
+from model_build.commands import compare
 from model_build.endpoint.aws import new_session
-from model_build.learning.desk import download_labelled
+from model_build.endpoint.found import Found, look_serving
+from model_build.evaluation.comparison import PhotoComparison
+from model_build.learning.desk import accepted_share, download_labelled, stack_outputs
 from model_build.learning.learn import SHOWN_WRONG, Learned, kept_for_learning, learn
 from model_build.learning.photos import read_labelled
 from model_build.learning.validation import Share
@@ -27,7 +31,12 @@ DESK_HOLD_OUT: Final = 0.3
 @click.option(
     "--output", type=PATH, default=Path("build/learned"), metavar="DIR", help="Model folder to write."
 )
-@click.option("--from-desk", is_flag=True, help="Learn from the photos that people decided on at the desk.")
+@click.option(
+    "--from-desk",
+    is_flag=True,
+    help="Learn from the photos that people decided on at the desk; compare the result with the model that "
+    "serves, on those held out, and deploy it if it is better.",
+)
 @click.option(
     "--stack-name", default="scones", metavar="NAME", help="The stack of the desk, with --from-desk."
 )
@@ -41,6 +50,7 @@ DESK_HOLD_OUT: Final = 0.3
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, metavar="N", help="Of all that is random."
 )
+@click.option("--yes", is_flag=True, help="With --from-desk: deploy a better model without asking.")
 @json_option
 def command(  # noqa: PLR0913 - one parameter per option
     folders: tuple[Path, ...],
@@ -50,6 +60,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     seed: int,
     *,
     from_desk: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
     r"""Learn classes from folders of photos.
@@ -60,6 +71,9 @@ def command(  # noqa: PLR0913 - one parameter per option
     has not seen, measured by nested cross-validation: photos in one subfolder (DIR/van/blue_one/) and
     near-duplicates are never on both sides.
 
+    With --from-desk the photos that nobody learned from, three of ten, judge: by the paired test of `scones
+    model compare`, doubtful ones in the share that they have in production.
+
     \b
     Example:
       scones model learn parcels/
@@ -68,8 +82,12 @@ def command(  # noqa: PLR0913 - one parameter per option
     """
     if not folders and not from_desk:
         raise UsageError("give a folder that has a folder of photos for each class, or --from-desk")
+    session, serving, share = new_session(), None, None
     if from_desk:
-        download_labelled(stack_name, DESK_FOLDER, new_session())
+        stack = stack_outputs(stack_name, session)
+        serving = look_serving(session, stack["EndpointName"])
+        share = accepted_share(stack["ResultsTableName"], session)
+        download_labelled(stack["PhotoBucketName"], DESK_FOLDER, session)
         folders = (*folders, DESK_FOLDER)
         hold_out = DESK_HOLD_OUT if hold_out is None else hold_out
     photos, unreadable = read_labelled(folders, Manifest.read(DEFAULT_MODEL).labels)
@@ -78,10 +96,33 @@ def command(  # noqa: PLR0913 - one parameter per option
     if hold_out:
         photos = kept_for_learning(photos, hold_out)
     learned = learn(photos, DEFAULT_MODEL, output, seed)
+    found = {**learned.as_json(), "output": str(output), "unreadable": list(unreadable)}
+    if not as_json:
+        print("\n".join(report(learned)))
+    if serving and hold_out:
+        comparison = compare.compare_with_serving(output, serving, DESK_FOLDER, session, share)
+        deployed = _replace(comparison, serving, output, session, yes=yes, as_json=as_json)
+        found["comparison"] = compare.json_of(comparison, deployed)
+    elif not as_json:
+        print(f"next: scones local up --model {output}, or scones model deploy --model {output}")
     if as_json:
-        print(json.dumps({**learned.as_json(), "output": str(output), "unreadable": list(unreadable)}))
-    else:
-        print("\n".join([*report(learned), *(_next_steps(output, folders, compared=bool(hold_out)))]))
+        print(json.dumps(found))
+
+
+def _replace(  # noqa: PLR0913
+    found: PhotoComparison, serving: Found, model: Path, session: boto3.Session, *, yes: bool, as_json: bool
+) -> dict[str, Any] | None:
+    """Deploy a better model, if that is wanted; return what was deployed."""
+    if not as_json:
+        compare.show(found)
+    question = f"Deploy {model} to endpoint {serving.endpoint_name}?"
+    wanted = found.better and (yes or (sys.stdin.isatty() and click.confirm(question, err=True)))
+    deployed = compare.replace_model(serving, model, session) if wanted else None
+    if not as_json:
+        print(compare.result_of(deployed))
+        if found.better and not deployed:
+            print(f"--yes deploys it; so does scones model deploy --model {model}")
+    return deployed
 
 
 def report(learned: Learned) -> list[str]:
@@ -105,17 +146,6 @@ def report(learned: Learned) -> list[str]:
             f"  {one['file']}: {one['predicted']} {one['confidence']:.3f}" for one in wrong[:SHOWN_WRONG]
         ]
     return lines
-
-
-def _next_steps(output: Path, folders: Sequence[Path], *, compared: bool) -> list[str]:
-    if not compared:
-        return [f"next: scones local up --model {output}, or scones model deploy --model {output}"]
-    command = f"scones model compare --model {output} --photos {folders[-1]} --coverage COVERAGE --deploy"
-    return [
-        "next, on the photos that were held out:",
-        f"  {command} --endpoint-name scones-vehicle-classifier",
-        "COVERAGE is the share of photos that the serving model accepts; scones report shows it",
-    ]
 
 
 def _share(share: Share) -> str:

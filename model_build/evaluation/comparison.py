@@ -264,6 +264,11 @@ class PhotoComparison:
     trained_on: int
     unreadable: tuple[str, ...]
 
+    @property
+    def better(self) -> bool:
+        """Whether the new model is better."""
+        return self.comparison.verdict is Verdict.BETTER
+
 
 def compare_models(
     new: LoadedModel,
@@ -343,7 +348,7 @@ def _columns(rows: Sequence[tuple[bool, bool]]) -> Evaluated:
 def _nothing_left(folder: Path, trained_on: int) -> str:
     if trained_on:
         return (
-            f"--photos {folder}: all {trained_on:,} photos were trained on; train with --hold-out 0.25, or "
+            f"--photos {folder}: all {trained_on:,} photos were trained on; learn with --hold-out 0.3, or "
             "give photos that neither model has seen"
         )
     return f"--photos {folder}: no photo could be read"

@@ -1,4 +1,4 @@
-"""The labelled photos of a deployed stack: copies that the review desk keeps of every decided photo."""
+"""What a deployed stack has to learn from: copies of the photos that people decided on at the review desk."""
 
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -10,25 +10,40 @@ from commandline.terminal import progress
 from model_build.errors import ModelBuildError
 
 LABELLED: Final = "labelled/"
-BUCKET_OUTPUT: Final = "PhotoBucketName"
+SAMPLE: Final = 20_000  # records; a table is read in the order of its keys' hashes: the first are random
 
 
-def download_labelled(stack_name: str, folder: Path, session: boto3.Session) -> int:
+def stack_outputs(stack_name: str, session: boto3.Session) -> dict[str, str]:
+    """Return the outputs of a stack of this application.
+
+    Raises:
+        ModelBuildError: there is no such stack, or it is another application's.
+    """
+    try:
+        stack = session.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
+    except ClientError as error:
+        raise ModelBuildError(f"stack {stack_name}: {error.response['Error']['Message']}") from error
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
+    missing = [name for name in ("PhotoBucketName", "ResultsTableName", "EndpointName") if name not in outputs]
+    if missing:
+        raise ModelBuildError(f"stack {stack_name} has no output {missing[0]}: is it this application's?")
+    return outputs
+
+
+def download_labelled(bucket: str, folder: Path, session: boto3.Session) -> int:
     """Make a folder equal to the bucket's `labelled/<label>/`; photos that are there are not read again.
 
     Returns:
         The number of photos.
 
     Raises:
-        ModelBuildError: there is no such stack, or nobody has decided on a photo yet.
+        ModelBuildError: nobody has decided on a photo yet.
     """
-    s3, bucket = session.client("s3"), _bucket(stack_name, session)
+    s3 = session.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=LABELLED)
     found = {one["Key"]: one["Size"] for page in pages for one in page.get("Contents", []) if one["Size"]}
     if not found:
-        raise ModelBuildError(
-            f"stack {stack_name}: nobody has decided on a photo yet; `scones review` serves the desk"
-        )
+        raise ModelBuildError(f"{bucket}: nobody has decided on a photo yet; `scones review` serves the desk")
     wanted = {key: folder / PurePosixPath(key).relative_to(LABELLED) for key in found}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path not in wanted.values():
@@ -41,12 +56,21 @@ def download_labelled(stack_name: str, folder: Path, session: boto3.Session) -> 
     return len(wanted)
 
 
-def _bucket(stack_name: str, session: boto3.Session) -> str:
-    try:
-        stack = session.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
-    except ClientError as error:
-        raise ModelBuildError(f"stack {stack_name}: {error.response['Error']['Message']}") from error
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
-    if BUCKET_OUTPUT not in outputs:
-        raise ModelBuildError(f"stack {stack_name} has no output {BUCKET_OUTPUT}: is it this application's?")
-    return outputs[BUCKET_OUTPUT]
+def accepted_share(table: str, session: boto3.Session) -> float | None:
+    """Return the share of classified photos that the models accepted; None if they accepted none."""
+    pages = (
+        session.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=table,
+            ProjectionExpression="confidence, threshold",
+            PaginationConfig={"MaxItems": SAMPLE},
+        )
+    )
+    accepted = [
+        float(one["confidence"]["N"]) >= float(one["threshold"]["N"])
+        for page in pages
+        for one in page["Items"]
+        if one.keys() >= {"confidence", "threshold"}
+    ]
+    return sum(accepted) / len(accepted) if any(accepted) else None

@@ -8,7 +8,7 @@ from typing import Any, Final
 from operations.stack import Stack
 
 NEITHER: Final = "other"
-"""Folder of photos that show none of the labels, as `train --photos` and `evaluate --photos` read it."""
+"""Folder of photos that show none of the labels, as `model learn` and `model evaluate` read it."""
 LABELLED: Final = "labelled/"
 _NAME_BYTES: Final = 255
 _ENDING_BYTES: Final = 16

@@ -33,8 +33,8 @@ _MEANING: Final = {
     "bytes": ("image files are smaller", "image files are larger"),
 }
 _RETRAIN: Final = (
-    "If drivers will go on sending photos like these: label the doubtful ones, train with them, and deploy "
-    "the new model if it is better:"
+    "If drivers will go on sending photos like these: decide on the doubtful ones (scones review), learn from "
+    "them, and deploy the new model if it is better:"
 )
 _PROBABILITY: Final = "probability of "
 
@@ -194,16 +194,6 @@ class Report:
         changes = ", ".join(f"{meaning(one)} ({one.distance:.0%} moved)" for one in self.drift.drifted)
         return f"{changes[0].upper()}{changes[1:]}. {compared}"
 
-    def _retrain(self) -> str:
-        """Return the commands of docs/operations.md that make and deploy a better model."""
-        window = self.captured
-        accepted = 1.0 if window is None else float((window.confidences >= self.threshold).mean())
-        return (
-            "scones model train --photos labelled --hold-out 0.25 --output build/model\n"
-            "scones model compare --model build/model --photos labelled "
-            f"--coverage {accepted:.2f} --endpoint-name ENDPOINT --deploy"
-        )
-
     def next_steps(self) -> list[tuple[str, str]]:
         """Return what to do about drift: a sentence and a command each."""
         keep = shlex.join([*self.command, "--write-baseline", "baseline.json"])
@@ -213,7 +203,7 @@ class Report:
         if not self.drift.drifted:
             return []
         sentence = "If the change is wanted, make these photos the new baseline:"
-        return [(_RETRAIN, self._retrain()), (sentence, keep)]
+        return [(_RETRAIN, "scones model learn --from-desk"), (sentence, keep)]
 
 
 @dataclass(frozen=True)

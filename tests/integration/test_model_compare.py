@@ -18,6 +18,7 @@ from model_build.data.download import CIFAR_100
 from model_build.data.images import photo_digest
 from model_build.endpoint.deploy import DeployResult
 from model_build.endpoint.wanted import Wanted
+from tests.support import desk_stack
 from tests.support.deployment import BUCKET, ROLE, delete, deploy
 from tests.support.real_data import real_data
 from tests.support.tiny_model import COLOURS, folder_of, write_experts, write_model
@@ -200,36 +201,51 @@ def fooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     delete(ENDPOINT, session())
 
 
-def learn(photos: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set up a stack for `learn --from-desk`, whose model accepts six of ten photos."""
+    monkeypatch.chdir(tmp_path)
+    desk_stack.create(session(), ENDPOINT)
+    desk_stack.record(session(), [0.9] * 6 + [0.6] * 4)
+    yield
+    boto3.resource("s3").Bucket(desk_stack.BUCKET).objects.delete()
+    session().client("cloudformation").delete_stack(StackName="scones")
+
+
+def learn_from_desk(labelled: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
+    """Learn from decisions on photos, of which content holds half out; return what was compared."""
+    for path in labelled.rglob("*.png"):
+        key = f"labelled/{path.relative_to(labelled)}"
+        session().client("s3").upload_file(str(path), desk_stack.BUCKET, key)
     capsys.readouterr()
-    assert main(["learn", str(photos), "--hold-out", "0.5", "--output", str(output), "--json"]) == 0
-    learned: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return learned
+    assert main(["learn", "--from-desk", "--hold-out", "0.5", "--json", *options]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)["comparison"]
+    return found
 
 
-@pytest.mark.usefixtures("fooled")
+@pytest.mark.usefixtures("fooled", "desk")
 def test_a_weakness_that_people_corrected_is_answered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Decisions -> learn -> compare -> deploy, on photos whose content holds half of them out."""
+    """Decisions -> learn -> compare -> deploy, by one command."""
     decided = {"red": ("red", 40), "blue": ("blue", 40), "other": ("yellow", 60)}
     labelled = folder_of(tmp_path / "labelled", decided)
     yellow = next(labelled.glob("other/*")).read_bytes()
-    before = answer(yellow)
-    assert max(before) > 0.8, "the planted weakness"
-    learn(labelled, tmp_path / "learned", capsys)
-    found = compare(tmp_path / "learned", labelled, capsys, "--deploy")
+    version = serving()
+    assert max(answer(yellow)) > 0.8, "the planted weakness"
+    found = learn_from_desk(labelled, capsys)
+    assert (found["verdict"], found["deployed"], serving()) == ("better", None, version), "nobody was asked"
+    found = learn_from_desk(labelled, capsys, "--yes")
     assert (found["verdict"], found["deployed"]["version"]) == ("better", serving())
     assert found["trained_on"] > 0
     assert max(answer(yellow)) < 0.8
 
 
-@pytest.mark.usefixtures("fooled")
+@pytest.mark.usefixtures("fooled", "desk")
 def test_photos_that_teach_nothing_deploy_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labelled = folder_of(tmp_path / "labelled", {"red": ("red", 40), "blue": ("blue", 40)})
     version = serving()
-    learn(labelled, tmp_path / "learned", capsys)
-    found = compare(tmp_path / "learned", labelled, capsys, "--deploy")
+    found = learn_from_desk(labelled, capsys, "--yes")
     assert (found["verdict"], found["deployed"], serving()) == ("no better", None, version)
 
 

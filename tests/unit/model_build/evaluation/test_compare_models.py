@@ -79,7 +79,7 @@ def test_photos_that_a_model_was_trained_on_are_left_out(good: Path, confused: P
 
 def test_without_any_other_photo_there_is_no_comparison(good: Path, confused: Path, photos: Path) -> None:
     trained_on(good, list(photos.glob("*/*")))
-    with pytest.raises(UsageError, match=r"all 28 photos were trained on; train with --hold-out 0\.25"):
+    with pytest.raises(UsageError, match=r"all 28 photos were trained on; learn with --hold-out 0\.3"):
         run(good, confused, photos)
 
 

@@ -96,7 +96,7 @@ def test_drift_is_told_in_words_with_its_photos_and_what_to_do(dark: Window, usu
     assert f"<h2>{made.headline()}</h2>" in page
     assert "Photos are darker (" in page
     assert page.count('class="feature drifted"') == 2
-    assert "scones model train --photos" in page
+    assert "scones model learn --from-desk" in page
     assert Page(page).count("img") == 24 + 2 * 6
     brightness = made.drift.drifted[0] if made.drift else None
     assert brightness is not None
