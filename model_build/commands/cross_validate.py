@@ -12,7 +12,6 @@ from model_build.errors import UsageError
 from model_build.training.recipe import (
     FOLDS,
     UNDERSCORES,
-    VIEWS,
     Recipe,
     classes_option,
     data_option,
@@ -44,8 +43,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     r"""Measure a recipe without using the test images.
 
     Splits the training images into folds; each is once held out and measured, together with classes of
-    negatives that the network was not trained on. Prints the figures of every view of inference, and the
-    temperature that fits best. Takes as long as one training per fold. Needs PyTorch (.venv/train).
+    negatives that the network was not trained on. Prints the figures, and the temperature that fits best. Takes as long as one training per fold. Needs PyTorch (.venv/train).
 
     \b
     Example:
@@ -63,8 +61,7 @@ def command(  # noqa: PLR0913 - one parameter per option
     measured = cross_validate(
         assemble(read_images(data or training_archives()), classes), recipe, folds, only
     )
-    views = [figures(measured, number, recipe) for number in range(len(VIEWS))]
-    report = {"folds": only or folds, "views": views}
+    report = {"folds": only or folds, **figures(measured, recipe)}
     text = json.dumps(report, indent=None if as_json else 2)
     if output:
         output.write_text(text + "\n", encoding="utf-8")

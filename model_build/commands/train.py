@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from commandline.options import FOLDER, PATH, PROBABILITY
+from commandline.errors import UsageError
+from commandline.options import PATH
 from commandline.terminal import plural
 from model_build.data.download import training_archives
 from model_build.training.recipe import (
@@ -18,6 +19,11 @@ from model_build.training.recipe import (
 )
 
 
+def _refuse_photos(given: str | None) -> None:
+    if given is not None:
+        raise UsageError(f"--photos {given}: training is for thumbnails; scones model learn {given} learns photos")
+
+
 @click.command(context_settings=UNDERSCORES)
 @data_option(
     "CIFAR archives, folders of them, or folders with a folder of images per class.  "
@@ -26,17 +32,9 @@ from model_build.training.recipe import (
 @classes_option
 @click.option(
     "--photos",
-    type=FOLDER,
-    metavar="DIR",
-    help="Train on labelled photos too: DIR/<label>/*, and DIR/other/* as negatives.",
-)
-@click.option(
-    "--hold-out",
-    type=PROBABILITY,
-    default=0.0,
-    metavar="SHARE",
-    help="Train on all but this share of the photos, so that `compare` has some that the model never saw. "
-    "A photo's content decides: the same ones are held out every time.",
+    hidden=True,
+    expose_value=False,
+    callback=lambda _context, _option, given: _refuse_photos(given),
 )
 @click.option(
     "--output", type=PATH, default=Path("build/model"), metavar="DIR", help="Model folder to write."
@@ -52,8 +50,6 @@ def command(  # noqa: PLR0913 - one parameter per option
     *,
     data: tuple[Path, ...],
     classes: tuple[str, ...],
-    photos: Path | None,
-    hold_out: float,
     output: Path,
     time_budget: float | None,
     **hyperparameters: Any,
@@ -73,10 +69,9 @@ def command(  # noqa: PLR0913 - one parameter per option
     if time_budget is not None:
         TIME_BUDGET.require("time-budget", time_budget)
     # PyTorch takes seconds to import and is not in every environment: first check the options.
-    from model_build.training.pipeline import Sources, train  # noqa: PLC0415
+    from model_build.training.pipeline import train  # noqa: PLC0415
 
-    sources = Sources(data or training_archives(), classes, photos, hold_out)
-    manifest = train(sources, recipe, output, time_budget)
+    manifest = train(data or training_archives(), classes, recipe, output, time_budget)
     for name, value in (manifest.metrics or {}).items():
         print(f"{name:20}{round(value, 4) if isinstance(value, float) else value}")
     negatives = len(manifest.trained_classes) - len(classes)

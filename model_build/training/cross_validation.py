@@ -2,7 +2,7 @@
 
 The training images are split into folds. Each fold in turn is held out and measured; with it some classes of
 negatives are left out of the training altogether, so that each is once a class that the network never saw.
-The measurements of all folds are pooled, for each view of inference. `best_temperature` maximises the
+The measurements of all folds are pooled. `best_temperature` maximises the
 likelihood of the labels; a higher one accepts less and raises selective accuracy: choose, and pass it to
 `train` with --temperature.
 """
@@ -17,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from commandline.terminal import progress
-from model_build.archive.manifest import View
 from model_build.evaluation import metrics
 from model_build.serving.inference import label_probabilities, view
 from model_build.training.dataset import TrainingSet
@@ -25,7 +24,7 @@ from model_build.training.fit import fit
 from model_build.training.images import DataError
 from model_build.training.network import normalise
 from model_build.training.pretrained_head import ServedNetwork, fit_pretrained_head
-from model_build.training.recipe import VIEWS, Recipe
+from model_build.training.recipe import THUMBNAIL, Recipe
 
 TEMPERATURES: Final = np.geomspace(0.3, 3.0, 93)
 BATCH: Final = 50
@@ -33,24 +32,24 @@ BATCH: Final = 50
 
 @dataclass(frozen=True)
 class Outputs:
-    """A network's outputs for images, in each view of inference.
+    """A network's outputs for thumbnails.
 
     Attributes:
-        priors: the pretrained head's log probabilities, float64 [N, views, labels + 1], unweighted.
+        priors: the pretrained head's log probabilities, float64 [N, labels + 1], unweighted.
     """
 
-    logits: metrics.Floats  # float64 [N, views, outputs], not divided by any temperature
+    logits: metrics.Floats  # float64 [N, outputs], not divided by any temperature
     priors: metrics.Floats
 
     def of(self, chosen: Tensor) -> "Outputs":
         """Return the outputs for some of the images; `chosen` is bool [N]."""
         return Outputs(self.logits[chosen.numpy()], self.priors[chosen.numpy()])
 
-    def probabilities(self, number: int, temperature: float, prior_weight: float) -> metrics.Floats:
-        """Return the probabilities [N, labels] of one view, as inference computes them."""
-        priors = self.priors[:, number]
-        labels = priors.shape[1] - 1
-        return label_probabilities(self.logits[:, number] / temperature, labels, prior_weight * priors)
+    def probabilities(self, temperature: float) -> metrics.Floats:
+        """Return the probabilities [N, labels] as inference computes them."""
+        labels = self.priors.shape[1] - 1
+        weight = THUMBNAIL.prior_weight or 0.0
+        return label_probabilities(self.logits / temperature, labels, weight * self.priors)
 
 
 @dataclass(frozen=True)
@@ -120,9 +119,9 @@ def folds(targets: Tensor, count: int, seed: int = 0) -> list[Tensor]:
 def _measure(served: ServedNetwork, part: TrainingSet, unseen: Tensor) -> HeldOut:
     """Return the outputs for held-out images; `unseen` marks those of classes left out of training."""
     known = part.targets < len(part.labels)
-    compressed = predict_views(served, part.compressed)
+    compressed = predict(served, part.compressed)
     return HeldOut(
-        predict_views(served, part.images[known]),
+        predict(served, part.images[known]),
         compressed.of(known),
         part.targets[known].numpy(),
         compressed.of(~known & ~unseen),
@@ -137,56 +136,54 @@ def _concatenate(parts: Sequence[Outputs]) -> Outputs:
 
 
 @torch.no_grad()
-def predict_views(served: ServedNetwork, images: Tensor) -> Outputs:
-    """Return a network's outputs for thumbnails, presented as inference presents them, in each view.
+def predict(served: ServedNetwork, images: Tensor) -> Outputs:
+    """Return a network's outputs for thumbnails, presented as inference presents them.
 
     Args:
         images: uint8 [N, 3, H, W].
     """
-    logits, priors = [], []
     batches = images.split(BATCH)
-    for batch in progress(batches, total=len(batches), title="measuring", unit="batch"):
-        answers = [_predict(served, batch, chosen) for chosen in VIEWS]
-        logits.append(torch.stack([one for one, _ in answers], 1))
-        priors.append(torch.stack([one for _, one in answers], 1))
-    return Outputs(torch.cat(logits).double().numpy(), torch.cat(priors).double().numpy())
+    answers = [
+        _predict(served, batch)
+        for batch in progress(batches, total=len(batches), title="measuring", unit="batch")
+    ]
+    logits, priors = (torch.cat(rows).double().numpy() for rows in zip(*answers, strict=True))
+    return Outputs(logits, priors)
 
 
-def _predict(served: ServedNetwork, images: Tensor, chosen: View) -> tuple[Tensor, Tensor]:
-    """Return logits [N, outputs] and log priors [N, labels + 1] of uint8 images of one size, in one view."""
+def _predict(served: ServedNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits [N, outputs] and log priors [N, labels + 1] of uint8 images of one size."""
     pictures = [Image.fromarray(planes) for planes in images.permute(0, 2, 3, 1).contiguous().numpy()]
-    side, margin = chosen.side or images.shape[-1], chosen.margin or 0.0
+    side, margin = THUMBNAIL.side or images.shape[-1], THUMBNAIL.margin or 0.0
     seen = np.stack([view(picture, side, margin) for picture in pictures])
     pixels = normalise(torch.from_numpy(seen).permute(0, 3, 1, 2) / 255)
-    answers = [served(one) for one in ([pixels, pixels.flip(3)] if chosen.mirror else [pixels])]
+    answers = [served(one) for one in (pixels, pixels.flip(3))]
     return torch.stack([one for one, _ in answers]).mean(0), torch.stack([one for _, one in answers]).mean(0)
 
 
-def best_temperature(known: Outputs, truth: metrics.Ints, number: int, prior_weight: float) -> float:
+def best_temperature(known: Outputs, truth: metrics.Ints) -> float:
     """Return the temperature that minimises the negative log-likelihood of the labels."""
 
     def loss(temperature: float) -> float:
-        probabilities = known.probabilities(number, temperature, prior_weight)
+        probabilities = known.probabilities(temperature)
         return float(-np.log(probabilities[np.arange(len(truth)), truth].clip(1e-9)).mean())
 
     return float(min(TEMPERATURES, key=loss))
 
 
-def figures(measured: HeldOut, number: int, recipe: Recipe) -> dict[str, Any]:
-    """Return the figures of one view as `evaluate` names them, at the recipe's temperature and threshold."""
-    chosen = VIEWS[number]
-    weight = chosen.prior_weight or 0.0
-    temperature = recipe.temperature * (chosen.temperature_scale or 1.0)
+def figures(measured: HeldOut, recipe: Recipe) -> dict[str, Any]:
+    """Return the figures as `evaluate` names them, at the recipe's temperature and threshold."""
+    temperature = recipe.temperature
     known, compressed, negatives, unseen = (
-        outputs.probabilities(number, temperature, weight)
+        outputs.probabilities(temperature)
         for outputs in (measured.known, measured.compressed, measured.negatives, measured.unseen)
     )
     threshold = recipe.threshold
     confidences = metrics.confidences(compressed)
     return {
-        "side": chosen.side,
+        "side": THUMBNAIL.side,
         "temperature": temperature,
-        "best_temperature": best_temperature(measured.known, measured.truth, number, weight),
+        "best_temperature": best_temperature(measured.known, measured.truth),
         "images": len(known),
         "accuracy": metrics.accuracy(known, measured.truth),
         "coverage": metrics.acceptance_rate(known, threshold),

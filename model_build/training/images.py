@@ -1,4 +1,4 @@
-"""Read training images by class: from CIFAR archives, from folders, and from labelled photos."""
+"""Read training images by class: from CIFAR archives and from folders."""
 
 import hashlib
 import tarfile
@@ -12,7 +12,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from model_build.data.cifar import Archive, load_archive
-from model_build.data.images import is_held_out, photo_digest
 from model_build.errors import UsageError
 from model_build.serving.inference import BadRequest, decode
 
@@ -20,7 +19,6 @@ Pixels = npt.NDArray[np.uint8]
 
 IMAGE_SUFFIXES: Final = {".png", ".jpg", ".jpeg"}
 TAR: Final = ".tar"  # of image files; a training job gets one per class
-NEGATIVES_FOLDER: Final = "other"
 DETAIL: Final = 64  # height and width in pixels of what augmentation starts from; CIFAR has half of that
 
 
@@ -42,7 +40,6 @@ class Images:
 
     by_class: dict[str, list[Group]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
-    photos: list[str] = field(default_factory=list)
 
     def add(self, name: str, pixels: Pixels, *, compressed: bool) -> None:
         """Add images of a class, if there are any."""
@@ -82,33 +79,6 @@ def archives_in(sources: Sequence[Path]) -> list[Path]:
         for source in sources
         for archive in (sorted(source.glob("*.tar.gz")) if source.is_dir() else [source])
     ]
-
-
-def add_photos(images: Images, folder: Path, labels: Sequence[str], hold_out: float = 0.0) -> None:
-    """Add the labelled photos `folder/<label>/*`, and `folder/other/*` as negatives.
-
-    Args:
-        hold_out: share of the photos to leave out, see `data.hold_out`.
-
-    Raises:
-        DataError: a folder has another name, a file is not a readable image, or there are no photos.
-    """
-    known = [*labels, NEGATIVES_FOLDER]
-    unknown = [path.name for path in _folders(folder) if path.name not in known]
-    if unknown:
-        raise DataError(f"--photos {folder}: rename {', '.join(unknown)} to one of {', '.join(known)}")
-    files = {kind.name: _files(kind) for kind in _folders(folder)}
-    if not any(files.values()):
-        raise DataError(f"--photos {folder}: no photos in folders named {', '.join(known)}")
-    digests = {path: photo_digest(path.read_bytes()) for paths in files.values() for path in paths}
-    used = {
-        name: [path for path in paths if not is_held_out(digests[path], hold_out)]
-        for name, paths in files.items()
-    }
-    images.photos.extend(sorted(digests[path] for paths in used.values() for path in paths))
-    if not images.photos:
-        raise DataError(f"--hold-out {hold_out:g}: no photo is left to train on in {folder}")
-    _add_files(images, folder, used)
 
 
 def _add_archive(images: Images, archive: Archive) -> None:

@@ -2,24 +2,23 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from model_build.archive.loaded_model import open_model
-from model_build.archive.manifest import NETWORK, Manifest, Normalisation, TrainingData
+from model_build.archive.manifest import NETWORK, Manifest, Normalisation, TrainingData, View
 from model_build.archive.package import write_code
 from model_build.evaluation import charts
 from model_build.evaluation.report import Evaluation, evaluate
 from model_build.training.dataset import TrainingSet, assemble
 from model_build.training.fit import EpochResult, fit
-from model_build.training.images import Images, add_photos, archives_in, read_images
+from model_build.training.images import Images, archives_in, read_images
 from model_build.training.network import PIXEL_MEAN, PIXEL_STD, PRETRAINED
 from model_build.training.onnx_files import expose_features, fuse_padding, quantize, write_onnx
 from model_build.training.pretrained_head import ServedNetwork, fit_pretrained_head
 from model_build.training.pretrained_networks import write_experts
-from model_build.training.recipe import VIEWS, Recipe
+from model_build.training.recipe import LARGEST_THUMBNAIL, THUMBNAIL, Recipe
 
 
 def export(served: ServedNetwork, path: Path) -> None:
@@ -42,11 +41,9 @@ def write_model(
         input_size=(recipe.side, recipe.side),
         normalisation=Normalisation(mean=PIXEL_MEAN, std=PIXEL_STD),
         temperature=recipe.temperature,
-        views=(VIEWS[0], write_experts(folder, data.labels) or VIEWS[1]),
+        views=_views(folder, data.labels),
         default_threshold=recipe.threshold,
-        training_data=TrainingData(
-            sha256=images.sources, images=images.counts(), photos=tuple(images.photos) or None
-        ),
+        training_data=TrainingData(sha256=images.sources, images=images.counts()),
         starts_from=PRETRAINED,
         recipe=dataclasses.asdict(recipe),
         torch=torch.__version__,
@@ -57,43 +54,37 @@ def write_model(
     return manifest
 
 
-@dataclass(frozen=True)
-class Sources:
-    """What to train on."""
-
-    paths: Sequence[Path]
-    labels: Sequence[str]
-    photos: Path | None = None
-    hold_out: float = 0.0  # share of those photos to leave out
-
-    def read(self) -> Images:
-        """Read all images.
-
-        Raises:
-            ModelBuildError: a source cannot be read or has no images.
-        """
-        images = read_images(self.paths)
-        if self.photos:
-            add_photos(images, self.photos, self.labels, self.hold_out)
-        return images
+def _views(folder: Path, labels: Sequence[str]) -> tuple[View, ...]:
+    """Write the pretrained networks that classify photos, if they know the labels; return all views."""
+    photos = write_experts(folder, labels)
+    if photos is None:
+        return (THUMBNAIL,)
+    return THUMBNAIL.model_copy(update={"up_to": LARGEST_THUMBNAIL}), photos
 
 
-def train(sources: Sources, recipe: Recipe, output: Path, time_budget: float | None = None) -> Manifest:
+def train(
+    paths: Sequence[Path],
+    labels: Sequence[str],
+    recipe: Recipe,
+    output: Path,
+    time_budget: float | None = None,
+) -> Manifest:
     """Train a model and write it into a folder, with its figures on the archives' test images.
 
     Args:
+        paths: archives and folders of images.
         time_budget: seconds after which training ends; None for no limit.
 
     Raises:
         ModelBuildError: the data cannot be used, or the pretrained weights are missing.
     """
-    images = sources.read()
-    data = assemble(images, sources.labels)
+    images = read_images(paths)
+    data = assemble(images, labels)
     network, epochs = fit(data, recipe, time_budget=time_budget)
     served = ServedNetwork(network, fit_pretrained_head(data, network, recipe.side))
     manifest = write_model(output, served, images, data, recipe)
     draw_epochs(epochs, output)
-    archives = archives_in(sources.paths)
+    archives = archives_in(paths)
     if archives:
         with open_model(output) as model:
             evaluation = evaluate(model, archives)

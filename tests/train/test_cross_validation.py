@@ -1,4 +1,4 @@
-"""Cross-validation: folds, the same views as inference, like compared with like, and the temperature."""
+"""Cross-validation: folds, the same view as inference, like compared with like, and the temperature."""
 
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from model_build.training.cross_validation import (
     cross_validate,
     figures,
     folds,
-    predict_views,
+    predict,
 )
 from model_build.training.dataset import TrainingSet
 from model_build.training.images import DataError
 from model_build.training.network import CLASSES, PIXEL_MEAN, PIXEL_STD, Network
 from model_build.training.pretrained_head import PretrainedHead, ServedNetwork
-from model_build.training.recipe import VIEWS, Recipe
+from model_build.training.recipe import THUMBNAIL, Recipe
 
 
 def test_folds_are_stratified_and_hold_every_image_once() -> None:
@@ -46,29 +46,27 @@ def test_images_are_presented_as_inference_presents_them(network: Network, tmp_p
         dynamo=False,
     )
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=random)
-    outputs = predict_views(served, images)
+    outputs = predict(served, images)
     manifest = {
         "labels": ["a", "b"],
         "normalisation": {"mean": PIXEL_MEAN, "std": PIXEL_STD},
         "temperature": 1.0,
     }
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    for number, chosen in enumerate(VIEWS):
-        plain = {"up_to": 64, "side": chosen.side, "margin": chosen.margin or 0, "mirror": chosen.mirror}
-        plain |= {"softness": 1.0, "prior_weight": 1.0}
-        model = inference.Model({**manifest, "views": [plain]}, {"model.onnx": session})
-        for index, image in enumerate(images):
-            thumbnail = Image.fromarray(image.permute(1, 2, 0).numpy())
-            logits, prior = inference.logits_and_prior(model, thumbnail, plain)
-            np.testing.assert_allclose(outputs.logits[index, number], logits, atol=1e-3)
-            np.testing.assert_allclose(outputs.priors[index, number], prior, atol=1e-3)
+    plain = THUMBNAIL.model_copy(update={"prior_weight": 1.0}).model_dump(exclude_none=True)
+    model = inference.Model({**manifest, "views": [plain]}, {"model.onnx": session})
+    for index, image in enumerate(images):
+        thumbnail = Image.fromarray(image.permute(1, 2, 0).numpy())
+        logits, prior = inference.logits_and_prior(model, thumbnail, plain)
+        np.testing.assert_allclose(outputs.logits[index], logits, atol=1e-3)
+        np.testing.assert_allclose(outputs.priors[index], prior, atol=1e-3)
 
 
 def test_negatives_are_compared_with_compressed_images() -> None:
     """The outputs of this network depend only on whether an image was compressed."""
-    plain = Outputs(np.tile([[[9.0, 0.0, 0.0]]], (4, len(VIEWS), 1)), np.zeros((4, len(VIEWS), 3)))
-    compressed = Outputs(np.tile([[[0.0, 0.0, 9.0]]], (4, len(VIEWS), 1)), np.zeros((4, len(VIEWS), 3)))
-    shown = figures(HeldOut(plain, compressed, np.zeros(4, np.int64), compressed, compressed), 0, Recipe())
+    plain = Outputs(np.tile([[9.0, 0.0, 0.0]], (4, 1)), np.zeros((4, 3)))
+    compressed = Outputs(np.tile([[0.0, 0.0, 9.0]], (4, 1)), np.zeros((4, 3)))
+    shown = figures(HeldOut(plain, compressed, np.zeros(4, np.int64), compressed, compressed), Recipe())
     assert shown["accuracy"] == 1.0
     assert shown["other_auroc"] == shown["unseen_auroc"] == 0.5
 
@@ -78,8 +76,8 @@ def test_the_best_temperature_undoes_overconfidence() -> None:
     log_odds = generator.normal(0, 1, 4000)
     truth = (generator.random(4000) < 1 / (1 + np.exp(-log_odds))).astype(np.int64)
     logits = np.stack([np.zeros(4000), 2.0 * log_odds], axis=1)
-    outputs = Outputs(logits[:, None], np.zeros((4000, 1, 3)))
-    assert best_temperature(outputs, truth, 0, 1.0) == pytest.approx(2.0, rel=0.15)
+    outputs = Outputs(logits, np.zeros((4000, 3)))
+    assert best_temperature(outputs, truth) == pytest.approx(2.0, rel=0.15)
 
 
 def test_a_label_with_fewer_images_than_folds_is_named() -> None:

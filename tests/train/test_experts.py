@@ -73,6 +73,6 @@ def test_labels_that_the_detector_does_not_know_leave_it_out(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["classifier.onnx"]
 
 
-def test_labels_without_a_meaning_leave_photos_to_the_trained_network(tmp_path: Path) -> None:
+def test_without_a_meaning_nothing_is_written(tmp_path: Path) -> None:
     assert write_experts(tmp_path, ["bicycle", "cargo drone"]) is None
     assert not list(tmp_path.iterdir())

@@ -41,6 +41,7 @@ def test_wrong_options_are_refused_before_any_work(
     [
         (["train", "--time-budget", "0"], "--time-budget 0.0: must be a number above 0"),
         (["train", "--time-budget", "nan"], "--time-budget nan"),
+        (["train", "--photos", "mine"], "--photos mine: training is for thumbnails; scones model learn mine"),
         (["cross-validate", "--folds", "1"], "--folds 1: must be a number from 2"),
         (["cross-validate", "--only", "0"], "--only 0: must be from 1 to --folds 5"),
         (["cross-validate", "--only", "6"], "--only 6: must be from 1 to --folds 5"),

@@ -1,4 +1,4 @@
-"""Reading training images: folders by class, and labelled photos."""
+"""Reading training images: archives, and folders by class."""
 
 import shutil
 import tarfile
@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model_build.data.images import is_held_out, photo_digest
-from model_build.training.images import DETAIL, DataError, Images, add_photos, archives_in, read_images
+from model_build.training.images import DETAIL, DataError, archives_in, read_images
 from tests.support.tiny_model import cifar100_files, write_archive, write_photo
 
 LABELS = ("red", "blue")
@@ -81,57 +80,13 @@ def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
         read_images([tmp_path])
 
 
-def test_photos_are_upright_central_squares(tmp_path: Path) -> None:
+def test_images_are_upright_central_squares(tmp_path: Path) -> None:
     wide = np.zeros((40, 80, 3), np.uint8)
     wide[:, 20:60] = (220, 30, 30)
     exif = Image.Exif()
     exif[0x0112] = 6  # rotated by 90 degrees
     (tmp_path / "red").mkdir()
     Image.fromarray(wide).save(tmp_path / "red" / "rotated.jpg", quality=95, exif=exif)
-    images = Images()
-    add_photos(images, tmp_path, LABELS)
+    images = read_images([tmp_path])
     (photo,) = images.by_class["red"][0].pixels
     assert abs(photo.reshape(-1, 3).astype(int) - (220, 30, 30)).max() < 40
-
-
-def test_photos_join_the_classes_and_other_is_a_class_of_negatives(tmp_path: Path) -> None:
-    for folder in ("red", "other"):
-        write_photo(tmp_path / folder / "1.png", "red")
-    (tmp_path / "red" / ".DS_Store").write_bytes(b"")
-    images = Images()
-    images.add("red", np.zeros((3, 32, 32, 3), np.uint8), compressed=False)
-    add_photos(images, tmp_path, LABELS)
-    assert images.counts() == {"other": 1, "red": 4}
-    assert len(images.sources) == 1
-
-
-def test_photos_that_are_held_out_are_not_trained_on_and_the_others_are_noted(tmp_path: Path) -> None:
-    for number in range(40):
-        write_photo(tmp_path / ("red" if number % 2 else "blue") / f"{number}.png", "red", seed=number)
-    whole, part = Images(), Images()
-    add_photos(whole, tmp_path, LABELS)
-    add_photos(part, tmp_path, LABELS, hold_out=0.5)
-
-    bodies = {photo_digest(path.read_bytes()) for path in tmp_path.glob("*/*")}
-    assert set(whole.photos) == bodies
-    assert set(part.photos) == {digest for digest in bodies if not is_held_out(digest, 0.5)}
-    assert sum(part.counts().values()) == len(part.photos) < 30
-    with pytest.raises(DataError, match=r"--hold-out 1: no photo is left to train on"):
-        add_photos(Images(), tmp_path, LABELS, hold_out=1.0)
-
-
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ({}, "no photos in folders named red, blue, other"),
-        ({"red/.hidden": b"x"}, "no photos in folders"),
-        ({"rde/1.png": b"x"}, "rename rde to one of red, blue, other"),
-        ({"red/1.png": b"not an image"}, r"1\.png: the body is not a readable image"),
-    ],
-)
-def test_what_is_wrong_with_photos_is_named(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=message):
-        add_photos(Images(), tmp_path, LABELS)
