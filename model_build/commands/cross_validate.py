@@ -43,7 +43,8 @@ def command(  # noqa: PLR0913 - one parameter per option
     r"""Measure a recipe without using the test images.
 
     Splits the training images into folds; each is once held out and measured, together with classes of
-    negatives that the network was not trained on. Prints the figures, and the temperature that fits best. Takes as long as one training per fold. Needs PyTorch (.venv/train).
+    negatives that the network was not trained on. Prints the figures, and the temperature that fits best.
+    Takes as long as one training per fold. Needs PyTorch (.venv/train).
 
     \b
     Example:

@@ -21,7 +21,9 @@ from model_build.training.recipe import (
 
 def _refuse_photos(given: str | None) -> None:
     if given is not None:
-        raise UsageError(f"--photos {given}: training is for thumbnails; scones model learn {given} learns photos")
+        raise UsageError(
+            f"--photos {given}: training is for thumbnails; scones model learn {given} learns photos"
+        )
 
 
 @click.command(context_settings=UNDERSCORES)
@@ -46,7 +48,7 @@ def _refuse_photos(given: str | None) -> None:
     help=f"Shorten the training to end in time, at the cost of reproducibility.  [{TIME_BUDGET}]",
 )
 @recipe_options
-def command(  # noqa: PLR0913 - one parameter per option
+def command(
     *,
     data: tuple[Path, ...],
     classes: tuple[str, ...],

@@ -24,7 +24,9 @@ def stack_outputs(stack_name: str, session: boto3.Session) -> dict[str, str]:
     except ClientError as error:
         raise ModelBuildError(f"stack {stack_name}: {error.response['Error']['Message']}") from error
     outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
-    missing = [name for name in ("PhotoBucketName", "ResultsTableName", "EndpointName") if name not in outputs]
+    missing = [
+        name for name in ("PhotoBucketName", "ResultsTableName", "EndpointName") if name not in outputs
+    ]
     if missing:
         raise ModelBuildError(f"stack {stack_name} has no output {missing[0]}: is it this application's?")
     return outputs

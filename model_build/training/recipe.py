@@ -23,12 +23,13 @@ from model_build.archive.manifest import View
 from model_build.errors import UsageError
 
 DEFAULT_CLASSES: Final = ("bicycle", "motorcycle")
-# How inference looks at a thumbnail (see serving/inference.py): with some margin, averaged with its mirror image.
+# How inference looks at a thumbnail (serving/inference.py): with some margin, averaged with its mirror image.
 THUMBNAIL: Final = View(side=160, margin=0.1, mirror=True, temperature_scale=1.0, prior_weight=0.3)
 LARGEST_THUMBNAIL: Final = 64  # pixels of the shorter side
 # How pretrained networks classify photos, where each label is known to mean some of their outputs
-# (training/pretrained_networks.py). The weight is the only number fitted to photos: multiplying odds takes the networks
-# for independent, and below 1 says not quite. From 0.7 to 1 all but one or two of 197 answers are the same.
+# (training/pretrained_networks.py). The weight is the only number fitted to photos: multiplying odds takes
+# the networks for independent, and below 1 says not quite. From 0.7 to 1 all but one or two of 197 answers
+# are the same.
 EXPERT_WEIGHT: Final = 0.8
 EXPERT_FLOOR: Final = 1e-4
 CLASSIFIER_SIDE: Final = 256

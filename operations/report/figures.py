@@ -33,8 +33,8 @@ _MEANING: Final = {
     "bytes": ("image files are smaller", "image files are larger"),
 }
 _RETRAIN: Final = (
-    "If drivers will go on sending photos like these: decide on the doubtful ones (scones review), learn from "
-    "them, and deploy the new model if it is better:"
+    "If drivers will go on sending photos like these: decide on the doubtful ones (scones review), learn "
+    "from them, and deploy the new model if it is better:"
 )
 _PROBABILITY: Final = "probability of "
 

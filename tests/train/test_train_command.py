@@ -141,9 +141,7 @@ def test_classes_without_images_are_named(
     assert not (tmp_path / "m").exists()
 
 
-def test_cross_validation_measures(
-    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_cross_validation_measures(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [
         "--data",
         str(archive),
