@@ -38,6 +38,7 @@ class Record:
         label: the most probable class, or a person's.
         confidence: the model's probability of its class, 0 to 1.
         model_version: the model that answered; None if none did, or it does not say.
+        neither: the model's probability that the photo shows none of the labels; None if it does not say.
         model_label: the model's label, if a person decided.
         in_review: since when the photo waits for review, if it has been reclassified meanwhile.
     """
@@ -54,6 +55,7 @@ class Record:
     started_at: str | None = None
     recorded_at: str | None = None
     model_version: str | None = None
+    neither: float | None = None
     decided_by: str | None = None
     decided_at: str | None = None
     model_label: str | None = None

@@ -2,7 +2,8 @@
 
 Input:  {"s3_bucket", "s3_key", "version_id"?, "etag"?, "image_data": base64, "content_type": str, …}.
 Output: the same without image_data, with "inferences": one probability per class, in label order, and
-        "model_version": the version of the model that answered, null if the endpoint does not say.
+        "model_version": the version of the model that answered, and "neither": the probability that the
+        photo shows none of the classes; null if the endpoint does not say.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class ClassifiedPhoto(TypedDict):
     content_type: str
     inferences: list[float]
     model_version: str | None
+    neither: float | None
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> ClassifiedPhoto:
@@ -62,11 +64,12 @@ def lambda_handler(event: dict[str, Any], _context: object) -> ClassifiedPhoto:
             "endpoint": SETTINGS.endpoint_name,
             "inferences": answer.probabilities,
             "model_version": answer.model_version,
+            "neither": answer.neither,
         },
     )
     kept = {name: event[name] for name in ClassifiedPhoto.__annotations__ if name in event}
-    result = {**kept, "inferences": answer.probabilities, "model_version": answer.model_version}
-    return cast("ClassifiedPhoto", result)
+    said = {"inferences": answer.probabilities, "model_version": answer.model_version}
+    return cast("ClassifiedPhoto", {**kept, **said, "neither": answer.neither})
 
 
 def decode_image(event: dict[str, Any]) -> bytes:

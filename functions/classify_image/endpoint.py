@@ -2,7 +2,8 @@
 
 The response body is a JSON list of probabilities, as SageMaker's built-in image classification returns it.
 Our containers also set the response header X-Amzn-SageMaker-Custom-Attributes to
-`labels=bicycle,motorcycle;model_version=VERSION`, labels and version URL-encoded; other models need not.
+`labels=bicycle,motorcycle;model_version=VERSION;neither=0.981234`, labels and version URL-encoded; other
+models need not. `neither` is the probability that the image shows none of the labels.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ _THROTTLED: Final = frozenset({"ThrottlingException", "Throttling", "ModelNotRea
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One probability per class, in label order, and the model's version (None if it does not say)."""
+    """One probability per class, in label order; the others are None if the model does not say."""
 
     probabilities: list[float]
     model_version: str | None
+    neither: float | None
 
 
 def classify(
@@ -64,13 +66,22 @@ def classify(
     if "labels" in attributes:
         _check_labels(endpoint_name, attributes["labels"], labels)
     version = unquote(attributes.get("model_version", ""))[:_MAX_VERSION_LENGTH]
-    return Answer(probabilities(body, len(labels)), version or None)
+    return Answer(probabilities(body, len(labels)), version or None, _neither(attributes))
 
 
 def _custom_attributes(header: str) -> dict[str, str]:
     """Parse `name=value;name=value`; the values stay URL-encoded. Parts without `=` are ignored."""
     pairs = (part.partition("=") for part in header.split(";"))
     return {name.strip(): value.strip() for name, separator, value in pairs if separator}
+
+
+def _neither(attributes: dict[str, str]) -> float | None:
+    """Return the probability of none of the labels; None if another model means something else by it."""
+    try:
+        value = float(attributes.get("neither", ""))
+    except ValueError:
+        return None
+    return value if _is_probability(value) else None
 
 
 def _check_labels(endpoint_name: str, encoded: str, labels: Sequence[str]) -> None:

@@ -5,8 +5,9 @@ the model sees the packages that a serving container has (numpy, Pillow, onnxrun
 
 It treats inference.py as SageMaker's containers do: the model is loaded before the first answer to /ping,
 /invocations runs input_fn, predict_fn and output_fn, an exception with a `status_code` becomes that HTTP
-status and any other a 500. What `custom_attributes(model)` returns, if the code has it, is sent with every
-answer. It ends when its stdin closes, so it cannot outlive the process that started it.
+status and any other a 500. What `custom_attributes(model)` returns and what a prediction has as
+`custom_attributes`, if the code has them, is sent with the answer. It ends when its stdin closes, so it
+cannot outlive the process that started it.
 """
 
 import importlib
@@ -65,32 +66,35 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer one invocation."""
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        attributes = ""
         try:
-            status, content_type, answer = 200, *self._infer(body)
+            status, content_type, answer, attributes = 200, *self._infer(body)
         except Exception as error:  # noqa: BLE001  # whatever the model's code raises is the answer to this request
             traceback.print_exc()
             status = getattr(error, "status_code", 500)
             content_type = "application/json"
             answer = json.dumps({"error": type(error).__name__, "message": str(error)}).encode()
-        self._answer(status, content_type, answer)
+        self._answer(status, content_type, answer, attributes)
 
-    def _infer(self, body: bytes) -> tuple[str, bytes]:
+    def _infer(self, body: bytes) -> tuple[str, bytes, str]:
         code = self.server.handlers
         accept = self.headers.get("Accept", "")
         if accept in {"", "*/*"}:
             accept = "application/json"
         data = code.input_fn(body, self.headers.get("Content-Type", ""))
-        answer = code.output_fn(code.predict_fn(data, self.server.model), accept)
+        prediction = code.predict_fn(data, self.server.model)
+        answer = code.output_fn(prediction, accept)
         # The containers let output_fn name its content type by returning a pair.
         text, content_type = answer if isinstance(answer, tuple) else (answer, accept)
-        return content_type, text.encode() if isinstance(text, str) else bytes(text)
+        attributes = filter(None, (self.server.custom_attributes, getattr(prediction, "custom_attributes", "")))
+        return content_type, text.encode() if isinstance(text, str) else bytes(text), ";".join(attributes)
 
-    def _answer(self, status: int, content_type: str, body: bytes) -> None:
+    def _answer(self, status: int, content_type: str, body: bytes, attributes: str = "") -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
-        if self.server.custom_attributes:
-            self.send_header("X-Amzn-SageMaker-Custom-Attributes", self.server.custom_attributes)
+        if attributes:
+            self.send_header("X-Amzn-SageMaker-Custom-Attributes", attributes)
         self.end_headers()
         self.wfile.write(body)
 

@@ -8,8 +8,9 @@ Contract (the same as SageMaker's built-in image classification): the body is an
 JSON list of probabilities in label order that sums to 1. Handler functions:
 https://github.com/aws/sagemaker-inference-toolkit#implement-a-handler-service
 
-The servers also send `custom_attributes` with every answer, in the header `CUSTOM_ATTRIBUTES_HEADER`, which
-InvokeEndpoint returns as `CustomAttributes`: a caller compares the labels with those that it expects.
+The servers also send `custom_attributes`, and those of the prediction, in the header
+`CUSTOM_ATTRIBUTES_HEADER`, which InvokeEndpoint returns as `CustomAttributes`: a caller compares the labels
+with those that it expects.
 """
 
 from __future__ import annotations
@@ -78,6 +79,17 @@ class Model:
     def labels(self) -> list[str]:
         """Class labels in the order of the answer."""
         return list(self.manifest["labels"])
+
+
+class Prediction(list[float]):
+    """One probability per label.
+
+    Attributes:
+        custom_attributes: `neither=0.981234`, the probability of "none of them", from a model that has
+            learned it; each label's probability contains an equal part of it.
+    """
+
+    custom_attributes = ""
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -173,9 +185,14 @@ def input_fn(body: bytes, content_type: str | None = None, context: object | Non
     return decode(bytes(body))
 
 
-def predict_fn(data: Image.Image, model: Model, context: object | None = None) -> list[float]:  # noqa: ARG001
-    """Classify one decoded image."""
-    return [float(share) for share in probabilities(model, data)]
+def predict_fn(data: Image.Image, model: Model, context: object | None = None) -> Prediction:  # noqa: ARG001
+    """Classify one decoded image; the result has the labels' order and sums to 1."""
+    logits, prior = logits_and_prior(model, data, view_for(data, model.manifest["views"]))
+    labels = len(model.labels)
+    result = Prediction(map(float, label_probabilities(logits, labels, prior)))
+    if len(logits) > labels:
+        result.custom_attributes = f"neither={label_shares(logits, labels, prior)[-1]:.6f}"
+    return result
 
 
 def output_fn(prediction: list[float], accept: str | None = None, context: object | None = None) -> str:  # noqa: ARG001
@@ -187,13 +204,14 @@ def custom_attributes(model: Model) -> str:
     """Return what identifies the model to a caller: `labels=bicycle,motorcycle;model_version=scones-2026…`.
 
     Labels and version are percent-encoded, so that commas, semicolons and non-ASCII characters in them are
-    unambiguous. A field that is not known, or would exceed what InvokeEndpoint transports, is absent.
+    unambiguous. A field that is not known, or would exceed what InvokeEndpoint transports together with a
+    prediction's attributes, is absent.
     SageMaker's built-in algorithm and Ray images before v1.2.0 send nothing.
     """
     version = quote(os.environ.get(VERSION_VARIABLE, ""), safe="")
     labels = ",".join(quote(label, safe="") for label in model.labels)
     fields = [f"model_version={version}"] if version else []
-    if len(labels) + len("labels=;") + sum(map(len, fields)) <= CUSTOM_ATTRIBUTES_LIMIT:
+    if len(labels) + len("labels=;;neither=0.000000") + sum(map(len, fields)) <= CUSTOM_ATTRIBUTES_LIMIT:
         fields.insert(0, f"labels={labels}")
     return ";".join(fields)
 
@@ -361,13 +379,15 @@ def network_input(image: Image.Image, side: int, normalisation: dict[str, Any], 
 
 
 def logits_and_prior(model: Model, image: Image.Image, chosen: dict[str, Any]) -> tuple[Array, Array]:
-    """Return the trained network's logits and the weighted log prior of an image.
+    """Return logits and weighted log prior of an image, by the trained network or, for photos, by experts.
 
     Returns:
         Calibrated logits, shape (outputs,), more than labels if classes of negatives were trained; and the
         weighted log prior of the pretrained head, shape (labels + 1,), for each label and for "none of them"
         (zeros if the network has no pretrained head).
     """
+    if "experts" in chosen or "head" in chosen:
+        return turned_logits(model, image, chosen), np.zeros(len(model.labels) + 1)
     batch = network_input(image, chosen["side"], model.manifest["normalisation"], chosen.get("margin", 0.0))
     if chosen["mirror"]:
         batch = np.concatenate([batch, batch[:, :, :, ::-1]])
@@ -482,40 +502,48 @@ def run(session: onnxruntime.InferenceSession, batch: Array) -> dict[str, Array]
 
 
 def label_probabilities(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
-    """Turn logits into one probability per label.
+    """Turn logits into one probability per label, shape (..., labels), summing to 1; see `label_shares`.
 
-    The first `labels` outputs are the labels, the others are classes of negatives. The probability of "none
-    of them" is shared equally among the labels: even odds mean that a person must look.
+    The probability of "none of them" is shared equally among the labels: even odds mean that a person must
+    look.
+    """
+    shares = label_shares(logits, labels, prior)
+    result: Array = shares[..., :labels] + shares[..., labels:] / labels
+    return result
+
+
+def label_shares(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
+    """Turn logits into the probabilities of the labels and, last, of "none of them".
 
     Args:
-        logits: shape (..., outputs).
+        logits: shape (..., outputs): the first `labels` outputs are the labels, the others are classes of
+            negatives.
         prior: logarithm of the factors by which the softmax of each label and of "none of them" is multiplied
             (a product of experts), shape (..., labels + 1), each at most 0.
 
     Returns:
-        Probabilities, shape (..., labels), summing to 1.
+        Shape (..., labels + 1), summing to 1.
     """
     shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
     none = shares[..., labels:].sum(axis=-1, keepdims=True)
     shares = np.concatenate([shares[..., :labels], none], axis=-1) * np.exp(prior)
     shares /= shares.sum(axis=-1, keepdims=True)
-    result: Array = shares[..., :labels] + shares[..., labels:] / labels
-    return result
+    return shares
 
 
-def photo_probabilities(model: Model, image: Image.Image, chosen: dict[str, Any]) -> Array:
-    """Classify one RGB image by pretrained networks; see `probabilities`.
+def turned_logits(model: Model, image: Image.Image, chosen: dict[str, Any]) -> Array:
+    """Return the logits of an RGB image by pretrained networks, as `photo_logits` does.
 
     A photo that is doubtful may be turned, without an orientation tag that says so. If the head gives a
-    prior probability for each turn (`turned`), its answer is the mixture over the four.
+    prior probability for each turn (`turned`), the answer is the mixture over the four.
     """
     logits = photo_logits(model, image, chosen)
-    result = label_probabilities(logits, len(model.labels))
     turned = float(chosen.get("head", {}).get("turned", 0.0))
-    if not turned or result.max() >= float(model.manifest["default_threshold"]):
-        return result
+    sure = label_probabilities(logits, len(model.labels)).max() >= float(model.manifest["default_threshold"])
+    if not turned or sure:
+        return logits
     views = [logits, *(photo_logits(model, image.transpose(turn), chosen) for turn in TURNS)]
-    return label_probabilities(turn_mixture(np.stack(views), turned), len(model.labels))
+    return turn_mixture(np.stack(views), turned)
 
 
 def turn_mixture(logits: Array, turned: float) -> Array:
@@ -532,16 +560,3 @@ def turn_mixture(logits: Array, turned: float) -> Array:
     prior = np.log([1 - len(TURNS) * turned] + [turned] * len(TURNS)).reshape(-1, *[1] * (logits.ndim - 1))
     result: Array = np.logaddexp.reduce(odds + prior, axis=0)
     return result
-
-
-def probabilities(model: Model, image: Image.Image) -> Array:
-    """Classify one RGB image.
-
-    Returns:
-        Probabilities in label order, shape (labels,), summing to 1.
-    """
-    chosen = view_for(image, model.manifest["views"])
-    if "experts" in chosen or "head" in chosen:
-        return photo_probabilities(model, image, chosen)
-    logits, prior = logits_and_prior(model, image, chosen)
-    return label_probabilities(logits, len(model.labels), prior)

@@ -63,6 +63,7 @@ def _lines(version: "Version") -> list[str]:
         "error": ": ".join(filter(None, [record.error, record.cause])),
         "decided by": f"{record.decided_by}, {record.decided_at}" if record.decided_by else "",
         "the model said": f"{record.model_label}{sure}" if record.model_label else "",
+        "neither": "" if record.neither is None else f"{record.neither:.3f}, the model's probability",
         "model": record.model_version,
         "execution": record.execution_arn,
     }

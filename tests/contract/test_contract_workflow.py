@@ -181,6 +181,7 @@ def walk(  # noqa: PLR0913 - one parameter for each thing that a test varies
     workflow: dict[str, Any] | None = None,
     *,
     replaced: dict[str, Any] | None = None,
+    answered: dict[str, Any] | None = None,
 ) -> Ending:
     """Run the workflow; FilterInference is the real one, the other tasks answer or fail as told."""
 
@@ -192,7 +193,7 @@ def walk(  # noqa: PLR0913 - one parameter for each thing that a test varies
             return {"Payload": {**serialized, **reference}}
         if name == "ClassifyImage":
             payload = {k: v for k, v in arguments["Payload"].items() if k != "image_data"}
-            answer = {"inferences": list(inferences), "model_version": MODEL_VERSION}
+            answer = {"inferences": list(inferences), "model_version": MODEL_VERSION, **(answered or {})}
             return {"Payload": payload | answer}
         if name == "FilterInference":
             return {"Payload": invoke(FILTER_INFERENCE.app.lambda_handler, arguments["Payload"])}
@@ -249,6 +250,18 @@ def test_a_confident_photo_is_accepted() -> None:
     assert ending.calls["RecordOutcome"]["Item"]["undelivered"] == {"S": "event"}
     order = [name for name in ending.visited if name in TASKS]
     assert order[-3:] == ["RecordOutcome", "PublishOutcome", "MarkDelivered"], "the debt is written first"
+
+
+@pytest.mark.parametrize(
+    ("answered", "expected"),
+    [({"neither": 0.981234}, 0.981234), ({"neither": 0}, 0), ({"neither": None}, None), ({}, None)],
+)
+def test_the_probability_of_neither_is_recorded_if_the_model_gives_it(
+    answered: dict[str, float | None], expected: float | None
+) -> None:
+    ending = walk(inferences=(0.501, 0.499), answered=answered)
+    assert (recorded(ending).get("neither"), published(ending)["neither"]) == (expected, expected)
+    assert "neither" not in walk(answered=answered).output, "the workflow's answer stays as it is"
 
 
 def test_a_doubtful_photo_ends_with_its_label() -> None:

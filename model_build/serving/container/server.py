@@ -37,10 +37,10 @@ class Service:
     def __init__(self, handlers: ModuleType, model_dir: Path) -> None:
         self.handlers = handlers
         self.model = handlers.model_fn(str(model_dir))
-        # A model with code of its own need not have these two.
+        # A model with code of its own need not have these two, nor its predictions attributes.
         self.bad_request: type[Exception] | tuple[()] = getattr(handlers, "BadRequest", ())
         describe = getattr(handlers, "custom_attributes", None)
-        self.headers = {CUSTOM_ATTRIBUTES_HEADER: describe(self.model)} if describe else {}
+        self.attributes: str = describe(self.model) if describe else ""
 
     async def ping(self, _: Request) -> Response:
         """Answer SageMaker's health check."""
@@ -69,7 +69,9 @@ class Service:
             return _error(f"{type(error).__name__}: {error}", HTTPStatus.INTERNAL_SERVER_ERROR)
         # The toolkits let output_fn name its content type by returning a pair.
         content, media_type = answer if isinstance(answer, tuple) else (answer, "application/json")
-        return Response(content, media_type=media_type, headers=self.headers)
+        both = self.attributes, getattr(prediction, "custom_attributes", "")
+        headers = {CUSTOM_ATTRIBUTES_HEADER: ";".join(filter(None, both))} if any(both) else {}
+        return Response(content, media_type=media_type, headers=headers)
 
 
 def _error(message: str, status: int) -> JSONResponse:

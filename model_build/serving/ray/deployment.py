@@ -34,9 +34,9 @@ class Classifier:
         importlib.import_module("bundled_packages").use_bundled_packages(MODEL_DIR / "code")
         self.inference = importlib.import_module("inference")
         self.model = self.inference.model_fn(str(MODEL_DIR))
-        # A model's own inference.py need not define these.
+        # A model's own inference.py need not define these, nor its predictions have attributes.
         describe = getattr(self.inference, "custom_attributes", None)
-        self.headers = {CUSTOM_ATTRIBUTES_HEADER: describe(self.model)} if describe else {}
+        self.attributes = describe(self.model) if describe else ""
         self.bad_request: type[Exception] | tuple[()] = getattr(self.inference, "BadRequest", ())
         self.log = logging.getLogger("ray.serve")
 
@@ -53,7 +53,9 @@ class Classifier:
             data = self.inference.input_fn(body, content_type)
             prediction = self.inference.predict_fn(data, self.model)
             content = self.inference.output_fn(prediction, accept)
-            return Response(content, media_type="application/json", headers=self.headers)
+            both = self.attributes, getattr(prediction, "custom_attributes", "")
+            headers = {CUSTOM_ATTRIBUTES_HEADER: ";".join(filter(None, both))} if any(both) else {}
+            return Response(content, media_type="application/json", headers=headers)
         except self.bad_request as error:
             return _error(str(error), getattr(error, "status_code", 400))
         except Exception as error:

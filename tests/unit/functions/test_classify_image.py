@@ -55,6 +55,7 @@ def test_the_image_is_sent_and_only_its_name_returned(runtime: Stubber) -> None:
         "content_type": "image/png",
         "inferences": [0.9, 0.1],
         "model_version": None,
+        "neither": None,
     }
     runtime.assert_no_pending_responses()
 
@@ -85,6 +86,24 @@ def test_no_pixels_are_logged(runtime: Stubber, caplog: pytest.LogCaptureFixture
 def test_the_models_version_is_returned(runtime: Stubber, attributes: str, version: str | None) -> None:
     runtime.add_response("invoke_endpoint", {**answer([0.9, 0.1]), "CustomAttributes": attributes})
     assert function.app.lambda_handler(EVENT, None)["model_version"] == version
+
+
+@pytest.mark.parametrize(
+    ("attributes", "neither"),
+    [
+        ("labels=bicycle,motorcycle;model_version=7;neither=0.981234", 0.981234),
+        ("neither=0", 0.0),
+        ("neither=1.000001", None),
+        ("neither=nan", None),
+        ("neither=nor", None),
+        ("labels=bicycle,motorcycle", None),
+    ],
+)
+def test_the_probability_of_neither_is_returned(
+    runtime: Stubber, attributes: str, neither: float | None
+) -> None:
+    runtime.add_response("invoke_endpoint", {**answer([0.501, 0.499]), "CustomAttributes": attributes})
+    assert function.app.lambda_handler(EVENT, None)["neither"] == neither
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,12 @@ def test_a_margin_shows_the_image_smaller_and_mirrored_around(size: tuple[int, i
     np.testing.assert_array_equal(framed, inference.view(around, 160))
 
 
+def neither(prediction: inference.Prediction) -> float:
+    name, _, value = prediction.custom_attributes.partition("=")
+    assert name == "neither"
+    return float(value)
+
+
 def test_small_images_have_a_view_of_their_own() -> None:
     views = [{"up_to": 64, "side": 128}, {"side": 160}]
     assert inference.view_for(Image.new("RGB", (200, 64)), views)["side"] == 128
@@ -160,6 +166,15 @@ def test_the_prior_multiplies_the_odds_of_labels_and_of_none_of_them() -> None:
     )
 
 
+def test_a_model_of_negatives_gives_the_probability_of_none_of_the_labels(tmp_path: Path) -> None:
+    model = inference.model_fn(str(write_model(tmp_path / "m", LABELS, ["green", "black"])))
+    answers = {colour: inference.predict_fn(square(colour), model) for colour in ("red", "green", "black")}
+    assert [round(neither(answer), 3) for answer in answers.values()] == [0, 1, 1]
+    assert answers["green"] == pytest.approx([0.5, 0.5], abs=1e-3)
+    alone = inference.model_fn(str(write_model(tmp_path / "alone", LABELS)))
+    assert inference.predict_fn(square("green"), alone).custom_attributes == "", "it has learned none"
+
+
 @pytest.mark.parametrize("others", [["green"], []], ids=["others", "no-others"])
 def test_a_second_output_has_the_weight_of_the_view(tmp_path: Path, others: list[str]) -> None:
     folder = write_model(tmp_path / "m", LABELS, others, prior=[np.log(0.01), 0.0, 0.0])
@@ -169,7 +184,7 @@ def test_a_second_output_has_the_weight_of_the_view(tmp_path: Path, others: list
     def odds_of_red(**view: float) -> float:
         changed = {**manifest, "views": [{"side": 32, "mirror": True, **view}]}
         (folder / "manifest.json").write_text(json.dumps(changed), encoding="utf-8")
-        red, blue = inference.probabilities(inference.model_fn(str(folder)), image)
+        red, blue = inference.predict_fn(image, inference.model_fn(str(folder)))
         return float(red / blue)
 
     assert odds_of_red(prior_weight=0.0) == pytest.approx(odds_of_red())
@@ -187,7 +202,7 @@ def test_temperature_and_softness_make_answers_less_or_more_sure(tmp_path: Path)
         views = [{"side": 32, "mirror": True, "softness": softness}]
         changed = {**manifest, "temperature": temperature, "views": views}
         (folder / "manifest.json").write_text(json.dumps(changed), encoding="utf-8")
-        return float(inference.probabilities(inference.model_fn(str(folder)), image).max())
+        return max(inference.predict_fn(image, inference.model_fn(str(folder))))
 
     assert sure(4, 1) < sure(1, 1) < sure(1, 0.5)
     assert sure(2, 0.5) == pytest.approx(sure(1, 1))
@@ -230,7 +245,9 @@ def test_the_odds_of_the_experts_are_multiplied(tmp_path: Path, detector: bool) 
     weighted = np.array([*odds**0.8, 1.0])
     shares = weighted / weighted.sum()
 
-    assert inference.probabilities(model, image) == pytest.approx(shares[:2] + shares[2] / 2)
+    answer = inference.predict_fn(image, model)
+    assert answer == pytest.approx(shares[:2] + shares[2] / 2)
+    assert neither(answer) == pytest.approx(shares[2], abs=1e-6)
 
 
 def test_a_classifier_that_knows_nothing_says_nothing() -> None:
@@ -287,7 +304,7 @@ def test_more_labels_than_a_header_holds_are_absent(
     model: inference.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODEL_VERSION", "v")
-    longest = 1024 - len("labels=;model_version=v")
+    longest = 1024 - len("labels=;model_version=v;neither=0.123456")
 
-    assert len(inference.custom_attributes(named(model, ["x" * longest]))) == 1024
+    assert inference.custom_attributes(named(model, ["x" * longest])).startswith("labels=x")
     assert inference.custom_attributes(named(model, ["x" * (longest + 1)])) == "model_version=v"
