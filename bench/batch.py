@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -64,9 +63,7 @@ def _workflow(environment: dict[str, str]) -> Result:
     workflow = _client("stepfunctions", environment)
     machines = workflow.list_state_machines()["stateMachines"]
     arn = next(one["stateMachineArn"] for one in machines if "ClassifyImageStateMachine" in one["name"])
-    url = (
-        environment["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] + "/endpoints/scones-vehicle-classifier/invocations"
-    )
+    runtime = _client("sagemaker-runtime", environment)
 
     def execute(key: str, version: str) -> None:
         photo = json.dumps({"s3_bucket": BUCKET, "s3_key": key, "version_id": version})
@@ -75,8 +72,7 @@ def _workflow(environment: dict[str, str]) -> Result:
             time.sleep(0.005)
 
     def ask(number: int) -> None:
-        request = urllib.request.Request(url, _png(number), {"Content-Type": "image/png"})  # noqa: S310
-        urllib.request.urlopen(request).close()  # noqa: S310 - the local cloud's own address
+        runtime.invoke_endpoint(EndpointName=ENDPOINT, ContentType="image/png", Body=_png(number))
 
     photos = _upload(environment, "incoming/alone/", ALONE)
     through = [seconds(partial(execute, *one)) for one in photos][1:]
@@ -107,7 +103,9 @@ def _client(service: str, environment: dict[str, str]) -> Any:
     session = boto3.Session(
         environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1"
     )
-    return session.client(service, endpoint_url=environment["AWS_ENDPOINT_URL"])  # type: ignore[call-overload]
+    own = f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"
+    url = environment.get(own, environment["AWS_ENDPOINT_URL"])
+    return session.client(service, endpoint_url=url)  # type: ignore[call-overload]
 
 
 def _batch(environment: dict[str, str], prefix: str, count: int) -> float:

@@ -5,6 +5,7 @@ from commandline.interrupts import end_silently
 if __name__ == "__main__":
     end_silently()
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -31,6 +32,7 @@ def program() -> None:
     Example:
       scones local demo --photos ~/photos
     """
+    os.umask(0o077)  # what they make is nobody else's business
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,7 +23,8 @@ class LocalSession(boto3.Session):
     def __init__(self, addresses: Addresses, require_alive: Callable[[], None] | None = None) -> None:
         self._addresses = addresses
         self._require_alive = require_alive
-        super().__init__("test", "test", region_name=REGION, botocore_session=_bare_session())
+        key = addresses.access_key
+        super().__init__(key, key, region_name=REGION, botocore_session=_bare_session())
 
     def client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
         """Return a client of a service of the local cloud; it goes through no proxy."""

@@ -4,7 +4,7 @@ import os
 import platform
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -40,11 +40,13 @@ class Addresses:
         bind: address that it listens on.
         aws_url: endpoint URL of ministack.
         sagemaker_url: endpoint URL of the SageMaker emulator.
+        access_key: the id and the secret of the one key that its servers answer.
     """
 
     bind: str
     aws_url: str
     sagemaker_url: str
+    access_key: str = field(repr=False)
 
 
 def aws_variables(addresses: Addresses) -> dict[str, str]:
@@ -54,8 +56,8 @@ def aws_variables(addresses: Addresses) -> dict[str, str]:
         "AWS_ENDPOINT_URL_SAGEMAKER": addresses.sagemaker_url,
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": addresses.sagemaker_url,
         "AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING": addresses.sagemaker_url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": addresses.access_key,
+        "AWS_SECRET_ACCESS_KEY": addresses.access_key,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
     }

@@ -55,7 +55,8 @@ def _try(path: Path) -> IO[str] | None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a text file in one step; a reader sees the old content or the new."""
+    """Write a text file of this user's in one step; a reader sees the old content or the new."""
     new = path.with_suffix(path.suffix + ".new")
+    new.touch(0o600)
     new.write_text(text, encoding="utf-8")
     new.replace(path)

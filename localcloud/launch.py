@@ -14,7 +14,6 @@ from localcloud.service import free_port
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError, Steps
 
-LOOPBACK: Final = "127.0.0.1"
 MEGABYTE: Final = 1024 * 1024
 NEEDED_MB: Final = 500
 """The demo used 364 MB at its peak: the built functions, and a copy for each of their processes."""
@@ -41,7 +40,7 @@ def start_and_build(
 
 
 def _require_space(folder: StateFolder) -> None:
-    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.make()
     free = shutil.disk_usage(folder.path).free // MEGABYTE
     if free < NEEDED_MB:
         raise CommandError(

@@ -26,7 +26,7 @@ def print_next_steps(folder: StateFolder, running: Running) -> None:
         f"  aws s3 cp photo.jpg s3://{outputs['PhotoBucketName']}/incoming/photo.jpg\n"
         f"  aws dynamodb scan --table-name {outputs['ResultsTableName']}\n"
         f"  scones send photo.jpg\n"
-        f"\nLook at what comes in: {running.desk_url}live\n"
+        f"\nLook at what comes in: {running.desk_url.replace('/?', '/live?')}\n"
         f"Decide on doubtful photos: {running.desk_url}\n"
         f"\nLogs: {os.path.relpath(folder.logs)}. Stop it with: {'make down' if usual else other}"
     )

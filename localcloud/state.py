@@ -5,6 +5,7 @@ free again after a crash or a reboot, whatever files were left.
 """
 
 import json
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ class Running(Addresses):
         pids: process ids by role.
         stack: name, outputs and parameters of the deployed stack; empty before.
         endpoint: name of the deployed SageMaker endpoint; empty before.
-        desk_url: where the review desk is to be, once the stack is deployed; empty for none.
+        desk_url: where the review desk is to be, with its token, once the stack is deployed; empty for none.
     """
 
     instance: str = ""
@@ -82,6 +83,18 @@ class StateFolder:
         with file:
             yield
 
+    def make(self) -> None:
+        """Make the folder, which nobody else may look into: it has photos, results and the access key."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.chmod(0o700)
+
+    def access_key(self) -> str:
+        """Return the key that this local cloud answers, drawn at its first start."""
+        file = self.path / "access-key"
+        if not file.exists():
+            replace_text(file, secrets.token_hex(16).upper())
+        return file.read_text()
+
     def put_old_logs_aside(self) -> None:
         """Keep the logs of the last run where nobody takes them for new ones."""
         if self.logs.exists():
@@ -104,7 +117,7 @@ class StateFolder:
 
     def save(self, running: Running) -> None:
         """Write state.json and env.sh, each in one step, so that no reader sees half of it."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.make()
         replace_text(self._file, json.dumps(asdict(running), indent=2) + "\n")
         replace_text(self.env_file, env_script(running))
 

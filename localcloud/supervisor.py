@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 from localcloud.environment import isolated_environment
 from localcloud.faults.switches import VARIABLE
@@ -25,6 +26,7 @@ from localcloud.kept import ministack_folders
 from localcloud.parent import wait_for_eof
 from localcloud.service import Health, Service, StartError, free_port, reachable
 from localcloud.state import Running, StateFolder
+from operations.review.address import TOKEN_VARIABLE
 
 AWS_PORT: Final = 4566
 SAGEMAKER_PORT: Final = 4567
@@ -100,6 +102,7 @@ class Supervisor:
             bind=self._bind,
             aws_url=f"http://{host}:{aws_port}",
             sagemaker_url=f"http://{host}:{sagemaker_port}",
+            access_key=self._folder.access_key(),
             instance=uuid.uuid4().hex,
         )
         if self._keep:
@@ -137,11 +140,11 @@ class Supervisor:
         if running is None or not running.desk_url or not running.stack:
             return
         self._desk_due = time.monotonic() + _DESK_PAUSE_S
-        port = running.desk_url.rstrip("/").rsplit(":", 1)[1]
+        address = urlsplit(running.desk_url)
         self._desk = self._spawned(
             "review-desk",
-            ["-m", "localcloud.desk", port, str(self._folder.path)],  # the path is for `ps`
-            isolated_environment(running),
+            ["-m", "localcloud.desk", str(address.port), str(self._folder.path)],  # the path is for `ps`
+            isolated_environment(running) | {TOKEN_VARIABLE: parse_qs(address.query)["token"][0]},
             Health(running.desk_url, ""),
         )
 
@@ -214,7 +217,9 @@ def main() -> int:
         "--keep", action="store_true", help="keep photos, results and stacks for the next start"
     )
     arguments = parser.parse_args()
+    os.umask(0o077)
     folder = StateFolder(arguments.state)
+    folder.make()
     lock = folder.lock_as_supervisor()
     if lock is None:
         return ALREADY_RUNNING

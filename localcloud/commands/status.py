@@ -30,6 +30,7 @@ def command(*, state: Path, as_json: bool) -> int:
         shown: dict[str, Any] = {"running": running is not None, "state": str(folder.path)}
         if running:
             shown |= asdict(running) | {"env_file": str(folder.env_file), "logs": str(folder.logs)}
+            del shown["access_key"]
         print(json.dumps(shown))
     elif running:
         print_next_steps(folder, running)

@@ -10,13 +10,14 @@ from commandline.errors import UsageError
 from commandline.options import trust_code_option
 from commandline.terminal import say
 from localcloud.application import Application
-from localcloud.launch import LOOPBACK, deploy, start_and_build, stopped_on_error
+from localcloud.launch import deploy, start_and_build, stopped_on_error
 from localcloud.lifecycle import save_state
 from localcloud.next_steps import print_next_steps
 from localcloud.options import bind_option, model_option, state_option
 from localcloud.service import free_port
 from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps
+from operations.review.address import LOOPBACK, desk_address, desk_token
 
 DESK_PORT: Final = 4580
 
@@ -56,7 +57,7 @@ def _with_desk(folder: StateFolder, running: Running) -> Running:
     """Let the supervisor start the review desk, on loopback; return the local cloud with its address."""
     if not running.desk_url:
         port = free_port(LOOPBACK, DESK_PORT)
-        running = replace(running, desk_url=f"http://{LOOPBACK}:{port}/")
+        running = replace(running, desk_url=desk_address(port, desk_token()))
         folder.save(running)
     return running
 

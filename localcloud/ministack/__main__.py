@@ -15,7 +15,7 @@ from localcloud.ministack import (
 )
 from localcloud.parent import end_with_parent
 
-# Faults lie around the repaired functions, and web pages are refused before anything else.
+# Faults lie around the repaired functions, and others are refused before anything else.
 REPAIRS = (lambda_, s3, events, cloudformation, states, distributed_map, admission, fault_hooks, server)
 
 

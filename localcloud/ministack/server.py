@@ -1,7 +1,8 @@
-"""ministack's server: web pages are refused, and its state is saved on demand.
+"""ministack's server: others' requests are refused, and its state is saved on demand.
 
-It answers every origin and every host name (see `localcloud.access_guard`). Its answers to others keep their
-`Access-Control-Allow-Origin: *`, which no page gets to see.
+It answers everybody, every origin and every host name (see `localcloud.access_guard`). Its answers keep their
+`Access-Control-Allow-Origin: *`, which no page gets to see. It gives its functions the account's number as
+access key, here the one that the server answers.
 
 It saves its state when it is stopped, and nothing if it is killed. `SAVE` makes it save. `UNSAVED` stands
 beside the state while ministack runs, and goes when everything has been saved at the end.
@@ -9,13 +10,14 @@ beside the state while ministack runs, and goes when everything has been saved a
 
 import inspect
 import json
+import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Final
 
 from localcloud.access_guard import refusal
-from localcloud.ministack.errors import expect
+from localcloud.ministack.errors import expect, wrap
 
 UNSAVED: Final = "unsaved"
 SAVE: Final = signal.SIGUSR1
@@ -27,15 +29,15 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-def guarded(application: Application) -> Application:
-    """Return an ASGI application that answers the requests of web pages with status 403."""
+def guarded(application: Application, access_key: str) -> Application:
+    """Return an ASGI application that answers the requests of others with status 403."""
 
     async def guard(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await application(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        reason = refusal(headers)
+        reason = refusal(headers, scope["path"], scope["query_string"].decode("latin-1"), access_key)
         if reason is None:
             await application(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -68,13 +70,21 @@ def noted(save: Callable[[Mapping[str, Any]], None], marker: Path) -> Callable[[
 def apply() -> None:
     """Repair the imported ministack."""
     from ministack import app as server  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.core import persistence  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.core import lambda_runtime, persistence  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import lambda_svc  # type: ignore[import-untyped]  # noqa: PLC0415
 
     expect(
         "hypercorn_serve(app, config)" in inspect.getsource(server.main),
         "the application is served otherwise",
     )
-    server.app = guarded(server.app)
+    key = os.environ["AWS_ACCESS_KEY_ID"]
+    server.app = guarded(server.app, key)
+
+    def with_own_key(credentials: Callable[..., dict[str, str]]) -> Callable[..., dict[str, str]]:
+        return lambda config: {**credentials(config), "AWS_ACCESS_KEY_ID": key}
+
+    for module in (lambda_runtime, lambda_svc):
+        wrap(module, "execution_credentials", ("config",), with_own_key)
     states: Any = getattr(server, "_build_persistence_save_dict", None)
     save = persistence.save_all
     expect(callable(states) and server.save_all is save, "the state is saved in another way")

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     end_with_parent()
     service_model("sagemaker")  # half a second now instead of in the first request
-    with SageMakerEmulator((arguments.bind, arguments.port), arguments.folder, arguments.instance) as server:
+    address, key = (arguments.bind, arguments.port), os.environ["AWS_ACCESS_KEY_ID"]
+    with SageMakerEmulator(address, arguments.folder, arguments.instance, access_key=key) as server:
         logging.getLogger(__name__).info("listening on %s port %s", *server.server_address[:2])
         server.serve_forever()
 

@@ -46,13 +46,16 @@ class SageMakerEmulator(ThreadingHTTPServer):
         address: address and port to listen on; port 0 takes a free one.
         folder: where endpoints unpack their versions and keep their logs.
         instance: a name that the answer to the health check repeats.
+        access_key: the key that requests must be signed with.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], folder: Path, instance: str = "") -> None:
-        self.instance = instance
+    def __init__(
+        self, address: tuple[str, int], folder: Path, instance: str = "", *, access_key: str
+    ) -> None:
+        self.instance, self.access_key = instance, access_key
         self.control_plane = ControlPlane(folder)
         self.auto_scaling = AutoScaling(lambda name: self.control_plane.endpoint(name) is not None)
         super().__init__(address, _Handler)
@@ -99,8 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer_error(ApiError("InternalFailure", f"{type(error).__name__}: {error}", status=500))
 
     def _refused(self) -> bool:
-        """Answer a web page's request, and return whether it is one."""
-        reason = refusal({name.lower(): value for name, value in self.headers.items()})
+        """Refuse somebody else's request, and return whether it is one."""
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        path, _, query = self.path.partition("?")
+        reason = refusal(headers, path, query, self.server.access_key)
         if reason:
             self.close_connection = True  # the body was not read
             self._answer_error(ApiError("AccessDeniedException", reason, status=403))

@@ -9,8 +9,7 @@ import click
 from commandline.options import PROBABILITY
 from commandline.terminal import say
 from operations.options import StackChoice, stack_options
-
-_LOOPBACK = "127.0.0.1"
+from operations.review.address import LOOPBACK, desk_address, desk_token
 
 
 def default_reviewer() -> str:
@@ -49,16 +48,16 @@ def command(*, choice: StackChoice, port: int, reviewer: str | None, audit: floa
     from operations.review.desk import Desk, Settings  # noqa: PLC0415
     from operations.review.server import create_app, serve  # noqa: PLC0415
 
-    stack = choice.find()
+    stack, token = choice.find(), desk_token()
     desk = Desk(stack, Settings(reviewer or default_reviewer(), audit))
 
     def started(port: int) -> None:
-        address = f"http://{_LOOPBACK}:{port}/"
-        say(f"review desk of the stack {stack.name}: {address} (Ctrl-C ends it); live view: {address}live")
+        desk_url, live_url = desk_address(port, token), desk_address(port, token, "live")
+        say(f"review desk of the stack {stack.name}: {desk_url} (Ctrl-C ends it); live view: {live_url}")
         if opened:
-            webbrowser.open(address)
+            webbrowser.open(desk_url)
 
     try:
-        serve(create_app(stack, desk), _LOOPBACK, port, started)
+        serve(create_app(stack, desk, token), LOOPBACK, port, started)
     finally:
         desk.close()

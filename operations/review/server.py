@@ -1,8 +1,8 @@
-"""The review desk as a web application for the browser on this machine, and for nothing else.
+"""The review desk as a web application for the browser of whoever started it, and for nothing else.
 
-It decides with the credentials of whoever started it. So it listens on loopback, answers under the names of
-loopback only (a page whose name is rebound has another `Host`), refuses what comes from another origin, and
-takes changes only with a token that its own page has.
+It decides with their credentials. So it listens on loopback, answers under the names of loopback only (a page
+whose name is rebound has another `Host`), refuses what comes from another origin, and needs a token: the
+address that is printed has it, and leaves it in a cookie. Other users of the machine have neither.
 """
 
 import secrets
@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from commandline.aws_errors import aws_reason
@@ -28,12 +28,12 @@ from operations.photos.labelled import NEITHER
 from operations.photos.pictures import MOST_BYTES as MOST_SHOWN_BYTES
 from operations.photos.pictures import CannotBeShownError, jpeg
 from operations.results import Version
+from operations.review.address import LOOPBACK
 from operations.review.decisions import AlreadyDecidedError
 from operations.review.desk import AHEAD, GRID, Desk, NotHeldError
 from operations.review.live import MOST_BYTES, Live
 from operations.stack import Stack
 
-TOKEN_HEADER: Final = "X-Desk-Token"  # noqa: S105 - a name
 LONGEST_SIDE: Final = 1600
 _FROM_OURSELVES: Final = ("none", "same-origin")
 _HEADERS: Final = {
@@ -48,12 +48,13 @@ _templates: Final = jinja2.Environment(
 )
 
 
-def create_app(stack: Stack, desk: Desk) -> Starlette:
+def create_app(stack: Stack, desk: Desk, token: str) -> Starlette:
     """Return the application that shows a session and the stack's live view."""
     server = _Server(stack, desk)
     guards = [
-        Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"]),
+        Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"]),
         Middleware(BaseHTTPMiddleware, dispatch=refuse_others),
+        Middleware(BaseHTTPMiddleware, dispatch=_Door(token).pass_with_token),
     ]
     routes = [
         Route("/", server.review_page),
@@ -98,6 +99,27 @@ async def refuse_others(request: Request, answer: Callable[[Request], Awaitable[
     return response
 
 
+class _Door:
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+
+    async def pass_with_token(
+        self, request: Request, answer: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        """Let in who has the token in a cookie, and move it there from the address."""
+        cookie = f"scones_desk_{request.url.port}"  # a browser sends the cookies of all ports
+        if self._is_token(request.query_params.get("token", "")):
+            moved = RedirectResponse(request.url.remove_query_params("token"), 303)
+            moved.set_cookie(cookie, self._token.decode(), httponly=True, samesite="strict")
+            return moved
+        if self._is_token(request.cookies.get(cookie, "")):
+            return await answer(request)
+        return PlainTextResponse("open the whole address that was printed when the review desk started", 403)
+
+    def _is_token(self, text: str) -> bool:
+        return secrets.compare_digest(text.encode(), self._token)
+
+
 async def answered(do: Callable[[], dict[str, Any]]) -> Response:
     """Return as JSON what a function returns that waits for AWS; its errors as a sentence."""
     try:
@@ -112,7 +134,6 @@ class _Server:
     def __init__(self, stack: Stack, desk: Desk) -> None:
         self._desk, self._live = desk, Live(stack)
         self._s3, self._bucket = stack.client("s3"), stack.output("PhotoBucketName")
-        self._token = secrets.token_urlsafe(32)
 
     async def review_page(self, _request: Request) -> Response:
         labels = await run_in_threadpool(lambda: self._desk.labels)
@@ -124,8 +145,8 @@ class _Server:
     def _page(self, template: str, **values: Any) -> Response:
         """Return a page that runs its own script and style only, and sends to this server only."""
         nonce = secrets.token_urlsafe(16)
-        values |= {"token": self._token, "token_header": TOKEN_HEADER, "nonce": nonce}
-        html = _templates.get_template(template).render(stack_name=self._desk.stack_name, **values)
+        values |= {"stack_name": self._desk.stack_name, "nonce": nonce}
+        html = _templates.get_template(template).render(values)
         policy = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self'; "
             "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -140,8 +161,6 @@ class _Server:
         return await answered(lambda: {"sentence": self._desk.bound().sentence()})
 
     async def decide(self, request: Request) -> Response:
-        if refused := self._without_token(request):
-            return refused
         try:
             wanted = await request.json()
             name, label = wanted["id"], wanted["label"]
@@ -159,10 +178,7 @@ class _Server:
 
         return await answered(do)
 
-    async def undo(self, request: Request) -> Response:
-        if refused := self._without_token(request):
-            return refused
-
+    async def undo(self, _request: Request) -> Response:
         def do() -> dict[str, Any]:
             try:
                 name, problem = self._desk.undo() or (None, "nothing to undo")
@@ -180,8 +196,6 @@ class _Server:
 
     async def drop(self, request: Request) -> Response:
         """Upload a photo that was dropped on the page."""
-        if refused := self._without_token(request):
-            return refused
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
@@ -219,12 +233,6 @@ class _Server:
         if (size := answer["ContentLength"]) > MOST_SHOWN_BYTES:
             raise CannotBeShownError(f"it has {size:,} bytes, more than {MOST_SHOWN_BYTES:,}")
         return jpeg(answer["Body"].read(), LONGEST_SIDE)
-
-    def _without_token(self, request: Request) -> Response | None:
-        """Return the refusal of a change that does not come from this server's own page; None if it does."""
-        if secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), self._token.encode()):
-            return None
-        return PlainTextResponse("this request does not come from the desk's page: load it again", 403)
 
 
 def _version(request: Request) -> Version:

@@ -20,16 +20,21 @@ from tests.support.local_cloud import LocalCloud
 
 __all__ = ["cloud", "model", "published", "state"]
 
+TOKEN = "token"  # noqa: S105
 REBOUND = "evil.example"
 """A name that the browser resolves to loopback, as a page's own name server could."""
 
 
 @dataclass(frozen=True)
 class RunningDesk:
-    """A review desk that is served: its address, and its session."""
+    """A review desk that is served: its address without the token, and its session."""
 
     url: str
     desk: Desk
+
+    def page(self, name: str = "") -> str:
+        """Return a page's whole address."""
+        return f"{self.url}/{name}?token={TOKEN}"
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +73,7 @@ def desk(cloud: LocalCloud) -> Iterator[RunningDesk]:
     stack = stack_of(cloud)
     session = Desk(stack, Settings("ada", audit=0.0))
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(stack, session), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(create_app(stack, session, TOKEN), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:

@@ -22,7 +22,7 @@ def drop(page: Page, name: str, body: bytes = RED) -> None:
 def test_a_dropped_photo_goes_through_without_a_reload(
     cloud: LocalCloud, desk: RunningDesk, page: Page
 ) -> None:
-    page.goto(f"{desk.url}/live")
+    page.goto(desk.page("live"))
     expect(page.locator("#ACCEPTED")).to_have_text(re.compile(r"^[0-9]"))
     drop(page, "it's <img src=x onerror=alert(1)>.jpg")
 
@@ -45,7 +45,7 @@ def test_the_live_view_is_accessible_and_fits(
     cloud.upload("incoming/live/fits.jpg", RED)
     cloud.executions("incoming/live/fits.jpg")
     page.set_viewport_size({"width": width, "height": 900})
-    page.goto(f"{desk.url}/live")
+    page.goto(desk.page("live"))
     page.locator("#latest button").first.click()
     expect(page.locator("#trace")).to_contain_text("SerializeImage")
     assert page.evaluate("document.documentElement.scrollWidth") <= width

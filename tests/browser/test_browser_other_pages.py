@@ -67,6 +67,7 @@ REQUESTS = """async (url) => {
 def test_a_page_of_another_origin_is_refused_by_every_server(
     cloud: LocalCloud, desk: RunningDesk, foreign_page: str, stranger: Page
 ) -> None:
+    stranger.goto(desk.page())  # the browser has the desk's cookie
     for name, url in servers(cloud, desk).items():
         statuses: list[tuple[str, int]] = []
 

@@ -44,7 +44,7 @@ def empty_queue(cloud: LocalCloud) -> None:
 def test_a_doubtful_photo_is_decided_by_one_key_and_comes_back_by_another(
     cloud: LocalCloud, published: Listener, desk: RunningDesk, page: Page
 ) -> None:
-    page.goto(desk.url)
+    page.goto(desk.page())
     expect(page.get_by_text("No photo is waiting")).to_be_visible()
     (key,) = doubtful(cloud, "one.jpg")
 
@@ -79,7 +79,7 @@ def test_the_next_photos_are_there_before_they_are_shown(
     doubtful(cloud, *(f"{number}.jpg" for number in range(5)))
     fetched: list[str] = []
     page.on("request", lambda request: _note(request, fetched))
-    page.goto(desk.url)
+    page.goto(desk.page())
     wait_for_picture(page)
     wait_until(lambda: len(fetched) >= 5)
     before = len(fetched)
@@ -100,7 +100,7 @@ def test_one_key_decides_all_but_the_marked_of_twelve(
     cloud: LocalCloud, desk: RunningDesk, page: Page
 ) -> None:
     keys = doubtful(cloud, *(f"grid-{number}.jpg" for number in range(12)))
-    page.goto(desk.url)
+    page.goto(desk.page())
     page.keyboard.press("g")
     tiles = page.locator("[data-photo]")
     expect(tiles).to_have_count(12)
@@ -130,7 +130,7 @@ def test_an_answer_that_comes_late_does_not_replace_a_newer_one(
     doubtful(cloud, *(f"late-{number}.jpg" for number in range(12)))
     late: list[tuple[Route, APIResponse]] = []
     page.route(re.compile("/waiting$"), lambda route: late.append((route, route.fetch())))
-    page.goto(desk.url)
+    page.goto(desk.page())
     wait_until(lambda: page.title() and late)  # a call lets Playwright's handlers run
     page.keyboard.press("g")
     expect(page.locator("[data-photo]")).to_have_count(12)
@@ -148,7 +148,7 @@ def test_what_is_said_of_one_among_several_stays_said(
     cloud: LocalCloud, desk: RunningDesk, page: Page
 ) -> None:
     doubtful(cloud, *(f"several-{number}.jpg" for number in range(3)))
-    page.goto(desk.url)
+    page.goto(desk.page())
     page.keyboard.press("g")
     expect(page.locator("[data-photo]")).to_have_count(3)
     answers = itertools.count()
@@ -176,7 +176,7 @@ def test_a_hostile_name_is_text(cloud: LocalCloud, desk: RunningDesk, page: Page
 
     page.on("dialog", note)
     (key,) = doubtful(cloud, "<img src=x onerror=alert(1)>'\"${alert(2)}.jpg")
-    page.goto(desk.url)
+    page.goto(desk.page())
     expect(page.locator("#name")).to_have_text(key)
     time.sleep(0.3)
     assert dialogs == []
@@ -188,7 +188,7 @@ def test_the_page_is_accessible_and_fits(
 ) -> None:
     doubtful(cloud, f"street-{width}.jpg")
     page.set_viewport_size({"width": width, "height": 900})
-    page.goto(desk.url)
+    page.goto(desk.page())
     wait_for_picture(page)
     expect(page.get_by_role("button", name="neither")).to_be_enabled()
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -120,7 +120,7 @@ def sam_local(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Sa
     folder = tmp_path_factory.mktemp("sam")
     environment_file = folder / "env.json"
     write_environment_file(environment_file, cloud.running)
-    built = SamLocal(folder, environment_file)
+    built = SamLocal(folder, environment_file, cloud.running.access_key)
     built.build()
     return built
 

@@ -117,7 +117,7 @@ def test_urls_in_the_kept_state_follow_to_other_ports(own: Path, model: Path) ->
     assert localcloud("down", "--state", own).returncode == 0
     # As if the last start had listened elsewhere, where something else listens now.
     folder = StateFolder(own)
-    elsewhere = Addresses("127.0.0.1", "http://127.0.0.1:9", "http://127.0.0.1:10")
+    elsewhere = Addresses("127.0.0.1", "http://127.0.0.1:9", "http://127.0.0.1:10", "key")
     folder.kept.move_to(elsewhere)
 
     second = up(own)

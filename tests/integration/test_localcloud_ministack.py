@@ -182,7 +182,7 @@ def test_what_a_crash_left_behind_is_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / "sagemaker" / "versions" / "old").mkdir(parents=True)
     (tmp_path / "lock").write_text("999999")
     url = "http://127.0.0.1:1"
-    folder.save(Running("127.0.0.1", url, url, instance="gone", pids={"supervisor": 1}))
+    folder.save(Running("127.0.0.1", url, url, "key", instance="gone", pids={"supervisor": 1}))
     assert folder.load() is None
     with bare_cloud(tmp_path) as again:
         assert again.client("s3").list_buckets()["Buckets"] == []

@@ -72,10 +72,12 @@ class SamLocal:
     Attributes:
         folder: holds the build and its logs.
         environment_file: passed as `--env-vars`.
+        access_key: of the local cloud.
     """
 
     folder: Path
     environment_file: Path
+    access_key: str
 
     def code(self, function: str) -> Path:
         """Return the folder of a function's built code, by its folder in functions/."""
@@ -144,7 +146,8 @@ class SamLocal:
         ]
 
     def _environment(self, variables: dict[str, str]) -> dict[str, str]:
-        return isolated_environment(None) | CLOUD | {"PYTHON": sys.executable} | variables
+        key = {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.access_key}
+        return isolated_environment(None) | CLOUD | key | {"PYTHON": sys.executable} | variables
 
 
 def write_environment_file(path: Path, running: Running) -> None:

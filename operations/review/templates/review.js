@@ -14,7 +14,7 @@ const letters = "qwertyasdfhj";  // of the photos in the grid; u and g have othe
 
 async function ask(path, body) {
   const options = body === undefined ? {} : {
-    method: "POST", body: JSON.stringify(body), headers: { [settings.header]: settings.token, "Content-Type": "application/json" },
+    method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" },
   };
   const response = await fetch(path, options);
   if (!response.ok) throw new Error(await response.text());

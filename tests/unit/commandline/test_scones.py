@@ -9,7 +9,7 @@ import pytest
 from commandline import scones
 from localcloud.state import Running, StateFolder
 
-RUNNING = Running("127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567", instance="one")
+RUNNING = Running("127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567", "key", instance="one")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from localcloud.environment import Addresses
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError
 
-ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567")
+ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567", "the key")
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def test_a_client_sees_the_local_cloud_and_nothing_of_the_users_account(service:
     assert client.meta.config.proxies == {}
     credentials = session.get_credentials()
     assert credentials is not None
-    assert credentials.access_key == "test"
+    assert credentials.access_key == "the key"
 
 
 def test_a_session_does_not_go_on_with_another_local_cloud(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path)
     url = "http://127.0.0.1:1"
-    folder.save(Running("127.0.0.1", url, url, instance="another"))
+    folder.save(Running("127.0.0.1", url, url, "key", instance="another"))
     with folder.lock_as_supervisor() or pytest.fail("nobody else holds the lock"):
-        one = Running("127.0.0.1", url, url, instance="one")
+        one = Running("127.0.0.1", url, url, "key", instance="one")
         with pytest.raises(StepError, match="the local cloud has ended"):
             lifecycle.session(folder, one).client("s3").list_buckets()

@@ -1,4 +1,4 @@
-"""Programs on this machine are answered, web pages are not."""
+"""The user's programs are answered, other users and web pages are not."""
 
 import asyncio
 from typing import Any
@@ -7,6 +7,13 @@ import pytest
 
 from localcloud.access_guard import is_own_host, refusal
 from localcloud.ministack.server import guarded
+
+KEY = "0A1B2C3D"
+SIGNED = {"authorization": f"AWS4-HMAC-SHA256 Credential={KEY}/20261130/us-east-1/s3/aws4_request"}
+
+
+def refused(headers: dict[str, str], path: str = "/", query: str = "") -> str | None:
+    return refusal(headers, path, query, KEY)
 
 
 @pytest.mark.parametrize(
@@ -18,7 +25,7 @@ from localcloud.ministack.server import guarded
 )
 def test_addresses_and_own_names_are_answered(host: str) -> None:
     assert is_own_host(host)
-    assert refusal({"host": host}) is None
+    assert refused({**SIGNED, "host": host}) is None
 
 
 FOREIGN = "evil.example:4566 localhost.evil.example 127.0.0.1.evil.example [evil.example]:1 notlocalhost"
@@ -27,7 +34,7 @@ FOREIGN = "evil.example:4566 localhost.evil.example 127.0.0.1.evil.example [evil
 @pytest.mark.parametrize("host", ["", *FOREIGN.split()])
 def test_a_name_that_could_be_rebound_is_refused(host: str) -> None:
     assert not is_own_host(host)
-    reason = refusal({"host": host})
+    reason = refused({**SIGNED, "host": host})
     assert reason is not None
     assert "localhost" in reason
 
@@ -43,11 +50,41 @@ def test_a_name_that_could_be_rebound_is_refused(host: str) -> None:
     ],
 )
 def test_pages_are_refused(headers: dict[str, str]) -> None:
-    assert refusal({"host": "127.0.0.1:4566", **headers}) == "a local cloud does not answer web pages"
+    page = {**SIGNED, "host": "127.0.0.1:4566", **headers}
+    assert refused(page) == "a local cloud does not answer web pages"
 
 
 def test_an_address_typed_by_the_user_is_answered() -> None:
-    assert refusal({"host": "127.0.0.1:4566", "sec-fetch-site": "none"}) is None
+    headers = {"host": "127.0.0.1:4566", "sec-fetch-site": "none"}
+    assert refused(headers, query=f"X-Amz-Credential={KEY}%2F20261130&X-Amz-Signature=0") is None
+
+
+@pytest.mark.parametrize(
+    ("authorization", "query"),
+    [
+        ("", ""),
+        ("Basic dGVzdDp0ZXN0", ""),
+        (f"Bearer {KEY}", f"key={KEY}"),
+        ("AWS4-HMAC-SHA256 Credential=000000000000/20261130/us-east-1/s3/aws4_request", ""),
+        (f"AWS4-HMAC-SHA256 Credential={KEY[:-1]}/20261130/us-east-1/s3/aws4_request", ""),
+        ("AWS test:signature", ""),
+        ("AWS4-HMAC-SHA256 Credential=/20261130", ""),
+        ("", "X-Amz-Credential=test%2F20261130"),
+        ("", "AWSAccessKeyId=test"),
+    ],
+)
+def test_others_are_refused_but_for_the_health_check(authorization: str, query: str) -> None:
+    headers = {"host": "127.0.0.1:4566", "authorization": authorization}
+    assert "env.sh" in str(refused(headers, "/2015-03-31/functions", query))
+    assert "env.sh" in str(refusal(headers, "/_ministack/reset", query, ""))
+    assert refused(headers, "/_ministack/health", query) is None
+
+
+@pytest.mark.parametrize(
+    ("authorization", "query"), [(f"AWS {KEY}:sig", ""), ("", f"a=b&AWSAccessKeyId={KEY}")]
+)
+def test_the_older_signature_is_answered_too(authorization: str, query: str) -> None:
+    assert refused({"host": "127.0.0.1", "authorization": authorization}, query=query) is None
 
 
 def request(kind: str, headers: dict[str, str]) -> tuple[list[str], list[dict[str, Any]]]:
@@ -64,22 +101,23 @@ def request(kind: str, headers: dict[str, str]) -> tuple[list[str], list[dict[st
     async def receive() -> Any:
         return {}
 
-    scope = {"type": kind, "headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
+    scope = {"type": kind, "path": "/", "query_string": b""}
+    scope["headers"] = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def ask() -> None:
-        await guarded(application)(scope, receive, send)
+        await guarded(application, KEY)(scope, receive, send)
 
     asyncio.run(ask())
     return arrived, answers
 
 
 def test_the_guard_passes_programs_and_the_servers_own_start() -> None:
-    assert request("http", {"host": "127.0.0.1:4566"}) == (["http"], [])
+    assert request("http", {**SIGNED, "host": "127.0.0.1:4566"}) == (["http"], [])
     assert request("lifespan", {}) == (["lifespan"], [])
 
 
 def test_the_guard_refuses_pages_on_every_protocol() -> None:
-    page = {"host": "127.0.0.1:4566", "origin": "https://evil.example"}
+    page = {**SIGNED, "host": "127.0.0.1:4566", "origin": "https://evil.example"}
     arrived, answers = request("http", page)
     assert (arrived, answers[0]["status"]) == ([], 403)
     arrived, answers = request("websocket", page)

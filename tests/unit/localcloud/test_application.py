@@ -107,7 +107,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Sta
 def deploy(cloud: tuple[StateFolder, Commands], model: Path | None = None) -> Mapping[str, Any]:
     folder, commands = cloud
     steps: Any = commands
-    return Application(folder, steps, model).deploy(Running("127.0.0.1", "http://x", "http://y")).stack
+    return Application(folder, steps, model).deploy(Running("127.0.0.1", "http://x", "http://y", "key")).stack
 
 
 def test_a_model_of_the_users_own_and_its_labels_stay_until_another_is_named(

@@ -10,7 +10,7 @@ from localcloud.__main__ import main
 from localcloud.environment import Addresses
 from localcloud.state import StateFolder
 
-ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:1", "http://127.0.0.1:2")
+ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:1", "http://127.0.0.1:2", "key")
 
 
 @pytest.fixture

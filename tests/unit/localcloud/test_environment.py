@@ -9,7 +9,7 @@ import pytest
 
 from localcloud.environment import ROOT, Addresses, build_target, env_script, isolated_environment
 
-ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567")
+ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567", "key")
 
 
 def shell(script: str, env_file: Path, **variables: str) -> dict[str, str]:
@@ -37,6 +37,7 @@ def test_env_script_works_in_a_shell_and_removes_the_users_account(env_file: Pat
 
     assert seen["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
     assert seen["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] == "http://127.0.0.1:4567"
+    assert (seen["AWS_ACCESS_KEY_ID"], seen["AWS_SECRET_ACCESS_KEY"]) == ("key", "key")
     assert (seen["SAM_CLI_TELEMETRY"], seen["ORT_DISABLE_TELEMETRY"]) == ("0", "1")
     assert seen["NO_PROXY"] == "example.org,127.0.0.1,localhost,127.0.0.1"
     assert seen["PATH"] == f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -8,7 +8,7 @@ from localcloud.ministack.server import UNSAVED, noted
 
 
 def at(port: int) -> Addresses:
-    return Addresses("127.0.0.1", f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}")
+    return Addresses("127.0.0.1", f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}", "key")
 
 
 def test_ports_are_remembered(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from localcloud.state import BusyError, Running, StateFolder
 
 URL = "http://127.0.0.1:4566"
-RUNNING = Running("127.0.0.1", URL, "http://127.0.0.1:4567", "instance", {"supervisor": 1})
+RUNNING = Running("127.0.0.1", URL, "http://127.0.0.1:4567", "key", "instance", {"supervisor": 1})
 
 
 def test_nothing_runs_in_a_new_folder(tmp_path: Path) -> None:
@@ -17,6 +17,15 @@ def test_nothing_runs_in_a_new_folder(tmp_path: Path) -> None:
     assert folder.supervisor() is None
     assert folder.load() is None
     assert not (tmp_path / "new").exists(), "looking must not create the folder"
+
+
+def test_others_see_nothing_of_it(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path / "state")
+    (tmp_path / "state").mkdir(0o755)
+    folder.save(RUNNING)
+    assert folder.access_key() == folder.access_key() != StateFolder(tmp_path).access_key()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (folder.path, *folder.path.iterdir())}
+    assert modes == {"state": 0o700, "state.json": 0o600, "env.sh": 0o600, "access-key": 0o600}
 
 
 def test_a_state_file_without_a_running_supervisor_does_not_count(tmp_path: Path) -> None:

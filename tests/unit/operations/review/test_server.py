@@ -1,4 +1,4 @@
-"""Who may talk to the review desk: its own page on this machine, and nobody else."""
+"""Who may talk to the review desk: its own page, opened by whoever started it, and nobody else."""
 
 import asyncio
 import io
@@ -11,18 +11,19 @@ from PIL import Image
 from starlette.applications import Starlette
 
 from operations.review.desk import Desk, Settings
-from operations.review.server import LONGEST_SIDE, TOKEN_HEADER, create_app
+from operations.review.server import LONGEST_SIDE, create_app
 from operations.stack import Stack
 from tests.support.photo_files import encode, picture
 from tests.support.review import put_doubtful
 
-OWN = {"host": "127.0.0.1:4580"}
+HOST = {"host": "127.0.0.1:4580"}
+OWN = HOST | {"cookie": "scones_desk_4580=token; scones_desk_4581=other"}
 
 
 @pytest.fixture
 def app(stack: Stack) -> Starlette:
     put_doubtful(stack, "incoming/<script>alert(1)</script>.jpg")
-    return create_app(stack, Desk(stack, Settings("ada", 0.0)))
+    return create_app(stack, Desk(stack, Settings("ada", 0.0)), "token")
 
 
 def ask(
@@ -45,7 +46,8 @@ def ask(
         "scheme": "http",
         "headers": fields,
     }
-    scope |= {"path": path, "raw_path": path.encode(), "query_string": b""}
+    path, _, query = path.partition("?")
+    scope |= {"path": path, "raw_path": path.encode(), "query_string": query.encode()}
     scope |= {"server": ("127.0.0.1", 4580), "client": ("127.0.0.1", 1)}
     asyncio.run(app(scope, receive, send))
     start = next(one for one in answers if one["type"] == "http.response.start")
@@ -53,19 +55,11 @@ def ask(
     return start["status"], {n.decode(): v.decode() for n, v in start["headers"]}, content
 
 
-def page_of(app: Starlette) -> tuple[str, str]:
-    """Return the page and its token."""
-    _, _, body = ask(app, "/", OWN)
-    found = re.search(r'"token": "([^"]+)"', body.decode())
-    assert found
-    return body.decode(), found[1]
-
-
 @pytest.mark.parametrize(
     "headers",
     [
-        {"host": "evil.example:4580"},
-        {"host": "127.0.0.1.evil.example"},
+        {**OWN, "host": "evil.example:4580"},
+        {**OWN, "host": "127.0.0.1.evil.example"},
         {**OWN, "origin": "https://evil.example"},
         {**OWN, "origin": "null"},
         {**OWN, "origin": "http://127.0.0.1:4566"},
@@ -80,12 +74,33 @@ def test_other_pages_are_refused(app: Starlette, headers: dict[str, str], path: 
     assert b"incoming" not in body
 
 
-@pytest.mark.parametrize("path", ["/decide", "/undo", "/live/drop"])
+CHANGES = ["/decide", "/undo", "/live/drop"]
+PAGES = ["/", "/waiting", "/photos/abc", "/bound", "/live", "/live/state", "/live/photo", "/favicon.ico"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [(path, None) for path in PAGES] + [(path, {}) for path in CHANGES]
+)
 @pytest.mark.parametrize("token", [None, "", "guess", "gu\xeass"])
-def test_changes_need_the_token_of_the_page(app: Starlette, path: str, token: str | None) -> None:
-    headers = OWN if token is None else {**OWN, TOKEN_HEADER: token}
-    status, _, body = ask(app, path, headers, {"id": "x", "label": "bicycle"})
-    assert (status, b"load it again" in body) == (403, True)
+def test_nobody_without_the_token_is_answered(
+    app: Starlette, path: str, body: Any, token: str | None
+) -> None:
+    for tried in (path, f"{path}?token={token or ''}"):
+        headers = HOST if token is None else {**HOST, "cookie": f"scones_desk_4580={token}"}
+        status, answered, text = ask(app, tried, headers, body)
+        assert (status, b"whole address" in text) == (403, True)
+        assert "set-cookie" not in answered
+
+
+@pytest.mark.parametrize("page", ["/", "/live"])
+def test_the_printed_address_lets_in_and_keeps_the_token_out_of_the_history(
+    app: Starlette, page: str
+) -> None:
+    status, headers, _ = ask(app, f"{page}?token=token", HOST)
+    assert (status, headers["location"]) == (303, f"http://127.0.0.1:4580{page}")
+    assert headers["set-cookie"] == "scones_desk_4580=token; HttpOnly; Path=/; SameSite=strict"
+    status, _, body = ask(app, page, HOST | {"cookie": headers["set-cookie"].split(";")[0]})
+    assert (status, b"token" in body) == (200, False)
 
 
 def test_the_page_may_not_be_framed_and_runs_its_own_script_only(app: Starlette) -> None:
@@ -100,8 +115,7 @@ def test_the_page_may_not_be_framed_and_runs_its_own_script_only(app: Starlette)
 
 
 def test_a_decision_goes_through_the_page(app: Starlette) -> None:
-    _, token = page_of(app)
-    mine = {**OWN, TOKEN_HEADER: token, "origin": "http://127.0.0.1:4580"}
+    mine = {**OWN, "origin": "http://127.0.0.1:4580"}
     waiting = json.loads(ask(app, "/waiting", OWN)[2])
     (photo,) = waiting["photos"]
     assert photo["key"] == "incoming/<script>alert(1)</script>.jpg", (
@@ -130,8 +144,7 @@ SENSELESS += [{"id": "x", "label": label} for label in ("bus", "\ud800", ["bicyc
 
 @pytest.mark.parametrize("body", SENSELESS, ids=range(len(SENSELESS)))
 def test_what_makes_no_sense_is_a_bad_request(app: Starlette, body: Any) -> None:
-    _, token = page_of(app)
-    assert ask(app, "/decide", {**OWN, TOKEN_HEADER: token}, body)[0] == 400
+    assert ask(app, "/decide", OWN, body)[0] == 400
 
 
 def test_a_photo_that_is_not_held_is_not_shown(app: Starlette) -> None:
@@ -141,7 +154,7 @@ def test_a_photo_that_is_not_held_is_not_shown(app: Starlette) -> None:
 def test_a_photo_is_shown_if_the_workflow_reads_it_and_otherwise_it_is_said_why(stack: Stack) -> None:
     put_doubtful(stack, "incoming/odd.jpg", body=encode(picture(), "HEIF"))
     put_doubtful(stack, "incoming/broken.jpg", body=b"no picture")
-    app = create_app(stack, Desk(stack, Settings("ada", 0.0)))
+    app = create_app(stack, Desk(stack, Settings("ada", 0.0)), "token")
     photos = json.loads(ask(app, "/waiting", OWN)[2])["photos"]
     answers = {one["key"]: ask(app, f"/photos/{one['id']}", OWN) for one in photos}
     status, headers, shown = answers["incoming/odd.jpg"]
