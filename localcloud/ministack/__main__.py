@@ -5,10 +5,13 @@ import sys
 from localcloud.ministack import (
     admission,
     cloudformation,
+    definitions,
     distributed_map,
     events,
+    executions,
     fault_hooks,
     lambda_,
+    language,
     s3,
     server,
     states,
@@ -16,7 +19,10 @@ from localcloud.ministack import (
 from localcloud.parent import end_with_parent
 
 # Faults lie around the repaired functions, and others are refused before anything else.
-REPAIRS = (lambda_, s3, events, cloudformation, states, distributed_map, admission, fault_hooks, server)
+REPAIRS = (
+    *(lambda_, s3, events, cloudformation, definitions, language, states, executions, distributed_map, admission),
+    *(fault_hooks, server),
+)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Distributed Map as on AWS: JSONata in the Map state's own fields, ItemBatcher, and ResultWriter.
+"""Distributed Map as on AWS: JSONata and paths in the Map state's own fields, ItemBatcher, and ResultWriter.
 
 ministack runs the children and ignores the rest. The state is therefore evaluated here, ministack gets its
 items in batches, and what the children return is written as Step Functions writes JSON lines, flattened:
@@ -17,6 +17,8 @@ _NUMBERS: Final = ("MaxConcurrency", "ToleratedFailurePercentage", "ToleratedFai
 _STATUSES: Final = ("SUCCEEDED", "FAILED", "PENDING")
 
 Put = Callable[[str, str, bytes], None]
+Evaluate = Callable[..., Any]
+"""Evaluates a template of a state, in the state's context or in one of an item."""
 
 
 def batched(items: list[Any], batcher: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -91,30 +93,66 @@ class DistributedMap:
     ) -> Any:
         """Run a state; return its output and the name of the next one."""
         engine = self._engine
+        is_jsonata = engine._state_query_language(state_def, ctx) == "JSONata"  # noqa: SLF001
 
-        def evaluate(template: Any) -> Any:
-            return engine._apply_jsonata_template(template, raw_input, ctx)  # noqa: SLF001
+        def evaluate(template: Any, context: Any = ctx) -> Any:
+            if is_jsonata:
+                return engine._apply_jsonata_template(template, raw_input, context)  # noqa: SLF001
+            return engine._resolve_params_obj(template, effective, context)  # noqa: SLF001
 
-        reader = {**state_def["ItemReader"], "Arguments": evaluate(state_def["ItemReader"]["Arguments"])}
-        items = engine._read_map_items(reader, effective, ctx)  # noqa: SLF001
-        plain: dict[str, Any] = {name: evaluate(state_def[name]) for name in _NUMBERS if name in state_def}
-        plain |= {name: state_def[name] for name in ("Label", "Type", "Next", "End") if name in state_def}
-        batches = {"items": batched(items, evaluate(state_def["ItemBatcher"]))}
+        items = self._items(state_def, effective, evaluate, ctx)
+        plain = self._numbers(state_def, effective, evaluate, ctx)
+        plain |= {name: state_def[name] for name in ("Label", "Type") if name in state_def}
         runs = engine._map_runs  # noqa: SLF001
         before = set(runs)
         try:
-            _, following = self._run(
-                {**plain, "ItemsPath": "$.items"}, raw_input, batches, iterator, execution, ctx
+            result, _ = self._run(
+                {**plain, "ItemsPath": "$.items"}, raw_input, {"items": items}, iterator, execution, ctx
             )
         finally:
             mine = execution["executionArn"]  # others may run at the same time
             run = next(arn for arn in set(runs) - before if runs[arn]["executionArn"] == mine)
             children = [one for one in list(engine._executions.values()) if one.get("mapRunArn") == run]  # noqa: SLF001
-            result = write_results(children, evaluate(state_def["ResultWriter"]["Arguments"]), run, self._put)
+            if writer := state_def.get("ResultWriter"):
+                where = evaluate(writer.get("Arguments") or writer.get("Parameters") or {})
+                written = write_results(children, where, run, self._put)
             for child in children[:-EXECUTIONS]:
                 engine._executions.pop(child["executionArn"], None)  # noqa: SLF001
-        output = engine._apply_jsonata_output(state_def, raw_input, ctx, result=result, default=result)  # noqa: SLF001
-        return output, following
+        result = written if writer else result
+        if is_jsonata:
+            output = engine._apply_jsonata_output(state_def, raw_input, ctx, result=result, default=result)  # noqa: SLF001
+        else:
+            selected = engine._apply_result_selector(state_def, result)  # noqa: SLF001
+            output = engine._apply_result_path(state_def, raw_input, selected)  # noqa: SLF001
+            output = engine._apply_output_path(state_def, output, ctx)  # noqa: SLF001
+        return output, engine._next_or_end(state_def)  # noqa: SLF001
+
+    def _items(self, state: Mapping[str, Any], effective: Any, evaluate: Evaluate, ctx: Any) -> list[Any]:
+        """Return the inputs of the children: read, selected and in batches, as the state says."""
+        engine = self._engine
+        if "ItemReader" in state:
+            reader = evaluate(state["ItemReader"])
+            items = engine._read_map_items(reader, effective, ctx)  # noqa: SLF001
+        elif "Items" in state:
+            items = evaluate(state["Items"])
+        else:
+            items = engine._resolve_path_or_ctx(state.get("ItemsPath", "$"), effective, ctx)  # noqa: SLF001
+        if selector := state.get("ItemSelector") or state.get("Parameters"):
+            contexts = [{**ctx, "Map": {"Item": {"Index": n, "Value": one}}} for n, one in enumerate(items)]
+            items = [evaluate(selector, context) for context in contexts]
+        return batched(items, evaluate(state["ItemBatcher"])) if "ItemBatcher" in state else items
+
+    def _numbers(
+        self, state: Mapping[str, Any], effective: Any, evaluate: Evaluate, ctx: Any
+    ) -> dict[str, Any]:
+        engine, found = self._engine, {name: evaluate(state[name]) for name in _NUMBERS if name in state}
+        for name in _NUMBERS:
+            if path := state.get(f"{name}Path"):
+                found[name] = engine._resolve_path_or_ctx(path, effective, ctx)  # noqa: SLF001
+        if not 0 <= found.get("ToleratedFailurePercentage", 0) <= 100:  # noqa: PLR2004
+            text = "ToleratedFailurePercentage must be between 0 and 100."
+            raise engine._ExecutionError("States.Runtime", text)  # noqa: SLF001
+        return found
 
     def run_states(self, states: Any, start_at: str, data: Any, execution: Any, ctx: Any) -> Any:
         """Run the states of a child, whose context names the child; an aborted parent starts no more."""

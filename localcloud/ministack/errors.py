@@ -1,6 +1,7 @@
 """What the repairs share: a check that the installed ministack is the one that they were made for."""
 
 import inspect
+import linecache
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -45,6 +46,30 @@ def wrap(
         f"{module.__name__}.{name} is another",
     )
     setattr(module, name, around(function))
+
+
+def rewrite(module: Any, name: str, *changes: tuple[str, str], **helpers: Any) -> None:
+    """Change pieces of the source of a function of ministack, before it is wrapped.
+
+    Args:
+        module: where it is.
+        name: its name.
+        changes: a piece that occurs once, and what replaces it.
+        helpers: what the new pieces use, put into the module.
+
+    Raises:
+        IncompatibleMinistackError: there is no such function, or a piece does not occur once.
+    """
+    function = getattr(module, name, None)
+    expect(inspect.isfunction(function), f"{module.__name__}.{name} is gone")
+    source = inspect.getsource(function)  # type: ignore[arg-type]
+    for piece, changed in changes:
+        expect(source.count(piece) == 1, f"{module.__name__}.{name} has not once {piece!r}")
+        source = source.replace(piece, changed)
+    vars(module).update(helpers)
+    file = f"<{module.__name__}.{name} as on AWS>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec"), vars(module))  # noqa: S102 - ministack's own
 
 
 @contextmanager

@@ -8,13 +8,14 @@ It also keeps every event for archives, about 0.1 MiB a photo; here the latest `
 """
 
 import contextvars
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from localcloud.ministack.errors import during, wrap
+from localcloud.ministack.errors import during, rewrite, wrap
 
 EVENTS: Final = 500
 _ATTEMPTS: Final = 185  # AWS's defaults: 185 times in 24 hours
@@ -117,6 +118,18 @@ class Latest(list[Any]):
         del self[:-EVENTS]
 
 
+def refusal(entry: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the error code and text of an entry of PutEvents that EventBridge refuses."""
+    for name in ("Source", "DetailType", "Detail"):
+        if not entry.get(name):
+            return "InvalidArgument", f"Parameter {name} is not valid. Reason: {name} is a required argument."
+    try:
+        detail = json.loads(entry["Detail"]) if isinstance(entry["Detail"], str) else entry["Detail"]
+    except ValueError:
+        detail = None
+    return None if isinstance(detail, dict) else ("MalformedDetail", "Detail is malformed.")
+
+
 def apply() -> None:
     """Repair the imported ministack."""
     from ministack.services import eventbridge, sqs, stepfunctions  # type: ignore[import-untyped]  # noqa: PLC0415
@@ -150,6 +163,28 @@ def apply() -> None:
     def to_queue(put: Send) -> Send:
         return DELIVERY.around(put, lambda arn: sqs._queue_by_arn(arn) is not None)  # noqa: SLF001
 
+    named = '_event_bus_name_from_ref(entry.get("EventBusName", "default"))'
+    rewrite(
+        eventbridge,
+        "_put_events",
+        (
+            f"bus_name, bus_error = {named}",
+            f"bus_name, bus_error = {named}\n        bus_error = bus_error or _refusal(entry)",
+        ),
+        _refusal=refusal,
+    )
+    complex_ = "Rule is too complex - try using fewer wildcard characters or fewer repeating character sequences "
+    rewrite(
+        eventbridge,
+        "_validate_wildcard",
+        (
+            "    index = 0\n",
+            "    index = 0\n    if operand.count('*') > 5:\n        raise _InvalidPattern("
+            f"'{complex_}after a wildcard character')\n",
+        ),
+    )
+    parsed = ("if not isinstance(detail, str):", 'if "Detail" not in event_obj:')  # a detail that is text stays it
+    rewrite(eventbridge, "_event_from_test_payload", parsed)
     wrap(eventbridge, "_invoke_target", ("target",), remembering_target)
     wrap(eventbridge, "_dispatch_to_stepfunctions", ("arn", "payload"), to_workflow)
     wrap(eventbridge, "_dispatch_to_sqs", ("spec", "payload"), to_queue)

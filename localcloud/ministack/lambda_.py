@@ -3,9 +3,9 @@
 ministack's Python worker drops an exception's class, so that every error arrives as `Runtime.HandlerError`
 and no Catch by name can match; it also ends the worker. The worker's script is changed to reply with name and
 trace, and the function that runs workers to turn that reply into Lambda's error. A worker that dies is
-`Runtime.ExitError`. One that does not start is `Lambda.ServiceException`, unless the function's own code is
-to blame; it goes with its folder, and no other does: ministack ends all workers of the function, starting
-ones too, whose invocations then fail under names of Python's that nobody retries.
+`Runtime.ExitError`. One that does not start is `Lambda.ServiceException`; it goes with its folder, and no
+other does: ministack ends all workers of the function, starting ones too, whose invocations then fail under
+names of Python's that nobody retries.
 
 It starts a process for every invocation that finds no idle one: a burst of 150 photos started 201 of them, 8
 GB. Here a function has `WORKERS_A_FUNCTION` at most, and further invocations wait, as for a new environment
@@ -13,6 +13,7 @@ on AWS; the account's concurrency is AWS's default of 1,000. Throttling has the 
 gives it.
 """
 
+import json
 import os
 import threading
 from collections import defaultdict
@@ -39,19 +40,57 @@ _KEEPS_THE_NAME = (
 )
 
 
+MOST_BYTES: Final = 6_291_556
+_TOO_LARGE: Final = json.dumps(
+    {
+        "errorMessage": f"Response payload size exceeded maximum allowed payload size ({MOST_BYTES} bytes).",
+        "errorType": "Function.ResponseSizeTooLarge",
+        "stackTrace": [],
+    }
+)
+_SCRIPT: Final = (
+    (_DROPS_THE_NAME, _KEEPS_THE_NAME),
+    # An error while the handler is imported is the invocation's, and the next one imports it anew.
+    (
+        """except Exception as e:
+        _real_stdout.write(json.dumps({"status": "error", "error": str(e)}) + "\\n")
+        _real_stdout.flush()
+        return
+""",
+        """except (Exception, SystemExit):
+        _real_stdout.write(json.dumps({"status": "ready", "cold": True}) + "\\n")
+        _real_stdout.flush()
+        def handler_fn(event, context):
+            try:
+                return getattr(importlib.import_module(module_name), handler_name)(event, context)
+            except ImportError as error:
+                name, text = "Runtime.ImportModuleError", f"Unable to import module '{module_name}': {error}"
+                raise type(name, (Exception,), {})(text) from error
+""",
+    ),
+    # As in Lambda's own runtime, bytes are text and an answer has a limit.
+    (
+        'write(json.dumps({"status": "ok", "result": result})',
+        'write((_all if len(_all := json.dumps({"status": "ok", "result": result}, default=bytes.decode)) <= '
+        + f"""{MOST_BYTES} else '{{"status": "ok", "result": {{"{RAISED}": {_TOO_LARGE}}}}}')""",
+    ),
+)
+
+
 def repair_script(script: str) -> str:
-    """Return the source of a Python worker that replies with an exception's class name.
+    """Return the source of a Python worker that replies as Lambda's runtime does.
 
     Raises:
-        IncompatibleMinistackError: the place to change does not occur exactly once.
+        IncompatibleMinistackError: a place to change does not occur exactly once.
     """
-    expect(script.count(_DROPS_THE_NAME) == 1, "ministack's Lambda worker is another")
-    return script.replace(_DROPS_THE_NAME, _KEEPS_THE_NAME)
+    for piece, changed in _SCRIPT:
+        expect(script.count(piece) == 1, f"ministack's Lambda worker has not once {piece!r}")
+        script = script.replace(piece, changed)
+    return script
 
 
 NOT_STARTED: Final = "The worker did not start: "
 NAMES: Final = {
-    f"{NOT_STARTED}Worker init failed": "Runtime.ImportModuleError",
     NOT_STARTED: "Lambda.ServiceException",
     "Worker process died": "Runtime.ExitError",
     "Worker returned no response": "Runtime.ExitError",

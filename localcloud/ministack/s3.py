@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement
 
-from localcloud.ministack.errors import during, expect, wrap
+from localcloud.ministack.errors import during, expect, rewrite, wrap
 
 _ENCODED: Final = frozenset({"Delimiter", "Key", "KeyMarker", "NextKeyMarker", "Prefix"})
 
@@ -70,6 +70,15 @@ def apply() -> None:
 
         return xml_body
 
+    rewrite(
+        s3,
+        "_fire_s3_event",
+        ('                    "event-version": "1.0",\n', ""),
+        (
+            'detail["deletion-type"] = ',
+            'del detail["object"]["size"], detail["object"]["etag"]\n                    detail["deletion-type"] = ',
+        ),
+    )
     expect("version_id" in signature(s3._fire_s3_event).parameters, "S3's events know no version")  # noqa: SLF001
     wrap(s3, "_fire_s3_event", ("bucket_name", "key"), remembering_version)
     wrap(eventbridge, "_dispatch_event", ("event",), adding_version)

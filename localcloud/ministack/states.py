@@ -10,18 +10,22 @@ https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.htm
 import copy
 import functools
 import inspect
+import json
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any, Final
 
-from localcloud.ministack.errors import expect, wrap
+from localcloud.ministack.errors import during, expect, wrap
 
 EXECUTIONS: Final = 500
 PUT_EVENTS: Final = "arn:aws:states:::events:putEvents"
 _START_PAUSE_S: Final = 0.15
+EXECUTION: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("execution", default=None)
+"""The execution whose task runs."""
 _random = random.Random()  # noqa: S311  # no secret
 
 
@@ -52,13 +56,17 @@ def with_delays(find: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def refusing(put: Callable[..., Any], error: Callable[[str, str], Exception]) -> Callable[..., Any]:
-    """Return a call of PutEvents that fails if an entry is refused, with Step Functions' error."""
+    """Return a state's call of PutEvents: events name the execution, and a refused one is an error."""
 
-    def put_or_fail(*args: Any) -> Any:
-        result = put(*args)
+    def put_or_fail(resource: str, data: Mapping[str, Any]) -> Any:
+        running = EXECUTION.get() or {}
+        arns = [running[name] for name in ("stateMachineArn", "executionArn") if name in running]
+        entries = [
+            {**one, "Resources": [*one.get("Resources", []), *arns]} for one in data.get("Entries", [])
+        ]
+        result = put(resource, {**data, "Entries": entries})
         if result.get("FailedEntryCount"):
-            reasons = [one.get("ErrorMessage", "") for one in result["Entries"] if "ErrorCode" in one]
-            raise error("EventBridge.FailedEntry", "; ".join(reasons))
+            raise error("EventBridge.FailedEntry", json.dumps(result))
         return result
 
     return put_or_fail
@@ -96,7 +104,7 @@ class Finished:
             try:
                 run(arn)
             finally:
-                if executions.get(arn, {}).get("sync"):  # EXPRESS has no history
+                if ":express:" in arn and arn in executions:  # their history is their log
                     del executions[arn]["events"][:-1]
                 self._arns.append(arn)
                 while len(self._arns) > self._limit:
@@ -122,5 +130,14 @@ def apply() -> None:
     wrap(engine, "_find_matching_retrier", ("retriers", "error", "retry_counts"), with_delays)
     executions, finished = engine._executions, Finished(EXECUTIONS)  # noqa: SLF001
     wrap(engine, "_run_execution", ("exec_arn",), lambda run: finished.after(run, executions))
+
+    def naming_execution(run: Callable[..., Any]) -> Callable[..., Any]:
+        def run_task(state: Any, data: Any, execution: Any, context: Any) -> Any:
+            with during(EXECUTION, execution):
+                return run(state, data, execution, context)
+
+        return run_task
+
+    wrap(engine, "_execute_task", ("state_def", "raw_input", "execution", "ctx"), naming_execution)
     calls = engine._SERVICE_DISPATCH  # noqa: SLF001
     calls[PUT_EVENTS] = refusing(calls[PUT_EVENTS], engine._ExecutionError)  # noqa: SLF001

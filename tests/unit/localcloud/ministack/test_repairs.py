@@ -68,7 +68,6 @@ def test_the_installed_workers_errors_have_their_class_name(
         ("'NoneType' object has no attribute 'stdout'", "Runtime.ExitError"),
         (f"{NOT_STARTED}Worker process exited immediately. stderr: ", "Lambda.ServiceException"),
         (f"{NOT_STARTED}[Errno 2] No such file or directory: 'code'", "Lambda.ServiceException"),
-        (f"{NOT_STARTED}Worker init failed: No module named 'x'", "Runtime.ImportModuleError"),
     ],
 )
 def test_a_worker_that_dies_is_what_aws_calls_it(message: str, name: str) -> None:

@@ -1,0 +1,251 @@
+"""The Amazon States Language as on AWS: context, errors and their texts, and what services return to states.
+
+ministack's texts name neither state, expression nor field; its context has other things in it; a Fail state
+without an error gets one; and services' errors have their own names, not those of Step Functions' SDK.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from localcloud.ministack.errors import rewrite, wrap
+from localcloud.ministack.executions import ENTERED
+
+_DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_LOCATED: Final = {"States.QueryEvaluationError", "States.Runtime"}
+
+Fields = Iterator[tuple[str, str]]
+
+
+def visible(context: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return ministack's context as workflows see it."""
+    return {name: one for name, one in (context or {}).items() if name not in {"QueryLanguage", "variables"}}
+
+
+def located(cause: str) -> str:
+    """Return the cause of an error with the state in which it happened."""
+    if not (state := ENTERED.get()) or cause.startswith("An error occurred"):
+        return cause
+    name, number, _ = state
+    return (
+        f"An error occurred while executing the state '{name}' (entered at the event id #{number}). {cause}"
+    )
+
+
+def _fields(node: Any, path: str) -> Fields:
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, one in pairs:
+        yield from _fields(one, f"{path}/{name}")
+    if isinstance(node, str) and node.startswith("{%"):
+        yield path, node[2:-2].strip()
+
+
+def expression_text(expression: str) -> str:
+    """Return how AWS names an expression and the field of the running state that has it."""
+    name, _, definition = ENTERED.get() or ("", 0, "{}")
+    state = f"/States/{name}/"
+    paths = [
+        path for path, text in _fields(json.loads(definition), "") if text == expression and state in path
+    ]
+    field = paths[0].partition(state)[2] if paths else ""
+    return f"The JSONata expression '{expression}' specified for the field '{field}'"
+
+
+def is_date_time(text: str) -> bool:
+    """Return whether a text has date, time and zone as Wait states need them."""
+    return _DATE_TIME.fullmatch(text) is not None
+
+
+def with_sdk(service: str, status: int, code: str, message: str) -> str:
+    """Return the cause of an error that a service gave to an optimized integration."""
+    more = f"Status Code: {status}; Error Code: {code}; Request ID: {uuid.uuid4()}; Proxy: null"
+    return f"{message} (Service: {service}; {more})"
+
+
+class Models:
+    """What the models of AWS's services say about an operation.
+
+    Args:
+        model: returns a service's model of botocore by ministack's name of it.
+        refuse: makes ministack's answer of an error, a text and a status.
+    """
+
+    def __init__(self, model: Callable[[str], Any], refuse: Callable[[str, str, int], Any]) -> None:
+        self._model, self._refuse = model, refuse
+
+    def missing(self, service: str, action: str, data: Any) -> Any:
+        """Return the answer to a call without its required members; None if it has them."""
+        model, name = self._model(service), action[0].upper() + action[1:]
+        shape = model.operation_model(name).input_shape if model and name in model.operation_names else None
+        absent = [one for one in (shape.required_members if shape else []) if (data or {}).get(one) is None]
+        if not absent:
+            return None
+        texts = "; ".join(
+            f"Value null at '{one[0].lower()}{one[1:]}' failed to satisfy constraint: Member must not be null"
+            for one in absent
+        )
+        errors = "1 validation error" if len(absent) == 1 else f"{len(absent)} validation errors"
+        return self._refuse("ValidationException", f"{errors} detected: {texts}", 400)
+
+    def name(self, service: str, action: str, code: str, otherwise: str) -> str:
+        """Return an error's code if the model knows it; an SDK has one name for all others."""
+        model, name = self._model(service), action[0].upper() + action[1:]
+        if not model or name not in model.operation_names:
+            return code
+        shapes = model.operation_model(name).error_shapes
+        known = {shape.name for shape in shapes} | {
+            shape.metadata.get("error", {}).get("code") for shape in shapes
+        }
+        return code if code in known else otherwise
+
+
+def _rewrite_errors(engine: Any) -> None:
+    def with_state(begin: Callable[[Any, str, str], None]) -> Callable[[Any, str, str], None]:
+        return lambda error, name, cause: begin(error, name, located(cause) if name in _LOCATED else cause)
+
+    wrap(engine._ExecutionError, "__init__", ("self", "error", "cause"), with_state)  # noqa: SLF001
+    rewrite(engine, "_fail_state_error", ('"States.Fail"', '""'))
+    rewrite(
+        engine,
+        "_jsonata_state_field",
+        (
+            "The JSONata expression specified for",
+            "The JSONata expression '{state_def[field][2:-2].strip()}' specified for",
+        ),
+    )
+    rewrite(
+        engine,
+        "_jsonata_wait_timestamp",
+        ("if _parse_ts(", "if not _is_date_time(timestamp) or _parse_ts("),
+        _is_date_time=is_date_time,
+    )
+    rewrite(
+        engine,
+        "_evaluate_jsonata",
+        ('"context": ctx,', '"context": _visible(ctx),'),
+        (
+            '"States.QueryEvaluationError", message)',
+            '"States.QueryEvaluationError",'
+            ' f"{_text(expression)} threw an error during evaluation. {message}")',
+        ),
+        (
+            'f"JSONata expression did not return a result: {expression}"',
+            'f"{_text(expression)} returned nothing (undefined)."',
+        ),
+        _text=expression_text,
+        _visible=visible,
+    )
+
+    def without_output(fail: Callable[..., None]) -> Callable[..., None]:
+        def fail_without(execution: dict[str, Any], error: str, cause: str) -> None:
+            fail(execution, error, cause)
+            execution["output"] = None
+
+        return fail_without
+
+    wrap(engine, "_fail_execution", ("execution", "error", "cause"), without_output)
+
+
+def _rewrite_context(engine: Any) -> None:
+    start = '"StartTime": execution["startDate"],'
+    more = ' "RoleArn": sm["roleArn"], **({} if execution.get("sync") else {"RedriveCount": 0}),'
+    rewrite(engine, "_run_execution", (start, start + more), (', "RetryCount": 0}', "}"))
+    rewrite(engine, "_run_sub_machine", (', "RetryCount": 0}', "}"))
+    rewrite(engine, "_resolve_params_obj", ('value.startswith("$$.")', 'value.startswith("$$")'))
+    rewrite(
+        engine,
+        "_resolve_ctx_path",
+        ("    if not path", '    if path == "$$":\n        return _visible(ctx)\n    if not path'),
+    )
+    assign = '    (ctx or {}).setdefault("variables", {}).update(_resolve_params_obj(state_def.get("Assign", {}), result, ctx))\n'
+    output = "    output = _apply_result_path(state_def, raw_input, result)\n"
+    rewrite(engine, "_execute_pass", (output, assign + output))
+
+
+def _rewrite_tasks(engine: Any) -> None:
+    models = Models(engine._service_model, engine.error_response_json)  # noqa: SLF001
+    rewrite(
+        engine,
+        "_execute_task",
+        (
+            'resource, effective, state_def["TimeoutSeconds"])',
+            "resource, effective, _timeout(state_def, raw_input, ctx))",
+        ),
+        ('elif "TimeoutSeconds" in state_def', "elif _timeout(state_def, raw_input, ctx)"),
+        _timeout=lambda state, data, context: (
+            engine._resolve_path_or_ctx(state["TimeoutSecondsPath"], data, context)  # noqa: SLF001
+            if "TimeoutSecondsPath" in state
+            else engine._apply_jsonata_template(state.get("TimeoutSeconds"), data, context)  # noqa: SLF001
+        ),
+    )
+    rewrite(engine, "_invoke_resource_with_timeout", ('f"Task timed out after {timeout} seconds"', '""'))
+    rewrite(
+        engine,
+        "_invoke_resource",
+        (
+            'input_data.get("Payload", input_data)',
+            '{} if input_data.get("Payload") is None else input_data["Payload"]',
+        ),
+        ('{"StatusCode": 200,', '{"ExecutedVersion": "$LATEST", "StatusCode": 200,'),
+    )
+    rewrite(
+        engine,
+        "_call_lambda",
+        (
+            'f"Function not found: {func_name}"',
+            '_with_sdk("AWSLambda", 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:"'
+            ' f"{get_region()}:{get_account_id()}:function:{func_name}:$LATEST")',
+        ),
+        _with_sdk=with_sdk,
+    )
+    rewrite(
+        engine,
+        "_invoke_dynamodb",
+        ("= fn(input_data)", '= _models.missing("dynamodb", op_name, input_data) or fn(input_data)'),
+        (
+            'f"DynamoDB.{error_name}"',
+            '"DynamoDB." + _models.name("dynamodb", op_name, error_name, "AmazonDynamoDBException")',
+        ),
+        (
+            'error_type, result.get("message", "")',
+            'error_type, _with_sdk("AmazonDynamoDBv2", status, error_name, result.get("message", ""))',
+        ),
+        _models=models,
+    )
+    rewrite(
+        engine,
+        "_invoke_sqs_send_message",
+        (
+            'f"SQS.{e.code}", e.message',
+            '"SQS." + _models.name("sqs", "sendMessage", e.code, "AmazonSQSException"),'
+            ' _with_sdk("AmazonSQS", 400, e.code, e.message)',
+        ),
+    )
+    engine._SERVICE_DISPATCH["arn:aws:states:::sqs:sendMessage"] = engine._invoke_sqs_send_message  # noqa: SLF001
+    rewrite(
+        engine,
+        "_dispatch_aws_sdk_json",
+        (
+            "= app.call_service_handler_sync(",
+            "= _models.missing(service_key, pascal_action, wire_data) or app.call_service_handler_sync(",
+        ),
+        (
+            "_prefix_sdk_error(service_name, error_type), error_msg",
+            "_prefix_sdk_error(service_name, _models.name(service_key, pascal_action, error_type, _sdk + 'Exception')),"
+            ' f"{error_msg} (Service: {_sdk}, Status Code: {status}, Request ID: {new_uuid()})"',
+        ),
+        (
+            "    if status >= 400:\n",
+            "    if status >= 400:\n        _sdk = _AWS_SDK_ERROR_PREFIX.get(service_name, service_name.capitalize())\n",
+        ),
+    )
+
+
+def apply() -> None:
+    """Repair the imported ministack."""
+    from ministack.services import stepfunctions as engine  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    for change in (_rewrite_errors, _rewrite_context, _rewrite_tasks):
+        change(engine)
