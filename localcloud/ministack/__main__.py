@@ -20,7 +20,18 @@ from localcloud.parent import end_with_parent
 
 # Faults lie around the repaired functions, and others are refused before anything else.
 REPAIRS = (
-    *(lambda_, s3, events, cloudformation, definitions, language, states, executions, distributed_map, admission),
+    *(
+        lambda_,
+        s3,
+        events,
+        cloudformation,
+        definitions,
+        language,
+        states,
+        executions,
+        distributed_map,
+        admission,
+    ),
     *(fault_hooks, server),
 )
 

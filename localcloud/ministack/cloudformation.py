@@ -1,12 +1,14 @@
-"""CloudFormation as on AWS: alarms on metric math, and functions with reserved concurrency.
+"""CloudFormation as on AWS: alarms on metric math, reserved concurrency, state machines that are checked.
 
 ministack refuses the alarms, and with them the whole stack; here they are created and never fire. It ignores
-a function's reserved concurrency; here it throttles.
+a function's reserved concurrency; here it throttles. It takes any state machine, and keeps the template's
+spelling of its logging, which nothing else reads.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from localcloud.ministack.definitions import refusal
 from localcloud.ministack.errors import expect, wrap
 
 
@@ -34,6 +36,32 @@ def reserving(
     return provision_and_reserve
 
 
+def lowered(value: Any) -> Any:
+    """Return a value with the names in it as the API of Step Functions spells them."""
+    if isinstance(value, list):
+        return [lowered(one) for one in value]
+    if isinstance(value, dict):
+        return {name[0].lower() + name[1:]: lowered(one) for name, one in value.items()}
+    return value
+
+
+def checking(
+    provision: Callable[..., Any], properties: int, definition: Callable[[Any], str]
+) -> Callable[..., Any]:
+    """Return a provisioner of state machines that refuses what CreateStateMachine refuses."""
+
+    def check_and_provision(*args: Any, **kwargs: Any) -> Any:
+        wanted = args[properties]
+        settings = lowered(wanted.get("LoggingConfiguration") or {"Level": "OFF"})
+        machine = {"definition": definition(wanted), "type": wanted.get("StateMachineType", "STANDARD")}
+        if error := refusal({**machine, "loggingConfiguration": settings}):
+            raise ValueError(": ".join(error))
+        logged = {**wanted, "LoggingConfiguration": settings}
+        return provision(*args[:properties], logged, *args[properties + 1 :], **kwargs)
+
+    return check_and_provision
+
+
 def apply() -> None:
     """Repair the imported ministack."""
     from ministack.services import lambda_svc  # type: ignore[import-untyped]  # noqa: PLC0415
@@ -45,11 +73,16 @@ def apply() -> None:
         return lambda name, alarm: record(name, without_metric_math(alarm))
 
     wrap(provisioners, "_cw_metric_alarm_record", ("name", "props"), without_math)
-    tables = (one for one in vars(provisioners).values() if isinstance(one, dict))
-    found = [one["AWS::Lambda::Function"] for one in tables if "AWS::Lambda::Function" in one]
-    handlers: Any = next(
-        (one for one in found if isinstance(one, dict) and {"create", "update"} <= one.keys()), None
-    )
-    expect(handlers, "CloudFormation provisions functions in another way")
-    for name, properties in (("create", 1), ("update", 2)):
-        handlers[name] = reserving(handlers[name], properties, lambda: lambda_svc._functions)  # noqa: SLF001
+    tables = [one for one in vars(provisioners).values() if isinstance(one, dict)]
+    repairs: dict[str, Callable[[Any, int], Any]] = {
+        "AWS::Lambda::Function": lambda one, at: reserving(one, at, lambda: lambda_svc._functions),  # noqa: SLF001
+        "AWS::StepFunctions::StateMachine": lambda one, at: checking(one, at, provisioners._sfn_definition),  # noqa: SLF001
+    }
+    for resource, repair in repairs.items():
+        found = [one[resource] for one in tables if resource in one]
+        handlers: Any = next(
+            (one for one in found if isinstance(one, dict) and {"create", "update"} <= one.keys()), None
+        )
+        expect(handlers, f"CloudFormation provisions {resource} in another way")
+        for name, properties in (("create", 1), ("update", 2)):
+            handlers[name] = repair(handlers[name], properties)

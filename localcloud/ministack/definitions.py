@@ -129,7 +129,7 @@ def apply() -> None:
         def check_and_make(data: Machine) -> Answer:
             known = engine._state_machines.get(data.get("stateMachineArn"), {})  # noqa: SLF001
             error = refusal({"type": known.get("type", "STANDARD"), **data})
-            return engine.error_response_json(*error, 400) if error else make(data)  # type: ignore[no-any-return]
+            return engine.error_response_json(*error, 400) if error else make(data)
 
         return check_and_make
 

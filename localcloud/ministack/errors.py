@@ -2,7 +2,7 @@
 
 import inspect
 import linecache
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -48,28 +48,28 @@ def wrap(
     setattr(module, name, around(function))
 
 
-def rewrite(module: Any, name: str, *changes: tuple[str, str], **helpers: Any) -> None:
-    """Change pieces of the source of a function of ministack, before it is wrapped.
+def rewrite(module: Any, changes: Mapping[str, Mapping[str, str]], **helpers: Any) -> None:
+    """Change pieces of the source of ministack's functions, before they are wrapped.
 
     Args:
-        module: where it is.
-        name: its name.
-        changes: a piece that occurs once, and what replaces it.
+        module: where they are.
+        changes: by the name of a function, pieces that occur once and what replaces each.
         helpers: what the new pieces use, put into the module.
 
     Raises:
         IncompatibleMinistackError: there is no such function, or a piece does not occur once.
     """
-    function = getattr(module, name, None)
-    expect(inspect.isfunction(function), f"{module.__name__}.{name} is gone")
-    source = inspect.getsource(function)  # type: ignore[arg-type]
-    for piece, changed in changes:
-        expect(source.count(piece) == 1, f"{module.__name__}.{name} has not once {piece!r}")
-        source = source.replace(piece, changed)
     vars(module).update(helpers)
-    file = f"<{module.__name__}.{name} as on AWS>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    exec(compile(source, file, "exec"), vars(module))  # noqa: S102 - ministack's own
+    for name, pieces in changes.items():
+        function: Any = getattr(module, name, None)
+        expect(inspect.isfunction(function), f"{module.__name__}.{name} is gone")
+        source = inspect.getsource(function)
+        for piece, changed in pieces.items():
+            expect(source.count(piece) == 1, f"{module.__name__}.{name} has not once {piece!r}")
+            source = source.replace(piece, changed)
+        file = f"<{module.__name__}.{name} as on AWS>"
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        exec(compile(source, file, "exec"), vars(module))  # noqa: S102 - ministack's own
 
 
 @contextmanager

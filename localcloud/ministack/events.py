@@ -118,6 +118,23 @@ class Latest(list[Any]):
         del self[:-EVENTS]
 
 
+_CHANGES: Final = {
+    "_put_events": {
+        "        if bus_error:": "        bus_error = bus_error or _refusal(entry)\n        if bus_error:"
+    },
+    "_event_from_test_payload": {
+        "if not isinstance(detail, str):": 'if "Detail" not in event_obj:'
+    },  # text is text
+    "_validate_wildcard": {
+        "    index = 0\n": """    index = 0
+    if operand.count("*") > 5:
+        raise _InvalidPattern("Rule is too complex - try using fewer wildcard characters or fewer repeating "
+                              "character sequences after a wildcard character")
+"""
+    },
+}
+
+
 def refusal(entry: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return the error code and text of an entry of PutEvents that EventBridge refuses."""
     for name in ("Source", "DetailType", "Detail"):
@@ -163,28 +180,8 @@ def apply() -> None:
     def to_queue(put: Send) -> Send:
         return DELIVERY.around(put, lambda arn: sqs._queue_by_arn(arn) is not None)  # noqa: SLF001
 
-    named = '_event_bus_name_from_ref(entry.get("EventBusName", "default"))'
-    rewrite(
-        eventbridge,
-        "_put_events",
-        (
-            f"bus_name, bus_error = {named}",
-            f"bus_name, bus_error = {named}\n        bus_error = bus_error or _refusal(entry)",
-        ),
-        _refusal=refusal,
-    )
-    complex_ = "Rule is too complex - try using fewer wildcard characters or fewer repeating character sequences "
-    rewrite(
-        eventbridge,
-        "_validate_wildcard",
-        (
-            "    index = 0\n",
-            "    index = 0\n    if operand.count('*') > 5:\n        raise _InvalidPattern("
-            f"'{complex_}after a wildcard character')\n",
-        ),
-    )
-    parsed = ("if not isinstance(detail, str):", 'if "Detail" not in event_obj:')  # a detail that is text stays it
-    rewrite(eventbridge, "_event_from_test_payload", parsed)
+    rewrite(eventbridge, _CHANGES, _refusal=refusal)
+    eventbridge._OPERAND_VALIDATORS["wildcard"] = eventbridge._validate_wildcard  # noqa: SLF001
     wrap(eventbridge, "_invoke_target", ("target",), remembering_target)
     wrap(eventbridge, "_dispatch_to_stepfunctions", ("arn", "payload"), to_workflow)
     wrap(eventbridge, "_dispatch_to_sqs", ("spec", "payload"), to_queue)

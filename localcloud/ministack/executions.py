@@ -11,6 +11,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Final
 
 from localcloud.ministack.errors import rewrite, wrap
@@ -24,6 +25,7 @@ _ENDS: Final = ("Failed", "TimedOut", "Aborted")
 
 Event = Mapping[str, Any]
 Details = dict[str, Any]
+Call = Callable[[Mapping[str, Any]], Any]
 
 ENTERED: Final[ContextVar[tuple[str, int, str] | None]] = ContextVar("entered", default=None)
 """Name of the state that is running, the number of the event that says so, and the machine's definition."""
@@ -175,48 +177,52 @@ def is_express(execution_arn: object) -> bool:
     return ":express:" in str(execution_arn)
 
 
+def refusing_express(engine: Any, answer: Call) -> Call:
+    """Return a call of the API that refuses EXPRESS executions and state machines."""
+
+    def answer_or_refuse(data: Mapping[str, Any]) -> Any:
+        machine = engine._state_machines.get(data.get("stateMachineArn"), {})  # noqa: SLF001
+        if is_express(data.get("executionArn")):
+            text = "Invalid Arn: 'Resource type not valid in this context: express'"
+            return engine.error_response_json("InvalidArn", text, 400)
+        if machine.get("type") == "EXPRESS":
+            text = "This operation is not supported by this type of state machine"
+            return engine.error_response_json("StateMachineTypeNotSupported", text, 400)
+        return answer(data)
+
+    return answer_or_refuse
+
+
+def billed(engine: Any, start: Call) -> Call:
+    """Return StartSyncExecution with what is billed, and without an output if the execution failed."""
+
+    def start_and_bill(data: Mapping[str, Any]) -> Any:
+        status, headers, body = start(data)
+        answer = json.loads(body)
+        if is_express(answer.get("executionArn")):
+            begin, end = (engine._iso_to_epoch_ms(answer[f"{when}Date"]) for when in ("start", "stop"))  # noqa: SLF001
+            duration = {"billedDurationInMilliseconds": (begin - end) // 100 * -100}
+            answer["billingDetails"] = {"billedMemoryUsedInMB": 64, **duration}
+        if answer.get("status") not in {None, "SUCCEEDED"}:
+            del answer["output"]
+        return status, headers, json.dumps(answer).encode()
+
+    return start_and_bill
+
+
 def apply() -> None:
     """Repair the imported ministack."""
     from ministack.services import cloudwatch_logs  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services import stepfunctions as engine  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import stepfunctions as engine  # noqa: PLC0415
 
-    recorder = Recorder(engine, Log(cloudwatch_logs))
-    name = ("f\":execution:{sm['name']}:{name}\")", "+ _execution_path(sm, name))")
-    for start in ("_start_execution", "_start_sync_execution"):
-        rewrite(engine, start, name, _execution_path=path)
-    wrap(engine, "_add_event", ("execution", "event_type", "details"), lambda _: recorder.add)
-
-    def unless_express(emit: Callable[[Mapping[str, Any]], None]) -> Callable[[Mapping[str, Any]], None]:
+    def unless_express(emit: Call) -> Call:
         return lambda execution: None if is_express(execution["executionArn"]) else emit(execution)
 
-    def refusing_express(answer: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], Any]:
-        def answer_or_refuse(data: Mapping[str, Any]) -> Any:
-            machine = engine._state_machines.get(data.get("stateMachineArn"), {})  # noqa: SLF001
-            if is_express(data.get("executionArn")):
-                text = "Invalid Arn: 'Resource type not valid in this context: express'"
-                return engine.error_response_json("InvalidArn", text, 400)
-            if machine.get("type") == "EXPRESS":
-                text = "This operation is not supported by this type of state machine"
-                return engine.error_response_json("StateMachineTypeNotSupported", text, 400)
-            return answer(data)
-
-        return answer_or_refuse
-
-    def billed(start: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], Any]:
-        def start_and_bill(data: Mapping[str, Any]) -> Any:
-            status, headers, body = start(data)
-            answer = json.loads(body)
-            if is_express(answer.get("executionArn")):
-                begin, end = (engine._iso_to_epoch_ms(answer[f"{when}Date"]) for when in ("start", "stop"))  # noqa: SLF001
-                duration = {"billedDurationInMilliseconds": (begin - end) // 100 * -100}
-                answer["billingDetails"] = {"billedMemoryUsedInMB": 64, **duration}
-            if answer.get("status") != "SUCCEEDED":
-                answer.pop("output", None)
-            return engine.json_response(answer) if status < 400 else (status, headers, body)  # noqa: PLR2004
-
-        return start_and_bill
-
+    recorder = Recorder(engine, Log(cloudwatch_logs))
+    arn = {"f\":execution:{sm['name']}:{name}\")": "+ _execution_path(sm, name))"}
+    rewrite(engine, {"_start_execution": arn, "_start_sync_execution": arn}, _execution_path=path)
+    wrap(engine, "_add_event", ("execution", "event_type", "details"), lambda _: recorder.add)
     wrap(engine, "_emit_execution_status_event", ("execution",), unless_express)
-    wrap(engine, "_start_sync_execution", ("data",), billed)
+    wrap(engine, "_start_sync_execution", ("data",), partial(billed, engine))
     for call in ("describe_execution", "stop_execution", "get_execution_history", "list_executions"):
-        wrap(engine, f"_{call}", ("data",), refusing_express)
+        wrap(engine, f"_{call}", ("data",), partial(refusing_express, engine))

@@ -41,13 +41,12 @@ _KEEPS_THE_NAME = (
 
 
 MOST_BYTES: Final = 6_291_556
-_TOO_LARGE: Final = json.dumps(
-    {
-        "errorMessage": f"Response payload size exceeded maximum allowed payload size ({MOST_BYTES} bytes).",
-        "errorType": "Function.ResponseSizeTooLarge",
-        "stackTrace": [],
-    }
-)
+_TOO_LARGE: Final = {
+    "errorMessage": f"Response payload size exceeded maximum allowed payload size ({MOST_BYTES} bytes).",
+    "errorType": "Function.ResponseSizeTooLarge",
+    "stackTrace": [],
+}
+_REFUSED: Final = json.dumps({"status": "ok", "result": {RAISED: _TOO_LARGE}})
 _SCRIPT: Final = (
     (_DROPS_THE_NAME, _KEEPS_THE_NAME),
     # An error while the handler is imported is the invocation's, and the next one imports it anew.
@@ -70,9 +69,9 @@ _SCRIPT: Final = (
     ),
     # As in Lambda's own runtime, bytes are text and an answer has a limit.
     (
-        'write(json.dumps({"status": "ok", "result": result})',
-        'write((_all if len(_all := json.dumps({"status": "ok", "result": result}, default=bytes.decode)) <= '
-        + f"""{MOST_BYTES} else '{{"status": "ok", "result": {{"{RAISED}": {_TOO_LARGE}}}}}')""",
+        '_real_stdout.write(json.dumps({"status": "ok", "result": result})',
+        f"""text = json.dumps({{"status": "ok", "result": result}}, default=bytes.decode)
+            _real_stdout.write((text if len(text) <= {MOST_BYTES} else {_REFUSED!r})""",
     ),
 )
 

@@ -42,15 +42,16 @@ def _fields(node: Any, path: str) -> Fields:
         yield path, node[2:-2].strip()
 
 
-def expression_text(expression: str) -> str:
-    """Return how AWS names an expression and the field of the running state that has it."""
+def wrong_expression(expression: str, message: str = "") -> str:
+    """Return AWS's text of an expression of the running state that failed, or that has no result."""
     name, _, definition = ENTERED.get() or ("", 0, "{}")
     state = f"/States/{name}/"
     paths = [
         path for path, text in _fields(json.loads(definition), "") if text == expression and state in path
     ]
     field = paths[0].partition(state)[2] if paths else ""
-    return f"The JSONata expression '{expression}' specified for the field '{field}'"
+    wrong = f"threw an error during evaluation. {message}" if message else "returned nothing (undefined)."
+    return f"The JSONata expression '{expression}' specified for the field '{field}' {wrong}"
 
 
 def is_date_time(text: str) -> bool:
@@ -101,42 +102,78 @@ class Models:
         return code if code in known else otherwise
 
 
-def _rewrite_errors(engine: Any) -> None:
+_CHANGES: Final = {
+    "_run_execution": {
+        ', "RetryCount": 0}': "}",
+        '"StartTime": execution["startDate"],': """"StartTime": execution["startDate"],
+            "RoleArn": sm["roleArn"], **({} if execution.get("sync") else {"RedriveCount": 0}),""",
+    },
+    "_run_sub_machine": {', "RetryCount": 0}': "}"},
+    "_resolve_params_obj": {'value.startswith("$$.")': 'value.startswith("$$")'},
+    "_resolve_ctx_path": {
+        "    if not path": '    if path == "$$":\n        return _visible(ctx)\n    if not path'
+    },
+    "_execute_pass": {
+        "    output = _apply_result_path": """    assign = state_def.get("Assign", {})
+    (ctx or {}).setdefault("variables", {}).update(_resolve_params_obj(assign, result, ctx))
+    output = _apply_result_path"""
+    },
+    "_fail_state_error": {'"States.Fail"': '""'},
+    "_jsonata_state_field": {
+        "JSONata expression spec": "JSONata expression '{state_def[field][2:-2].strip()}' spec"
+    },
+    "_jsonata_wait_timestamp": {"if _parse_ts(": "if not _is_date_time(timestamp) or _parse_ts("},
+    "_evaluate_jsonata": {
+        '"context": ctx,': '"context": _visible(ctx),',
+        'QueryEvaluationError", message': 'QueryEvaluationError", _text(expression, message)',
+        'f"JSONata expression did not return a result: {expression}"': "_text(expression)",
+    },
+    "_execute_task": {
+        'state_def["TimeoutSeconds"])': "_timeout(state_def, raw_input, ctx))",
+        'elif "TimeoutSeconds" in state_def': "elif _timeout(state_def, raw_input, ctx)",
+    },
+    "_invoke_resource_with_timeout": {'f"Task timed out after {timeout} seconds"': '""'},
+    "_invoke_resource": {
+        "payload = input_data.get(": """payload = {}
+        if input_data.get("Payload") is not None:
+            payload = input_data.get(""",
+        '{"StatusCode": 200,': '{"ExecutedVersion": "$LATEST", "StatusCode": 200,',
+    },
+    "_call_lambda": {
+        'f"Function not found: {func_name}"': """_with_sdk(
+                "AWSLambda", 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:"
+                f"{get_region()}:{get_account_id()}:function:{func_name}:$LATEST")"""
+    },
+    "_invoke_dynamodb": {
+        "= fn(input_data)": '= _models.missing("dynamodb", op_name, input_data) or fn(input_data)',
+        "{error_name}": "{_models.name('dynamodb', op_name, error_name, 'AmazonDynamoDBException')}",
+        'result.get("message", "")': '_with_sdk("AmazonDynamoDBv2", status, error_name, result["message"])',
+    },
+    "_invoke_sqs_send_message": {
+        "{e.code}": "{_models.name('sqs', 'sendMessage', e.code, 'AmazonSQSException')}",
+        "e.message": '_with_sdk("AmazonSQS", 400, e.code, e.message)',
+    },
+    "_dispatch_aws_sdk_json": {
+        "= app.call_": "= _models.missing(service_key, pascal_action, wire_data) or app.call_",
+        "    if status >= 400:": """    if status >= 400:
+        sdk = _AWS_SDK_ERROR_PREFIX.get(service_name, service_name.capitalize())""",
+        "error_type), error_msg": """_models.name(service_key, pascal_action, error_type, sdk + "Exception")),
+            f"{error_msg} (Service: {sdk}, Status Code: {status}, Request ID: {new_uuid()})\"""",
+    },
+}
+
+
+def apply() -> None:
+    """Repair the imported ministack."""
+    from ministack.services import stepfunctions as engine  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    def timeout(state: Mapping[str, Any], data: Any, context: Any) -> Any:
+        if "TimeoutSecondsPath" in state:
+            return engine._resolve_path_or_ctx(state["TimeoutSecondsPath"], data, context)  # noqa: SLF001
+        return engine._apply_jsonata_template(state.get("TimeoutSeconds"), data, context)  # noqa: SLF001
+
     def with_state(begin: Callable[[Any, str, str], None]) -> Callable[[Any, str, str], None]:
         return lambda error, name, cause: begin(error, name, located(cause) if name in _LOCATED else cause)
-
-    wrap(engine._ExecutionError, "__init__", ("self", "error", "cause"), with_state)  # noqa: SLF001
-    rewrite(engine, "_fail_state_error", ('"States.Fail"', '""'))
-    rewrite(
-        engine,
-        "_jsonata_state_field",
-        (
-            "The JSONata expression specified for",
-            "The JSONata expression '{state_def[field][2:-2].strip()}' specified for",
-        ),
-    )
-    rewrite(
-        engine,
-        "_jsonata_wait_timestamp",
-        ("if _parse_ts(", "if not _is_date_time(timestamp) or _parse_ts("),
-        _is_date_time=is_date_time,
-    )
-    rewrite(
-        engine,
-        "_evaluate_jsonata",
-        ('"context": ctx,', '"context": _visible(ctx),'),
-        (
-            '"States.QueryEvaluationError", message)',
-            '"States.QueryEvaluationError",'
-            ' f"{_text(expression)} threw an error during evaluation. {message}")',
-        ),
-        (
-            'f"JSONata expression did not return a result: {expression}"',
-            'f"{_text(expression)} returned nothing (undefined)."',
-        ),
-        _text=expression_text,
-        _visible=visible,
-    )
 
     def without_output(fail: Callable[..., None]) -> Callable[..., None]:
         def fail_without(execution: dict[str, Any], error: str, cause: str) -> None:
@@ -145,107 +182,9 @@ def _rewrite_errors(engine: Any) -> None:
 
         return fail_without
 
-    wrap(engine, "_fail_execution", ("execution", "error", "cause"), without_output)
-
-
-def _rewrite_context(engine: Any) -> None:
-    start = '"StartTime": execution["startDate"],'
-    more = ' "RoleArn": sm["roleArn"], **({} if execution.get("sync") else {"RedriveCount": 0}),'
-    rewrite(engine, "_run_execution", (start, start + more), (', "RetryCount": 0}', "}"))
-    rewrite(engine, "_run_sub_machine", (', "RetryCount": 0}', "}"))
-    rewrite(engine, "_resolve_params_obj", ('value.startswith("$$.")', 'value.startswith("$$")'))
-    rewrite(
-        engine,
-        "_resolve_ctx_path",
-        ("    if not path", '    if path == "$$":\n        return _visible(ctx)\n    if not path'),
-    )
-    assign = '    (ctx or {}).setdefault("variables", {}).update(_resolve_params_obj(state_def.get("Assign", {}), result, ctx))\n'
-    output = "    output = _apply_result_path(state_def, raw_input, result)\n"
-    rewrite(engine, "_execute_pass", (output, assign + output))
-
-
-def _rewrite_tasks(engine: Any) -> None:
     models = Models(engine._service_model, engine.error_response_json)  # noqa: SLF001
-    rewrite(
-        engine,
-        "_execute_task",
-        (
-            'resource, effective, state_def["TimeoutSeconds"])',
-            "resource, effective, _timeout(state_def, raw_input, ctx))",
-        ),
-        ('elif "TimeoutSeconds" in state_def', "elif _timeout(state_def, raw_input, ctx)"),
-        _timeout=lambda state, data, context: (
-            engine._resolve_path_or_ctx(state["TimeoutSecondsPath"], data, context)  # noqa: SLF001
-            if "TimeoutSecondsPath" in state
-            else engine._apply_jsonata_template(state.get("TimeoutSeconds"), data, context)  # noqa: SLF001
-        ),
-    )
-    rewrite(engine, "_invoke_resource_with_timeout", ('f"Task timed out after {timeout} seconds"', '""'))
-    rewrite(
-        engine,
-        "_invoke_resource",
-        (
-            'input_data.get("Payload", input_data)',
-            '{} if input_data.get("Payload") is None else input_data["Payload"]',
-        ),
-        ('{"StatusCode": 200,', '{"ExecutedVersion": "$LATEST", "StatusCode": 200,'),
-    )
-    rewrite(
-        engine,
-        "_call_lambda",
-        (
-            'f"Function not found: {func_name}"',
-            '_with_sdk("AWSLambda", 404, "ResourceNotFoundException", "Function not found: arn:aws:lambda:"'
-            ' f"{get_region()}:{get_account_id()}:function:{func_name}:$LATEST")',
-        ),
-        _with_sdk=with_sdk,
-    )
-    rewrite(
-        engine,
-        "_invoke_dynamodb",
-        ("= fn(input_data)", '= _models.missing("dynamodb", op_name, input_data) or fn(input_data)'),
-        (
-            'f"DynamoDB.{error_name}"',
-            '"DynamoDB." + _models.name("dynamodb", op_name, error_name, "AmazonDynamoDBException")',
-        ),
-        (
-            'error_type, result.get("message", "")',
-            'error_type, _with_sdk("AmazonDynamoDBv2", status, error_name, result.get("message", ""))',
-        ),
-        _models=models,
-    )
-    rewrite(
-        engine,
-        "_invoke_sqs_send_message",
-        (
-            'f"SQS.{e.code}", e.message',
-            '"SQS." + _models.name("sqs", "sendMessage", e.code, "AmazonSQSException"),'
-            ' _with_sdk("AmazonSQS", 400, e.code, e.message)',
-        ),
-    )
+    more = {"_visible": visible, "_is_date_time": is_date_time, "_text": wrong_expression}
+    rewrite(engine, _CHANGES, _models=models, _with_sdk=with_sdk, _timeout=timeout, **more)
     engine._SERVICE_DISPATCH["arn:aws:states:::sqs:sendMessage"] = engine._invoke_sqs_send_message  # noqa: SLF001
-    rewrite(
-        engine,
-        "_dispatch_aws_sdk_json",
-        (
-            "= app.call_service_handler_sync(",
-            "= _models.missing(service_key, pascal_action, wire_data) or app.call_service_handler_sync(",
-        ),
-        (
-            "_prefix_sdk_error(service_name, error_type), error_msg",
-            "_prefix_sdk_error(service_name, _models.name(service_key, pascal_action, error_type, _sdk + 'Exception')),"
-            ' f"{error_msg} (Service: {_sdk}, Status Code: {status}, Request ID: {new_uuid()})"',
-        ),
-        (
-            "    if status >= 400:\n",
-            "    if status >= 400:\n        _sdk = _AWS_SDK_ERROR_PREFIX.get(service_name, service_name.capitalize())\n",
-        ),
-    )
-
-
-def apply() -> None:
-    """Repair the imported ministack."""
-    from ministack.services import stepfunctions as engine  # type: ignore[import-untyped]  # noqa: PLC0415
-
-    for change in (_rewrite_errors, _rewrite_context, _rewrite_tasks):
-        change(engine)
+    wrap(engine._ExecutionError, "__init__", ("self", "error", "cause"), with_state)  # noqa: SLF001
+    wrap(engine, "_fail_execution", ("execution", "error", "cause"), without_output)

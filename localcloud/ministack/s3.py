@@ -70,15 +70,12 @@ def apply() -> None:
 
         return xml_body
 
-    rewrite(
-        s3,
-        "_fire_s3_event",
-        ('                    "event-version": "1.0",\n', ""),
-        (
-            'detail["deletion-type"] = ',
-            'del detail["object"]["size"], detail["object"]["etag"]\n                    detail["deletion-type"] = ',
-        ),
-    )
+    without_size = 'del detail["object"]["size"], detail["object"]["etag"]'
+    event = {
+        '                    "event-version": "1.0",\n': "",
+        'detail["deletion-type"]': f'{without_size}; detail["deletion-type"]',
+    }
+    rewrite(s3, {"_fire_s3_event": event})
     expect("version_id" in signature(s3._fire_s3_event).parameters, "S3's events know no version")  # noqa: SLF001
     wrap(s3, "_fire_s3_event", ("bucket_name", "key"), remembering_version)
     wrap(eventbridge, "_dispatch_event", ("event",), adding_version)

@@ -55,11 +55,12 @@ def test_the_latest_finished_executions_are_kept() -> None:
     def fail(_arn: str) -> None:
         raise RuntimeError
 
-    executions["d"] = {"sync": True, "events": [1, 2, 3]}
+    arn = "arn:aws:states:us-east-1:000000000000:express:photo:d:1"
+    executions[arn] = {"events": [1, 2, 3]}
     with contextlib.suppress(RuntimeError):
-        finished.after(fail, executions)("d")
-    assert set(executions) == {"running", "c", "d"}
-    assert executions["d"]["events"] == [3], "EXPRESS keeps no history"
+        finished.after(fail, executions)(arn)
+    assert set(executions) == {"running", "c", arn}
+    assert executions[arn]["events"] == [3], "EXPRESS keeps no history"
 
 
 def test_an_expression_is_parsed_once_and_keeps_no_bindings() -> None:
