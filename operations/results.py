@@ -1,31 +1,37 @@
 """The results table: one record for each version of each photo."""
 
+import heapq
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from itertools import islice, product
+from operator import attrgetter
 from typing import Any, Final, Self, cast
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from operations.outcomes import OUTCOMES
 from operations.stack import Stack
 
 INDEX: Final = "by-outcome"
-"""Index of the table by outcome and day; template.yaml describes its keys."""
-SHARDS: Final = 4
-LONGEST_BY_INDEX: Final = timedelta(days=100)
-"""Beyond it, reading the whole table takes fewer requests than the days' partitions."""
+"""Index of the table by outcome and time; template.yaml describes its keys."""
+SAMPLE: Final = "ACCEPTED#SAMPLE"
+"""Partition of the index with the accepted photos that the workflow drew for the audit."""
+SAMPLED: Final = 0.02
+"""Share of the accepted photos in it; statemachine/classify_image.asl.json draws them."""
+_PARTITIONS: Final = (*OUTCOMES, SAMPLE, *map("#".join, product(("ACCEPTED", "REJECTED"), OUTCOMES[:2])))
+_SHARDS: Final = 4
+_SHARDED: Final = datetime(2026, 11, 25, tzinfo=UTC), datetime(2026, 11, 30, 4, tzinfo=UTC)
+"""Stacks that were created in this time may have older records in the partitions OUTCOME#YYYY-MM-DD#SHARD."""
 OPTIONAL: Final = ("decided_by", "decided_at", "model_label", "in_review")
 """Attributes that an event leaves out where they are missing."""
 _KEYS_A_REQUEST: Final = 100  # of BatchGetItem
 _PAUSES_S: Final = (0.05, 5.0)  # before unprocessed keys are asked for again: the first, and the longest
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_UPDATING: Final = timedelta(days=1)  # executions of the definition before go on for less
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)  # of AWS's services among each other
-
-_deserialize = TypeDeserializer().deserialize
 
 
 @dataclass(frozen=True)
@@ -64,8 +70,8 @@ class Record:
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:
         """Read a record from an item as DynamoDB's API has it; attributes of other versions are ignored."""
-        names = {field.name for field in fields(cls)}
-        return cls(**{name: _plain(_deserialize(value)) for name, value in item.items() if name in names})
+        names = item.keys() & cls.__dataclass_fields__
+        return cls(**{name: _plain(item[name]) for name in names})
 
     @property
     def version(self) -> "Version":
@@ -92,7 +98,7 @@ class ResultsTable:
     """The results table of a deployed stack."""
 
     def __init__(self, stack: Stack) -> None:
-        self._name, self.now = stack.output("ResultsTableName"), stack.now
+        self._name, self.now, self._created = stack.output("ResultsTableName"), stack.now, stack.created
         self._client = stack.client("dynamodb")
 
     def get(self, uri: str, version: str) -> Record | None:
@@ -149,50 +155,84 @@ class ResultsTable:
         self._client.delete_item(TableName=self._name, Key=_key(uri, version))
 
     def find(
-        self, *, outcome: str | None = None, label: str | None = None, since: datetime | None = None
+        self,
+        *,
+        outcome: str | None = None,
+        label: str | None = None,
+        since: datetime | None = None,
+        newest: int | None = None,
     ) -> Iterator[Record]:
-        """Read the records that match, in no particular order.
+        """Read the records that match.
 
-        With `since`, asks the index for each day and outcome; otherwise reads the whole table.
+        Since a time, from the index, in the order of time, or `newest` of them, the newest first; else the
+        whole table in no order.
         """
-        if since and self.now() - since <= LONGEST_BY_INDEX:
-            yield from self._query((outcome,) if outcome else OUTCOMES, label, since)
-            return
-        wanted = {"outcome": outcome, "label": label, "recorded_at": timestamp(since) if since else None}
-        request = {"TableName": self._name, **_expressions("FilterExpression", wanted)}
-        for page in self._client.get_paginator("scan").paginate(**request):
-            yield from map(Record.from_item, page["Items"])
-
-    def _query(self, outcomes: Iterable[str], label: str | None, since: datetime) -> Iterator[Record]:
-        pages = self._client.get_paginator("query")
-        for request in self._partitions(outcomes, since):
-            filtered = _merged(request, _expressions("FilterExpression", {"label": label}))
-            for page in pages.paginate(**filtered):
+        if since is None:
+            request = {"TableName": self._name}
+            request |= _expressions("FilterExpression", {"outcome": outcome, "label": label})
+            for page in self._client.get_paginator("scan").paginate(**request):
                 yield from map(Record.from_item, page["Items"])
+            return
+        more = _expressions("FilterExpression", {"label": label})
+        if newest is not None:
+            more |= {"ScanIndexForward": False} | ({} if label else {"Limit": newest})
+        found = [
+            (Record.from_item(item) for page in self._pages(one, since, more) for item in page["Items"])
+            for one in self._partitions((outcome,) if outcome else OUTCOMES, since)
+        ]
+        merged = heapq.merge(*found, key=attrgetter("recorded_at"), reverse=newest is not None)
+        yield from islice(merged, newest)
 
     def count(self, outcome: str, since: datetime) -> int:
-        """Count the records of an outcome since a time, by the index."""
+        """Count the records that have an outcome now, since a time."""
+        return sum(self._count(one, since) for one in self._partitions((outcome,), since))
+
+    def arrived(self, since: datetime) -> dict[str, int]:
+        """Count the photos since a time by what the workflow made of them, whatever was decided later."""
+        counts = Counter(dict.fromkeys(OUTCOMES, 0))
+        for one in self._partitions(OUTCOMES, since):
+            now, _, before = one.rpartition("#")
+            counts[before if before in OUTCOMES else now.partition("#")[0]] += self._count(one, since)
+        return dict(counts)
+
+    def audits(self, since: datetime) -> tuple[int, int]:
+        """Count the accepted photos that a person has looked at, and those of them that were wrong."""
+        wrong = {
+            "FilterExpression": "#label <> model_label",
+            "ExpressionAttributeNames": {"#label": "label"},
+            "Select": "COUNT",
+        }
+        pages = list(self._pages(partition("ACCEPTED", "ACCEPTED"), since, wrong))
+        neither = self._count(partition("REJECTED", "ACCEPTED"), since)
+        looked_at, errors = (sum(page[name] for page in pages) for name in ("ScannedCount", "Count"))
+        return looked_at + neither, errors + neither
+
+    def accepted(self, since: datetime, *, sampled: bool) -> Iterator[Version]:
+        """Read the accepted photos that nobody has looked at, those that the workflow drew or the others."""
+        names = {"ProjectionExpression": "object_uri, object_version"}
+        for page in self._pages(SAMPLE if sampled else "ACCEPTED", since, names):
+            yield from ((item["object_uri"]["S"], item["object_version"]["S"]) for item in page["Items"])
+
+    def _count(self, name: str, since: datetime) -> int:
+        return sum(page["Count"] for page in self._pages(name, since, {"Select": "COUNT"}))
+
+    def _pages(self, name: str, since: datetime, more: Mapping[str, Any]) -> Iterator[Any]:
+        """Query a partition of the index for what was recorded since a time."""
+        keys = {"outcome_day": name, "recorded_at": timestamp(since)}
+        request = _merged(_expressions("KeyConditionExpression", keys), more)
         pages = self._client.get_paginator("query")
-        return sum(
-            page["Count"]
-            for request in self._partitions((outcome,), since)
-            for page in pages.paginate(**request, Select="COUNT")
-        )
+        yield from pages.paginate(TableName=self._name, IndexName=INDEX, **request)
 
-    def latest(self, since: datetime, limit: int, outcomes: Iterable[str] = OUTCOMES) -> list[Record]:
-        """Return the latest records of some outcomes since a time, the newest first."""
-        found: list[Record] = []
-        for request in self._partitions(outcomes, since):
-            answer = self._client.query(**request, ScanIndexForward=False, Limit=limit)
-            found += map(Record.from_item, answer["Items"])
-        return sorted(found, key=lambda one: one.recorded_at or "", reverse=True)[:limit]
-
-    def _partitions(self, outcomes: Iterable[str], since: datetime) -> Iterator[dict[str, Any]]:
-        """Yield a query for each partition of the index: an outcome, a day and a shard."""
-        for outcome, day, shard in product(outcomes, days(since, self.now()), range(SHARDS)):
-            keys = {"outcome_day": f"{outcome}#{day.isoformat()}#{shard}", "recorded_at": timestamp(since)}
-            request = {"TableName": self._name, "IndexName": INDEX}
-            yield _merged(request, _expressions("KeyConditionExpression", keys))
+    def _partitions(self, outcomes: Iterable[str], since: datetime) -> Iterator[str]:
+        """Yield the partitions of the index whose records have one of the outcomes now."""
+        yield from (one for one in _PARTITIONS if one.partition("#")[0] in outcomes)
+        start, until = _SHARDED
+        if self._created >= until:
+            return
+        first = next(self._pages("ACCEPTED", _EPOCH, {"Limit": 1}))["Items"]
+        end = datetime.fromisoformat(first[0]["recorded_at"]["S"]) + _UPDATING if first else self.now()
+        for outcome, day, shard in product(outcomes, days(max(since, start), end), range(_SHARDS)):
+            yield f"{outcome}#{day.isoformat()}#{shard}"
 
     def get_many(self, versions: Iterable[Version]) -> Iterator[Record]:
         """Read the records of some versions, in no particular order; some may have none."""
@@ -219,6 +259,11 @@ class ResultsTable:
             records = self.get_many(part)
             done = {one.version for one in records if one.outcome != "FAILED"}
             yield from (one for one in part if one not in done)
+
+
+def partition(outcome: str, before: str) -> str:
+    """Return the partition of the index for a photo that a person has decided: its outcome now and before."""
+    return f"{outcome}#{before}"
 
 
 def _key(uri: str, version: str) -> dict[str, Any]:
@@ -265,5 +310,6 @@ def timestamp(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _plain(value: Any) -> Any:
-    return float(value) if isinstance(value, Decimal) else value
+def _plain(value: Mapping[str, Any]) -> Any:
+    ((kind, plain),) = value.items()
+    return float(plain) if kind == "N" else None if kind == "NULL" else plain

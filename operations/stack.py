@@ -14,6 +14,7 @@ from commandline.errors import CommandError
 if TYPE_CHECKING:  # it takes longer than all else: only what calls AWS imports it
     import boto3
 
+_LATER: Final = datetime.max.replace(tzinfo=UTC)
 _making_clients: Final = threading.Lock()
 
 
@@ -29,6 +30,7 @@ class Stack:
     outputs: Mapping[str, str]
     session: "boto3.Session"
     parameters: Mapping[str, str] = field(default_factory=dict)
+    created: datetime = _LATER
     clock: timedelta = timedelta()  # by how much AWS's is ahead of this machine's
     clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -99,7 +101,7 @@ def find_stack(name: str, session: "boto3.Session") -> Stack:
     parameters = {
         item["ParameterKey"]: item.get("ParameterValue", "") for item in stack.get("Parameters", [])
     }
-    return Stack(name, outputs, session, parameters, _clock(answer))
+    return Stack(name, outputs, session, parameters, stack["CreationTime"], _clock(answer))
 
 
 def _clock(answer: Mapping[str, Any]) -> timedelta:

@@ -74,7 +74,8 @@ class Situation:
 
     def failed(self) -> Iterator[Check]:
         """Yield the errors with which a service failed photos in the last hour."""
-        records = self._table.latest(self._stack.now() - _PERIOD, _MOST_FAILED, ("FAILED",))
+        since = self._stack.now() - _PERIOD
+        records = list(self._table.find(outcome="FAILED", since=since, newest=_MOST_FAILED))
         errors: dict[str, list[Record]] = {}
         for record in records:
             errors.setdefault(record.error or "", []).append(record)
@@ -137,8 +138,13 @@ class Situation:
             yield wrong("model", f"endpoint {self._endpoint}: {status}", self._advice("endpoint", Attempts()))
             return
         since = self._stack.now() - timedelta(days=1)
-        last = self._table.latest(since, 1, ("ACCEPTED", "LOW_CONFIDENCE"))
-        answered = f", {last[0].model_version} answered at {_clock(last[0].recorded_at)}" if last else ""
+        newest = [
+            record
+            for outcome in ("ACCEPTED", "LOW_CONFIDENCE")
+            for record in self._table.find(outcome=outcome, since=since, newest=1)
+        ]
+        last = max(newest, key=lambda record: record.recorded_at or "", default=None)
+        answered = f", {last.model_version} answered at {_clock(last.recorded_at)}" if last else ""
         serves = f"{endpoint['EndpointConfigName']} since {_clock(endpoint['LastModifiedTime'])}"
         yield ok("model", f"{self._endpoint} serves {serves}{answered}")
 

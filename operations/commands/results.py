@@ -1,6 +1,5 @@
 """`operations results`."""
 
-import heapq
 import json
 import sys
 from datetime import timedelta
@@ -38,30 +37,24 @@ def command(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     r"""List the recorded outcomes, the newest last.
 
-    With --json each record is one line with the attributes of the results table. --outcome alone lists the
-    last 30 days.
+    Those of the last 30 days, or of --since. With --json each record is one line with the attributes of the
+    results table.
 
     \b
     Example:
       scones results --outcome FAILED --since 24h
     """
-    if outcome and not since:
-        since = DEFAULT_PERIOD
-        say(f"{outcome} in the last {since.days} days; --since 365d lists more")
     from operations.results import ResultsTable  # noqa: PLC0415 - it takes AWS's SDK
 
-    stack = choice.find()
-    start = stack.now() - since if since else None
-    found = ResultsTable(stack).find(outcome=outcome, label=label, since=start)
-    newest = heapq.nlargest(limit, found, key=_time) if limit else list(found)
-    for record in sorted(newest, key=_time):
+    stack, number = choice.find(), 0
+    start = stack.now() - (since or DEFAULT_PERIOD)
+    found = ResultsTable(stack).find(outcome=outcome, label=label, since=start, newest=limit)
+    for record in reversed(list(found)) if limit else found:
+        number += 1
         print(json.dumps(record.as_json()) if as_json else _line(record))
     if not as_json:
-        say(plural(len(newest), "record"))
-
-
-def _time(record: "Record") -> str:
-    return record.recorded_at or ""
+        default = "" if since else f" of the last {DEFAULT_PERIOD.days} days; --since 365d lists more"
+        say(plural(number, "record") + default)
 
 
 def _line(record: "Record") -> str:

@@ -1,17 +1,21 @@
 """The audit: accepted photos, drawn at random, are looked at blind; they bound the model's error rate."""
 
-import random
+import heapq
 import time
-from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Final
 
 from model_build.evaluation.promise import CONFIDENCE, error_bound
-from operations.results import Record, ResultsTable
+from operations.photos.labelled import identity
+from operations.results import SAMPLED, ResultsTable, Version
 
 PERIOD = timedelta(days=30)
-DRAW_EVERY_S: Final = 30.0  # a draw asks for every day of the period
+DRAW_EVERY_S: Final = 30.0
+_MOST_A_DRAW: Final = 20_000  # photos that are read; the next draw goes on
+_LATE: Final = timedelta(minutes=5)  # a record may be in the index so long after its time
 
 
 @dataclass(frozen=True)
@@ -32,45 +36,54 @@ class Audited:
         )
 
 
-def is_audit(record: Record) -> bool:
-    """Return whether a person has looked at a photo that the model had accepted."""
-    sure = record.confidence is not None and record.threshold is not None
-    return bool(record.decided_by and sure and (record.confidence or 0) >= (record.threshold or 0))
-
-
 def audited(table: ResultsTable) -> Audited:
     """Count the audited photos of the last 30 days."""
-    since = table.now() - PERIOD
-    found = [one for name in ("ACCEPTED", "REJECTED") for one in table.find(outcome=name, since=since)]
-    looked_at = [record for record in found if is_audit(record)]
-    return Audited(len(looked_at), sum(record.label != record.model_label for record in looked_at))
+    return Audited(*table.audits(table.now() - PERIOD))
 
 
 class Audit:
-    """Draws a share of the last 30 days' accepted photos that nobody has looked at, each once."""
+    """Draws a share of the last 30 days' accepted photos that nobody has looked at, each once.
 
-    def __init__(self, table: ResultsTable, share: float, seed: int | None = None) -> None:
+    A photo's digest is its lot: every desk draws the same ones, the lowest first.
+    """
+
+    def __init__(self, table: ResultsTable, share: float) -> None:
         self._table, self._share = table, share
-        self._chance = random.Random(seed)  # noqa: S311  # a sample, no secret
-        self._drawn: deque[Record] = deque()
-        self._seen: set[tuple[str, str]] = set()
+        self._drawn: list[tuple[float, Version]] = []
+        self._seen: set[Version] = set()
+        self._photos: Iterator[tuple[float, Version]] = iter(())
+        self._since = table.now() - PERIOD
         self._next_draw = float("-inf")
 
-    def next(self) -> Record | None:
-        """Return a photo; None if enough were drawn of those that were accepted so far."""
-        if not self._drawn and self._share and time.monotonic() >= self._next_draw:
+    def draw(self) -> None:
+        """Read the table, now and then: it may take a while."""
+        if self._share and time.monotonic() >= self._next_draw:
             self._next_draw = time.monotonic() + DRAW_EVERY_S
-            self._drawn.extend(self._draw())
-        return self._drawn.popleft() if self._drawn else None
+            self._draw()
 
-    def _draw(self) -> list[Record]:
-        since = self._table.now() - PERIOD
-        accepted = list(self._table.find(outcome="ACCEPTED", since=since))
-        rejected = [one for one in self._table.find(outcome="REJECTED", since=since) if is_audit(one)]
-        undecided = [record for record in accepted if not record.decided_by]
-        fresh = [record for record in undecided if record.version not in self._seen]
-        done = sum(map(is_audit, accepted)) + len(rejected) + len(undecided) - len(fresh)
-        wanted = round(self._share * (len(accepted) + len(rejected))) - done
-        drawn = self._chance.sample(fresh, max(0, min(wanted, len(fresh))))
-        self._seen.update(record.version for record in drawn)
-        return drawn
+    def next(self) -> Version | None:
+        """Return a photo; None if enough were drawn of those that were accepted so far."""
+        return heapq.heappop(self._drawn)[1] if self._drawn else None
+
+    def _draw(self) -> None:
+        if len(read := list(islice(self._photos, _MOST_A_DRAW))) < _MOST_A_DRAW:
+            self._photos = self._read()
+            read += islice(self._photos, _MOST_A_DRAW)
+        for lot, version in read:
+            if lot < 1 and version not in self._seen:
+                self._seen.add(version)
+                heapq.heappush(self._drawn, (lot, version))
+
+    def _read(self) -> Iterator[tuple[float, Version]]:
+        """Yield photos with their lots, below 1 if drawn; only a share above the workflow's needs all."""
+        now, others = self._table.now(), (self._share - SAMPLED) / (1 - SAMPLED)
+        for sampled, share in ((True, self._share / SAMPLED), (False, others)):
+            for version in self._table.accepted(self._since, sampled=sampled) if share > 0 else ():
+                yield _digest(version) / share, version
+        self._since = now - _LATE
+
+
+def _digest(version: Version) -> float:
+    """Return a number from 0 to 1 that is a version's own."""
+    digest = identity(*version)
+    return int(digest, 16) / float(16 ** len(digest))

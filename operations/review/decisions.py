@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from commandline.errors import CommandError
 from operations.delivery import EVENT, UNDONE, Delivery, NotPublishedError
 from operations.photos.labelled import LABELLED, NEITHER, copies, file_name
-from operations.results import Item, Record, ResultsTable, timestamp
+from operations.results import Item, Record, ResultsTable, partition, timestamp
 from operations.review.queue import HOLD_S, Message
 from operations.stack import Stack
 
@@ -202,20 +202,19 @@ class Decisions:
 def decided(item: Item, label: str, reviewer: str, now: datetime) -> Item:
     """Return a record's item with a decision."""
     outcome = "REJECTED" if label == NEITHER else "ACCEPTED"
-    shard = item["outcome_day"]["S"].rsplit("#", 1)[1]
-    before = {"M": {name: item[name] for name in _REPLACED if name in item}}
+    before = item.get("before_decision", {"M": {name: item[name] for name in _REPLACED if name in item}})
     model = item.get("model_label") if "decided_by" in item else item.get("label")
     none = {"error": NO_LABEL, "cause": f"{reviewer} sees none of the labels"}
     texts = {
         "outcome": outcome,
-        "outcome_day": f"{outcome}#{item['recorded_at']['S'][:10]}#{shard}",
+        "outcome_day": partition(outcome, before["M"]["outcome"]["S"]),
         "decided_by": reviewer,
         "decided_at": timestamp(now),
         **(none if label == NEITHER else {"label": label}),
     }
     return {
         **{name: value for name, value in item.items() if name not in {*_REPLACED, *_HELD}},
-        "before_decision": item.get("before_decision", before),
+        "before_decision": before,
         **({"model_label": model} if model else {}),
         **{name: {"S": text} for name, text in texts.items()},
         "outcome_rank": {"N": _RANK},

@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict, deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,6 +22,7 @@ AHEAD: Final = 6  # photos held at a time: the one that is shown and the next fi
 GRID: Final = 12  # while they are shown together
 _AUDIT_EVERY: Final = 5  # doubtful photos between two audited ones, while there are both
 _LABELS_KEPT_S: Final = 5.0  # while photos are shown, every answer has them
+_MOST_TRIED: Final = 5  # drawn photos a time: others may have looked at them meanwhile
 _UNDOABLE: Final = 100
 
 
@@ -34,11 +36,10 @@ class NotHeldError(CommandError):
 
 @dataclass(frozen=True)
 class Settings:
-    """How a session runs: who decides, the share of accepted photos to audit, and a seed for the draw."""
+    """How a session runs: who decides, and the share of accepted photos to audit."""
 
     reviewer: str
     audit: float = 0.02
-    seed: int | None = None
 
 
 class Desk:
@@ -50,7 +51,7 @@ class Desk:
         self._queue = ReviewQueue(stack)
         self._decisions = Decisions(stack, settings.reviewer)
         self._table = ResultsTable(stack)
-        self._audit = Audit(self._table, settings.audit, settings.seed)
+        self._audit = Audit(self._table, settings.audit)
         self._held: OrderedDict[str, Photo] = OrderedDict()
         self._unpublished: set[str] = set()  # decided, but their events are missing: to be decided again
         self._done: deque[Decision] = deque(maxlen=_UNDOABLE)
@@ -74,7 +75,8 @@ class Desk:
             with self._lock:
                 self._renew()
                 wanted = min(count, GRID) - len(self._held)
-            # It may wait: decisions must not wait with it.
+            # Both may take long: decisions must not wait with them.
+            self._audit.draw()
             found = self._queue.take(wanted) if wanted > 0 else []
         with self._lock:
             for message in found:
@@ -172,10 +174,10 @@ class Desk:
             self._queue.delete(message)
 
     def _add_audited(self) -> None:
-        while drawn := self._audit.next():
+        for drawn in islice(iter(self._audit.next, None), _MOST_TRIED):
             with suppress(HeldElsewhereError):
-                if record := self._decisions.hold(*drawn.version, "ACCEPTED"):
-                    self._held[identity(*drawn.version)] = Photo(record)
+                if record := self._decisions.hold(*drawn, "ACCEPTED"):
+                    self._held[identity(*drawn)] = Photo(record)
                     return
 
     def _drop(self, name: str) -> None:

@@ -10,7 +10,6 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from commandline.errors import UsageError
-from operations.outcomes import OUTCOMES
 from operations.photos.labelled import shortened
 from operations.photos.sources import PREFIX
 from operations.photos.steps import steps_of
@@ -22,7 +21,7 @@ PERIOD: Final = timedelta(hours=1)
 LATEST: Final = 24  # photos in the list of the latest
 MOST_BYTES: Final = 25 * 1024 * 1024
 """Largest photo that can be dropped on the page; the stack may take less (MaxObjectBytes)."""
-_KEPT_S: Final = 3.0  # several pages share an answer, which takes 32 queries
+_KEPT_S: Final = 3.0  # several pages share an answer; at least ten times what it took
 _MOST_RUNNING: Final = 100
 
 
@@ -34,19 +33,19 @@ class Live:
         self._table, self._queue = ResultsTable(stack), ReviewQueue(stack)
         self._lock = threading.Lock()
         self._state: dict[str, Any] = {}
-        self._asked = float("-inf")
+        self._kept_until = float("-inf")
 
     def state(self) -> dict[str, Any]:
         """Return counts of the last hour, what is in progress, and the latest photos."""
         with self._lock:
-            if time.monotonic() - self._asked >= _KEPT_S:
-                self._state, self._asked = self._ask(), time.monotonic()
+            if (begun := time.monotonic()) >= self._kept_until:
+                self._state = self._ask()
+                self._kept_until = begun + max(_KEPT_S, 10 * (time.monotonic() - begun))
             return self._state
 
     def _ask(self) -> dict[str, Any]:
         since = self._stack.now() - PERIOD
-        counts = {name: self._table.count(name, since) for name in OUTCOMES}
-        latest = self._table.latest(since, LATEST)
+        counts, latest = self._table.arrived(since), self._table.find(since=since, newest=LATEST)
         now = {"running": self._running(), "waiting": self._queue.length()}
         shown = [_shown(record) for record in latest]
         return {"counts": counts, "states": entered_by_state(counts), "latest": shown, **now}

@@ -82,7 +82,6 @@ def put_record(stack: Stack, key: str, outcome: str, **more: str | float) -> Non
         "recorded_at": "2026-11-25T10:00:00.000Z",
         **more,
     }
-    shard = sum(key.encode()) % 4
-    facts.setdefault("outcome_day", f"{outcome}#{str(facts['recorded_at'])[:10]}#{shard}")
+    facts.setdefault("outcome_day", outcome)
     item = {name: {"S": v} if isinstance(v, str) else {"N": str(v)} for name, v in facts.items()}
     stack.client("dynamodb").put_item(TableName=TABLE, Item=item)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from operations.results import Record, ResultsTable, days, timestamp
+from operations.results import SAMPLE, Record, ResultsTable, days, partition, timestamp
 from operations.stack import Stack
 from tests.support.aws_stack import put_record
 
@@ -79,6 +79,39 @@ def test_unprocessed_keys_are_asked_for_again_after_a_growing_pause(
     monkeypatch.setattr("time.sleep", pauses.append)
     assert [one.outcome for one in ResultsTable(stack).get_many([("s3://photos/a", "v1")])] == ["ACCEPTED"]
     assert 0 < pauses[0] < pauses[1]
+
+
+def test_records_from_before_one_partition_an_outcome_are_found(stack: Stack) -> None:
+    for key in "ab":
+        ResultsTable(stack).delete(f"s3://photos/{key}", "v1")
+    put_record(stack, "first", "ACCEPTED", recorded_at="2026-12-01T10:00:00.000Z")
+    for day in ("2026-11-29", "2026-11-30", "2026-12-04"):
+        time, place = f"{day}T10:00:00.000Z", f"REJECTED#{day}#{int(day[-1]) % 4}"
+        put_record(stack, day, "REJECTED", recorded_at=time, outcome_day=place)
+    old = ResultsTable(replace(stack, created=datetime(2026, 11, 26, tzinfo=UTC)))
+    since = datetime(2026, 11, 26, tzinfo=UTC)
+    assert [one.key for one in old.find(since=since)] == ["2026-11-29", "2026-11-30", "first"]
+    assert old.count("REJECTED", since) == old.arrived(since)["REJECTED"] == 2
+    assert not list(ResultsTable(stack).find(outcome="REJECTED", since=since)), "younger stacks have none"
+
+
+def test_records_come_in_the_order_of_time_and_the_newest_first_if_some_are_wanted(stack: Stack) -> None:
+    start = datetime(2026, 11, 29, tzinfo=UTC)
+    for number in range(30):
+        time, place = timestamp(start + timedelta(minutes=number)), ("ACCEPTED", SAMPLE)[number % 2]
+        put_record(stack, f"{number:02}", "ACCEPTED", recorded_at=time, outcome_day=place)
+    table = ResultsTable(stack)
+    assert [one.key for one in table.find(since=start)] == [f"{number:02}" for number in range(30)]
+    assert [one.key for one in table.find(since=start, newest=3)] == ["29", "28", "27"]
+
+
+def test_a_persons_decision_changes_no_count_of_what_arrived(stack: Stack) -> None:
+    put_record(stack, "d", "ACCEPTED", outcome_day=partition("ACCEPTED", "LOW_CONFIDENCE"))
+    put_record(stack, "e", "REJECTED", outcome_day=partition("REJECTED", "ACCEPTED"))
+    put_record(stack, "f", "ACCEPTED", outcome_day=SAMPLE)
+    since, table = datetime(2026, 11, 25, tzinfo=UTC), ResultsTable(stack)
+    assert table.arrived(since) == {"ACCEPTED": 4, "LOW_CONFIDENCE": 1, "REJECTED": 0, "FAILED": 0}
+    assert [table.count(name, since) for name in ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED")] == [4, 0, 1]
 
 
 @pytest.mark.parametrize(("hours", "asked"), [(0, 1), (11, 1), (11.99, 2), (12, 2), (36, 3)])

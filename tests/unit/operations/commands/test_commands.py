@@ -35,7 +35,7 @@ def test_records_are_listed_in_the_order_of_their_time(capsys: pytest.CaptureFix
     put_record(stack, "new.jpg", "ACCEPTED", label="bicycle", confidence=0.97)
     put_record(stack, "old.jpg", "FAILED", error="Busy", recorded_at="2026-11-01T10:00:00.000Z")
 
-    assert main(["results"]) == 0
+    assert main(["results", "--since", "3650d"]) == 0
 
     captured = capsys.readouterr()
     old, new = captured.out.splitlines()
@@ -45,11 +45,14 @@ def test_records_are_listed_in_the_order_of_their_time(capsys: pytest.CaptureFix
     assert captured.err == "2 records\n"
 
     put_record(stack, "middle.jpg", "ACCEPTED", recorded_at="2026-11-02T10:00:00.000Z")
-    assert main(["results", "--limit", "2", "--json"]) == 0
+    assert main(["results", "--since", "3650d", "--limit", "2", "--json"]) == 0
     shown = [json.loads(text)["object_uri"] for text in capsys.readouterr().out.splitlines()]
     assert shown == ["s3://photos/middle.jpg", "s3://photos/new.jpg"], "the newest, a line each"
     assert main(["results", "--outcome", "accepted", "--since", "1s"]) == 0
     assert capsys.readouterr() == ("", "0 records\n")
+    put_record(stack, "now.jpg", "FAILED", recorded_at=timestamp(datetime.now(UTC)))
+    assert main(["results", "--outcome", "FAILED", "--limit", "1"]) == 0
+    assert capsys.readouterr().err == "1 record of the last 30 days; --since 365d lists more\n"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from commandline.errors import UsageError
-from operations.results import ResultsTable, timestamp
+from operations.results import timestamp
 from operations.review.live import MOST_BYTES, Live, entered_by_state
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, put_record, with_workflow
@@ -36,13 +36,6 @@ def test_counts_are_of_the_last_hour_and_the_newest_come_first(stack: Stack) -> 
     names = [one["key"].removeprefix("incoming/") for one in state["latest"]]
     assert names == ["doubtful.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg"]
     assert (state["waiting"], state["running"]) == (1, 0)
-
-
-def test_the_latest_are_limited(stack: Stack) -> None:
-    for number in range(30):
-        put_record(stack, f"incoming/{number}.jpg", "ACCEPTED", recorded_at=stamp(number % 50))
-    found = ResultsTable(stack).latest(NOW - timedelta(hours=1), 7)
-    assert [one.recorded_at for one in found] == [stamp(number) for number in range(7)]
 
 
 def test_an_answer_is_shared_for_a_moment(stack: Stack) -> None:
