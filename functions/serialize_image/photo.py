@@ -102,10 +102,13 @@ def _check_pixels(image: Image.Image, kind: str, limit: int) -> None:
         raise ImageTooLarge(f"{size}, more than the limit of {limit:,} for {kind}")
 
 
-def _decode(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> Image.Image:
+def _decode(photo: bytes, kind: str, target_side: int, max_pixels: int) -> Image.Image:
     if kind in _BRANDS and photo[8:12] not in _BRANDS[kind].split():
         photo = photo[:8] + _BRANDS[kind][:4] + photo[12:]
     image = _open(photo, kind, max_pixels)
+    if kind == "HEIF":  # a hundred times faster where the file has a copy of the picture that is large enough
+        scale = target_side / max(image.size)
+        image.draft("RGB", (int(image.width * scale), int(image.height * scale)))
     image.load()
     return to_8_bits(image)
 
@@ -119,7 +122,7 @@ def _decode_heif(photo: bytes, kind: str, target_side: int, max_pixels: int) -> 
             "the file is a HEIC image, and this function was built for Python 3.11, for whose Lambda runtime "
             "there is no decoder: deploy it with PythonRuntime=python3.12 or newer"
         ) from exc
-    pillow_heif.register_heif_opener(thumbnails=False)
+    pillow_heif.register_heif_opener(thumbnails=True)
     return _decode(photo, kind, target_side, max_pixels)
 
 

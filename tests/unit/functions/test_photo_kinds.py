@@ -323,6 +323,27 @@ def test_the_stored_orientation_is_applied_once(file_format: str, orientation: i
     assert_shows(content, [QUADRANTS[int(index)] for index in TURNS[orientation]])
 
 
+def heic_with_copy(side: int, orientation: int = 1) -> bytes:
+    """Return a HEIC of 480 x 320 pixels, damaged, with a whole copy of itself at another size."""
+    image = picture(480, 320)
+    whole = encode(image, "HEIF", exif=exif(orientation).tobytes())
+    data = whole[whole.index(b"mdat") + 2000 :]  # of the picture: EXIF stands before
+    image.info["thumbnails"] = [side]
+    content = encode(image, "HEIF", exif=exif(orientation).tobytes())
+    assert data in content
+    return content.replace(data, bytes(len(data)))
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_a_heics_own_copy_is_enough_where_it_is_large_enough(orientation: int) -> None:
+    assert_shows(heic_with_copy(240, orientation), [QUADRANTS[int(index)] for index in TURNS[orientation]])
+
+
+def test_a_heics_own_copy_is_not_used_where_it_is_too_small() -> None:
+    with pytest.raises(AssertionError):
+        assert_shows(heic_with_copy(160))
+
+
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 
 
