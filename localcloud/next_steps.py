@@ -9,11 +9,9 @@ from localcloud.state import USUAL_STATE, Running, StateFolder
 
 
 def print_next_steps(folder: StateFolder, running: Running) -> None:
-    """Print where a local cloud listens, what is deployed on it, and commands to try."""
+    """Print where a local cloud listens, commands to try, and the addresses of its pages."""
     outputs = running.stack.get("outputs", {})
     print(f"The local cloud is up: AWS at {running.aws_url}, SageMaker at {running.sagemaker_url}")
-    for name, value in sorted(outputs.items()):
-        print(f"  {name:<28} {value}")
     if not outputs:
         print("  nothing is deployed on it; deploy with: make up")
         return
@@ -23,10 +21,10 @@ def print_next_steps(folder: StateFolder, running: Running) -> None:
     print(
         f"\nTry:\n"
         f"  . {os.path.relpath(folder.env_file)}\n"
-        f"  aws s3 cp photo.jpg s3://{outputs['PhotoBucketName']}/incoming/photo.jpg\n"
-        f"  aws dynamodb scan --table-name {outputs['ResultsTableName']}\n"
         f"  scones send photo.jpg\n"
-        f"\nLook at what comes in: {running.desk_url.replace('/?', '/live?')}\n"
-        f"Decide on doubtful photos: {running.desk_url}\n"
-        f"\nLogs: {os.path.relpath(folder.logs)}. Stop it with: {'make down' if usual else other}"
+        f"  scones results\n"
+        f"  aws s3 cp photo.jpg s3://{outputs['PhotoBucketName']}/incoming/photo.jpg\n"
+        f"\nLogs: {os.path.relpath(folder.logs)}. Stop it with: {'make down' if usual else other}\n"
+        f"\nLook at what comes in:      {running.desk_url.replace('/?', '/live?')}\n"
+        f"Decide on doubtful photos:  {running.desk_url}"
     )

@@ -86,7 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
         answer = code.output_fn(prediction, accept)
         # The containers let output_fn name its content type by returning a pair.
         text, content_type = answer if isinstance(answer, tuple) else (answer, accept)
-        attributes = filter(None, (self.server.custom_attributes, getattr(prediction, "custom_attributes", "")))
+        attributes = filter(
+            None, (self.server.custom_attributes, getattr(prediction, "custom_attributes", ""))
+        )
         return content_type, text.encode() if isinstance(text, str) else bytes(text), ";".join(attributes)
 
     def _answer(self, status: int, content_type: str, body: bytes, attributes: str = "") -> None:
