@@ -19,7 +19,6 @@ from typing import Any, Final
 import boto3
 from botocore.exceptions import ClientError
 
-from commandline.errors import UsageError
 from commandline.terminal import say
 from localcloud.access import LocalSession
 from localcloud.build import build, built_template, sam
@@ -33,13 +32,11 @@ from model_build.archive.manifest import FILE_NAME, Manifest
 from model_build.archive.package import DEFAULT_MODEL
 from model_build.archive.trusted_code import require_own_code
 from model_build.data.extract import extract, list_files
+from model_build.endpoint.application import class_labels
 
 ENDPOINT_NAME: Final = "scones-vehicle-classifier"
 STACK_NAME: Final = "scones"
 MODEL_BUCKET: Final = "scones-models"
-LABEL: Final = "[a-z0-9][a-z0-9_-]*"
-CLASS_LABELS: Final = f"{LABEL}(,{LABEL})+"
-"""What the template's parameter ClassLabels accepts."""
 
 _ROLE_ARN: Final = "arn:aws:iam::000000000000:role/local-sagemaker"
 
@@ -63,11 +60,8 @@ def labels_of(model: Path) -> tuple[str, ...] | None:
             labels = Manifest.read(Path(scratch), str(model)).labels
     else:
         labels = None
-    if labels and (len(labels) == 1 or not all(re.fullmatch(LABEL, label) for label in labels)):
-        raise UsageError(
-            f"the labels of {model} ({', '.join(labels)}) cannot be the stack's ClassLabels: it takes two or "
-            "more labels of lower-case letters, digits, _ and -"
-        )
+    if labels:
+        class_labels(labels, str(model))
     return labels
 
 
@@ -173,6 +167,7 @@ class Application:
                     *(sys.executable, "-m", "model_build", "deploy", "--model", str(model)),
                     *("--endpoint-name", ENDPOINT_NAME, "--role-arn", _ROLE_ARN),
                     *("--bucket", MODEL_BUCKET, "--image", OWN, "--capture", *self._trust_code),
+                    *("--application", ""),  # `sam deploy` sets its labels
                 ],
                 environment,
                 ROOT,

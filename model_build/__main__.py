@@ -55,6 +55,15 @@ COMMANDS: Final = {
     "deploy": LazyCommand(
         "model_build.commands.deploy:command", "Create or update the SageMaker endpoint of a model."
     ),
+    "list": LazyCommand(
+        "operations.commands.models:command", "List the models that an endpoint has had, and how they did."
+    ),
+    "use": LazyCommand(
+        "model_build.commands.deploy:use_command", "Let a model answer that the endpoint has had before."
+    ),
+    "rollback": LazyCommand(
+        "model_build.commands.deploy:rollback_command", "Let the model before the present one answer again."
+    ),
     "status": LazyCommand(
         "model_build.commands.status:command", "Show what an endpoint serves and its state."
     ),

@@ -11,6 +11,7 @@ import gzip
 import io
 import shutil
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,13 +110,9 @@ def write_code(model_dir: Path) -> None:
         shutil.copyfile(path, model_dir / name)
 
 
-def read_labels(archive: Path) -> tuple[str, ...] | None:
-    """Return the labels of the model in an archive; None if it has no manifest of this project's.
-
-    Raises:
-        ExtractionError: it is not an archive that is safe to read.
-    """
-    labels = _described(archive).get("labels")
+def labels_in(manifest: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the labels in a manifest that nobody has checked; None if it has none."""
+    labels = manifest.get("labels")
     return tuple(map(str, labels)) if isinstance(labels, list) else None
 
 
@@ -126,13 +123,17 @@ def verify_archive(archive: Path) -> None:
         ExtractionError: it is not an archive that is safe to read.
         DamagedModelError: a network is damaged, missing, or another model's.
     """
-    expected = _described(archive).get("files")
+    expected = read_manifest(archive).get("files")
     if isinstance(expected, dict):
         require_equal(expected, hash_files(archive, expected), str(archive))
 
 
-def _described(archive: Path) -> dict[str, Any]:
-    """Return an archive's manifest, unchecked; {} without one: the image's own code judges the archive."""
+def read_manifest(archive: Path) -> dict[str, Any]:
+    """Return an archive's manifest, unchecked; {} without one: the image's own code judges the archive.
+
+    Raises:
+        ExtractionError: it is not an archive that is safe to read.
+    """
     try:
         document = manifest.parse(read_file(archive, manifest.FILE_NAME) or b"{}")
     except manifest.ManifestError:

@@ -39,7 +39,7 @@ def facts(found: Found) -> dict[str, Any]:
         "endpoint_name": found.endpoint_name,
         "status": found.status,
         "failure_reason": endpoint.get("FailureReason"),
-        "serving": endpoint.get("EndpointConfigName"),
+        "serving": found.variant.get("ModelName"),
         "instance_type": found.variant.get("InstanceType"),
         "instances": instances,
         "serverless_memory_mb": found.variant.get("ServerlessConfig", {}).get("MemorySizeInMB"),

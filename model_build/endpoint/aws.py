@@ -127,7 +127,7 @@ def find_stack(session: boto3.Session, name: str) -> ModelStack:
         RefusedError: a stack of that name is broken, or is another one.
         CloudError: AWS refused the call.
     """
-    stack = _describe(session, name)
+    stack = describe_stack(session, name)
     if stack is None or stack["StackStatus"] == "CREATE_IN_PROGRESS":
         return ModelStack(f"<RoleArn of {name}>", f"<BucketName of {name}>", "", exists=False)
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
@@ -156,30 +156,44 @@ def make_stack(session: boto3.Session, name: str, *, yes: bool) -> ModelStack:
     if not STACK_NAME_PATTERN.fullmatch(name):
         raise RefusedError(f"--stack-name {name!r}: give lower-case letters, digits and single hyphens")
     call, template = stack_call(name), TEMPLATE.read_text(encoding="utf-8")
-    if _describe(session, name) is None:
+    if describe_stack(session, name) is None:
         made = re.findall(r"^  (\w+):\n    Type: (AWS::\S+)", template, re.MULTILINE)
         say("\n".join(f"  {kind:24} {resource}" for resource, kind in made))
         if not yes:
             confirm(f"This creates the stack {name} in {session.region_name} with these resources")
         with explained(f"making the stack {name}"):
             replace(call, parameters={**call.parameters, "TemplateBody": template}).send(session)
-    with waiting_bar(f"stack {name}", USUAL_STACK_S) as progress:
-        try:
-            poll(
-                lambda: str((_describe(session, name) or {}).get("StackStatus")),
-                until=lambda status: not status.endswith("_IN_PROGRESS"),
-                timeout_seconds=STACK_TIMEOUT_S,
-                waiting=progress,
-            )
-        except PollingTimeoutError as error:
-            raise CloudError(f"the stack {name} is still {error.last}: run the command again") from error
+    settled_stack(session, name)
     stack = find_stack(session, name)
     if not stack.exists:
         raise CloudError(f"the stack {name} could not be made: CloudFormation's events say why")
     return stack
 
 
-def _describe(session: boto3.Session, name: str) -> dict[str, Any] | None:
+def settled_stack(session: boto3.Session, name: str) -> str:
+    """Wait until a stack changes no more; return its status.
+
+    Raises:
+        CloudError: it did not settle in time.
+    """
+    with waiting_bar(f"stack {name}", USUAL_STACK_S) as progress:
+        try:
+            return poll(
+                lambda: str((describe_stack(session, name) or {}).get("StackStatus")),
+                until=lambda status: not status.endswith("_IN_PROGRESS"),
+                timeout_seconds=STACK_TIMEOUT_S,
+                waiting=progress,
+            )
+        except PollingTimeoutError as error:
+            raise CloudError(f"the stack {name} is still {error.last}: run the command again") from error
+
+
+def describe_stack(session: boto3.Session, name: str) -> dict[str, Any] | None:
+    """Return CloudFormation's description of a stack; None if there is none of that name.
+
+    Raises:
+        CloudError: AWS refused the call.
+    """
     with explained(f"looking for the stack {name}"):
         try:
             return dict(session.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0])

@@ -1,9 +1,9 @@
 """Bring an endpoint to what is wanted: take the steps, wait, and take them back when one fails."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -21,10 +21,11 @@ from botocore.exceptions import (
 from commandline.aws_errors import aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
 from model_build.archive.container_images import OWN, ServingImage, image_of, look_up_image
-from model_build.archive.package import read_labels
-from model_build.archive.prepare import prepare_archive
+from model_build.archive.package import read_manifest
+from model_build.archive.prepare import download, prepare_archive
 from model_build.archive.trusted_code import foreign_code, require_own_code
 from model_build.data.extract import ExtractionError
+from model_build.endpoint.application import Application
 from model_build.endpoint.aws import (
     ApiCall,
     ModelStack,
@@ -35,7 +36,7 @@ from model_build.endpoint.aws import (
     log_tail,
     region_of,
 )  # fmt: skip
-from model_build.endpoint.found import Found, find_endpoint, look, version_name
+from model_build.endpoint.found import Found, find_endpoint, look, read_facts, version_name
 from model_build.endpoint.steps import (
     Archive,
     Step,
@@ -43,6 +44,7 @@ from model_build.endpoint.steps import (
     replaced_version,
     steps_to,
     steps_to_nothing,
+    used_version,
     wanted_version,
 )  # fmt: skip
 from model_build.endpoint.wanted import DEFAULT_INSTANCE_TYPE, Wanted
@@ -50,6 +52,7 @@ from model_build.errors import CloudError, DeploymentError, RefusedError, StillS
 
 DEFAULT_TIMEOUT_S: Final = 1800.0
 CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
+NO_APPLICATION: Final = Application("")
 SETTLED: Final = frozenset({"InService", "Failed", "OutOfService", "UpdateRollbackFailed"})
 
 
@@ -60,6 +63,7 @@ class Follow:
     progress: Progress = lambda *_: None
     notice: Callable[[str], object] = lambda _: None
     timeout_seconds: float = DEFAULT_TIMEOUT_S
+    again: str = "the same command"  # which does what an interruption leaves
     rhythm: Rhythm = DEFAULT_RHYTHM
 
 
@@ -72,16 +76,38 @@ class DeployResult:
     version: str
     model_data_url: str
     created: bool
+    changed_parameters: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A version, what is there, the steps between them, and what could not be found out about them."""
+    """A version, what is there, the steps between them, and what could not be found out about them.
+
+    `changes` are the parameters of the application's stack that the last of the steps changes.
+    """
 
     version: Version
     found: Found
     steps: Sequence[Step]
     notices: tuple[str, ...]
+    application: Application = NO_APPLICATION
+    changes: Mapping[str, str] = field(default_factory=dict)
+
+    def followed_by(self, application: Application) -> "Plan":
+        """Return a plan that lets the application's stack follow the model, if it asks this endpoint.
+
+        Raises:
+            UsageError: the model's labels cannot be those of a stack.
+        """
+        name, manifest = self.found.endpoint_name, self.version.manifest
+        changes, advice = application.changes(name, manifest), application.advice(name, manifest)
+        return replace(
+            self,
+            steps=[*self.steps, *([Step(application.update(changes))] if changes else [])],
+            notices=(*self.notices, *([advice] if advice else [])),
+            application=application,
+            changes=changes,
+        )
 
     def carry_out(self, session: boto3.Session, follow: Follow) -> DeployResult:
         """Take the steps; the old version answers until the new one has passed its health check.
@@ -93,11 +119,17 @@ class Plan:
         name = self.found.endpoint_name
         for notice in self.notices:
             follow.notice(notice)
+        if self.version.archive is None:
+            follow = replace(follow, again=f"`scones model use {self.version.model['ModelName']}`")
+        if self.version.archive is None:
+            follow = replace(follow, again=f"`scones model use {self.version.model['ModelName']}`")
         with explained(f"deploying endpoint {name}", self._hint):
             endpoint = carry_out(self.steps, self.found, session, follow)
-        created = self.found.status != "InService"
-        arn, version = endpoint["EndpointArn"], endpoint["EndpointConfigName"]
-        return DeployResult(name, arn, version, self.version.data_url, created)
+        if self.changes:
+            self.application.wait(session)
+        created, model = self.found.status != "InService", self.version.model["ModelName"]
+        arn = endpoint["EndpointArn"]
+        return DeployResult(name, arn, model, self.version.data_url, created, dict(self.changes))
 
     def _hint(self, reason: str) -> str:
         """Return what to do in a region without Serverless Inference, which no operation of AWS lists."""
@@ -126,10 +158,10 @@ def ready_archive(
         if image.archive_members:
             require_own_code(origin, trusted=trust_code, name=f"--model {model}", packages=True)
         try:
-            labels, foreign = read_labels(path), trust_code and bool(foreign_code(origin, packages=True))
+            described, foreign = read_manifest(path), trust_code and bool(foreign_code(origin, packages=True))
         except ExtractionError:  # an archive that only its own image understands
-            labels, foreign = None, False
-        yield Archive(path, labels, foreign)
+            described, foreign = {}, False
+        yield Archive(path, described, foreign)
 
 
 def plan(
@@ -158,6 +190,26 @@ def plan(
         found = Found(endpoint)
         return Plan(version, found, steps_to(version, found, uploaded=False), (notice,))
     return _plan(version, found, session)
+
+
+def use(found: Found, model_name: str, session: boto3.Session) -> Plan:
+    """Return the steps that give an endpoint in service a model that it has had, and keep its settings.
+
+    Raises:
+        CloudError: AWS refused a call.
+    """
+    with explained(f"looking up model {model_name}"):
+        model: dict[str, Any] = dict(session.client("sagemaker").describe_model(ModelName=model_name))
+    url = model["PrimaryContainer"]["ModelDataUrl"]
+    manifest = read_facts(session, url) or _manifest_of(url, session)
+    version = used_version(found, model, manifest, version_name(found.endpoint_name))
+    return _plan(version, found, session)
+
+
+def _manifest_of(url: str, session: boto3.Session) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as scratch, suppress(ExtractionError):
+        return read_manifest(download(url, Path(scratch) / "model.tar.gz", session))
+    return {}
 
 
 def replacement(found: Found, archive: Archive, session: boto3.Session) -> Plan:
@@ -252,7 +304,7 @@ class _Way:
 
     def give_up(self, error: BaseException) -> None:
         if self._serves:
-            self._follow.notice(f"version {self._serves} is in service; the same command does the rest")
+            self._follow.notice(f"version {self._serves} is in service; {self._follow.again} does the rest")
         in_use = isinstance(error, DeploymentError) and error.version_in_use
         goes_on = isinstance(error, StillSettlingError | KeyboardInterrupt | BotoCoreError)
         if in_use or (self._changing and goes_on):
@@ -276,7 +328,8 @@ class _Way:
         parameters = step.call.parameters
         if step.upload:
             upload: Any = self._session.client("s3").upload_file
-            upload(str(step.upload), parameters["Bucket"], parameters["Key"])
+            facts = {"Metadata": parameters.get("Metadata", {})}
+            upload(str(step.upload), parameters["Bucket"], parameters["Key"], ExtraArgs=facts)
             return
         if "ResourceArn" in parameters:
             parameters = {**parameters, "ResourceArn": self.endpoint["EndpointArn"]}

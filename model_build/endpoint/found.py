@@ -1,9 +1,11 @@
 """What exists under an endpoint's name on AWS, the state that it is in, and what it costs."""
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlparse
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,6 +15,7 @@ from model_build.endpoint.aws import endpoint_log_group, explained, find_log_gro
 from model_build.errors import RefusedError
 
 LABELS_TAG: Final = "scones:labels"
+FACTS: Final = "scones-model"  # metadata of an archive in S3: JSON of its labels, threshold and figures
 _TARGET_FIELDS: Final = ("ServiceNamespace", "ResourceId", "ScalableDimension", "MinCapacity", "MaxCapacity")
 _POLICY_FIELDS: Final = (
     "PolicyName", "ServiceNamespace", "ResourceId", "ScalableDimension", "PolicyType",
@@ -122,16 +125,74 @@ def look_serving(session: boto3.Session, endpoint_name: str) -> Found:
         CloudError: AWS refused a call.
     """
     with explained(f"looking up endpoint {endpoint_name}"):
-        found = look(session, endpoint_name)
+        found = look(session, endpoint_name, everything=True)
     if found.status != "InService":
         state = f"is {found.status}" if found.status else "does not exist"
-        raise RefusedError(f"endpoint {endpoint_name} {state}: nothing serves there to compare with")
+        raise RefusedError(f"endpoint {endpoint_name} {state}: nothing serves there")
     if len((found.config or {}).get("ProductionVariants", ())) != 1 or not found.model_data_url:
         raise RefusedError(
             f"endpoint {endpoint_name} was not made by `model deploy`: it has several variants or "
             "containers, or no model archive"
         )
     return found
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A configuration that an endpoint has had, and the model in it."""
+
+    config: str
+    model: str
+    at: datetime
+
+
+def history(session: boto3.Session, found: Found) -> list[Deployment]:
+    """Return what was deployed to an endpoint, oldest first, by the configurations that `look` has found."""
+    sagemaker: Any = session.client("sagemaker")
+    with explained(f"looking up the versions of endpoint {found.endpoint_name}"):
+        described = [sagemaker.describe_endpoint_config(EndpointConfigName=name) for name in found.configs]
+    return [
+        Deployment(one["EndpointConfigName"], one["ProductionVariants"][0]["ModelName"], one["CreationTime"])
+        for one in described
+    ]
+
+
+def model_named(given: str, found: Found) -> str:
+    """Return the endpoint's model of that name, or the only one whose name contains it.
+
+    Raises:
+        RefusedError: there is none, or there are several.
+    """
+    named = [name for name in found.models if given in name]
+    if given in named or len(named) == 1:
+        return given if given in named else named[0]
+    these = f"give one of {', '.join(named)}" if named else "`scones model list` names those that there are"
+    raise RefusedError(f"endpoint {found.endpoint_name} has had no model {given!r}: {these}")
+
+
+def previous_model(session: boto3.Session, found: Found) -> str:
+    """Return the model that an endpoint had before the one that serves.
+
+    Raises:
+        RefusedError: it has had no other.
+    """
+    serving, config = found.variant["ModelName"], (found.config or {})["EndpointConfigName"]
+    before = [one.model for one in history(session, found) if one.config < config and one.model != serving]
+    if not before:
+        raise RefusedError(f"endpoint {found.endpoint_name} has had no other model before {serving}")
+    return before[-1]
+
+
+def read_facts(session: boto3.Session, url: str) -> dict[str, Any]:
+    """Return what S3 keeps beside an archive; {} if nothing, as with those of earlier versions.
+
+    Raises:
+        CloudError: AWS refused the call.
+    """
+    parts = urlparse(url)
+    with explained(f"looking at {url}"):
+        head = session.client("s3").head_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))
+    return dict(json.loads(head["Metadata"].get(FACTS, "{}")))
 
 
 def find_endpoint(session: boto3.Session, name: str) -> dict[str, Any] | None:

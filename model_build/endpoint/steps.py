@@ -6,8 +6,9 @@ restores it, and retained otherwise.
 """
 
 import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any, Final
 from urllib.parse import urlparse
 
 from model_build.archive.container_images import serving_image
+from model_build.archive.package import labels_in
 from model_build.archive.trusted_code import TRUSTED_VARIABLE
 from model_build.endpoint.aws import ApiCall, ModelStack, endpoint_log_group, retention_calls
-from model_build.endpoint.found import LABELS_TAG, Found, only, scaled_resource
+from model_build.endpoint.found import FACTS, LABELS_TAG, Found, only, scaled_resource
 from model_build.endpoint.wanted import DEFAULT_INSTANCE_TYPE, Wanted
 from model_build.errors import RefusedError
 
@@ -27,6 +29,7 @@ SCALING: Final = "application-autoscaling"
 # Out at once, in only after the load has stayed away: a new instance takes minutes to start.
 COOLDOWNS_S: Final = {"ScaleOutCooldown": 60, "ScaleInCooldown": 300}
 MAX_TAG_VALUE: Final = 256
+MAX_METADATA: Final = 2000  # S3 allows 2 KB with the names
 # What AWS allows in a tag's value, without the space that separates the labels.
 _LABEL: Final = re.compile(r"[\w.:/=+\-@]+")
 # What DescribeModel and DescribeEndpointConfig answer and CreateModel and CreateEndpointConfig take.
@@ -60,11 +63,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Archive:
-    """A model.tar.gz that is ready to be served; its labels are None where they are not known."""
+    """A model.tar.gz that is ready to be served; its manifest is {} where it has none of this project's."""
 
     path: Path
-    labels: tuple[str, ...] | None
+    manifest: Mapping[str, Any]
     has_foreign_code: bool
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What S3 keeps beside the archive, for `model list` and `use`: labels, threshold, figures."""
+        facts = only(("labels", "default_threshold", "metrics"), self.manifest)
+        text = json.dumps(facts, separators=(",", ":"))
+        return {FACTS: text} if len(text) < MAX_METADATA else {}
 
     @cached_property
     def digest(self) -> str:
@@ -78,23 +88,25 @@ class Version:
     """A model to deploy.
 
     Attributes:
-        archive: its archive.
+        archive: its archive; None for a model that SageMaker has already.
         model: CreateModel's parameters; ModelDataUrl is where the archive belongs.
         config: CreateEndpointConfig's parameters.
+        manifest: the model's manifest, as far as it is known.
         scaling: the calls that let the endpoint scale; empty for a fixed number of instances.
         keeps_scaling: whether the endpoint goes on scaling as it does.
     """
 
-    archive: Archive
+    archive: Archive | None
     model: dict[str, Any]
     config: dict[str, Any]
+    manifest: Mapping[str, Any]
     scaling: tuple[ApiCall, ...] = ()
     keeps_scaling: bool = False
 
     @property
     def name(self) -> str:
-        """The name of the model and the configuration."""
-        return str(self.model["ModelName"])
+        """The name of the configuration."""
+        return str(self.config["EndpointConfigName"])
 
     @property
     def data_url(self) -> str:
@@ -130,23 +142,25 @@ def wanted_version(wanted: Wanted, stack: ModelStack, archive: Archive, *, name:
         archive=archive,
         model=model | {"PrimaryContainer": _container(container, archive, stack.bucket, name)},
         config={"EndpointConfigName": name, "ProductionVariants": [variant], **capture},
+        manifest=archive.manifest,
         scaling=_scaling(wanted),
     )
 
 
 def replaced_version(found: Found, archive: Archive, name: str) -> Version:
     """Return a version that differs from the serving one by its model only."""
-    model, config = found.model or {}, found.config or {}
+    model = found.model or {}
     container = {k: v for k, v in model["PrimaryContainer"].items() if k != "ModelDataSource"}
     bucket = urlparse(found.model_data_url).netloc
     kept = {"ModelName": name, **only(_MODEL_SETTINGS, model)}
-    variants = [{**found.variant, "ModelName": name}]
-    return Version(
-        archive=archive,
-        model=kept | {"PrimaryContainer": _container(container, archive, bucket, name)},
-        config={"EndpointConfigName": name, "ProductionVariants": variants, **only(_CONFIG_SETTINGS, config)},
-        keeps_scaling=True,
-    )
+    container = _container(container, archive, bucket, name)
+    model = kept | {"PrimaryContainer": container}
+    return Version(archive, model, _same_config(found, name, name), archive.manifest, keeps_scaling=True)
+
+
+def used_version(found: Found, model: dict[str, Any], manifest: Mapping[str, Any], name: str) -> Version:
+    """Return a version of a model that SageMaker has, with the settings of the serving one."""
+    return Version(None, model, _same_config(found, name, model["ModelName"]), manifest, keeps_scaling=True)
 
 
 def steps_to(version: Version, found: Found, *, uploaded: bool) -> list[Step]:
@@ -161,15 +175,19 @@ def steps_to(version: Version, found: Found, *, uploaded: bool) -> list[Step]:
         RefusedError: SageMaker does not allow the change now, or not in place.
     """
     _refuse_change(version, found)
-    name, place = found.endpoint_name, version.data_object
+    name, place, archive = found.endpoint_name, version.data_object, version.archive
+    tag = Step(_tag(labels_in(version.manifest)), optional=True)
+    if archive is None and found.variant.get("ModelName") == version.model["ModelName"]:
+        return [tag]
     logs = () if found.logs_unknown else retention_calls(endpoint_log_group(name), found.log_group)
     steps = [Step(call, optional=True) for call in logs]
     if found.status == "Failed":  # SageMaker allows nothing else
         steps.append(Step(ApiCall("sagemaker", "DeleteEndpoint", {"EndpointName": name}), settles=True))
-    if not uploaded:
-        put, delete = (ApiCall("s3", f"{verb}Object", place) for verb in ("Put", "Delete"))
-        steps.append(Step(put, delete, upload=version.archive.path))
-    steps += [_create("Model", version.model), _create("EndpointConfig", version.config)]
+    if archive and not uploaded:
+        put = ApiCall("s3", "PutObject", {**place, "Metadata": archive.facts})
+        steps.append(Step(put, ApiCall("s3", "DeleteObject", place), upload=archive.path))
+    steps += [_create("Model", version.model)] if archive else []
+    steps.append(_create("EndpointConfig", version.config))
     endpoint: dict[str, Any] = {"EndpointName": name, "EndpointConfigName": version.name}
     if found.status == "InService":
         same_instances = version.variant.get("InstanceType") == found.variant.get("InstanceType")
@@ -182,8 +200,7 @@ def steps_to(version: Version, found: Found, *, uploaded: bool) -> list[Step]:
     else:
         create = _create("Endpoint", endpoint)
         steps.append(Step(create.call, create.undo, settles=True, serves=version.name))
-    steps.append(Step(_tag(version.archive.labels), optional=True))
-    return steps + [Step(call) for call in version.scaling]
+    return [*steps, tag, *(Step(call) for call in version.scaling)]
 
 
 def steps_to_nothing(found: Found, *, logs: bool) -> list[Step]:
@@ -215,6 +232,12 @@ def _refuse_change(version: Version, found: Found) -> None:
             f"name (sam deploy --parameter-overrides EndpointName=…), or first `scones model delete "
             f"--endpoint-name {name}`, and nothing answers until the new one does"
         )
+
+
+def _same_config(found: Found, name: str, model_name: str) -> dict[str, Any]:
+    settings = only(_CONFIG_SETTINGS, found.config or {})
+    variants = [{**found.variant, "ModelName": model_name}]
+    return {"EndpointConfigName": name, "ProductionVariants": variants, **settings}
 
 
 def _create(kind: str, parameters: dict[str, Any]) -> Step:

@@ -73,7 +73,7 @@ def test_only_sagemaker_in_this_account_may_assume_the_role() -> None:
 def test_objects_that_the_commands_write_are_accessible(sid: str, key: str) -> None:
     if key == "archive":
         stack = given_stack("arn:aws:iam::123456789012:role/r", "bucket", "us-east-1")
-        archive = Archive(Path(__file__), None, has_foreign_code=False)
+        archive = Archive(Path(__file__), {}, has_foreign_code=False)
         version = wanted_version(Wanted(), stack, archive, name="scones-1", region="us-east-1")
         key = version.data_object["Key"]
 

@@ -79,6 +79,11 @@ class Account:
         found: dict[str, Any] = json.loads(self.run("status", "--json")[0])
         return found
 
+    def models(self) -> list[dict[str, Any]]:
+        """Return what `list --json` prints."""
+        found: list[dict[str, Any]] = json.loads(self.run("list", "--json")[0])
+        return found
+
     def stream(self) -> Stream:
         """Send photos to the endpoint until the block ends."""
         return Stream(self.cloud.client("sagemaker-runtime"), NAME, self.photo)
@@ -134,6 +139,18 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
         # Update
         second, _ = account.deploy("--model", account.swapped)
         assert (second["created"], account.status()["labels"]) == (False, ["blue", "red"])
+        # Back to the model before by a part of its name, and forth; a mistyped name changes nothing
+        models = account.models()
+        assert [one["serving"] for one in models] == [False, True]
+        assert [one["labels"] for one in models] == [["red", "blue"], ["blue", "red"]]
+        assert "`scones model list`" in account.run("use", "nothing", code=2)[1]
+        account.run("use", models[0]["model"].removeprefix(NAME))
+        assert (account.status()["serving"], account.status()["labels"]) == (
+            first["serving"],
+            ["red", "blue"],
+        )
+        account.run("rollback")
+        assert [one["serving"] for one in account.models()] == [False, True]
         # A broken archive leaves the old version serving, and nothing of itself.
         _, errors = account.deploy("--model", account.broken, code=1)
         assert "rolled back" in errors

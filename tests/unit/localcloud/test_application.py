@@ -12,11 +12,12 @@ from moto import mock_aws
 
 from commandline.errors import UsageError
 from localcloud import application
-from localcloud.application import CLASS_LABELS, ENDPOINT_NAME, Application, labels_of, parameters
+from localcloud.application import ENDPOINT_NAME, Application, labels_of, parameters
 from localcloud.environment import ROOT
 from localcloud.sagemaker.endpoints import serving_note
 from localcloud.state import Running, StateFolder
 from model_build.archive.package import DEFAULT_MODEL, package_model
+from model_build.endpoint.application import CLASS_LABELS
 from model_build.errors import ModelBuildError
 from tests.support.tiny_model import write_model
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model_build.archive import package
-from model_build.archive.package import code_files, package_model, read_labels, write_code
+from model_build.archive.package import code_files, labels_in, package_model, read_manifest, write_code
 from model_build.archive.serving_packages import Target
 from model_build.errors import ModelBuildError
 from tests.support.archives import contents
@@ -42,7 +42,7 @@ def test_labels_of_an_archive_of_another_tool_are_unknown(tmp_path: Path, manife
         if manifest is not None:
             (tmp_path / "manifest.json").write_text(manifest)
             tar.add(tmp_path / "manifest.json", "manifest.json")
-    assert read_labels(tmp_path / "model.tar.gz") is None
+    assert labels_in(read_manifest(tmp_path / "model.tar.gz")) is None
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

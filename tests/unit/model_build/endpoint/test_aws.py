@@ -49,7 +49,7 @@ def test_a_stack_that_is_another_one_is_refused(session: boto3.Session) -> None:
 
 def test_a_stack_that_fails_is_an_error(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
     states = iter([None, {"StackStatus": "DELETE_IN_PROGRESS"}, None, None])
-    monkeypatch.setattr(aws, "_describe", lambda *_: next(states))
+    monkeypatch.setattr(aws, "describe_stack", lambda *_: next(states))
 
     with pytest.raises(CloudError, match="could not be made"):
         make_stack(session, "scones-model", yes=True)

@@ -1,6 +1,7 @@
 """Carrying steps out: what a failure, a timeout or Ctrl-C at each of them undoes, and what it leaves."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -107,7 +108,7 @@ class Run:
         self.notices: list[str] = []
         self.error: BaseException | None = None
         rhythm = Rhythm(sleep=lambda _: None)
-        follow = Follow(lambda *_: None, self.notices.append, timeout_seconds, rhythm)
+        follow = Follow(lambda *_: None, self.notices.append, timeout_seconds, rhythm=rhythm)
         try:
             carry_out(steps, Found("scones"), cloud, follow)
         except BaseException as error:  # noqa: BLE001 - Ctrl-C is one of the cases
@@ -262,7 +263,7 @@ def test_waiting_asks_often_at_first_and_shows_each_status() -> None:
     seen: list[str] = []
     cloud: Any = Cloud(*[described("Creating")] * 90, described("InService"))
     follow = Follow(lambda status, _: seen.append(status), timeout_seconds=3600)
-    follow = Follow(follow.progress, follow.notice, 3600, Rhythm(sleep=pauses.append))
+    follow = replace(follow, rhythm=Rhythm(sleep=pauses.append))
 
     assert wait_until_settled(cloud, "scones", follow) == described("InService")
 

@@ -48,7 +48,7 @@ SCALING_SET = ["RegisterScalableTarget", "PutScalingPolicy"]
 def archive(tmp_path: Path) -> Archive:
     path = tmp_path / "model.tar.gz"
     path.write_bytes(b"archive")
-    return Archive(path, ("red", "blue"), has_foreign_code=False)
+    return Archive(path, {"labels": ["red", "blue"]}, has_foreign_code=False)
 
 
 def version(archive: Archive, wanted: Wanted = WANTED, name: str = NEW) -> Version:
@@ -231,7 +231,8 @@ def test_trusted_code_is_named_by_the_digest_of_its_archive(archive: Archive) ->
 def test_labels_that_a_tag_can_hold(
     archive: Archive, labels: tuple[str, ...] | None, value: str | None
 ) -> None:
-    steps = steps_to(version(replace(archive, labels=labels)), Found("scones"), uploaded=True)
+    labelled = replace(archive, manifest={"labels": labels and [*labels]})
+    steps = steps_to(version(labelled), Found("scones"), uploaded=True)
 
     call = steps[-1].call
     assert call.operation == ("DeleteTags" if value is None else "AddTags")
