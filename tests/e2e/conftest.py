@@ -30,6 +30,13 @@ def operations(state: Path, *arguments: str | Path) -> subprocess.CompletedProce
     return _run("operations", arguments, isolated_environment(running))
 
 
+def model_build(state: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of model_build to its end, against the local cloud of a state folder."""
+    running = StateFolder(state).load()
+    assert running is not None
+    return _run("model_build", arguments, isolated_environment(running))
+
+
 def _run(
     program: str,
     arguments: Sequence[str | Path],

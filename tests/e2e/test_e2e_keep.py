@@ -12,9 +12,11 @@ from localcloud.environment import Addresses
 from localcloud.state import Running, StateFolder
 from operations.__main__ import main
 from operations.photos.labelled import file_name
-from tests.e2e.conftest import localcloud, operations
+from tests.e2e.conftest import localcloud, model_build, operations
 from tests.support.local_cloud import LocalCloud, environment_of, wait_until
 from tests.support.tiny_model import write_model, write_photo
+
+ROLE = "arn:aws:iam::000000000000:role/local-sagemaker"
 
 
 @pytest.fixture
@@ -39,6 +41,23 @@ def send(state: Path, folder: Path) -> dict[str, tuple[str, str | None]]:
     *photos, last = [json.loads(line) for line in done.stdout.splitlines()]
     assert last["summary"]["photos"] == len(photos)
     return {photo["file"]: (photo["outcome"], photo["label"]) for photo in photos}
+
+
+def change_the_model_and_back(state: Path, model: Path, folder: Path) -> None:
+    """Deploy a model and roll back: the stack's labels follow in one step, and each photo has its model."""
+    given = ("--role-arn", ROLE, "--bucket", "scones-models", "--image", "own")
+    for command, labels, label in (
+        (("deploy", "--model", model, *given), "bicycle,motorcycle", "bicycle"),
+        (("rollback",), "red,green,blue", "red"),
+    ):
+        changed = model_build(state, *command, "--yes")
+        assert changed.returncode == 0, changed.stderr
+        assert f"stack scones: ClassLabels is {labels}" in changed.stdout
+        write_photo(folder / label / "red.png", "red")
+        assert send(state, folder / label) == {"red.png": ("ACCEPTED", label)}
+    models = json.loads(model_build(state, "list", "--json").stdout)
+    assert [one["photos"]["answered"] for one in models] == [1, 2]
+    assert [one["serving"] for one in models] == [False, True]
 
 
 def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, tmp_path: Path) -> None:
@@ -74,6 +93,9 @@ def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, t
     archives = cloud.client("s3").list_objects_v2(Bucket="scones-models", Prefix="models/")["Contents"]
     assert len(archives) == 1, "each start left an archive behind"
 
+    # Another model and the one before bring their labels with them
+    change_the_model_and_back(own, model, tmp_path)
+
     # A plain `up` keeps the model that serves, and its labels
     assert up(own).stack["outputs"]["ClassLabels"] == "red,green,blue"
 
@@ -86,7 +108,10 @@ def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, t
     assert (deleted["versions"], deleted["labelled copies"], deleted["records"]) == (1, 1, 1)
     assert "image_data" in last["stays"][0]["what"]
     left = cloud.client("s3").list_object_versions(Bucket=cloud.outputs["PhotoBucketName"])["Versions"]
-    assert {item["Key"] for item in left} == {"incoming/photos/green.png", "incoming/photos/red.png"}
+    assert {item["Key"] for item in left} == {
+        *("incoming/photos/green.png", "incoming/photos/red.png"),
+        *("incoming/bicycle/red.png", "incoming/red/red.png"),
+    }
 
     # And erased only if that is asked for
     assert localcloud("down", "--erase", "--yes", "--state", own).returncode == 0
