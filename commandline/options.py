@@ -92,6 +92,12 @@ trust_code_option = click.option(
 )
 
 
+def timeout_option(default: float) -> Callable[[Command], Command]:
+    """Return the option `--timeout` of a command that waits."""
+    kind = Seconds()
+    return click.option("--timeout", "timeout_seconds", type=kind, default=default, help="How long to wait.")
+
+
 class VariadicOption(click.Option):
     """An option that takes every value up to the next option: `--data a.tar.gz b.tar.gz`.
 

@@ -32,7 +32,7 @@ from model_build.archive.manifest import FILE_NAME, Manifest
 from model_build.archive.package import DEFAULT_MODEL
 from model_build.archive.trusted_code import require_own_code
 from model_build.data.extract import extract, list_files
-from model_build.endpoint.application import class_labels
+from model_build.endpoint.aws import class_labels
 
 ENDPOINT_NAME: Final = "scones-vehicle-classifier"
 STACK_NAME: Final = "scones"

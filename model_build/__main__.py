@@ -14,62 +14,32 @@ import click
 from commandline.program import LazyCommand, LazyGroup, run
 
 NAME: Final = "python -m model_build"
+_ROOM: Final = "model_build.commands"
 COMMANDS: Final = {
-    "extract": LazyCommand(
-        "model_build.commands.extract:command",
-        "Write an archive as PNG files with the lists that SageMaker's built-in algorithm reads.",
-    ),
-    "learn": LazyCommand(
-        "model_build.commands.learn:command", "Learn classes from folders of photos, in a minute."
-    ),
-    "train": LazyCommand(
-        "model_build.commands.train:command", "Train a model on this machine (needs PyTorch)."
-    ),
-    "train-cloud": LazyCommand(
-        "model_build.commands.train_cloud:command",
-        "Train a model in a SageMaker training job (needs the SageMaker SDK).",
-    ),
-    "cross-validate": LazyCommand(
-        "model_build.commands.cross_validate:command",
-        "Measure a recipe without using the test images (needs PyTorch).",
-    ),
-    "evaluate": LazyCommand(
-        "model_build.commands.evaluate:command",
-        "Measure accuracy, coverage, calibration and out-of-distribution rejection.",
-    ),
-    "compare": LazyCommand(
-        "model_build.commands.compare:command",
-        "Compare a new model with the one that serves, and deploy it if it is better.",
-    ),
-    "predict": LazyCommand("model_build.commands.predict:command", "Classify image files."),
-    "card": LazyCommand("model_build.commands.card:command", "Write the model card from a fresh evaluation."),
-    "samples": LazyCommand(
-        "model_build.commands.samples:command", "Draw the sample photos of the demo and of events/."
-    ),
-    "package": LazyCommand(
-        "model_build.commands.package:command", "Write the model.tar.gz that an endpoint serves."
-    ),
-    "image": LazyCommand(
-        "model_build.commands.image:command", "Build or push the project's serving image (needs Docker)."
-    ),
-    "deploy": LazyCommand(
-        "model_build.commands.deploy:command", "Create or update the SageMaker endpoint of a model."
-    ),
+    name: LazyCommand(f"{_ROOM}.{module}:{name.replace('-', '_')}_command", purpose)
+    for name, module, purpose in (
+        ("extract", "images", "Write an archive as PNG files with lists for SageMaker's built-in algorithm."),
+        ("learn", "learn", "Learn classes from folders of photos, in a minute."),
+        ("train", "train", "Train a model on this machine (needs PyTorch)."),
+        ("train-cloud", "train_cloud", "Train a model in a SageMaker training job (needs its SDK)."),
+        ("cross-validate", "train", "Measure a recipe without using the test images (needs PyTorch)."),
+        ("evaluate", "measure", "Measure accuracy, coverage, calibration and out-of-distribution rejection."),
+        ("compare", "compare", "Compare a new model with the serving one, and deploy it if it is better."),
+        ("predict", "measure", "Classify image files."),
+        ("card", "measure", "Write the model card from a fresh evaluation."),
+        ("samples", "images", "Draw the sample photos of the demo and of events/."),
+        ("package", "package", "Write the model.tar.gz that an endpoint serves."),
+        ("image", "package", "Build or push the project's serving image (needs Docker)."),
+        ("deploy", "endpoint", "Create or update the SageMaker endpoint of a model."),
+        ("use", "endpoint", "Let a model answer that the endpoint has had before."),
+        ("rollback", "endpoint", "Let the model before the present one answer again."),
+        ("status", "endpoint", "Show what an endpoint serves and its state."),
+        ("delete", "endpoint", "Delete an endpoint and everything that belongs to it."),
+    )
+} | {
     "list": LazyCommand(
         "operations.commands.models:command", "List the models that an endpoint has had, and how they did."
-    ),
-    "use": LazyCommand(
-        "model_build.commands.deploy:use_command", "Let a model answer that the endpoint has had before."
-    ),
-    "rollback": LazyCommand(
-        "model_build.commands.deploy:rollback_command", "Let the model before the present one answer again."
-    ),
-    "status": LazyCommand(
-        "model_build.commands.status:command", "Show what an endpoint serves and its state."
-    ),
-    "delete": LazyCommand(
-        "model_build.commands.delete:command", "Delete an endpoint and everything that belongs to it."
-    ),
+    )
 }
 
 

@@ -17,7 +17,7 @@ import click
 
 from commandline.errors import FAILED, CommandError
 from commandline.program import explain
-from model_build.commands.train import command
+from model_build.commands.train import train_command
 
 CHANNEL_PREFIX: Final = "SM_CHANNEL_"
 MODEL_FOLDER: Final = "SM_MODEL_DIR"
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        command.main(options(given, os.environ), prog_name="train", standalone_mode=False)
+        train_command.main(options(given, os.environ), prog_name="train", standalone_mode=False)
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
     except CommandError as error:

@@ -1,6 +1,6 @@
 """What a month of photos costs on AWS, from list prices and an assumed usage per photo; no free tier.
 
-Prices have their sources and dates in `prices.json` here and in `model_build/endpoint/`.
+Prices have their sources and dates in `prices.json` here and in `commandline/`.
 """
 
 import math
@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from model_build.endpoint.prices import HOURS_A_MONTH, PriceTable, instance_prices
+from commandline.prices import HOURS_A_MONTH, PriceTable, instance_prices
 from model_build.errors import RefusedError
 
 WORKFLOWS: Final = ("STANDARD", "EXPRESS", "BATCH")
@@ -93,7 +93,7 @@ def _endpoint(photos: int, workflow: str, instance_type: str | None) -> tuple[st
     known = instance_prices().prices
     if instance_type not in known:
         raise RefusedError(
-            f"no price is known for {instance_type}: add it to model_build/endpoint/prices.json, or give one "
+            f"no price is known for {instance_type}: add it to commandline/prices.json, or give one "
             f"of {', '.join(known)}"
         )
     count = instances_needed(photos)

@@ -1,39 +1,28 @@
 """Provide the `model.tar.gz` that a serving image expects, whatever form the model comes in."""
 
-from __future__ import annotations
-
 import shutil
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import aws_reason
+from model_build.archive.container_images import ServingImage
 from model_build.archive.package import BUNDLED, CODE, HANDLERS, code_files, package_model, verify_archive
 from model_build.data.extract import ExtractionError, extract, list_files
 from model_build.errors import CloudError, RefusedError
-
-if TYPE_CHECKING:
-    import boto3
-
-    from model_build.archive.container_images import ServingImage
 
 
 def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, session: boto3.Session) -> Path:
     """Return an archive that the image can serve: the given one if it is complete, else one in `scratch`.
 
-    Args:
-        model: a model folder, a `model.tar.gz`, or the `s3://` URI of one.
-        image: what will serve it; a custom image gets an archive as it is.
-        scratch: an empty folder for what must be downloaded or repackaged.
-        session: for downloading from S3.
+    `model` is a folder, a `model.tar.gz`, or the `s3://` URI of one; a custom image gets an archive as it is.
 
     Raises:
         RefusedError: there is no such model, it is not a model archive, or its own code cannot be served.
-        CloudError: it cannot be downloaded.
-        ModelBuildError: it cannot be packaged.
+        ModelBuildError: it cannot be downloaded or packaged.
     """
     is_s3 = str(model).startswith("s3://")
     path = download(str(model), scratch / "downloaded.tar.gz", session) if is_s3 else Path(model)
@@ -60,11 +49,7 @@ def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, sessi
 
 
 def download(uri: str, target: Path, session: boto3.Session) -> Path:
-    """Download the model archive at an `s3://` URI; return `target`.
-
-    Raises:
-        CloudError: AWS refused it.
-    """
+    """Download the model archive at an `s3://` URI; return `target`, or raise CloudError."""
     parts = urlparse(uri)
     try:
         session.client("s3").download_file(parts.netloc, parts.path.lstrip("/"), str(target))
@@ -87,11 +72,7 @@ def _complete(path: Path, missing: list[str], image: ServingImage, scratch: Path
 
 
 def _missing(path: Path, image: ServingImage) -> list[str]:
-    """Return the files that the image looks for and the archive lacks.
-
-    Raises:
-        ExtractionError: it is not an archive that is safe to extract.
-    """
+    """Return the files that the image looks for and the archive lacks; an ExtractionError if it is unsafe."""
     if not image.archive_members:
         if not tarfile.is_tarfile(path):  # another image may serve files of any size, and links
             raise ExtractionError(f"{path} is not a tar archive")

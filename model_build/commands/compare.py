@@ -6,20 +6,28 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import boto3
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.errors import FAILED, UsageError
-from commandline.options import EXISTING, FOLDER, PROBABILITY, Seconds, json_option, trust_code_option
-from commandline.terminal import plural, say, waiting_bar
+from commandline.options import (
+    FOLDER,
+    PATH,
+    PROBABILITY,
+    json_option,
+    timeout_option,
+    trust_code_option,
+)
+from commandline.terminal import plural, say
 from model_build.archive.loaded_model import LoadedModel, open_model
 from model_build.archive.prepare import download
 from model_build.endpoint.aws import new_session
 from model_build.endpoint.deploy import (
     DEFAULT_TIMEOUT_S,
-    Follow,
+    following,
     ready_archive,
     replacement,
     serving_image_of,
@@ -28,13 +36,14 @@ from model_build.endpoint.found import Found, look_serving
 from model_build.evaluation.comparison import PhotoComparison, compare_models
 from model_build.evaluation.predictions import OTHER
 
-# What updating an endpoint on instances takes on SageMaker; only the progress bar uses it.
-USUAL_SECONDS: Final = 420.0
-
 
 @click.command()
 @click.option(
-    "--model", type=EXISTING, required=True, metavar="PATH", help="The new model: folder or model.tar.gz."
+    "--model",
+    type=PATH,
+    required=True,
+    metavar="MODEL",
+    help="The new one: folder, archive, or name in `list`.",
 )
 @click.option(
     "--photos",
@@ -44,9 +53,7 @@ USUAL_SECONDS: Final = 420.0
     help=f"Labelled photos: DIR/<label>/, and out-of-distribution ones in DIR/{OTHER}/.",
 )
 @click.option("--endpoint-name", help="Compare with the model that this endpoint serves.")
-@click.option(
-    "--against", type=EXISTING, metavar="PATH", help="Compare with this model: folder or model.tar.gz."
-)
+@click.option("--against", type=PATH, metavar="MODEL", help="Compare with this model, given as --model is.")
 @click.option(
     "--coverage",
     type=PROBABILITY,
@@ -62,16 +69,10 @@ USUAL_SECONDS: Final = 420.0
 )
 @click.option("--deploy", is_flag=True, help="Deploy the new model to the endpoint if it is better.")
 @click.option("--fail-unless-better", is_flag=True, help="Exit with 1 if it is not better.")
-@click.option(
-    "--timeout",
-    "timeout_seconds",
-    type=Seconds(),
-    default=DEFAULT_TIMEOUT_S,
-    help="How long to wait for the endpoint.",
-)
+@timeout_option(DEFAULT_TIMEOUT_S)
 @trust_code_option
 @json_option
-def command(  # noqa: PLR0913 - one parameter per option
+def compare_command(  # noqa: PLR0913 - one parameter per option
     *,
     model: Path,
     photos: Path,
@@ -107,11 +108,13 @@ def command(  # noqa: PLR0913 - one parameter per option
         raise UsageError("--coverage 0: the share of accepted photos is above 0")
     session = new_session()
     serving = None if endpoint_name is None else look_serving(session, endpoint_name)
-    with _both(model, against, serving, session, trust_code=trust_code) as (new, old):
+    new_model = _location(model, session)
+    other = serving.model_data_url if serving else _location(against or model, session)
+    with _both(new_model, other, session, trust_code=trust_code) as (new, old):
         found = compare_models(new, old, photos, coverage=coverage, threshold=threshold)
     result: dict[str, Any] | None = None
     if deploy and found.better and serving is not None:
-        result = replace_model(serving, model, session, timeout_seconds, trust_code=trust_code)
+        result = replace_model(serving, new_model, session, timeout_seconds, trust_code=trust_code)
     if as_json:
         print(json.dumps(json_of(found, result)))
     else:
@@ -125,46 +128,49 @@ def compare_with_serving(
     model: Path, serving: Found, photos: Path, session: boto3.Session, coverage: float | None
 ) -> PhotoComparison:
     """Compare a model of this project with the one that an endpoint serves."""
-    with _both(model, None, serving, session, trust_code=False) as (new, old):
+    with _both(model, serving.model_data_url, session, trust_code=False) as (new, old):
         return compare_models(new, old, photos, coverage=coverage)
 
 
 def replace_model(
     serving: Found,
-    model: Path,
+    model: Path | str,
     session: boto3.Session,
     timeout_seconds: float = DEFAULT_TIMEOUT_S,
     *,
     trust_code: bool = False,
 ) -> dict[str, Any]:
     """Deploy a model to an endpoint that serves, with its settings; return what `--json` prints of it."""
-    with waiting_bar(f"endpoint {serving.endpoint_name}", USUAL_SECONDS) as progress:
-        follow = Follow(progress, lambda text: say(f"notice: {text}"), timeout_seconds)
-        with ready_archive(model, serving_image_of(serving), session, trust_code=trust_code) as archive:
-            return asdict(replacement(serving, archive, session).carry_out(session, follow))
+    with (
+        following(f"endpoint {serving.endpoint_name}", timeout_seconds) as follow,
+        ready_archive(model, serving_image_of(serving), session, trust_code=trust_code) as archive,
+    ):
+        return asdict(replacement(serving, archive, session).carry_out(session, follow))
+
+
+def _location(model: Path, session: boto3.Session) -> Path | str:
+    """Return a path that exists, or the `s3://` URI of the archive of a deployed model of that name."""
+    if model.exists():
+        return model
+    try:
+        found = session.client("sagemaker").describe_model(ModelName=str(model))
+    except (ClientError, BotoCoreError) as error:
+        raise UsageError(f"{model}: no such folder or file, and no model in `scones model list`") from error
+    return str(found["PrimaryContainer"]["ModelDataUrl"])
 
 
 @contextmanager
 def _both(
-    model: Path,
-    against: Path | None,
-    serving: Found | None,
-    session: boto3.Session,
-    *,
-    trust_code: bool,
-) -> Iterator[tuple[LoadedModel, LoadedModel]]:
+    new: Path | str, old: Path | str, session: boto3.Session, *, trust_code: bool
+) -> Iterator[list[LoadedModel]]:
     """Open the new model and the one to compare with."""
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        other = against
-        if serving is not None:
-            other = download(serving.model_data_url, scratch / "serving.tar.gz", session)
-        if other is None:
-            raise UsageError("there is no model to compare with")
-        yield (
-            stack.enter_context(open_model(model, trust_code=trust_code)),
-            stack.enter_context(open_model(other, trust_code=trust_code)),
-        )
+        paths = [
+            one if isinstance(one, Path) else download(one, scratch / f"{number}.tar.gz", session)
+            for number, one in enumerate((new, old))
+        ]
+        yield [stack.enter_context(open_model(path, trust_code=trust_code)) for path in paths]
 
 
 def json_of(found: PhotoComparison, deployed: dict[str, Any] | None) -> dict[str, Any]:

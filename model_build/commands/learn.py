@@ -52,7 +52,7 @@ DESK_HOLD_OUT: Final = 0.3
 )
 @click.option("--yes", is_flag=True, help="With --from-desk: deploy a better model without asking.")
 @json_option
-def command(  # noqa: PLR0913 - one parameter per option
+def learn_command(  # noqa: PLR0913 - one parameter per option
     folders: tuple[Path, ...],
     output: Path,
     stack_name: str,

@@ -63,7 +63,7 @@ from model_build.training.recipe import (
 )
 @recipe_options
 @json_option
-def command(
+def train_cloud_command(
     *,
     data: tuple[Path, ...],
     max_runtime: int,

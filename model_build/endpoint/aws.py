@@ -1,8 +1,8 @@
-"""What every step needs of AWS: sessions, calls, the stack of role.yaml, and the containers' logs."""
+"""What every step needs of AWS: sessions, calls, the two stacks, and the containers' logs."""
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,10 +13,12 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import aws_reason
+from commandline.errors import UsageError
 from commandline.polling import PollingTimeoutError, poll
 from commandline.terminal import confirm, say, waiting_bar
 from model_build.archive.container_images import registry
 from model_build.archive.own_image import REPOSITORY
+from model_build.archive.package import labels_in
 from model_build.errors import CloudError, RefusedError
 
 TEMPLATE: Final = Path(__file__).resolve().parents[1] / "role.yaml"
@@ -24,6 +26,9 @@ STACK_NAME: Final = "scones-model"
 STACK_NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")  # also names its repository
 STACK_TIMEOUT_S: Final = 900.0
 USUAL_STACK_S: Final = 60.0
+APPLICATION: Final = "scones"
+LABEL: Final = "[a-z0-9][a-z0-9_-]*"
+CLASS_LABELS: Final = f"{LABEL}(,{LABEL})+"  # what the template's parameter ClassLabels accepts
 LOG_LINES: Final = 20
 RETENTION_DAYS: Final = 30
 ROLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/?[\w+=,.@/-]+")
@@ -52,19 +57,12 @@ class ApiCall:
 
 
 def new_session() -> boto3.Session:
-    """Return a session with the standard environment and configuration, AWS_REGION included.
-
-    The AWS CLI and all other SDKs read AWS_REGION, boto3 does not.
-    """
+    """Return a session with the standard configuration, and AWS_REGION, which all SDKs read but boto3."""
     return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
 
 
 def region_of(session: boto3.Session) -> str:
-    """Return the region to work in.
-
-    Raises:
-        RefusedError: none is configured.
-    """
+    """Return the region to work in; a RefusedError if none is configured."""
     if not session.region_name:
         raise RefusedError("no AWS region is configured: set AWS_REGION, or run `aws configure`")
     return str(session.region_name)
@@ -163,19 +161,15 @@ def make_stack(session: boto3.Session, name: str, *, yes: bool) -> ModelStack:
             confirm(f"This creates the stack {name} in {session.region_name} with these resources")
         with explained(f"making the stack {name}"):
             replace(call, parameters={**call.parameters, "TemplateBody": template}).send(session)
-    settled_stack(session, name)
+    wait_for_stack(session, name)
     stack = find_stack(session, name)
     if not stack.exists:
         raise CloudError(f"the stack {name} could not be made: CloudFormation's events say why")
     return stack
 
 
-def settled_stack(session: boto3.Session, name: str) -> str:
-    """Wait until a stack changes no more; return its status.
-
-    Raises:
-        CloudError: it did not settle in time.
-    """
+def wait_for_stack(session: boto3.Session, name: str) -> str:
+    """Wait until a stack changes no more, and return its status; a CloudError after STACK_TIMEOUT_S."""
     with waiting_bar(f"stack {name}", USUAL_STACK_S) as progress:
         try:
             return poll(
@@ -189,11 +183,7 @@ def settled_stack(session: boto3.Session, name: str) -> str:
 
 
 def describe_stack(session: boto3.Session, name: str) -> dict[str, Any] | None:
-    """Return CloudFormation's description of a stack; None if there is none of that name.
-
-    Raises:
-        CloudError: AWS refused the call.
-    """
+    """Return CloudFormation's description of a stack, None if there is none; a CloudError if AWS refuses."""
     with explained(f"looking for the stack {name}"):
         try:
             return dict(session.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0])
@@ -201,6 +191,74 @@ def describe_stack(session: boto3.Session, name: str) -> dict[str, Any] | None:
             if is_missing(error):
                 return None
             raise
+
+
+# ------------------------------------------------------------------------------------- stack of template.yaml
+
+
+@dataclass(frozen=True)
+class Application:
+    """A deployed application; `threshold` is what ConfidenceThreshold shall become, None: it stays."""
+
+    stack_name: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    threshold: float | None = None
+
+    def changes(self, endpoint_name: str, manifest: Mapping[str, Any]) -> dict[str, str]:
+        """Return the parameters that have to change for a model behind an endpoint, if it is this one's."""
+        if self.parameters.get("EndpointName") != endpoint_name:
+            return {}
+        labels = labels_in(manifest)
+        wanted = {"ClassLabels": class_labels(labels, "the model")} if labels else {}
+        if self.threshold is not None:
+            wanted["ConfidenceThreshold"] = f"{self.threshold:.6f}".rstrip("0").rstrip(".")
+        return {name: value for name, value in wanted.items() if self.parameters.get(name) != value}
+
+    def advice(self, endpoint_name: str, manifest: Mapping[str, Any]) -> str:
+        """Return that the model suggests another threshold than the stack has, if it does."""
+        now, own = self.parameters.get("ConfidenceThreshold"), manifest.get("default_threshold")
+        asked = self.threshold is not None or self.parameters.get("EndpointName") != endpoint_name
+        if asked or not now or not isinstance(own, float) or own == float(now):
+            return ""
+        return f"{self.stack_name} accepts from {now} on, the model suggests {own:g}: --threshold {own:g}"
+
+    def describe(self, changes: Mapping[str, str]) -> str:
+        """Return what a change is, for the person who is asked."""
+        parts = [f"{name} from {self.parameters.get(name)} to {value}" for name, value in changes.items()]
+        return f"This changes {' and '.join(parts)} in the stack {self.stack_name}"
+
+    def update(self, changes: Mapping[str, str]) -> ApiCall:
+        """Return the call that changes parameters, and leaves all else as it was deployed."""
+        parameters: list[dict[str, Any]] = [
+            {"ParameterKey": name}
+            | ({"ParameterValue": changes[name]} if name in changes else {"UsePreviousValue": True})
+            for name in self.parameters
+        ]
+        request = {"StackName": self.stack_name, "UsePreviousTemplate": True, "Parameters": parameters}
+        capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+        return ApiCall("cloudformation", "UpdateStack", {**request, "Capabilities": capabilities})
+
+    def wait(self, session: boto3.Session) -> None:
+        """Wait until the change is made; a CloudError if CloudFormation took it back."""
+        if (status := wait_for_stack(session, self.stack_name)) != "UPDATE_COMPLETE":
+            raise CloudError(f"the stack {self.stack_name} is {status}: CloudFormation's events say why")
+
+
+def find_application(session: boto3.Session, stack_name: str, threshold: float | None) -> Application:
+    """Look the application's stack up, which may not exist; a CloudError if AWS refuses."""
+    stack = (describe_stack(session, stack_name) if stack_name else None) or {}
+    parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in stack.get("Parameters", [])}
+    return Application(stack_name, parameters, threshold)
+
+
+def class_labels(labels: Sequence[str], model: str) -> str:
+    """Return a model's labels as the stack's ClassLabels; a UsageError if they cannot be that."""
+    if len(labels) == 1 or not all(re.fullmatch(LABEL, label) for label in labels):
+        raise UsageError(
+            f"the labels of {model} ({', '.join(labels)}) cannot be the stack's ClassLabels: it takes two or "
+            "more labels of lower-case letters, digits, _ and -"
+        )
+    return ",".join(labels)
 
 
 # ------------------------------------------------------------------------------------------------------- logs
@@ -240,10 +298,9 @@ def log_tail(session: boto3.Session, group: str, stream_prefix: str = "") -> str
     try:
         logs = session.client("logs")
         for stream in logs.describe_log_streams(logGroupName=group, **query)["logStreams"]:
-            name = stream["logStreamName"]
-            events = logs.get_log_events(
-                logGroupName=group, logStreamName=name, limit=LOG_LINES, startFromHead=False
-            )["events"]
+            name: Any = stream["logStreamName"]
+            place = {"logGroupName": group, "logStreamName": name}
+            events = logs.get_log_events(**place, limit=LOG_LINES, startFromHead=False)["events"]
             if events:
                 lines = [f"  {event['message'].rstrip()}" for event in events]
                 return "\n".join([f"end of the container's log ({group}, {name}):", *lines])

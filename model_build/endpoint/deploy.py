@@ -20,14 +20,15 @@ from botocore.exceptions import (
 
 from commandline.aws_errors import aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
+from commandline.terminal import say, waiting_bar
 from model_build.archive.container_images import OWN, ServingImage, image_of, look_up_image
 from model_build.archive.package import read_manifest
 from model_build.archive.prepare import download, prepare_archive
 from model_build.archive.trusted_code import foreign_code, require_own_code
 from model_build.data.extract import ExtractionError
-from model_build.endpoint.application import Application
 from model_build.endpoint.aws import (
     ApiCall,
+    Application,
     ModelStack,
     Progress,
     endpoint_log_group,
@@ -36,7 +37,7 @@ from model_build.endpoint.aws import (
     log_tail,
     region_of,
 )  # fmt: skip
-from model_build.endpoint.found import Found, find_endpoint, look, read_facts, version_name
+from model_build.endpoint.found import Found, find_endpoint, look, place_of, read_facts, version_name
 from model_build.endpoint.steps import (
     Archive,
     Step,
@@ -51,6 +52,7 @@ from model_build.endpoint.wanted import DEFAULT_INSTANCE_TYPE, Wanted
 from model_build.errors import CloudError, DeploymentError, RefusedError, StillSettlingError
 
 DEFAULT_TIMEOUT_S: Final = 1800.0
+USUAL_SECONDS: Final = 420.0  # of an update on instances; only the progress bar uses it
 CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 NO_APPLICATION: Final = Application("")
 SETTLED: Final = frozenset({"InService", "Failed", "OutOfService", "UpdateRollbackFailed"})
@@ -67,6 +69,13 @@ class Follow:
     rhythm: Rhythm = DEFAULT_RHYTHM
 
 
+@contextmanager
+def following(title: str, timeout_seconds: float, usual: float = USUAL_SECONDS) -> Iterator[Follow]:
+    """Show progress and notices on standard error."""
+    with waiting_bar(title, usual) as progress:
+        yield Follow(progress, lambda text: say(f"notice: {text}"), timeout_seconds)
+
+
 @dataclass(frozen=True)
 class DeployResult:
     """What serves after a deployment. `deploy --json` prints these fields."""
@@ -81,24 +90,17 @@ class DeployResult:
 
 @dataclass(frozen=True)
 class Plan:
-    """A version, what is there, the steps between them, and what could not be found out about them.
-
-    `changes` are the parameters of the application's stack that the last of the steps changes.
-    """
+    """A version, what is there, the steps between them, and what could not be found out about them."""
 
     version: Version
     found: Found
     steps: Sequence[Step]
     notices: tuple[str, ...]
     application: Application = NO_APPLICATION
-    changes: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, str] = field(default_factory=dict)  # of its parameters, by the last of the steps
 
     def followed_by(self, application: Application) -> "Plan":
-        """Return a plan that lets the application's stack follow the model, if it asks this endpoint.
-
-        Raises:
-            UsageError: the model's labels cannot be those of a stack.
-        """
+        """Return a plan that lets the application's stack follow the model, if it asks this endpoint."""
         name, manifest = self.found.endpoint_name, self.version.manifest
         changes, advice = application.changes(name, manifest), application.advice(name, manifest)
         return replace(
@@ -119,8 +121,6 @@ class Plan:
         name = self.found.endpoint_name
         for notice in self.notices:
             follow.notice(notice)
-        if self.version.archive is None:
-            follow = replace(follow, again=f"`scones model use {self.version.model['ModelName']}`")
         if self.version.archive is None:
             follow = replace(follow, again=f"`scones model use {self.version.model['ModelName']}`")
         with explained(f"deploying endpoint {name}", self._hint):
@@ -167,13 +167,9 @@ def ready_archive(
 def plan(
     wanted: Wanted, stack: ModelStack, archive: Archive, session: boto3.Session, *, dry_run: bool = False
 ) -> Plan:
-    """Return the steps to what is wanted, without taking any.
+    """Return the steps to what is wanted, without taking any; a RefusedError if AWS would refuse them.
 
     In a dry run, an account that cannot be asked is taken for an empty one.
-
-    Raises:
-        RefusedError: AWS would refuse it, or no region is configured.
-        CloudError: AWS refused a call.
     """
     if not stack.exists and wanted.image == OWN:
         push = "`scones model image push` makes it, builds the image and pushes it"
@@ -193,11 +189,7 @@ def plan(
 
 
 def use(found: Found, model_name: str, session: boto3.Session) -> Plan:
-    """Return the steps that give an endpoint in service a model that it has had, and keep its settings.
-
-    Raises:
-        CloudError: AWS refused a call.
-    """
+    """Return the steps that give an endpoint in service a model that it has had, and keep its settings."""
     with explained(f"looking up model {model_name}"):
         model: dict[str, Any] = dict(session.client("sagemaker").describe_model(ModelName=model_name))
     url = model["PrimaryContainer"]["ModelDataUrl"]
@@ -226,7 +218,7 @@ def _plan(version: Version, found: Found, session: boto3.Session) -> Plan:
     image = look_up_image(session, str(version.model["PrimaryContainer"]["Image"]))
     logs = found.logs_unknown and f"the logs' retention could not be set: {found.logs_unknown}"
     try:
-        session.client("s3").head_object(Bucket=version.data_object["Bucket"], Key=version.data_object["Key"])
+        session.client("s3").head_object(**place_of(version.data_url))
         uploaded = True
     except (ClientError, BotoCoreError):
         uploaded = False
@@ -235,16 +227,10 @@ def _plan(version: Version, found: Found, session: boto3.Session) -> Plan:
 
 
 def delete(endpoint_name: str, session: boto3.Session, follow: Follow, *, logs: bool = False) -> Found:
-    """Delete an endpoint, its configurations, models and scaling, and its logs if they are asked for.
+    """Delete an endpoint with all its versions and scaling, and its logs if asked; return what existed.
 
     Archives and captured data in S3 stay: they record what was deployed and answered. So do endpoints whose
-    names merely begin alike.
-
-    Returns:
-        What existed.
-
-    Raises:
-        CloudError: AWS refused a call, or the endpoint did not go in time.
+    names merely begin alike. A CloudError if AWS refuses a call, or the endpoint does not go in time.
     """
     with explained(f"deleting endpoint {endpoint_name}"):
         found = look(session, endpoint_name, everything=True)
@@ -253,13 +239,10 @@ def delete(endpoint_name: str, session: boto3.Session, follow: Follow, *, logs: 
 
 
 def carry_out(steps: Sequence[Step], found: Found, session: boto3.Session, follow: Follow) -> dict[str, Any]:
-    """Take steps in their order; undo them backwards when one fails, or say what is left.
+    """Take steps in their order; return the endpoint's last description, empty if it is gone.
 
-    Not undone is what the endpoint may use: after an interruption or a timeout while it changes, which goes
-    on, and after the new version has come into service.
-
-    Returns:
-        The endpoint's last description; empty if it is gone.
+    When one fails, those before it are undone backwards, but not what the endpoint may use: after an
+    interruption or a timeout while it changes, which goes on, and after the new version serves.
     """
     way = _Way(found, session, follow)
     try:
@@ -327,9 +310,11 @@ class _Way:
     def _send(self, step: Step) -> None:
         parameters = step.call.parameters
         if step.upload:
-            upload: Any = self._session.client("s3").upload_file
-            facts = {"Metadata": parameters.get("Metadata", {})}
-            upload(str(step.upload), parameters["Bucket"], parameters["Key"], ExtraArgs=facts)
+            place, facts = (
+                (parameters["Bucket"], parameters["Key"]),
+                {"Metadata": parameters.get("Metadata", {})},
+            )
+            self._session.client("s3").upload_file(str(step.upload), *place, ExtraArgs=facts)
             return
         if "ResourceArn" in parameters:
             parameters = {**parameters, "ResourceArn": self.endpoint["EndpointArn"]}
@@ -368,17 +353,11 @@ class _Way:
 
 
 def _text(call: ApiCall) -> str:
-    return " ".join(
-        [call.operation, *(value for value in call.parameters.values() if isinstance(value, str))]
-    )
+    return " ".join([call.operation, *(text for text in call.parameters.values() if isinstance(text, str))])
 
 
 def wait_until_settled(session: boto3.Session, name: str, follow: Follow) -> dict[str, Any] | None:
-    """Wait while an endpoint is created, updated, rolled back or deleted; return its last description.
-
-    Raises:
-        StillSettlingError: it did not settle in time. It goes on settling; the message says how to look.
-    """
+    """Wait while an endpoint changes; return its last description, or raise StillSettlingError."""
     try:
         return poll(
             lambda: find_endpoint(session, name),
@@ -398,13 +377,10 @@ def wait_until_settled(session: boto3.Session, name: str, follow: Follow) -> dic
 def confirm_version(
     session: boto3.Session, endpoint: dict[str, Any] | None, *, name: str, version: str
 ) -> dict[str, Any]:
-    """Make sure that an endpoint that has settled serves the version that was asked for.
+    """Make sure that a settled endpoint serves the version that was asked for; raise DeploymentError.
 
     `InService` alone does not say so: after an update that failed, the endpoint is in service again on its
     old configuration. Only the configuration's name tells.
-
-    Raises:
-        DeploymentError: it does not; with SageMaker's reason, the end of the log, and what serves.
     """
     if endpoint is None:
         raise DeploymentError(f"endpoint {name} was deleted while version {version} was being deployed")

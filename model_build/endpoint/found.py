@@ -1,13 +1,15 @@
-"""What exists under an endpoint's name on AWS, the state that it is in, and what it costs."""
+"""What exists under an endpoint's name on AWS, and what it has had."""
 
 import json
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlparse
 
 import boto3
+from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import aws_reason
@@ -25,10 +27,7 @@ _POLICY_FIELDS: Final = (
 
 @dataclass(frozen=True)
 class Scaling:
-    """Scalable targets and policies of an endpoint, as Application Auto Scaling takes them.
-
-    `unknown` says why they could not be read; empty when they could.
-    """
+    """Targets and policies as Application Auto Scaling takes them; `unknown`: why they can't be read."""
 
     targets: tuple[dict[str, Any], ...] = ()
     policies: tuple[dict[str, Any], ...] = ()
@@ -37,19 +36,10 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Found:
-    """An endpoint and what belongs to it.
+    """An endpoint, what serves there as SageMaker describes it, and what else belongs to it.
 
-    Attributes:
-        endpoint_name: its name.
-        endpoint: DescribeEndpoint's answer; None when there is no endpoint.
-        config: DescribeEndpointConfig's answer for what serves; None when nothing does.
-        model: DescribeModel's answer for what serves.
-        scaling: its auto scaling.
-        log_group: the log group of its containers; None if there is none.
-        logs_unknown: why the log group could not be looked up; empty when it could.
-        configs: names of all its endpoint configurations, oldest first, where they were asked for.
-        models: names of all its models, likewise.
-        labels: the labels that its tag names, likewise; None if it has none.
+    `configs`, `models` (names, oldest first) and `labels` (of its tag) are there if they were asked for;
+    `logs_unknown` says why the log group could not be looked up.
     """
 
     endpoint_name: str
@@ -91,38 +81,29 @@ def look(session: boto3.Session, endpoint_name: str, *, everything: bool = False
         botocore.exceptions.ClientError: AWS refused a call.
     """
     sagemaker: Any = session.client("sagemaker")
-    endpoint = find_endpoint(session, endpoint_name)
-    config = model = labels = None
-    configs: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    if endpoint and endpoint.get("EndpointConfigName"):
-        config = _or_none(
-            sagemaker.describe_endpoint_config, EndpointConfigName=endpoint["EndpointConfigName"]
-        )
+    endpoint, config, model = find_endpoint(session, endpoint_name), None, None
+    if endpoint and (serving := endpoint.get("EndpointConfigName")):
+        config = _or_none(sagemaker.describe_endpoint_config, EndpointConfigName=serving)
     if config:
         model = _or_none(sagemaker.describe_model, ModelName=config["ProductionVariants"][0]["ModelName"])
-    if everything:
-        configs = _names(sagemaker, "list_endpoint_configs", "EndpointConfig", endpoint_name)
-        models = _names(sagemaker, "list_models", "Model", endpoint_name)
-        labels = _labels(sagemaker, endpoint)
     log_group, logs_unknown = None, ""
     try:
         log_group = find_log_group(session, endpoint_log_group(endpoint_name))
     except (ClientError, BotoCoreError) as error:  # not everybody may look at logs
         logs_unknown = aws_reason(error)
-    return Found(
-        endpoint_name,
-        *(endpoint, config, model, _scaling(session, endpoint_name), log_group, logs_unknown),
-        *(configs, models, labels),
-    )
+    scaling = _scaling(session, endpoint_name)
+    found = Found(endpoint_name, endpoint, config, model, scaling, log_group, logs_unknown)
+    if not everything:
+        return found
+    configs, models = (_names(sagemaker, kind, endpoint_name) for kind in ("EndpointConfig", "Model"))
+    return replace(found, configs=configs, models=models, labels=_labels(sagemaker, endpoint))
 
 
 def look_serving(session: boto3.Session, endpoint_name: str) -> Found:
-    """Find what an endpoint in service runs.
+    """Find what an endpoint in service runs and has run; a CloudError if AWS refuses.
 
     Raises:
         RefusedError: there is no such endpoint, it is not in service, or it was not made by `deploy`.
-        CloudError: AWS refused a call.
     """
     with explained(f"looking up endpoint {endpoint_name}"):
         found = look(session, endpoint_name, everything=True)
@@ -171,11 +152,7 @@ def model_named(given: str, found: Found) -> str:
 
 
 def previous_model(session: boto3.Session, found: Found) -> str:
-    """Return the model that an endpoint had before the one that serves.
-
-    Raises:
-        RefusedError: it has had no other.
-    """
+    """Return the model that an endpoint had before the one that serves; a RefusedError if it had none."""
     serving, config = found.variant["ModelName"], (found.config or {})["EndpointConfigName"]
     before = [one.model for one in history(session, found) if one.config < config and one.model != serving]
     if not before:
@@ -184,15 +161,16 @@ def previous_model(session: boto3.Session, found: Found) -> str:
 
 
 def read_facts(session: boto3.Session, url: str) -> dict[str, Any]:
-    """Return what S3 keeps beside an archive; {} if nothing, as with those of earlier versions.
-
-    Raises:
-        CloudError: AWS refused the call.
-    """
-    parts = urlparse(url)
+    """Return what S3 keeps beside an archive; {} if nothing, as with those of earlier versions."""
     with explained(f"looking at {url}"):
-        head = session.client("s3").head_object(Bucket=parts.netloc, Key=parts.path.lstrip("/"))
+        head = session.client("s3").head_object(**place_of(url))
     return dict(json.loads(head["Metadata"].get(FACTS, "{}")))
+
+
+def place_of(url: str) -> Any:
+    """Return bucket and key of an `s3://` URI, as S3's operations take them."""
+    parts = urlparse(url)
+    return {"Bucket": parts.netloc, "Key": parts.path.lstrip("/")}
 
 
 def find_endpoint(session: boto3.Session, name: str) -> dict[str, Any] | None:
@@ -207,10 +185,7 @@ def version_name(endpoint_name: str) -> str:
 
 
 def is_version_of(name: str, endpoint_name: str) -> bool:
-    """Return whether `name` is one that `version_name` gives for this endpoint.
-
-    `scones-dev-20261123-101500-000` is a version of `scones-dev`, not of `scones`.
-    """
+    """Return whether `version_name` gives a name for this endpoint, not for one that begins alike."""
     return re.fullmatch(re.escape(endpoint_name) + r"-\d{8}-\d{6}-\d{3}", name) is not None
 
 
@@ -223,28 +198,25 @@ def _or_none(describe: Any, **name: str) -> dict[str, Any] | None:
         raise
 
 
-def _names(sagemaker: Any, operation: str, kind: str, endpoint_name: str) -> tuple[str, ...]:
-    pages = sagemaker.get_paginator(operation).paginate(NameContains=endpoint_name)
+def _names(sagemaker: Any, kind: str, endpoint_name: str) -> tuple[str, ...]:
+    pages = sagemaker.get_paginator(f"list_{xform_name(kind)}s").paginate(NameContains=endpoint_name)
     names = (item[f"{kind}Name"] for page in pages for item in page[f"{kind}s"])
     return tuple(sorted(name for name in names if is_version_of(name, endpoint_name)))
 
 
 def _labels(sagemaker: Any, endpoint: dict[str, Any] | None) -> tuple[str, ...] | None:
-    if endpoint is None:
-        return None
-    try:
-        tags = sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"]
-    except (ClientError, BotoCoreError):
-        return None
-    return next((tuple(tag["Value"].split()) for tag in tags if tag["Key"] == LABELS_TAG), None)
+    with suppress(ClientError, BotoCoreError):
+        tags = sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"] if endpoint else []
+        return next((tuple(tag["Value"].split()) for tag in tags if tag["Key"] == LABELS_TAG), None)
+    return None
 
 
 def _scaling(session: boto3.Session, endpoint_name: str) -> Scaling:
-    resource_id = scaled_resource(endpoint_name)["ResourceId"]
+    resource = scaled_resource(endpoint_name)["ResourceId"]
     client = session.client("application-autoscaling")
     try:
-        targets = client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource_id])
-        policies = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=resource_id)
+        targets = client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])
+        policies = client.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=resource)
     except (ClientError, BotoCoreError) as error:
         return Scaling(unknown=str(error))
     return Scaling(

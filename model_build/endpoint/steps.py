@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlparse
 
 from model_build.archive.container_images import serving_image
 from model_build.archive.package import labels_in
 from model_build.archive.trusted_code import TRUSTED_VARIABLE
 from model_build.endpoint.aws import ApiCall, ModelStack, endpoint_log_group, retention_calls
-from model_build.endpoint.found import FACTS, LABELS_TAG, Found, only, scaled_resource
+from model_build.endpoint.found import FACTS, LABELS_TAG, Found, only, place_of, scaled_resource
 from model_build.endpoint.wanted import DEFAULT_INSTANCE_TYPE, Wanted
 from model_build.errors import RefusedError
 
 VERSION_VARIABLE: Final = "MODEL_VERSION"  # serving/inference.py sends it with every answer
 ENDPOINT_ARN: Final = "<EndpointArn>"  # known only once the endpoint exists
 SCALING: Final = "application-autoscaling"
+METRIC: Final = "SageMakerVariantInvocationsPerInstance"
 # Out at once, in only after the load has stayed away: a new instance takes minutes to start.
 COOLDOWNS_S: Final = {"ScaleOutCooldown": 60, "ScaleInCooldown": 300}
 MAX_TAG_VALUE: Final = 256
@@ -42,23 +42,14 @@ _RETAINED: Final = {"RetainAllVariantProperties": True, "ExcludeRetainedVariantP
 
 @dataclass(frozen=True)
 class Step:
-    """One call of the way.
-
-    Attributes:
-        call: the call.
-        undo: what takes it back; None: nothing needs to.
-        upload: the file that the call uploads.
-        settles: whether the endpoint changes, which is then waited for.
-        serves: the version that the endpoint must serve afterwards; empty: it must be gone, if it settles.
-        optional: whether the way goes on, with a notice, when AWS refuses the call.
-    """
+    """One call of the way."""
 
     call: ApiCall
-    undo: ApiCall | None = None
-    upload: Path | None = None
-    settles: bool = False
-    serves: str = ""
-    optional: bool = False
+    undo: ApiCall | None = None  # takes it back
+    upload: Path | None = None  # the file that the call uploads
+    settles: bool = False  # the endpoint changes, which is then waited for
+    serves: str = ""  # the version that it must serve afterwards; empty: it must be gone, if it settles
+    optional: bool = False  # when AWS refuses the call, the way goes on with a notice
 
 
 @dataclass(frozen=True)
@@ -85,23 +76,14 @@ class Archive:
 
 @dataclass(frozen=True)
 class Version:
-    """A model to deploy.
+    """A model to deploy."""
 
-    Attributes:
-        archive: its archive; None for a model that SageMaker has already.
-        model: CreateModel's parameters; ModelDataUrl is where the archive belongs.
-        config: CreateEndpointConfig's parameters.
-        manifest: the model's manifest, as far as it is known.
-        scaling: the calls that let the endpoint scale; empty for a fixed number of instances.
-        keeps_scaling: whether the endpoint goes on scaling as it does.
-    """
-
-    archive: Archive | None
-    model: dict[str, Any]
-    config: dict[str, Any]
-    manifest: Mapping[str, Any]
-    scaling: tuple[ApiCall, ...] = ()
-    keeps_scaling: bool = False
+    archive: Archive | None  # None for a model that SageMaker has already
+    model: dict[str, Any]  # CreateModel's parameters; ModelDataUrl is where the archive belongs
+    config: dict[str, Any]  # CreateEndpointConfig's parameters
+    manifest: Mapping[str, Any]  # the model's, as far as it is known
+    scaling: tuple[ApiCall, ...] = ()  # the calls that let the endpoint scale; none: a fixed number
+    keeps_scaling: bool = False  # the endpoint goes on scaling as it does
 
     @property
     def name(self) -> str:
@@ -112,12 +94,6 @@ class Version:
     def data_url(self) -> str:
         """The `s3://` URI of the archive."""
         return str(self.model["PrimaryContainer"]["ModelDataUrl"])
-
-    @property
-    def data_object(self) -> dict[str, str]:
-        """Bucket and key of the archive."""
-        parts = urlparse(self.data_url)
-        return {"Bucket": parts.netloc, "Key": parts.path.lstrip("/")}
 
     @property
     def variant(self) -> dict[str, Any]:
@@ -132,9 +108,8 @@ def wanted_version(wanted: Wanted, stack: ModelStack, archive: Archive, *, name:
         RefusedError: no image of that name is known, or none in this region or for this processor.
     """
     hosting, capture = _hosting(wanted), _capture(wanted, stack.bucket)
-    uri, image = serving_image(
-        wanted.image, region, repository=stack.repository, instance_type=hosting.get("InstanceType")
-    )
+    instance = hosting.get("InstanceType")
+    uri, image = serving_image(wanted.image, region, repository=stack.repository, instance_type=instance)
     container = {"Image": uri, "Environment": image.environment}
     model = {"ModelName": name, "ExecutionRoleArn": stack.role_arn}
     variant = {"VariantName": "AllTraffic", "ModelName": name, **hosting}
@@ -150,11 +125,9 @@ def wanted_version(wanted: Wanted, stack: ModelStack, archive: Archive, *, name:
 def replaced_version(found: Found, archive: Archive, name: str) -> Version:
     """Return a version that differs from the serving one by its model only."""
     model = found.model or {}
-    container = {k: v for k, v in model["PrimaryContainer"].items() if k != "ModelDataSource"}
-    bucket = urlparse(found.model_data_url).netloc
-    kept = {"ModelName": name, **only(_MODEL_SETTINGS, model)}
-    container = _container(container, archive, bucket, name)
-    model = kept | {"PrimaryContainer": container}
+    settings = {k: v for k, v in model["PrimaryContainer"].items() if k != "ModelDataSource"}
+    container = _container(settings, archive, place_of(found.model_data_url)["Bucket"], name)
+    model = {"ModelName": name, **only(_MODEL_SETTINGS, model), "PrimaryContainer": container}
     return Version(archive, model, _same_config(found, name, name), archive.manifest, keeps_scaling=True)
 
 
@@ -164,18 +137,13 @@ def used_version(found: Found, model: dict[str, Any], manifest: Mapping[str, Any
 
 
 def steps_to(version: Version, found: Found, *, uploaded: bool) -> list[Step]:
-    """Return the steps after which the endpoint serves a version.
-
-    Args:
-        version: the version.
-        found: what is there.
-        uploaded: whether the archive is in the bucket already.
+    """Return the steps after which the endpoint serves a version, whose archive may be `uploaded` already.
 
     Raises:
         RefusedError: SageMaker does not allow the change now, or not in place.
     """
     _refuse_change(version, found)
-    name, place, archive = found.endpoint_name, version.data_object, version.archive
+    name, place, archive = found.endpoint_name, place_of(version.data_url), version.archive
     tag = Step(_tag(labels_in(version.manifest)), optional=True)
     if archive is None and found.variant.get("ModelName") == version.model["ModelName"]:
         return [tag]
@@ -249,13 +217,12 @@ def _create(kind: str, parameters: dict[str, Any]) -> Step:
 def _remove_scaling(found: Found) -> list[Step]:
     """Policies and alarms go, the number of instances stays."""
     names = ("PolicyName", "ServiceNamespace", "ResourceId", "ScalableDimension")
-    operations = [("DeleteScalingPolicy", "PutScalingPolicy", one) for one in found.scaling.policies]
-    operations += [
-        ("DeregisterScalableTarget", "RegisterScalableTarget", one) for one in found.scaling.targets
-    ]
+    kinds = (("DeleteScalingPolicy", "PutScalingPolicy", found.scaling.policies),
+             ("DeregisterScalableTarget", "RegisterScalableTarget", found.scaling.targets))  # fmt: skip
     return [
-        Step(ApiCall(SCALING, delete, only(names, one)), ApiCall(SCALING, restore, one))
-        for delete, restore, one in operations
+        Step(ApiCall(SCALING, remove, only(names, one)), ApiCall(SCALING, restore, one))
+        for remove, restore, existing in kinds
+        for one in existing
     ]
 
 
@@ -264,28 +231,27 @@ def _scaling(wanted: Wanted) -> tuple[ApiCall, ...]:
         return ()
     resource = scaled_resource(wanted.endpoint_name)
     bounds = {"MinCapacity": wanted.instance_count, "MaxCapacity": wanted.max_instances}
-    metric = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
-    target_value = {"TargetValue": float(wanted.invocations_per_instance)}
     policy = {
         "PolicyName": f"{wanted.endpoint_name}-invocations",
         "PolicyType": "TargetTrackingScaling",
         "TargetTrackingScalingPolicyConfiguration": {
-            **target_value, "PredefinedMetricSpecification": metric, **COOLDOWNS_S,
+            "TargetValue": float(wanted.invocations_per_instance),
+            "PredefinedMetricSpecification": {
+                "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
+            },
+            **COOLDOWNS_S,
         },
-    }  # fmt: skip
-    return (
-        ApiCall(SCALING, "RegisterScalableTarget", {**resource, **bounds}),
-        ApiCall(SCALING, "PutScalingPolicy", {**resource, **policy}),
-    )
+    }
+    calls = (("RegisterScalableTarget", bounds), ("PutScalingPolicy", policy))
+    return tuple(ApiCall(SCALING, operation, {**resource, **more}) for operation, more in calls)
 
 
 def _tag(labels: Sequence[str] | None) -> ApiCall:
     """Tag the endpoint with the labels, for those who compare them with theirs; or remove the tag."""
-    value = " ".join(labels or ())
+    value, resource = " ".join(labels or ()), {"ResourceArn": ENDPOINT_ARN}
     if not value or len(value) > MAX_TAG_VALUE or not all(map(_LABEL.fullmatch, labels or ())):
-        return ApiCall("sagemaker", "DeleteTags", {"ResourceArn": ENDPOINT_ARN, "TagKeys": [LABELS_TAG]})
-    tags = [{"Key": LABELS_TAG, "Value": value}]
-    return ApiCall("sagemaker", "AddTags", {"ResourceArn": ENDPOINT_ARN, "Tags": tags})
+        return ApiCall("sagemaker", "DeleteTags", {**resource, "TagKeys": [LABELS_TAG]})
+    return ApiCall("sagemaker", "AddTags", {**resource, "Tags": [{"Key": LABELS_TAG, "Value": value}]})
 
 
 def _container(settings: dict[str, Any], archive: Archive, bucket: str, version: str) -> dict[str, Any]:

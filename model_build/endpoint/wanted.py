@@ -23,21 +23,7 @@ ALL_PERCENT: Final = 100
 
 @dataclass(frozen=True)
 class Wanted:
-    """A model behind an endpoint. An object that exists is valid.
-
-    Attributes:
-        model: model folder, `model.tar.gz`, or the `s3://` URI of one (a training job's result).
-        endpoint_name: at most 43 letters, digits and hyphens.
-        instance_type: real-time endpoint on this; None with `serverless_memory_mb`, else the default type.
-        instance_count: instances at the start; the minimum if the endpoint scales.
-        max_instances: scale out to this many; None keeps the number fixed.
-        invocations_per_instance: requests a minute and instance that scaling aims at.
-        serverless_memory_mb: serverless endpoint with this memory, 1024 to 6144 in steps of 1024.
-        serverless_concurrency: how many requests a serverless endpoint answers at a time, 1 to 200.
-        capture: keep requests and responses in `s3://<bucket>/capture/` (real-time only).
-        capture_percent: share of the requests that is kept, 1 to 100.
-        image: `ray`, `own` or an image URI.
-        trust_code: deploy code that is not this project's.
+    """A model behind an endpoint, as the options of `deploy` say it. An object that exists is valid.
 
     Raises:
         RefusedError: AWS would refuse it; names the option and what to do instead.
@@ -45,8 +31,8 @@ class Wanted:
 
     model: Path | str = DEFAULT_MODEL
     endpoint_name: str = DEFAULT_ENDPOINT
-    instance_type: str | None = None
-    instance_count: int = 1
+    instance_type: str | None = None  # the default type, where it is not serverless
+    instance_count: int = 1  # the minimum if the endpoint scales
     max_instances: int | None = None
     invocations_per_instance: int = 1000
     serverless_memory_mb: int | None = None

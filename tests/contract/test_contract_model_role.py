@@ -11,6 +11,7 @@ from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
 from model_build.archive.container_images import OWN, SERVING_IMAGES, TRAINING_IMAGE
 from model_build.endpoint.aws import given_stack
+from model_build.endpoint.found import place_of
 from model_build.endpoint.steps import Archive, wanted_version
 from model_build.endpoint.wanted import Wanted
 
@@ -75,7 +76,7 @@ def test_objects_that_the_commands_write_are_accessible(sid: str, key: str) -> N
         stack = given_stack("arn:aws:iam::123456789012:role/r", "bucket", "us-east-1")
         archive = Archive(Path(__file__), {}, has_foreign_code=False)
         version = wanted_version(Wanted(), stack, archive, name="scones-1", region="us-east-1")
-        key = version.data_object["Key"]
+        key = place_of(version.data_url)["Key"]
 
     allowed = [text["Fn::Sub"] for text in as_list(STATEMENTS[sid]["Resource"])]
 

@@ -141,6 +141,10 @@ def test_too_few_photos_say_so_and_nothing_is_deployed(
     assert (found["verdict"], found["deployed"]) == ("too few photos", None)
     assert found["photos_missing"] > 0
     assert f"too few photos to tell: about {found['photos_missing']:,} more" in found["sentence"]
+    # Deployed models are compared by their names
+    named = ["compare", "--model", serving(), "--against", serving(), "--photos", str(few), "--json"]
+    assert main(named) == 0
+    assert json.loads(capsys.readouterr().out)["photos"] == 30
     assert serving() == coarse_serves.version
 
 

@@ -144,7 +144,7 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
         assert [one["serving"] for one in models] == [False, True]
         assert [one["labels"] for one in models] == [["red", "blue"], ["blue", "red"]]
         assert "`scones model list`" in account.run("use", "nothing", code=2)[1]
-        account.run("use", models[0]["model"].removeprefix(NAME))
+        account.run("use", models[0]["model"].removeprefix(f"{NAME}-"))
         assert (account.status()["serving"], account.status()["labels"]) == (
             first["serving"],
             ["red", "blue"],

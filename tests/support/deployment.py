@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import boto3
 
 from model_build.archive.container_images import known_image
-from model_build.commands.status import facts
+from model_build.commands.endpoint import facts
 from model_build.endpoint import deploy as room
 from model_build.endpoint.aws import given_stack
 from model_build.endpoint.deploy import DeployResult, Follow

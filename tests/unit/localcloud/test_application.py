@@ -17,7 +17,7 @@ from localcloud.environment import ROOT
 from localcloud.sagemaker.endpoints import serving_note
 from localcloud.state import Running, StateFolder
 from model_build.archive.package import DEFAULT_MODEL, package_model
-from model_build.endpoint.application import CLASS_LABELS
+from model_build.endpoint.aws import CLASS_LABELS
 from model_build.errors import ModelBuildError
 from tests.support.tiny_model import write_model
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from model_build.endpoint.prices import PriceTable, instance_prices
+from commandline.prices import PriceTable, instance_prices
 from model_build.errors import RefusedError
 from operations import cost
 from operations.__main__ import main

@@ -7,7 +7,7 @@ import pytest
 
 from commandline.errors import UsageError
 from localcloud.sagemaker.validation import check_request
-from model_build.endpoint.application import Application, find_application
+from model_build.endpoint.aws import Application, find_application
 
 PARAMETERS = {"EndpointName": "scones", "ClassLabels": "red,blue", "ConfidenceThreshold": "0.85"}
 APPLICATION = Application("scones-app", PARAMETERS)

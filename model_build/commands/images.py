@@ -1,4 +1,4 @@
-"""The command `extract`: PNG files with the lists that SageMaker's built-in algorithm reads.
+"""The commands `extract` and `samples`: images as files, and the lists that SageMaker's algorithm reads.
 
 Each line of a list has a number, the index of the label and the file's path within its channel, separated by
 tabs (https://docs.aws.amazon.com/sagemaker/latest/dg/image-classification.html).
@@ -14,10 +14,11 @@ from commandline.options import FILE, PATH, NameList
 from commandline.terminal import plural, progress
 from model_build.data.cifar import Archive, Split, load_archive
 from model_build.data.download import find_or_download_cifar100
+from model_build.data.samples import write_samples
 from model_build.errors import ModelBuildError, UsageError
 
 
-@click.command()
+@click.command("extract")
 @click.option(
     "--data",
     type=FILE,
@@ -26,11 +27,9 @@ from model_build.errors import ModelBuildError, UsageError
 )
 @click.option("--output", type=PATH, required=True, metavar="DIR", help="Folder to write into.")
 @click.option(
-    "--classes",
-    type=NameList(),
-    help="Classes to write, in label order.  [default: all that have images]",
+    "--classes", type=NameList(), help="Classes to write, in label order.  [default: all that have images]"
 )
-def command(data: Path | None, output: Path, classes: tuple[str, ...] | None) -> None:
+def extract_command(data: Path | None, output: Path, classes: tuple[str, ...] | None) -> None:
     r"""Write an archive as PNG files, with the lists that SageMaker's built-in algorithm reads.
 
     Writes train/, test/, train.lst and test.lst. A training job of the built-in image-classification
@@ -82,3 +81,25 @@ def _write_split(split: Split, output: Path, name: str, numbers: dict[int, int])
         lines.append(f"{number}\t{numbers[int(split.labels[index])]}\t{file}\n")
     (output / f"{name}.lst").write_text("".join(lines), encoding="utf-8")
     return len(chosen)
+
+
+@click.command("samples")
+@click.option(
+    "--output", type=PATH, default=Path("build/samples"), metavar="DIR", help="Folder to write into."
+)
+def samples_command(output: Path) -> None:
+    r"""Draw the sample photos of the demo and of events/.
+
+    Four vehicles, a cat, a house, and five files that are not usable photos; the same files every time.
+
+    \b
+    Example:
+      scones model samples --output build/samples
+    """
+    try:
+        paths = write_samples(output)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {output}: {error.strerror}. Name another folder with --output"
+        ) from error
+    print(f"{len(paths)} sample photos in {output}")
