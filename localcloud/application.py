@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
-from botocore.exceptions import ClientError
 
 from commandline.terminal import say
 from localcloud.access import LocalSession
@@ -30,9 +29,11 @@ from model_build.archive import own_image
 from model_build.archive.container_images import OWN
 from model_build.archive.manifest import FILE_NAME, Manifest
 from model_build.archive.package import DEFAULT_MODEL
+from model_build.archive.prepare import download
 from model_build.archive.trusted_code import require_own_code
 from model_build.data.extract import extract, list_files
 from model_build.endpoint.aws import class_labels
+from model_build.errors import CloudError
 
 ENDPOINT_NAME: Final = "scones-vehicle-classifier"
 STACK_NAME: Final = "scones"
@@ -129,12 +130,10 @@ class Application:
         url = self._served_url()
         if not url or (self._shipped.exists() and self._shipped.read_text(encoding="utf-8") == url):
             return None
-        bucket, _, key = url.removeprefix("s3://").partition("/")
         archive = self._folder.path / "kept-model" / "model.tar.gz"
-        archive.parent.mkdir(parents=True, exist_ok=True)
         try:
-            session.client("s3").download_file(bucket, key, str(archive))
-        except ClientError:  # erased meanwhile
+            download(url, archive, session)
+        except CloudError:  # erased meanwhile
             return None
         say(f"keeping the model that served last ({url}); `--model default` returns to the shipped one")
         return archive

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlparse
 
 import boto3
 from botocore.config import Config
@@ -28,6 +27,7 @@ from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, pol
 from commandline.terminal import progress, say, waiting_bar
 from model_build.archive.container_images import training_image
 from model_build.archive.loaded_model import open_model
+from model_build.archive.prepare import download
 from model_build.data.cifar import Archive, load_archive
 from model_build.endpoint.aws import (
     BUCKET_NAME,
@@ -139,7 +139,7 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
     except (ClientError, BotoCoreError) as error:
         raise CloudError(f"training on SageMaker failed: {aws_reason(error)}") from error
     model_data_url = job["ModelArtifacts"]["S3ModelArtifacts"]
-    model = _download(session, model_data_url, request.output / "model.tar.gz")
+    model = download(model_data_url, request.output / "model.tar.gz", session)
     return TrainResult(
         job_name=job_name,
         model_data_url=model_data_url,
@@ -202,18 +202,6 @@ def wait_for_job(
         f"training job {job_name} is {job['TrainingJobStatus']}: {reason}\n"
         f"{log_tail(session, TRAINING_LOG_GROUP, job_name)}"
     )
-
-
-def _download(session: boto3.Session, url: str, target: Path) -> Path:
-    parts = urlparse(url)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        session.client("s3").download_file(parts.netloc, parts.path.lstrip("/"), str(target))
-    except (ClientError, BotoCoreError) as error:
-        raise CloudError(
-            f"the job completed, but its model {url} cannot be downloaded: {aws_reason(error)}"
-        ) from error
-    return target
 
 
 UPLOADS_AT_A_TIME: Final = 16

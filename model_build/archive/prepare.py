@@ -3,6 +3,7 @@
 import shutil
 import tarfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
 import boto3
@@ -48,13 +49,19 @@ def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, sessi
     return path
 
 
+def place_of(url: str) -> Any:
+    """Return bucket and key of an `s3://` URI, as S3's operations take them."""
+    parts = urlparse(url)
+    return {"Bucket": parts.netloc, "Key": parts.path.lstrip("/")}
+
+
 def download(uri: str, target: Path, session: boto3.Session) -> Path:
     """Download the model archive at an `s3://` URI; return `target`, or raise CloudError."""
-    parts = urlparse(uri)
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        session.client("s3").download_file(parts.netloc, parts.path.lstrip("/"), str(target))
+        session.client("s3").download_file(**place_of(uri), Filename=str(target))
     except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"--model {uri} cannot be downloaded: {aws_reason(error)}") from error
+        raise CloudError(f"the model {uri} cannot be downloaded: {aws_reason(error)}") from error
     return target
 
 

@@ -23,7 +23,7 @@ from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, pol
 from commandline.terminal import say, waiting_bar
 from model_build.archive.container_images import OWN, ServingImage, image_of, look_up_image
 from model_build.archive.package import read_manifest
-from model_build.archive.prepare import download, prepare_archive
+from model_build.archive.prepare import download, place_of, prepare_archive
 from model_build.archive.trusted_code import foreign_code, require_own_code
 from model_build.data.extract import ExtractionError
 from model_build.endpoint.aws import (
@@ -37,7 +37,7 @@ from model_build.endpoint.aws import (
     log_tail,
     region_of,
 )  # fmt: skip
-from model_build.endpoint.found import Found, find_endpoint, look, place_of, read_facts, version_name
+from model_build.endpoint.found import Found, find_endpoint, look, read_facts, version_name
 from model_build.endpoint.steps import (
     Archive,
     Step,

@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlparse
 
 import boto3
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import aws_reason
+from model_build.archive.prepare import place_of
 from model_build.endpoint.aws import endpoint_log_group, explained, find_log_group, is_missing
 from model_build.errors import RefusedError
 
@@ -165,12 +165,6 @@ def read_facts(session: boto3.Session, url: str) -> dict[str, Any]:
     with explained(f"looking at {url}"):
         head = session.client("s3").head_object(**place_of(url))
     return dict(json.loads(head["Metadata"].get(FACTS, "{}")))
-
-
-def place_of(url: str) -> Any:
-    """Return bucket and key of an `s3://` URI, as S3's operations take them."""
-    parts = urlparse(url)
-    return {"Bucket": parts.netloc, "Key": parts.path.lstrip("/")}
 
 
 def find_endpoint(session: boto3.Session, name: str) -> dict[str, Any] | None:

@@ -10,8 +10,8 @@ import pytest
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
 from model_build.archive.container_images import OWN, SERVING_IMAGES, TRAINING_IMAGE
+from model_build.archive.prepare import place_of
 from model_build.endpoint.aws import given_stack
-from model_build.endpoint.found import place_of
 from model_build.endpoint.steps import Archive, wanted_version
 from model_build.endpoint.wanted import Wanted
 

@@ -170,40 +170,6 @@ def test_a_dry_run_refuses_exactly_what_the_command_refuses(
     assert status(request_a.endpoint_name, session()) == before
 
 
-def test_commands_deploy_show_and_delete(
-    request_a: Wanted, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = request_a.endpoint_name
-    options = ["--model", str(request_a.model), "--role-arn", ROLE, "--bucket", BUCKET]
-
-    assert main(["deploy", "--endpoint-name", name, "--image", "own", *options, "--dry-run"]) == 0
-    operations = [call["operation"] for call in json.loads(capsys.readouterr().out)]
-    assert operations[-2:] == ["CreateEndpoint", "AddTags"]
-    assert status(name, session()).models == ()
-
-    assert main(["deploy", "--endpoint-name", name, "--image", "own", *options, "--json"]) == 0
-    deployed = json.loads(capsys.readouterr().out)
-    assert deployed["created"] is True
-
-    assert main(["status", "--endpoint-name", name, "--json"]) == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert (facts["status"], facts["serving"]) == ("InService", deployed["version"])
-    assert facts["usd_an_hour"] == pytest.approx(0.115)
-
-    assert main(["status", "--endpoint-name", name]) == 0
-    assert "$0.115 an hour" in capsys.readouterr().out
-
-    monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    assert main(["delete", "--endpoint-name", name]) == 2, "a script must say --yes"
-    assert "--yes" in capsys.readouterr().err
-    assert invoke(name)[0] > 0.99
-
-    assert main(["delete", "--endpoint-name", name, "--yes", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["models"] == [deployed["version"]]
-    assert main(["status", "--endpoint-name", name]) == 0
-    assert f"endpoint {name} does not exist" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 2), ("", 2)])
 def test_delete_asks_a_person_first(
     request_a: Wanted,

@@ -130,6 +130,8 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
     assert "is in service" in output
     first = account.status()
     assert (first["status"], first["labels"]) == ("InService", ["red", "blue"])
+    assert "$0.115 an hour" in account.run("status")[0]
+    assert "give --yes" in account.run("delete", "--endpoint-name", NAME, code=2)[1]
 
     outputs = account.cloud.client("cloudformation").describe_stacks(StackName="scones-model")["Stacks"][0]
     repository = {one["OutputKey"]: one["OutputValue"] for one in outputs["Outputs"]}["ServingRepositoryUri"]
@@ -182,6 +184,7 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
     assert code in {0, 130}
     wait_until(lambda: not account.endpoint_status())
     account.run("delete", "--endpoint-name", NAME, "--yes")
+    assert f"endpoint {NAME} does not exist" in account.run("status")[0]
     gone = account.status()
     assert (gone["status"], gone["versions"], gone["models"], gone["scaling"]) == (None, [], [], None)
 

@@ -32,11 +32,11 @@ class FakeS3:
         assert service == "s3"
         return self
 
-    def download_file(self, bucket: str, key: str, target: str) -> None:
+    def download_file(self, **asked: str) -> None:
         """Copy the file, if the right one is asked for."""
-        if self.file is None or (bucket, key) != ("models", "job/model.tar.gz"):
+        if self.file is None or (asked["Bucket"], asked["Key"]) != ("models", "job/model.tar.gz"):
             raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadObject")
-        Path(target).write_bytes(self.file.read_bytes())
+        Path(asked["Filename"]).write_bytes(self.file.read_bytes())
 
 
 def prepare(model: Path | str, image: str, scratch: Path, session: Any = None) -> Path:
