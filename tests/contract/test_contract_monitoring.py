@@ -208,8 +208,8 @@ def test_a_refusal_of_a_photo_counts_for_the_alarm() -> None:
 
 
 def test_the_page_lists_what_lies_beside_photos() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
-    rule = page[page.index("- **Beside photos.**") :].partition("\n\n")[0]
+    page = OPERATIONS.with_name("photos.md").read_text(encoding="utf-8")
+    rule = page.partition("## Beside photos\n")[2]
     names = " ".join([*serialize_image.names.FOLDERS.values(), *serialize_image.names.ENDINGS.values()])
     assert [name for name in names.split() if f"`{name}`" not in rule] == []
 
@@ -270,7 +270,10 @@ def test_a_persons_decision_is_not_counted_as_a_photo() -> None:
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_the_operations_page_says_what_each_alarm_means_and_what_mends_it(alarm: str) -> None:
     page = OPERATIONS.read_text(encoding="utf-8")
-    assert f"| `{alarm}` |" in page
-    paragraph = re.search(rf"^\*\*{alarm}\.\*\* (.+?)\n\n", page, re.MULTILINE | re.DOTALL)
-    assert paragraph, "no paragraph"
-    assert "`" in paragraph[1], "no command, and no queue to look into"
+    _, found, rest = page.partition(f"### {alarm}\n")
+    rows = re.findall(
+        r"^\| (ask|you see|next) \| (.+) \|$", re.split(r"^##", rest, flags=re.MULTILINE)[0], re.MULTILINE
+    )
+    assert found, "no section"
+    assert [name for name, _ in rows] == ["ask", "you see", "next"]
+    assert re.fullmatch(r"`scones [^`]+`", rows[0][1]), "one command"

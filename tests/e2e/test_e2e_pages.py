@@ -126,11 +126,8 @@ def test_deployment_page(checkout: Path, account: LocalCloud) -> None:
 
 
 def operate(shell: Shell, cloud: LocalCloud) -> None:
-    """Type the commands of docs/operations.md."""
-    page = DOCS / "operations.md"
-    text = page.read_text(encoding="utf-8").replace(
-        section(page, "## Retrain"), ""
-    )  # PyTorch, labelled photos
+    """Type the commands of docs/operations.md and docs/report.md."""
+    text = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("operations.md", "report.md"))
     for block in shell_blocks(text):
         command = block.rstrip()
         if "--baseline" in command:  # it needs captured photos, as unit tests have
