@@ -21,7 +21,7 @@ RUNNING: Final = 16
 """A little more than there are workers of the functions: these are never idle, and nobody waits long."""
 BEGUN: Final = 128
 """With those that wait for their next attempt, as in an outage."""
-EVENTS: Final = 4
+EVENTS_AT_A_TIME: Final = 4
 
 
 class Admission:
@@ -132,4 +132,4 @@ def apply() -> None:
     admit(stepfunctions, "_start_execution", "_run_execution", executions)
     wrap(stepfunctions, "_scaled_sleep", ("seconds",), executions.waiting)
     wrap(stepfunctions, "_run_distributed_map", ("state_def", "raw_input"), executions.waiting)
-    admit(s3, "_fire_s3_event_async", "_fire_s3_event", Admission(EVENTS, EVENTS))
+    admit(s3, "_fire_s3_event_async", "_fire_s3_event", Admission(EVENTS_AT_A_TIME, EVENTS_AT_A_TIME))

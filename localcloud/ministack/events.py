@@ -9,18 +9,20 @@ It also keeps every event for archives, about 0.1 MiB a photo; here the latest `
 
 import contextvars
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
+from localcloud.ministack.admission import BEGUN, EVENTS_AT_A_TIME, Admission
 from localcloud.ministack.errors import during, rewrite, wrap
 
 EVENTS: Final = 500
 _ATTEMPTS: Final = 185  # AWS's defaults: 185 times in 24 hours
 _AGE_S: Final = 86_400
 _LONGEST_PAUSE_S: Final = 60.0
+_REPEATS: Final = Admission(EVENTS_AT_A_TIME, BEGUN)
 
 Target = Mapping[str, Any]
 Send = Callable[..., None]
@@ -86,7 +88,7 @@ class Delivery:
                 send(arn, payload, *more)
 
             def repeat() -> None:
-                if not deliver(attempt, self.target.get()):
+                if not deliver(attempt, self.target.get(), _REPEATS.waiting(time.sleep)):
                     self._give_up(payload)
 
             try:
@@ -94,8 +96,7 @@ class Delivery:
             except PermanentDeliveryError:
                 self._give_up(payload)
             except TransientDeliveryError:
-                run = contextvars.copy_context().run
-                threading.Thread(target=run, args=(repeat,), daemon=True).start()
+                _REPEATS.start(partial(contextvars.copy_context().run, repeat))
 
         return send_or_repeat
 

@@ -16,6 +16,7 @@ import pytest
 
 from localcloud import lifecycle
 from localcloud.environment import ROOT
+from localcloud.ministack.admission import RUNNING
 from localcloud.service import Health, Service, StartError, free_port
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError
@@ -106,6 +107,34 @@ def test_keys_of_every_kind_are_listed_with_their_versions(cloud: LocalCloud) ->
     ]
     assert sorted(key for kind, key in listed if kind == "Versions") == sorted(keys)
     assert [key for kind, key in listed if kind == "DeleteMarkers"] == [keys[1]]
+
+
+def test_executions_that_wait_or_have_children_hold_up_no_others(cloud: LocalCloud) -> None:
+    workflow, names = cloud.client("stepfunctions"), ("child", "parent", "waiting")
+    arns = {name: f"arn:aws:states:us-east-1:000000000000:stateMachine:{name}" for name in names}
+    nested = {"StateMachineArn": arns["child"], "Input": "{% $states.input %}"}
+    synchronously = {"Resource": "arn:aws:states:::states:startExecution.sync:2", "Arguments": nested}
+    states = {
+        "child": {"Type": "Wait", "Seconds": 1},
+        "parent": {"Type": "Task", **synchronously, "TimeoutSeconds": 60},
+        "waiting": {"Type": "Wait", "Seconds": 3600},
+    }
+    for name, state in states.items():
+        machine = {"QueryLanguage": "JSONata", "StartAt": "Only", "States": {"Only": {**state, "End": True}}}
+        workflow.create_state_machine(name=name, roleArn=ROLE, definition=json.dumps(machine))
+
+    def start(name: str) -> list[str]:
+        request = {"stateMachineArn": arns[name], "input": "{}"}
+        return [workflow.start_execution(**request)["executionArn"] for _ in range(2 * RUNNING)]
+
+    def statuses(started: list[str]) -> set[str]:
+        return {workflow.describe_execution(executionArn=arn)["status"] for arn in started}
+
+    waiting, parents = start("waiting"), start("parent")
+    wait_until(lambda: statuses(parents) == {"SUCCEEDED"}, 120)
+    assert statuses(waiting) == {"RUNNING"}
+    for arn in waiting:
+        workflow.stop_execution(executionArn=arn)
 
 
 def test_ports_that_are_taken_are_left_alone(cloud: LocalCloud, tmp_path: Path) -> None:
