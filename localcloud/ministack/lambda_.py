@@ -10,7 +10,7 @@ names of Python's that nobody retries.
 It starts a process for every invocation that finds no idle one: a burst of 150 photos started 201 of them, 8
 GB. Here a function has `WORKERS_A_FUNCTION` at most, and further invocations wait, as for a new environment
 on AWS; the account's concurrency is AWS's default of 1,000. Throttling has the error name that Step Functions
-gives it.
+gives it. It keeps the logs of all invocations, 12 KiB a photo; here those of a function's latest `LOGS`.
 """
 
 import json
@@ -24,6 +24,7 @@ from localcloud.ministack.errors import expect, wrap
 
 WORKERS_A_FUNCTION: Final = max(2, min(4, 2 * (os.cpu_count() or 1)))
 """Four functions then have 16 processes at most, about 50 MB each."""
+LOGS: Final = 500
 THROTTLED: Final = "Lambda.TooManyRequestsException"
 _WAIT_S: Final = 600  # far above a burst; a function that waits for itself must end some time
 
@@ -170,6 +171,23 @@ class Queue:
         return wait_and_execute
 
 
+def keeping_latest(
+    write: Callable[..., None], groups: Callable[[], Mapping[str, Any]]
+) -> Callable[..., None]:
+    """Return a function that writes an invocation's log stream and removes the oldest beyond `LOGS`."""
+
+    def write_and_forget(func: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
+        write(func, *args, **kwargs)
+        config = func.get("config") or func
+        default = f"/aws/lambda/{config.get('FunctionName')}"
+        name = (config.get("LoggingConfig") or {}).get("LogGroup") or default
+        streams = groups().get(name, {}).get("streams", {})
+        for stream in list(streams)[:-LOGS]:
+            streams.pop(stream, None)
+
+    return write_and_forget
+
+
 def named(throttle: dict[str, Any]) -> dict[str, Any]:
     """Return ministack's answer to a throttled invocation with the name that Step Functions gives it."""
     return {**throttle, "body": {**throttle["body"], "errorType": THROTTLED}}
@@ -179,7 +197,7 @@ def apply() -> None:
     """Repair the imported ministack."""
     # Imported here: it takes a second, and the tests of the pure parts need none of it.
     from ministack.core import lambda_runtime  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services import lambda_svc  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import cloudwatch_logs, lambda_svc  # type: ignore[import-untyped]  # noqa: PLC0415
 
     def naming(throttle: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
         return lambda *args, **kwargs: named(throttle(*args, **kwargs))
@@ -198,5 +216,11 @@ def apply() -> None:
     wrap(lambda_runtime.Worker, "invoke", ("self", "event", "request_id"), lambda one: ending_alone(one, end))
     wrap(lambda_svc, "release_worker", ("worker",), lambda one: ending_discarded(one, pools, end))
     lambda_runtime._PYTHON_WORKER_SCRIPT = repair_script(lambda_runtime._PYTHON_WORKER_SCRIPT)  # noqa: SLF001
+    wrap(
+        lambda_svc,
+        "_emit_lambda_logs",
+        ("func", "request_id", "log_text"),
+        lambda write: keeping_latest(write, lambda: cloudwatch_logs._log_groups),  # noqa: SLF001
+    )
     wrap(lambda_svc, "_throttle_response", ("reason_code", "msg"), naming)
     wrap(lambda_svc, "_execute_function_warm", ("func", "event", "request_id"), queueing)

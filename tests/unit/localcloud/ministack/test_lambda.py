@@ -13,11 +13,13 @@ import pytest
 
 from localcloud.ministack.cloudformation import reserving
 from localcloud.ministack.lambda_ import (
+    LOGS,
     NOT_STARTED,
     THROTTLED,
     Queue,
     ending_alone,
     ending_discarded,
+    keeping_latest,
     named,
 )
 
@@ -81,6 +83,22 @@ def test_cloudformation_sets_a_functions_reserved_concurrency() -> None:
     assert functions["f"]["concurrency"] == 5
     create("F", {}, "stack")
     assert functions["f"]["concurrency"] is None
+
+
+def test_the_logs_of_the_latest_invocations_are_kept() -> None:
+    groups: dict[str, Any] = {"own": {"streams": {}}, "/aws/lambda/other": {"streams": {}}}
+
+    def write(_func: Any, request_id: str) -> None:
+        for group in groups.values():
+            group["streams"][request_id] = {}
+
+    keep = keeping_latest(write, lambda: groups)
+    for number in range(LOGS + 5):
+        keep({"config": {"FunctionName": "f", "LoggingConfig": {"LogGroup": "own"}}}, str(number))
+    assert list(groups["own"]["streams"]) == [str(number) for number in range(5, LOGS + 5)]
+    assert len(groups["/aws/lambda/other"]["streams"]) == LOGS + 5
+    keep({"FunctionName": "other"}, "last")
+    assert len(groups["/aws/lambda/other"]["streams"]) == LOGS
 
 
 ECHO = """
