@@ -22,8 +22,8 @@ from typing import Any, Final
 
 from localcloud.ministack.errors import expect, wrap
 
-WORKERS_A_FUNCTION: Final = max(2, min(4, 2 * (os.cpu_count() or 1)))
-"""Four functions then have 16 processes at most, about 50 MB each."""
+WORKERS_A_FUNCTION: Final = max(2, min(4, 1 + (os.cpu_count() or 1)))
+"""Three functions then have 12 processes at most, 50 to 80 MB each."""
 LOGS: Final = 500
 THROTTLED: Final = "Lambda.TooManyRequestsException"
 _WAIT_S: Final = 600  # far above a burst; a function that waits for itself must end some time
