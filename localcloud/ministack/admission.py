@@ -110,18 +110,13 @@ def admit(module: Any, caller: str, function: str, admission: Admission) -> None
         "threading.Thread(" in started and f"args=({function}, " in started, f"{caller} starts another thread"
     )
 
-    class Thread(threading.Thread):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self._admitted = getattr(module, function) in kwargs.get("args", ())
+    def thread(**parts: Any) -> Any:
+        if getattr(module, function) not in parts.get("args", ()):
+            return threading.Thread(**parts)
+        call = functools.partial(parts["target"], *parts["args"], **parts.get("kwargs", {}))
+        return SimpleNamespace(start=functools.partial(admission.start, call))
 
-        def start(self) -> None:
-            if self._admitted:
-                admission.start(self.run)
-            else:
-                super().start()
-
-    module.threading = SimpleNamespace(**{**vars(threading), "Thread": Thread})
+    module.threading = SimpleNamespace(**{**vars(threading), "Thread": thread})
 
 
 def apply() -> None:

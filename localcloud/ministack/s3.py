@@ -4,10 +4,11 @@ ministack knows the version and leaves it out of what it sends to EventBridge; r
 version. It encodes the keys of ListObjects and ListObjectsV2 (`encoding-type=url`, which boto3 always sends),
 not those of ListObjectVersions: a key with a control character makes its XML invalid.
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html
+It keeps every version in memory although it has its file.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from inspect import signature
 from typing import Any, Final
@@ -32,6 +33,21 @@ def encode_keys(root: Element) -> None:
         if element.tag in _ENCODED and element.text:
             element.text = quote(element.text, safe="/")
     SubElement(root, "EncodingType").text = "url"
+
+
+def on_disk_only(
+    persist: Callable[[str, str, Any], None], versions: Mapping[tuple[str, str], list[dict[str, Any]]]
+) -> Callable[[str, str, Any], None]:
+    """Return a function that writes an object's file and then keeps no copy of its version in memory."""
+
+    def persist_and_forget(bucket: str, key: str, obj: Any) -> None:
+        persist(bucket, key, obj)
+        if isinstance(obj, dict) and obj.get("body") is None:  # else it could not be written
+            for version in versions.get((bucket, key), ()):
+                if version["version_id"] == obj.get("version_id"):
+                    version["data"] = None
+
+    return persist_and_forget
 
 
 def apply() -> None:
@@ -81,3 +97,4 @@ def apply() -> None:
     wrap(eventbridge, "_dispatch_event", ("event",), adding_version)
     wrap(s3, "_list_object_versions", ("bucket_name", "query_params"), remembering_encoding)
     wrap(s3, "_xml_body", ("root",), encoding)
+    wrap(s3, "_persist_object", ("bucket", "key", "obj"), lambda one: on_disk_only(one, s3._object_versions))  # noqa: SLF001
