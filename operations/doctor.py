@@ -15,6 +15,7 @@ from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 from commandline.program import ROOT
 from model_build.archive.container_images import DEFAULT_SERVING_IMAGE, serving_image, training_image
 from operations.checks import Check, UnansweredError, ask, ok, run_checks, unknown, wrong
+from operations.proofs import Proofs
 from operations.results import ResultsTable
 from operations.stack import Stack
 
@@ -91,6 +92,10 @@ def examine(session: boto3.Session, stack_name: str) -> Iterator[Check]:
     yield from run_checks(
         (check.__name__.replace("_", " "), partial(check, application)) for check in (*for_all, *if_deployed)
     )
+    if application.outputs:
+        proofs = Proofs(session, application.name, application.outputs)
+        asked = (proofs.event_patterns, proofs.metric_filters, proofs.workflow_states, proofs.role_policies)
+        yield from run_checks((check.__name__.replace("_", " "), check) for check in asked)
 
 
 # ------------------------------------------------------------------ the account

@@ -41,7 +41,14 @@ def test_doctor_finds_nothing_wrong_with_a_deployed_stack(cloud: LocalCloud) -> 
     wrong = {name for name, check in checks.items() if check["status"] == "wrong"}
     assert wrong <= {"review queue"}, "tests before this one take messages of doubtful photos from the queue"
     assert code == len(wrong)
-    for name in ("identity", "stack scones", "rules", "log resource policies"):
+    for name in (
+        "identity",
+        "stack scones",
+        "rules",
+        "log resource policies",
+        "event patterns",
+        "role policies",
+    ):
         assert checks[name]["status"] == "ok", checks[name]
 
 

@@ -128,7 +128,7 @@ class Execution:
         self._definition, self._task = definition, task
         self._clock = clock or Clock()
         self._started = self._clock.now
-        self._variables: dict[str, Any] = {}
+        self.variables: dict[str, Any] = {}
         self.ending = Ending("RUNNING")
 
     def run(self, data: Any) -> Ending:
@@ -153,15 +153,15 @@ class Execution:
             if state["Type"] in {"Succeed", "Fail"}:
                 return state, data
             try:
-                transition, states = self._execute(name, state, data)
-                data = self._leave(transition, states)
+                transition, states = self.execute(name, state, data)
+                data = self.leave(transition, states)
             except (TaskError, QueryEvaluationError) as error:
-                transition, data = self._catch(state, data, error)
+                transition, data = self.catch(state, data, error)
             if state.get("End"):
                 return state, data
             name = transition["Next"]
 
-    def _execute(self, name: str, state: dict[str, Any], data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def execute(self, name: str, state: dict[str, Any], data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """Execute one state; return the transition (with its Next, Output and Assign) and `$states`."""
         states: dict[str, Any] = {"input": data, "result": data}
         if state["Type"] == "Choice":
@@ -181,19 +181,19 @@ class Execution:
             states["result"] = self._task(name, arguments)
         elif state["Type"] == "Parallel":
             states["result"] = []
-            outer = dict(self._variables)
+            outer = dict(self.variables)
             for branch in state["Branches"]:
                 states["result"].append(self._machine(branch, data)[1])
-                self._variables = dict(outer)  # a branch's variables end with it
+                self.variables = dict(outer)  # a branch's variables end with it
         return state, states
 
-    def _leave(self, transition: dict[str, Any], states: dict[str, Any]) -> Any:
+    def leave(self, transition: dict[str, Any], states: dict[str, Any]) -> Any:
         """Evaluate Output and Assign, both with the variables as they were; return the output."""
         output = self._evaluate(transition["Output"], states) if "Output" in transition else states["result"]
-        self._variables |= self._evaluate(transition.get("Assign", {}), states)
+        self.variables |= self._evaluate(transition.get("Assign", {}), states)
         return output
 
-    def _catch(
+    def catch(
         self, state: dict[str, Any], data: Any, error: TaskError | QueryEvaluationError
     ) -> tuple[dict[str, Any], Any]:
         """Return the transition of the catcher that matches, and its output; raise if none does."""
@@ -204,8 +204,8 @@ class Execution:
             if {failed.name, "States.ALL"} & set(catcher["ErrorEquals"]):
                 output = {"Error": failed.name, "Cause": failed.cause}
                 states = {"input": data, "result": output, "errorOutput": output}
-                return catcher, self._leave(catcher, states)
+                return catcher, self.leave(catcher, states)
         raise error
 
     def _evaluate(self, template: Any, states: dict[str, Any]) -> Any:
-        return evaluate(template, self._variables, states, self._clock)
+        return evaluate(template, self.variables, states, self._clock)

@@ -1,0 +1,125 @@
+"""What doctor proves with AWS's engines, played here by the tests' own interpreter of the workflow."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+
+from operations import proofs
+from operations.checks import Status
+from operations.proofs import Proofs
+from tests.support.sam_app import definition, resources
+from tests.support.workflow_interpreter import Execution, TaskError
+
+MACHINE = "arn:aws:states:us-east-1:111122223333:stateMachine:classify"
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
+    """Return AWS's answers by operation, for a test to add to."""
+    listed = {"LogicalResourceId": "ClassifyImageStateMachine", "PhysicalResourceId": MACHINE}
+    answers: dict[str, Answer] = {
+        "DescribeStackResources": lambda _: {"StackResources": [listed]},
+        "DescribeStateMachine": lambda _: {"definition": json.dumps(definition())},
+        "TestState": run_state,
+    }
+    monkeypatch.setattr(proofs, "ask", lambda _, __, operation, **request: answers[operation](request))
+    return answers
+
+
+def run_state(request: dict[str, Any]) -> dict[str, Any]:
+    """Run one state with its mocked result, as Step Functions' TestState does."""
+    mock = request.get("mock", {})
+
+    def result(*_: Any) -> Any:
+        if "errorOutput" in mock:
+            raise TaskError(mock["errorOutput"]["error"], mock["errorOutput"]["cause"])
+        return json.loads(mock["result"])
+
+    machine = json.loads(request["definition"])
+    state = machine["States"][request["stateName"]]
+    if state["Type"] in {"Succeed", "Fail"}:
+        return {"status": "SUCCEEDED"}
+    execution = Execution(machine, result)
+    execution.variables = json.loads(request["variables"])
+    data = json.loads(request["input"])
+    try:
+        if state["Type"] == "Parallel":
+            transition, states = state, {"input": data, "result": result()}
+        else:
+            transition, states = execution.execute(request["stateName"], state, data)
+        data = execution.leave(transition, states)
+    except TaskError as error:
+        transition, data = execution.catch(state, data, error)
+    kept = {"variables": json.dumps(execution.variables)}
+    return {"nextState": transition["Next"], "output": json.dumps(data), "inspectionData": kept}
+
+
+def proved(name: str) -> Any:
+    stack = Proofs(boto3.Session(region_name="us-east-1"), "scones", {})
+    (check,) = getattr(stack, name)()
+    return check
+
+
+def test_the_workflow_is_walked_to_each_of_its_ends(engines: dict[str, Answer]) -> None:
+    del engines
+    check = proved("workflow_states")
+    assert check.status is Status.OK, check.detail
+
+
+def test_a_workflow_that_takes_another_way_is_named(engines: dict[str, Answer]) -> None:
+    changed = definition()
+    changed["States"]["SerializeImage"]["Catch"][0]["Next"] = "GiveUp"
+    engines["DescribeStateMachine"] = lambda _: {"definition": json.dumps(changed)}
+    check = proved("workflow_states")
+    assert check.status is Status.WRONG
+    assert check.detail.startswith("SerializeImage with UnsupportedImage ends in ClassificationFailed")
+
+
+def filters() -> list[dict[str, Any]]:
+    found = resources("AWS::Logs::MetricFilter").values()
+    outcomes = [
+        one["Properties"] for one in found if one["Properties"]["LogGroupName"]["Ref"] == "OutcomeLogGroup"
+    ]
+    return [
+        {
+            "filterPattern": one["FilterPattern"],
+            "metricTransformations": [{"metricName": one["MetricTransformations"][0]["MetricName"]}],
+        }
+        for one in outcomes
+    ]
+
+
+def matches(request: dict[str, Any]) -> dict[str, Any]:
+    """Match lines with comparisons that must all hold, as CloudWatch Logs' TestMetricFilter does."""
+    wanted = re.findall(r'\$\.([\w.]+) = "([^"]*)"', request["filterPattern"])
+
+    def value(line: str, path: str) -> str:
+        found: Any = json.loads(line)
+        for name in path.split("."):
+            found = found.get(name, {})
+        return str(found)
+
+    numbers = [
+        number
+        for number, line in enumerate(request["logEventMessages"], start=1)
+        if all(re.fullmatch(text.replace("*", ".*"), value(line, path)) for path, text in wanted)
+    ]
+    return {"matches": [{"eventNumber": number} for number in numbers]}
+
+
+def test_every_line_counts_for_its_metric(engines: dict[str, Answer]) -> None:
+    engines["DescribeMetricFilters"] = lambda _: {"metricFilters": filters()}
+    engines["TestMetricFilter"] = matches
+    check = proved("metric_filters")
+    assert check.status is Status.OK, check.detail
+
+
+def test_a_metric_that_is_missing_is_named(engines: dict[str, Answer]) -> None:
+    engines["DescribeMetricFilters"] = lambda _: {"metricFilters": filters()[1:]}
+    engines["TestMetricFilter"] = matches
+    assert "counts for nothing" in proved("metric_filters").detail
