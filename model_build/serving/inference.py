@@ -32,6 +32,11 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+try:  # AWS's inference toolkit, in images that have it, passes on the status of its own errors only
+    from sagemaker_inference.errors import BaseInferenceToolkitError as RequestError
+except ImportError:
+    RequestError = ValueError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -53,12 +58,12 @@ CUSTOM_ATTRIBUTES_LIMIT = 1024  # characters, InvokeEndpoint's own limit
 VERSION_VARIABLE = "MODEL_VERSION"  # of the container's environment; `model_build deploy` sets it
 
 
-class BadRequest(ValueError):  # noqa: N818 - part of the contract: HTTP's own name
+class BadRequest(RequestError):  # noqa: N818 - part of the contract: HTTP's own name
     """The request cannot be classified; `status_code` is the HTTP status of the answer."""
 
     def __init__(self, message: str, status_code: int = 400) -> None:
-        super().__init__(message)
-        self.status_code = status_code
+        Exception.__init__(self, message)
+        self.status_code, self.message, self.phrase = status_code, message, message
 
 
 @dataclass(frozen=True)

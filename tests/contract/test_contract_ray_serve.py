@@ -2,7 +2,8 @@
 
 `scripts/ray/sagemaker_serve.py` of aws/deep-learning-containers posts body, Content-Type and Accept to Ray
 Serve, and answers with its content, status and Content-Type; since v1.2.0 of the image also with the
-headers `X-Amzn-SageMaker-*`. `tests/sagemaker` runs Ray itself.
+headers `X-Amzn-SageMaker-*`. Without an answer of Ray within 300 s it answers 504, without a connection
+503, and 500 after any other failure. `tests/sagemaker` runs Ray itself.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -25,6 +27,7 @@ from tests.support.tiny_model import write_model, write_photo
 function = load_function("classify_image")
 Replica = Callable[[Request], Awaitable[Response]]
 FORWARDED = "x-amzn-sagemaker-"
+FAILURES = {TimeoutError: 504, ConnectionError: 503, RuntimeError: 500}  # of the adapter's request to Ray
 
 
 @pytest.fixture
@@ -64,7 +67,10 @@ class Endpoint:
         async def ask() -> Response:
             return await self._replica(Request({"type": "http", "headers": asked}, receive))
 
-        found = asyncio.run(ask())
+        try:
+            found = asyncio.run(ask())
+        except tuple(FAILURES) as error:
+            return Response("{}", FAILURES[type(error)], media_type="application/json")
         kept = {name: value for name, value in found.headers.items() if name.startswith(FORWARDED)}
         headers = kept if self._forwards else {}
         return Response(found.body, found.status_code, headers, found.headers["content-type"])
@@ -72,6 +78,10 @@ class Endpoint:
     def invoke_endpoint(self, *, Body: bytes, ContentType: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's
         """Return what the function reads of SageMaker's answer."""
         answer = self.adapter(Body, ContentType)
+        if answer.status_code != 200:
+            original = {"OriginalStatusCode": answer.status_code, "OriginalMessage": str(answer.body)}
+            error: Any = {"Error": {"Code": "ModelError"}, **original}
+            raise ClientError(error, "InvokeEndpoint")
         return {
             "Body": io.BytesIO(bytes(answer.body)),
             "CustomAttributes": answer.headers.get("x-amzn-sagemaker-custom-attributes", ""),
@@ -98,7 +108,21 @@ def test_an_image_before_v1_2_answers_without_them(replica: Replica, tmp_path: P
 @pytest.mark.parametrize(
     ("body", "content_type", "status"), [(b"text", "image/png", 400), (b"x", "text/csv", 415)]
 )
-def test_a_bad_request_keeps_its_status(
+def test_a_bad_request_keeps_its_status_and_is_not_tried_again(
     replica: Replica, body: bytes, content_type: str, status: int
 ) -> None:
-    assert Endpoint(replica, forwards=True).adapter(body, content_type).status_code == status
+    with pytest.raises(function.errors.EndpointContractViolation, match=f"with status {status}"):
+        function.endpoint.classify(
+            Endpoint(replica, forwards=True), "scones", body, content_type, ["red", "blue"]
+        )
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_ray_that_does_not_answer_is_tried_again(failure: type[Exception]) -> None:
+    async def fails(_: Request) -> Response:
+        raise failure
+
+    with pytest.raises(function.errors.EndpointUnavailable):
+        function.endpoint.classify(
+            Endpoint(fails, forwards=True), "scones", b"x", "image/png", ["red", "blue"]
+        )

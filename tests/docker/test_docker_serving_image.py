@@ -3,6 +3,7 @@
 Its base here is Lambda's image for Python 3.11, which `make test-docker` needs anyway.
 """
 
+import base64
 import contextlib
 import http.client
 import json
@@ -12,14 +13,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from commandline.polling import Rhythm, poll
 from model_build.__main__ import main
+from model_build.archive import own_image
 from model_build.archive.package import DEFAULT_MODEL, package_model
 from model_build.data.extract import extract
 from model_build.data.samples import write_samples
+from tests.support.registry import Registry
 from tests.support.sam_app import ROOT
 from tests.support.sam_local import IMAGE as BASE_IMAGE
 
@@ -152,6 +157,43 @@ def test_size_and_start(container: Container, image: str) -> None:
 
     # The packages are most of it; a second copy of one, or a compiler, would be noticed.
     assert own < 200
+
+
+class Ecr:
+    """A session whose only service is ECR, with the manifests of a registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.exceptions = boto3.client("ecr", "us-east-1").exceptions
+        self._registry = registry
+
+    def client(self, _: str) -> "Ecr":
+        """Return the only service."""
+        return self
+
+    def get_authorization_token(self) -> dict[str, Any]:
+        """Return a password that any registry takes that asks for none."""
+        return {"authorizationData": [{"authorizationToken": base64.b64encode(b"AWS:x").decode()}]}
+
+    def batch_get_image(self, *, imageIds: list[dict[str, str]], **_: str) -> dict[str, Any]:  # noqa: N803
+        """Look tags up."""
+        found = [self._registry.manifests.get(one["imageTag"]) for one in imageIds]
+        return {"images": [{"imageManifestMediaType": one[0]} for one in found if one]}
+
+
+def test_what_is_pushed_is_of_the_types_that_sagemaker_takes(image: str) -> None:
+    with Registry() as registry:
+        session: Any = Ecr(registry)
+        uri = own_image.push(session, image, f"{registry.host}/{own_image.REPOSITORY}")
+
+        kind, manifest = registry.manifests[uri.rpartition(":")[2]]
+        pushed = dict(registry.blobs)
+        assert own_image.push(session, image, uri.rpartition(":")[0]) == uri, "a tag that is there stays"
+    assert kind == manifest["mediaType"] == own_image.MANIFEST_TYPE
+    assert {manifest["config"]["mediaType"], *(layer["mediaType"] for layer in manifest["layers"])} == {
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    }
+    assert {layer["digest"]: layer["size"] for layer in manifest["layers"]}.items() <= pushed.items()
 
 
 def test_another_python_in_the_base_image_is_refused_by_name(docker: None) -> None:  # noqa: ARG001
