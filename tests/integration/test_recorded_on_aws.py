@@ -36,6 +36,8 @@ def test_what_was_recorded_on_aws_happens_here(tmp_path: Path) -> None:
         )
         assert not os.environ.get("CI"), missing
         pytest.skip(missing)
+    (tmp_path / "cloud").mkdir()
+    (tmp_path / "cloud" / "access-key").write_text("test")  # the runner's
     with bare_cloud(tmp_path / "cloud") as cloud:
         first = [
             one["name"] for one in different(cloud, tmp_path / "results.json") if one["name"] not in ACCEPTED
