@@ -1,15 +1,15 @@
 """What the executions in progress are trying, by their histories; of EXPRESS, by its execution log."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from operations.execution_log import ENDS, EVERY, LONGEST, log_events
 from operations.stack import Stack
 
 HISTORIES: Final = 20
@@ -17,12 +17,10 @@ HISTORIES: Final = 20
 DELIVERY: Final = ("RecordOutcome", "PublishOutcome", "MarkDelivered")
 _MOST: Final = 1000  # of each listing: AWS's limit
 _LOG_PAGES: Final = 5
-_LOGGED: Final = timedelta(minutes=5)  # an EXPRESS execution ends within
 _RECENT: Final = timedelta(seconds=75)  # the workflow tries again within 60 s
 _FAILURES: Final = ("TaskFailed", "TaskTimedOut", "LambdaFunctionFailed", "LambdaFunctionTimedOut")
 _ANSWERS: Final = ("ThresholdConfidenceNotMet", "Object(NotFound|TooLarge)", "UnsupportedImage", "ImageToo.+")
 _STATES: Final = {"dynamodb": "RecordOutcome", "events": "PublishOutcome"}  # logs of level ERROR name none
-_ENDS: Final = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def attempts_in(events: Iterable[Mapping[str, Any]]) -> Attempts | None:
     for event in events:
         kind, time = event["type"], event["timestamp"]
         details: Any = next((one for name, one in event.items() if name.endswith("EventDetails")), {})
-        if kind in _ENDS:
+        if kind in ENDS:
             return None
         if kind == "TaskStateEntered" and details["name"] != now.step:
             now, waits = Attempts(details["name"]), 0
@@ -112,32 +110,8 @@ def _patience(client: Any, machine: str) -> dict[bool, timedelta]:
 
 def logged(stack: Stack) -> list[Attempts]:
     """Return what EXPRESS executions were trying when their tasks failed, in the last minute."""
-    group = f"/aws/vendedlogs/states/{stack.name}-classify-image"
     executions: dict[str, list[dict[str, Any]]] = {}
-    for message in _messages(stack, group):
-        event = _as_history(message)
-        executions.setdefault(message["execution_arn"], []).append(event)
+    for event in log_events(stack, EVERY, stack.now() - LONGEST, pages=_LOG_PAGES):
+        executions.setdefault(event["execution_arn"], []).append(event)
     found = [attempts_in(sorted(events, key=lambda one: one["id"])) for events in executions.values()]
     return [one for one in found if one and one.last and stack.now() - one.last < _RECENT]
-
-
-def _messages(stack: Stack, group: str) -> Iterator[dict[str, Any]]:
-    start = int((stack.now() - _LOGGED).timestamp() * 1000)
-    request = {
-        "logGroupName": group,
-        "startTime": start,
-        "filterPattern": '{ $.execution_arn = "*:express:*" }',
-    }
-    for _ in range(_LOG_PAGES):
-        answer = stack.client("logs").filter_log_events(**request)
-        yield from (json.loads(one["message"]) for one in answer["events"])
-        if not answer.get("nextToken"):
-            return
-        request["nextToken"] = answer["nextToken"]
-
-
-def _as_history(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a line of an execution log as an event of a history."""
-    time = datetime.fromtimestamp(int(message["event_timestamp"]) / 1000, UTC)
-    kind, details = message["type"], message.get("details", {})
-    return {"id": int(message["id"]), "type": kind, "timestamp": time, "EventDetails": details}

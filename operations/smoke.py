@@ -13,7 +13,9 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from model_build.data.samples import write_samples
+from operations.attempts import logged
 from operations.checks import Check, UnansweredError, ask, ok, unknown, wrong
+from operations.execution_log import has_ended, is_express
 from operations.photos.listener import DETAIL_TYPE, SOURCE
 from operations.photos.sources import PREFIX
 from operations.photos.steps import steps_of
@@ -157,6 +159,9 @@ class SmokeTest:
                 if key in workflow.describe_execution(executionArn=arn)["input"]:
                     failed = [step for step in steps_of(self._stack, arn) if step.error]
                     return f"{failed[-1].error} in {failed[-1].name}" if failed else ""
+            return ""
+        with suppress(ClientError, BotoCoreError):  # EXPRESS: the log has what fails, not of which photo
+            return next((f"{one.error} in {one.step}" for one in logged(self._stack) if one.error), "")
         return ""
 
     # -------------------------------------------------------------------------------- one photo
@@ -292,6 +297,8 @@ class SmokeTest:
         return ok("duplicate event", f"{len(ended)} repeated executions changed nothing")
 
     def _has_ended(self, arn: str) -> bool:
+        if is_express(arn):
+            return has_ended(self._stack, arn)
         return (self._watcher.execution(arn) or {}).get("status") != "RUNNING"
 
     def _burst(self) -> Check:

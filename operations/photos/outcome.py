@@ -25,6 +25,7 @@ class Outcome:
     seconds: float
     problem: str = ""
     execution_arn: str | None = None
+    started_at: str | None = None
     threshold: float | None = None
 
     def as_json(self) -> dict[str, Any]:

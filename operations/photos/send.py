@@ -114,7 +114,7 @@ def write_page(path: Path, stack: Stack, photos: Sequence[Photo], outcomes: Sequ
     """Write the outcomes as a page, and print its address."""
     files = {photo.key: photo.path for photo in photos}
     with ThreadPoolExecutor(max_workers=_REQUESTS_AT_A_TIME) as pool:
-        histories = pool.map(lambda outcome: steps_of(stack, outcome.execution_arn), outcomes)
+        histories = pool.map(lambda one: steps_of(stack, one.execution_arn, one.started_at), outcomes)
         cards = [
             make_card(outcome, files[outcome.s3_key], steps)
             for outcome, steps in zip(outcomes, histories, strict=True)

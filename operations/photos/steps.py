@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from operations.execution_log import LONGEST, is_express, log_events
 from operations.stack import Stack
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
 _SHOWN: Final = ("TaskStateEntered", "FailStateEntered", "SucceedStateEntered")
+_LATE: Final = timedelta(seconds=10)  # clocks differ, and what started the execution had a name for its time
 _FAILURES: Final = ("TaskFailed", "TaskTimedOut", "LambdaFunctionFailed", "LambdaFunctionTimedOut")
 
 
@@ -26,12 +26,16 @@ class Step:
     succeeded: bool = False
 
 
-def steps_of(stack: Stack, execution_arn: str | None) -> list[Step]:
-    """Read the steps of an execution; none for an Express workflow, which keeps no history."""
-    if not execution_arn or ":express:" in execution_arn:
+def steps_of(stack: Stack, execution_arn: str | None, started_at: str | None = None) -> list[Step]:
+    """Read the steps of an execution from its history; of EXPRESS, from the log of when it ran."""
+    if not execution_arn:
         return []
     try:
-        return steps_in(_history(stack, execution_arn))
+        if not is_express(execution_arn):
+            return steps_in(_history(stack, execution_arn))
+        since = datetime.fromisoformat(started_at) if started_at else stack.now() - LONGEST
+        events = log_events(stack, f'"{execution_arn}"', since - _LATE, since + LONGEST + _LATE)
+        return steps_in(sorted(events, key=lambda event: event["id"]))
     except (ClientError, BotoCoreError):  # the history adds to the outcome, its absence takes nothing away
         return []
 
@@ -55,11 +59,11 @@ def steps_in(events: Iterable[Mapping[str, Any]]) -> list[Step]:
         kind = event["type"]
         if kind in _SHOWN:
             entered = event["timestamp"]
-            steps.append(Step(event["stateEnteredEventDetails"]["name"]))
+            steps.append(Step(_details(event)["name"]))
         elif kind == "TaskScheduled" and steps:
             steps[-1] = replace(steps[-1], attempts=steps[-1].attempts + 1)
         elif kind in _FAILURES and steps:
-            steps[-1] = replace(steps[-1], error=_error(event))
+            steps[-1] = replace(steps[-1], error=str(_details(event).get("error", "States.Timeout")))
         elif kind == "TaskSucceeded" and steps:
             steps[-1] = replace(steps[-1], error="", succeeded=True)
         elif kind == "TaskStateExited" and steps and entered:
@@ -67,8 +71,5 @@ def steps_in(events: Iterable[Mapping[str, Any]]) -> list[Step]:
     return steps
 
 
-def _error(event: Mapping[str, Any]) -> str:
-    details: Mapping[str, Any] = next(
-        (value for name, value in event.items() if name.endswith("EventDetails")), {}
-    )
-    return str(details.get("error", "States.Timeout"))
+def _details(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next((value for name, value in event.items() if name.endswith("EventDetails")), {})

@@ -53,7 +53,7 @@ def versions_of(stack: Stack, uri: str) -> list[Version]:
     found = []
     for version in {**stored, **records}:
         record, one = records.get(version), stored.get(version, {})
-        steps = steps_of(stack, record.execution_arn) if record else []
+        steps = steps_of(stack, record.execution_arn, record.started_at) if record else []
         found.append(Version(uri, version, one.get("LastModified"), one.get("Size"), record, tuple(steps)))
     return sorted(found, key=_time)
 

@@ -180,9 +180,8 @@ def _event_of(record: Record | None, events: Sequence[Event]) -> Event | None:
 def _outcome(sent: Sent, record: Record | None, event: Event, problem: str) -> Outcome:
     facts = record.as_json() if record else event
     error = ": ".join(filter(None, [facts.get("error"), facts.get("cause")])) or None
-    same = {
-        name: facts.get(name) for name in ("outcome", "label", "confidence", "execution_arn", "threshold")
-    }
+    names = ("outcome", "label", "confidence", "execution_arn", "started_at", "threshold")
+    same = {name: facts.get(name) for name in names}
     return Outcome(
         file=sent.name, s3_key=sent.key, error=error, seconds=sent.seconds(), problem=problem, **same
     )

@@ -10,6 +10,7 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from commandline.errors import UsageError
+from operations.execution_log import running
 from operations.photos.labelled import shortened
 from operations.photos.sources import PREFIX
 from operations.photos.steps import steps_of
@@ -50,8 +51,8 @@ class Live:
         shown = [_shown(record) for record in latest]
         return {"counts": counts, "states": entered_by_state(counts), "latest": shown, **now}
 
-    def _running(self) -> int | None:
-        """Return how many executions are in progress, at most 100; None for EXPRESS, which keeps none."""
+    def _running(self) -> int:
+        """Return how many executions are in progress, at most 100; of EXPRESS, by the log."""
         try:
             found = self._stack.client("stepfunctions").list_executions(
                 stateMachineArn=self._stack.output("ClassifyImageStateMachineArn"),
@@ -61,7 +62,7 @@ class Live:
         except ClientError as error:
             if error.response["Error"]["Code"] != "StateMachineTypeNotSupported":
                 raise
-            return None
+            return min(running(self._stack), _MOST_RUNNING)
         return len(found["executions"])
 
     def trace(self, key: str, version: str) -> dict[str, Any]:
@@ -70,7 +71,7 @@ class Live:
         record = self._table.get(f"s3://{self._stack.output('PhotoBucketName')}/{key}", version)
         if record is None:
             raise UsageError(f"{key} has no record in the version {version}")
-        steps = steps_of(self._stack, record.execution_arn)
+        steps = steps_of(self._stack, record.execution_arn, record.started_at)
         return {"record": record.as_json(), "steps": [asdict(step) for step in steps]}
 
     def check(self, key: str, version: str) -> None:

@@ -72,7 +72,7 @@ async function refresh() {
   try {
     const state = await ask("/live/state");
     for (const [name, count] of Object.entries({ ...state.counts, ...state.states })) byId(name).textContent = count.toLocaleString();
-    byId("running").textContent = state.running === null ? "–" : state.running >= 100 ? "100+" : state.running;
+    byId("running").textContent = state.running >= 100 ? "100+" : state.running;
     byId("waiting").textContent = state.waiting;
     const focused = document.activeElement?.dataset?.id;
     byId("latest").replaceChildren(...state.latest.map(row));

@@ -1,5 +1,6 @@
 """The live view on a small stack: counts, latest photos, a photo's trace, and dropping one."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -90,11 +91,17 @@ def test_what_cannot_be_a_photo_is_refused(stack: Stack, name: str, body: bytes)
     assert not stack.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"]
 
 
-def test_an_express_workflow_does_not_say_what_is_in_progress(
+def test_what_is_in_progress_of_an_express_workflow_is_in_its_log(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(**_: object) -> None:
         raise ClientError({"Error": {"Code": "StateMachineTypeNotSupported"}}, "ListExecutions")
 
+    def line(number: int, kind: str) -> dict[str, str]:
+        event = {"id": "1", "type": kind, "event_timestamp": "0", "execution_arn": f"a:express:{number}"}
+        return {"message": json.dumps(event)}
+
+    found = {"events": [line(1, "ExecutionStarted"), line(2, "ExecutionStarted"), line(1, "ExecutionFailed")]}
     monkeypatch.setattr(stack.client("stepfunctions"), "list_executions", refused)
-    assert Live(stack).state()["running"] is None
+    monkeypatch.setattr(stack.client("logs"), "filter_log_events", lambda **_: found)
+    assert Live(stack).state()["running"] == 1
