@@ -1,5 +1,6 @@
 """Options that the commands share."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -8,6 +9,7 @@ import click
 
 from commandline.options import PATH, Command, HomePath
 from localcloud.environment import ROOT
+from localcloud.ministack.strict import VARIABLE as STRICT
 from localcloud.state import USUAL_STATE
 from model_build.archive.package import DEFAULT_MODEL
 
@@ -49,4 +51,19 @@ bind_option = click.option(
     default="127.0.0.1",
     metavar="ADDRESS",
     help="Address to listen on; any other lets other machines in.",
+)
+
+
+def _be_strict(_context: click.Context, _option: click.Parameter, strict: bool) -> None:
+    if strict:
+        os.environ[STRICT] = "1"
+
+
+strict_option = click.option(
+    "--strict",
+    is_flag=True,
+    expose_value=False,
+    callback=_be_strict,
+    help="Start it as slow and as strict as AWS: latency, throttling, short polls that find nothing, ten "
+    "functions at a time, no events of a new bucket at first.",
 )

@@ -13,7 +13,7 @@ from localcloud.application import Application
 from localcloud.launch import deploy, start_and_build, stopped_on_error
 from localcloud.lifecycle import save_state
 from localcloud.next_steps import print_next_steps
-from localcloud.options import bind_option, model_option, state_option
+from localcloud.options import bind_option, model_option, state_option, strict_option
 from localcloud.service import free_port
 from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps
@@ -26,6 +26,7 @@ DESK_PORT: Final = 4580
 @model_option
 @trust_code_option
 @bind_option
+@strict_option
 @state_option()
 def command(*, model: Path | None, trust_code: bool, bind: str, state: Path) -> None:
     r"""Start the application and leave it running.

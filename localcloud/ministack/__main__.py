@@ -15,6 +15,7 @@ from localcloud.ministack import (
     s3,
     server,
     states,
+    strict,
 )
 from localcloud.parent import end_with_parent
 
@@ -32,7 +33,7 @@ REPAIRS = (
         distributed_map,
         admission,
     ),
-    *(fault_hooks, server),
+    *(fault_hooks, strict, server),
 )
 
 
