@@ -67,19 +67,12 @@ _ECR_IMAGE: Final = re.compile(
 
 @dataclass(frozen=True)
 class ServingImage:
-    """A way to serve `inference.py`: an image, its environment and the contents of the archive.
+    """A way to serve `inference.py`: an image, its environment and the contents of the archive."""
 
-    Attributes:
-        tag: repository and tag in the registry.
-        environment: environment variables of the container.
-        archive_members: files that the image looks for in `model.tar.gz`, relative to its root.
-        packages: what the packages in the archive must run on; None if the image has all that it needs.
-    """
-
-    tag: str
+    tag: str  # in the registry, with the repository
     environment: dict[str, str] = field(default_factory=dict)
-    archive_members: tuple[str, ...] = ()
-    packages: Target | None = None
+    archive_members: tuple[str, ...] = ()  # files that the image looks for in `model.tar.gz`
+    packages: Target | None = None  # what those in the archive must run on; None if the image has all
 
 
 # One thread per request: the network is small, and the servers run requests in parallel.
@@ -167,12 +160,7 @@ def serving_image(
 ) -> tuple[str, ServingImage]:
     """Return the image URI for a value of `--image`, and what the image needs.
 
-    Args:
-        name: `ray`, `own`, or a complete image URI, for example that of SageMaker's built-in
-            image-classification algorithm; such an image gets the archive as it is.
-        region: where the endpoint will run.
-        repository: URI of the repository that has the `own` image.
-        instance_type: what it will run on; None for a serverless endpoint, which has x86_64 processors.
+    `repository` has the `own` image; a serverless endpoint has no instance type, and x86_64 processors.
 
     Raises:
         RefusedError: the name is none of these, or AWS has no such image for the region or the processor.

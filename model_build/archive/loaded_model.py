@@ -56,13 +56,7 @@ class LoadedModel:
         return self.manifest.labels
 
     def classify(self, body: bytes) -> npt.NDArray[np.float64]:
-        """Return the class probabilities of one encoded image.
-
-        Args:
-            body: the bytes of a PNG, JPEG or other image file.
-
-        Returns:
-            float64 [len(labels)], in label order, summing to 1.
+        """Return the class probabilities of one encoded image, in label order, summing to 1.
 
         Raises:
             UnreadableImageError: the handlers do not accept the bytes as an image.
@@ -84,12 +78,7 @@ class LoadedModel:
 
 @contextmanager
 def open_model(path: Path, *, trust_code: bool = False) -> Iterator[LoadedModel]:
-    """Load a model from a folder or a model.tar.gz.
-
-    Raises:
-        UsageError: there is nothing at this path.
-        ModelBuildError: it is not a model, or it cannot be loaded.
-    """
+    """Load a model from a folder or a model.tar.gz; a ModelBuildError if it cannot be loaded."""
     if path.is_dir():
         yield LoadedModel(path, str(path), trust_code=trust_code)
         return

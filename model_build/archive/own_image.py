@@ -42,22 +42,14 @@ def tag(architecture: str) -> str:
 
 
 def write_context(target: Target, folder: Path) -> None:
-    """Write everything that the image consists of, besides its base, into a folder.
-
-    Raises:
-        ModelBuildError: the packages can't be downloaded.
-    """
+    """Write everything that the image consists of, besides its base, into a folder."""
     for path in CONTEXT_FILES:
         shutil.copyfile(path, folder / path.name)
     shutil.copytree(packages_for(target, IMAGE_LOCK), folder / "packages")
 
 
 def build(target: Target, base_image: str = DEFAULT_BASE_IMAGE) -> str:
-    """Build the image; return its name in the local engine, `scones-serving:<tag>`.
-
-    Args:
-        target: Python of the base image, and the processor to build for.
-        base_image: an image that has this Python as `python3`.
+    """Build the image on a base that has the target's `python3`; return its name, `scones-serving:<tag>`.
 
     Raises:
         ModelBuildError: Docker is missing, the build failed, or the base image has another Python.
@@ -99,12 +91,7 @@ def _check(name: str, target: Target) -> None:
 
 
 def push(session: boto3.Session, name: str, repository: str) -> str:
-    """Push an image of the local engine unless its tag is there already; return its URI in ECR.
-
-    Args:
-        session: account and region.
-        name: the image in the local engine, `scones-serving:<tag>`.
-        repository: URI of the repository in ECR.
+    """Push an image to a repository's URI in ECR, unless its tag is there already; return the image's URI.
 
     Raises:
         CloudError: AWS refused a call.
@@ -149,15 +136,7 @@ def _is_there(ecr: Any, repository: str, tag_name: str) -> bool:
 
 
 def docker(*arguments: str, password: str | None = None) -> str:
-    """Run a command of Docker and return its standard output.
-
-    Args:
-        arguments: the command line without `docker`.
-        password: what it reads from standard input.
-
-    Raises:
-        ModelBuildError: Docker is not installed, or the command failed.
-    """
+    """Run a command of Docker, which reads `password`; return its output, or raise ModelBuildError."""
     try:
         done = subprocess.run(
             ["docker", *arguments], input=password, capture_output=True, text=True, check=False

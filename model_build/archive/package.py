@@ -33,10 +33,7 @@ COMPRESSION: Final = 6  # zlib's default; 9 takes three times as long for half a
 
 
 def package_model(model_dir: Path, output: Path, packages: Target | None = None) -> Path:
-    """Write a model archive in the layout that SageMaker's inference images read.
-
-    Args:
-        packages: what the packages in it must run on; None: the image has them.
+    """Write a model archive as SageMaker's inference images read it, with `packages` if the image lacks them.
 
     Raises:
         ModelBuildError: the folder has no model, the manifest is invalid, packages cannot be downloaded, or
@@ -44,7 +41,7 @@ def package_model(model_dir: Path, output: Path, packages: Target | None = None)
     """
     files = model_files(model_dir) | code_files(model_dir)
     if packages is not None:
-        files |= _bundled_files(packages)
+        files |= bundled_files(packages)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         # Neither the name nor the time goes into the file, or equal models would get different archives.
@@ -80,11 +77,10 @@ def model_files(model_dir: Path) -> dict[str, Path]:
 
 
 def code_files(model_dir: Path | None = None) -> dict[str, Path]:
-    """Return the serving code of an archive: name in the archive to file.
+    """Return the serving code of an archive, this project's (`serving/`): name in the archive to file.
 
-    Args:
-        model_dir: a model folder whose own code takes precedence: its `code/` as a whole, and each file at
-            its root that Ray Serve looks for. None for this project's code (`serving/`).
+    A model folder's own code takes precedence: its `code/` as a whole, and each file at its root that Ray
+    Serve looks for.
     """
     own = model_dir / CODE if model_dir else SERVING
     code = _files_below(own if own.is_dir() else SERVING)
@@ -141,7 +137,8 @@ def read_manifest(archive: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _bundled_files(target: Target) -> dict[str, Path]:
+def bundled_files(target: Target) -> dict[str, Path]:
+    """Return the packages of an archive for a target: name in the archive to file."""
     folder = packages_for(target)
     return {
         f"{BUNDLED}/{target.folder}/{path.relative_to(folder).as_posix()}": path

@@ -30,17 +30,9 @@ _NOT_KEPT: Final = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json")
 
 @dataclass(frozen=True)
 class Target:
-    """What packages must run on.
+    """What packages must run on; a RefusedError for another processor."""
 
-    Attributes:
-        python: version of CPython, such as `3.13`.
-        architecture: `x86_64` or `arm64`.
-
-    Raises:
-        RefusedError: the processor is none of these.
-    """
-
-    python: str
+    python: str  # version of CPython, such as `3.13`
     architecture: str = "x86_64"
 
     def __post_init__(self) -> None:
@@ -65,12 +57,7 @@ class Target:
 
 
 def packages_for(target: Target, lock: Path = SERVING_LOCK, cache: Path = CACHE) -> Path:
-    """Return a folder with the packages of a lock, downloading them if they are not in the cache.
-
-    Args:
-        target: what they must run on.
-        lock: a requirements file with hashes.
-        cache: where the folders are kept, one for each content of a lock and target.
+    """Return a folder with the packages of a lock with hashes, of the cache or downloaded into it.
 
     Raises:
         ModelBuildError: they can't be downloaded.

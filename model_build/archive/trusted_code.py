@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from model_build.archive.package import BUNDLED, CODE, code_files
-from model_build.archive.serving_packages import Target, packages_for
+from model_build.archive.package import BUNDLED, CODE, bundled_files, code_files
+from model_build.archive.serving_packages import Target
 from model_build.data.extract import hash_files, list_files
 from model_build.errors import UsageError
 
@@ -31,10 +31,7 @@ class ForeignCodeError(UsageError):
 
 
 def require_own_code(model: Path, *, trusted: bool, name: str | None = None, packages: bool = False) -> None:
-    """Refuse a model with code of somebody else's unless it is trusted.
-
-    Args:
-        name: what the message calls the model; its path by default.
+    """Refuse a model with code of somebody else's unless it is trusted; the message calls it `name`.
 
     Raises:
         ForeignCodeError: there is such code.
@@ -109,10 +106,6 @@ def _packages(names: Iterable[str]) -> dict[str, str]:
         target = re.fullmatch(r"cp3([0-9]{1,2})-(x86_64|aarch64)", folder)
         if target:
             architecture = "x86_64" if target[2] == "x86_64" else "arm64"
-            root = packages_for(Target(f"3.{target[1]}", architecture))
-            expected |= {
-                f"{BUNDLED}/{folder}/{path.relative_to(root).as_posix()}": _digest(path)
-                for path in root.rglob("*")
-                if path.is_file()
-            }
+            files = bundled_files(Target(f"3.{target[1]}", architecture))
+            expected |= {name: _digest(path) for name, path in files.items()}
     return expected

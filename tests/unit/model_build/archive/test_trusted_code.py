@@ -13,7 +13,7 @@ import pytest
 
 from commandline.errors import WRONG_USE
 from model_build.__main__ import main
-from model_build.archive import trusted_code
+from model_build.archive import package, trusted_code
 from model_build.archive.loaded_model import open_model
 from model_build.archive.package import code_files, package_model, write_code
 from model_build.archive.serving_packages import Target
@@ -122,7 +122,7 @@ def test_bundled_packages_are_compared_with_the_locks(
     packages = tmp_path / "packages"
     packages.mkdir()
     (packages / "onnxruntime.py").write_text("version = 1\n")
-    monkeypatch.setattr(trusted_code, "packages_for", {Target("3.13"): packages}.__getitem__)
+    monkeypatch.setattr(package, "packages_for", {Target("3.13"): packages}.__getitem__)
     name = "code/packages/cp313-x86_64/onnxruntime.py"
     good = archive_with(model, tmp_path / "good.tar.gz", {name: b"version = 1\n"})
     assert foreign_code(good, packages=True) == ()
