@@ -236,15 +236,18 @@ def _change(  # noqa: PLR0913 - one parameter per option
 def _carry_out(
     planned: Plan, session: boto3.Session, timeout_seconds: float, *, yes: bool, as_json: bool
 ) -> None:
+    endpoint, model = planned.found.endpoint_name, planned.version.model["ModelName"]
     if planned.changes and not yes:
-        confirm(planned.application.describe(planned.changes))
-    with following(f"endpoint {planned.found.endpoint_name}", timeout_seconds) as follow:
+        changes = planned.application.describe(planned.changes)
+        confirm(f"This lets {model} answer at endpoint {endpoint} and {changes}")
+    with following(f"endpoint {endpoint}", timeout_seconds) as follow:
         result = planned.carry_out(session, follow)
     if as_json:
         print(json.dumps(asdict(result)))
         return
-    verb = "created" if result.created else "updated"
-    print(f"endpoint {result.endpoint_name} {verb}: version {result.version} is in service")
+    served = planned.found.variant.get("ModelName") == model
+    verb = "created" if result.created else "not changed" if served else "updated"
+    print(f"endpoint {endpoint} {verb}: version {model} is in service")
     for name, value in result.changed_parameters.items():
         print(f"stack {planned.application.stack_name}: {name} is {value}")
 

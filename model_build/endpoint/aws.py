@@ -223,9 +223,9 @@ class Application:
         return f"{self.stack_name} accepts from {now} on, the model suggests {own:g}: --threshold {own:g}"
 
     def describe(self, changes: Mapping[str, str]) -> str:
-        """Return what a change is, for the person who is asked."""
+        """Return what a change does, for the person who is asked."""
         parts = [f"{name} from {self.parameters.get(name)} to {value}" for name, value in changes.items()]
-        return f"This changes {' and '.join(parts)} in the stack {self.stack_name}"
+        return f"changes {' and '.join(parts)} in the stack {self.stack_name}"
 
     def update(self, changes: Mapping[str, str]) -> ApiCall:
         """Return the call that changes parameters, and leaves all else as it was deployed."""

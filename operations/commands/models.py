@@ -66,7 +66,7 @@ def command(*, choice: StackChoice, endpoint_name: str | None, since: timedelta,
     if as_json:
         print(json.dumps(found))
     else:
-        print("\n".join(_line(one) for one in found) or f"no model was deployed to {endpoint_name}")
+        print("\n".join(line(one) for one in found) or f"no model was deployed to {endpoint_name}")
 
 
 def count(records: Iterable["Record"]) -> dict[str, Photos]:
@@ -117,7 +117,8 @@ def models(
     return rows
 
 
-def _line(one: dict[str, Any]) -> str:
+def line(one: dict[str, Any]) -> str:
+    """Return a model as a line for a person."""
     accuracy = (one["metrics"] or {}).get("accuracy")
     parts = [
         f"{'*' if one['serving'] else ' '} {one['model']}",

@@ -1,8 +1,8 @@
-"""`model list` counts photos by the model that answered them."""
+"""`model list`: photos by the model that answered them, and a line for each model."""
 
 from typing import Any
 
-from operations.commands.models import Photos, count
+from operations.commands.models import Photos, count, line
 from operations.results import Record
 
 
@@ -23,3 +23,20 @@ def test_photos_are_counted_by_the_model_that_answered_and_decisions_by_whether_
     ]
 
     assert count(records) == {"a": Photos(4, 2, 3, 2), "b": Photos(1, 1, 0, 0)}
+
+
+def test_a_line_says_what_is_known() -> None:
+    one: dict[str, Any] = {
+        "model": "scones-1",
+        "serving": True,
+        "deployed_at": "2026-11-23T10:15:00+00:00",
+        "labels": ["bicycle", "motorcycle"],
+        "metrics": {"accuracy": 0.965},
+        "photos": {"answered": 1203, "accepted": 1100, "decided": 40, "overruled": 3},
+    }
+    assert line(one) == (
+        "* scones-1  serves since 2026-11-23 10:15  bicycle,motorcycle  accuracy 0.965  "
+        "1,203 photos, 1,100 accepted  40 decided by people, 3 otherwise"
+    )
+    unknown = one | {"serving": False, "labels": None, "metrics": None, "photos": None}
+    assert line(unknown) == "  scones-1  deployed 2026-11-23 10:15  labels unknown  accuracy unknown"
