@@ -22,6 +22,13 @@ RUNNING: Final = 16
 BEGUN: Final = 128
 """With those that wait for their next attempt, as in an outage."""
 EVENTS_AT_A_TIME: Final = 4
+_WAITS: Final = {
+    "_scaled_sleep": "seconds",
+    "_run_distributed_map": "state_def",
+    "_invoke_with_callback": "resource",
+    "_invoke_activity": "resource",
+}
+"""Where an execution waits for time, for its children or for others, and the first parameter."""
 
 
 class Admission:
@@ -125,6 +132,6 @@ def apply() -> None:
 
     executions = Admission(RUNNING, BEGUN)
     admit(stepfunctions, "_start_execution", "_run_execution", executions)
-    wrap(stepfunctions, "_scaled_sleep", ("seconds",), executions.waiting)
-    wrap(stepfunctions, "_run_distributed_map", ("state_def", "raw_input"), executions.waiting)
+    for name, parameter in _WAITS.items():
+        wrap(stepfunctions, name, (parameter,), executions.waiting)
     admit(s3, "_fire_s3_event_async", "_fire_s3_event", Admission(EVENTS_AT_A_TIME, EVENTS_AT_A_TIME))
