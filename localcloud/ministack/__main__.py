@@ -16,6 +16,7 @@ from localcloud.ministack import (
     server,
     states,
     strict,
+    warm,
 )
 from localcloud.parent import end_with_parent
 
@@ -23,6 +24,7 @@ from localcloud.parent import end_with_parent
 REPAIRS = (
     *(
         lambda_,
+        warm,
         s3,
         events,
         cloudformation,
