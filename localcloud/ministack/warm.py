@@ -22,7 +22,7 @@ def warming(
     def deploy_and_warm(*args: Any) -> Any:
         answer = deploy(*args)
         name = args[0].get("FunctionName") if isinstance(args[0], dict) else args[0]
-        if function := functions.get(name):
+        if function := functions.get(str(name)):
             run = contextvars.copy_context().run  # of the account that asked
             threading.Thread(target=run, args=(_start, start, function), daemon=True).start()
         return answer
