@@ -123,7 +123,10 @@ class Application:
         )
         self._shipped.write_text(self._served_url() if model == DEFAULT_MODEL else "", encoding="utf-8")
         _remove_stale_archives(session)
-        return replace(running, stack=_describe_stack(session, chosen), endpoint=ENDPOINT_NAME)
+        stack = _describe_stack(session, chosen)
+        inbox = {"Protocol": "email", "Endpoint": self._folder.inbox.as_uri()}
+        session.client("sns").subscribe(TopicArn=stack["outputs"]["AlertTopicArn"], **inbox)
+        return replace(running, stack=stack, endpoint=ENDPOINT_NAME)
 
     def _kept_model(self, session: boto3.Session) -> Path | None:
         """Return the archive that served last; None if it was the shipped model's, or is gone."""

@@ -52,6 +52,7 @@ class StateFolder:
         self.path = path.resolve()
         self.logs = self.path / "logs"
         self.temporary = self.path / "tmp"
+        self.inbox = self.path / "mail" / "alerts.txt"  # what alarms send
         self.kept = KeptState(self.path / "data")
         self.faults = FaultFile(self.path / "faults.json")
         self.env_file = self.path / "env.sh"

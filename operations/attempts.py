@@ -46,10 +46,11 @@ class Attempts:
 
 def attempts_in(events: Iterable[Mapping[str, Any]]) -> Attempts | None:
     """Return what an execution is trying by its events, the oldest first; None if it has ended."""
-    now, waits = Attempts(), 0
+    now, waits, started = Attempts(), 0, None
     for event in events:
         kind, time = event["type"], event["timestamp"]
         details: Any = next((one for name, one in event.items() if name.endswith("EventDetails")), {})
+        started = started or time
         if kind in ENDS:
             return None
         if kind == "TaskStateEntered" and details["name"] != now.step:
@@ -59,7 +60,8 @@ def attempts_in(events: Iterable[Mapping[str, Any]]) -> Attempts | None:
         elif kind == "TaskSucceeded":
             now, waits = Attempts(now.step), 0
         elif kind == "WaitStateEntered":  # WaitToRetry of statemachine/classify_image.asl.json
-            now = replace(now, again=time + timedelta(seconds=min(60, 2 * 1.5 ** min(waits, 9))))
+            longest = 600 if time - started > timedelta(minutes=10) else 60
+            now = replace(now, again=time + timedelta(seconds=min(longest, 2 * 2 ** min(waits, 9))))
             waits += 1
         elif kind == "WaitStateExited":
             now = replace(now, again=None)

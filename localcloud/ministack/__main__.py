@@ -4,6 +4,7 @@ import sys
 
 from localcloud.ministack import (
     admission,
+    alarms,
     cloudformation,
     definitions,
     distributed_map,
@@ -12,6 +13,7 @@ from localcloud.ministack import (
     fault_hooks,
     lambda_,
     language,
+    metric_filters,
     s3,
     server,
     states,
@@ -22,19 +24,8 @@ from localcloud.parent import end_with_parent
 
 # Faults lie around the repaired functions, and others are refused before anything else.
 REPAIRS = (
-    *(
-        lambda_,
-        warm,
-        s3,
-        events,
-        cloudformation,
-        definitions,
-        language,
-        states,
-        executions,
-        distributed_map,
-        admission,
-    ),
+    *(alarms, metric_filters, lambda_, warm, s3, events, cloudformation, definitions, language),
+    *(states, executions, distributed_map, admission),
     *(fault_hooks, strict, server),
 )
 

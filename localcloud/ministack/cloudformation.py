@@ -1,8 +1,8 @@
 """CloudFormation as on AWS: alarms on metric math, reserved concurrency, state machines that are checked.
 
-ministack refuses the alarms, and with them the whole stack; here they are created and never fire. It ignores
-a function's reserved concurrency; here it throttles. It takes any state machine, and keeps the template's
-spelling of its logging, which nothing else reads.
+ministack refuses the alarms, and with them the whole stack; localcloud.ministack.alarms evaluates them. It
+ignores a function's reserved concurrency; here it throttles. It takes any state machine, and keeps the
+template's spelling of its logging, which nothing else reads.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,17 @@ from localcloud.ministack.definitions import refusal
 from localcloud.ministack.errors import expect, wrap
 
 
-def without_metric_math(alarm: dict[str, Any]) -> dict[str, Any]:
-    """Replace the metric math in an alarm's properties by a metric that never has data."""
-    if not alarm.get("Metrics"):
-        return alarm
-    return {**alarm, "Metrics": None, "Namespace": "Scones/Local", "MetricName": "MetricMathIsNotEvaluated"}
+def with_metric_math(record: Callable[[str, Any], dict[str, Any]]) -> Callable[[str, Any], dict[str, Any]]:
+    """Return ministack's function that makes an alarm of its properties, which then may have metric math."""
+
+    def with_queries(name: str, properties: dict[str, Any]) -> dict[str, Any]:
+        if not (queries := properties.get("Metrics")):
+            return record(name, properties)
+        one = record(name, {**properties, "Metrics": None, "Namespace": "-", "MetricName": "-"})
+        left_out = ("Namespace", "MetricName", "Statistic", "ExtendedStatistic", "Period", "Dimensions")
+        return {key: value for key, value in one.items() if key not in left_out} | {"Metrics": queries}
+
+    return with_queries
 
 
 def reserving(
@@ -69,10 +75,7 @@ def apply() -> None:
         provisioners,
     )
 
-    def without_math(record: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda name, alarm: record(name, without_metric_math(alarm))
-
-    wrap(provisioners, "_cw_metric_alarm_record", ("name", "props"), without_math)
+    wrap(provisioners, "_cw_metric_alarm_record", ("name", "props"), with_metric_math)
     tables = [one for one in vars(provisioners).values() if isinstance(one, dict)]
     repairs: dict[str, Callable[[Any, int], Any]] = {
         "AWS::Lambda::Function": lambda one, at: reserving(one, at, lambda: lambda_svc._functions),  # noqa: SLF001

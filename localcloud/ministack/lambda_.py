@@ -18,6 +18,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from localcloud.ministack.errors import expect, wrap
@@ -110,8 +111,18 @@ def as_lambda_error(result: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(body, dict) or RAISED not in body:
         return result
     raised = body[RAISED]
-    log = "\n".join(filter(None, [result.get("log", ""), *raised["stackTrace"]]))
+    log = "\n".join(filter(None, [result.get("log", ""), error_line(raised)]))
     return {"body": raised, "error": True, "log": log}
+
+
+def error_line(raised: Mapping[str, Any]) -> str:
+    """Return an error as Lambda logs it with LogFormat JSON.
+
+    An error of the function's module `errors` says all by itself: it has no trace there.
+    """
+    line = {"timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "log_level": "ERROR", **raised}
+    own = any(text.startswith(f"errors.{raised['errorType']}: ") for text in raised["stackTrace"])
+    return json.dumps({name: value for name, value in line.items() if name != "stackTrace" or not own})
 
 
 def ending_alone(invoke: Callable[..., Any], end: Callable[[list[Any]], None]) -> Callable[..., Any]:

@@ -41,6 +41,7 @@ ONCE = Attempts("ClassifyImage", "EndpointUnavailable", 1, at(2), at(2))
         (ASKED + FAILED, replace(ONCE, again=at(4))),
         (ASKED + FAILED + AGAIN, ONCE),
         (ASKED + (FAILED + AGAIN) * 20 + FAILED, replace(ONCE, errors=21, again=at(62))),
+        (ASKED + FAILED * 9 + [event(601, "WaitStateEntered")], replace(ONCE, errors=9, again=at(1201))),
         (ASKED + FAILED + AGAIN + [event(5, "TaskSucceeded")], Attempts("ClassifyImage")),
         ([*ASKED, event(2, "TaskTimedOut")], replace(ONCE, error="States.Timeout")),
         ([*ASKED, event(2, "TaskFailed", error="UnsupportedImage")], Attempts("ClassifyImage")),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.ministack.cloudformation import without_metric_math
+from localcloud.ministack.cloudformation import with_metric_math
 from localcloud.ministack.errors import IncompatibleMinistackError
 from localcloud.ministack.lambda_ import NOT_STARTED, RAISED, as_lambda_error, repair_script
 from localcloud.ministack.s3 import with_version
@@ -103,7 +103,7 @@ def test_an_event_of_s3_gets_the_objects_version() -> None:
     assert "version-id" not in event["Detail"]
 
 
-def test_an_alarm_on_metric_math_is_created_on_a_metric_without_data() -> None:
+def test_an_alarm_on_metric_math_keeps_its_queries() -> None:
     from ministack.services.cloudformation import (  # type: ignore[import-untyped]  # noqa: PLC0415
         provisioners,
     )
@@ -116,7 +116,5 @@ def test_an_alarm_on_metric_math_is_created_on_a_metric_without_data() -> None:
     }
     with pytest.raises(ValueError, match="metric math"):  # else the repair is no longer needed
         provisioners._cw_metric_alarm_record("share", alarm)  # noqa: SLF001
-    record = provisioners._cw_metric_alarm_record("share", without_metric_math(alarm))  # noqa: SLF001
-    assert record["Threshold"] == 50
-    plain = {"Namespace": "AWS/SQS", "MetricName": "ApproximateAgeOfOldestMessage"}
-    assert without_metric_math(plain) == plain
+    record = with_metric_math(provisioners._cw_metric_alarm_record)("share", alarm)  # noqa: SLF001
+    assert (record["Threshold"], record["Metrics"]) == (50, alarm["Metrics"])
