@@ -13,6 +13,7 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import one_line
+from commandline.errors import CommandError
 from commandline.escapes import visible
 from commandline.terminal import has_colour, plural
 
@@ -97,7 +98,7 @@ def run_checks(checks: Iterable[NamedCheck]) -> Iterator[Check]:
         except ClientError as error:
             reason = error.response.get("Error", {})
             yield unknown(name, one_line(f"{reason.get('Code')}: {reason.get('Message')}"))
-        except BotoCoreError as error:
+        except (BotoCoreError, CommandError) as error:
             yield unknown(name, one_line(str(error)))
 
 

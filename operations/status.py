@@ -4,8 +4,11 @@ It asks control planes and the latest records: at most about 60 requests, howeve
 """
 
 import re
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
@@ -19,6 +22,7 @@ from operations.results import Record, ResultsTable
 from operations.stack import Stack
 
 _PERIOD: Final = timedelta(hours=1)
+_KEPT_S: Final = 8.0
 _MOST_FAILED: Final = 100  # records that are read
 _WITHOUT_RULE: Final = {
     "PhotoUploadedRule": ("uploads start no workflow", "scones redrive --missing"),
@@ -48,15 +52,24 @@ class Situation:
 
     def __init__(self, stack: Stack) -> None:
         self._stack, self._table = stack, ResultsTable(stack)
-        self._endpoint = stack.output("EndpointName")
+        self._lock, self._shown, self._asked = threading.Lock(), dict[str, Any](), float("-inf")
 
     def checks(self) -> Iterator[Check]:
         """Say how everything stands."""
         return _made(self.photos, self.failed, self.rules, self.queues, self.alarms, self.model)
 
-    def trouble(self) -> list[Check]:
-        """Return what keeps photos from their outcomes now."""
-        return [check for check in _made(self.photos, self.rules) if check.status is Status.WRONG]
+    def trouble(self) -> list[str]:
+        """Return what keeps photos from their outcomes now, a sentence each."""
+        wrong = (check for check in _made(self.photos, self.rules) if check.status is Status.WRONG)
+        return [f"the {check.name} {check.detail}; next: {check.advice}" for check in wrong]
+
+    def banner(self) -> dict[str, Any]:
+        """Return what is wrong, for pages, which share an answer for some seconds."""
+        with self._lock:
+            if time.monotonic() - self._asked >= _KEPT_S:
+                wrong = [asdict(check) for check in self.checks() if check.status is Status.WRONG]
+                self._shown, self._asked = {"wrong": wrong}, time.monotonic()
+            return self._shown
 
     def photos(self) -> Iterator[Check]:
         """Yield what is in progress, and each part that does not work for it."""
@@ -99,7 +112,7 @@ class Situation:
         for name in disabled:
             loss, again = _WITHOUT_RULE.get(name, ("outcomes and alarms miss photos", ""))
             then = f", then {again}" if again else ""
-            detail = f"{states.get(names[name], 'missing').lower()}: {loss}"
+            detail = f"is {states.get(names[name], 'missing').lower()}: {loss}"
             yield wrong(name, detail, f"aws events enable-rule --name {names[name]}{then}")
         if not disabled:
             yield ok("rules", f"{len(names)} enabled")
@@ -147,6 +160,10 @@ class Situation:
         answered = f", {last.model_version} answered at {_clock(last.recorded_at)}" if last else ""
         serves = f"{endpoint['EndpointConfigName']} since {_clock(endpoint['LastModifiedTime'])}"
         yield ok("model", f"{self._endpoint} serves {serves}{answered}")
+
+    @property
+    def _endpoint(self) -> str:
+        return self._stack.output("EndpointName")
 
     @property
     def _described(self) -> dict[str, Any]:

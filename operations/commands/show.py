@@ -32,6 +32,7 @@ def command(*, choice: StackChoice, photo: str, as_json: bool) -> None:
       scones show photo.jpg
     """
     from operations.photos.traces import uri_of, versions_of  # noqa: PLC0415 - it takes AWS's SDK
+    from operations.status import Situation  # noqa: PLC0415
 
     stack = choice.find()
     uri = uri_of(stack, photo)
@@ -43,17 +44,19 @@ def command(*, choice: StackChoice, photo: str, as_json: bool) -> None:
             print(json.dumps(version.as_json()))
         return
     print(f"{visible(uri)}: {plural(len(versions), 'version')}")
+    trouble = Situation(stack).trouble() if any(one.record is None for one in versions) else []
     for version in versions:
-        print("\n" + "\n".join(_lines(version)))
+        print("\n" + "\n".join(_lines(version, trouble)))
 
 
-def _lines(version: "Version") -> list[str]:
+def _lines(version: "Version", trouble: list[str]) -> list[str]:
     size = "not in the bucket any more" if version.size is None else f"{version.size:,} bytes"
     time = f", uploaded {version.uploaded_at:%Y-%m-%d %H:%M:%S} UTC" if version.uploaded_at else ""
     lines = [f"version {version.object_version}: {size}{time}"]
     record = version.record
     if record is None:
-        return [*lines, "  no outcome yet; `scones redrive --missing` starts it if it is lost"]
+        why = trouble or ["`scones redrive --missing` starts it if it is lost"]
+        return [*lines, "  no outcome yet", *(f"  {visible(sentence)}" for sentence in why)]
     outcome = painted(record.outcome, colour=has_colour(sys.stdout)).rstrip()
     sure = "" if record.confidence is None else f" {record.confidence:.3f}"
     sure += "" if record.threshold is None else f" (threshold {record.threshold:g})"

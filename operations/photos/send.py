@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from botocore.exceptions import ClientError
+from tqdm import tqdm
 
 from commandline.escapes import visible
 from commandline.terminal import has_colour, plural, progress_bar, say
@@ -22,11 +23,13 @@ from operations.photos.outcome import Outcome, succeeded, summarize
 from operations.photos.page import make_card, outcomes_page
 from operations.photos.sources import PREFIX, Photo
 from operations.photos.steps import steps_of
-from operations.photos.watcher import Watcher
+from operations.photos.watcher import Sent, Watcher
 from operations.stack import Stack
+from operations.status import Situation
 
 _REQUESTS_AT_A_TIME: Final = 8
 _PROBLEM: Final = "PROBLEM"
+_FIRST_WORD_S: Final = 8.0
 
 
 def line(outcome: Outcome, *, colour: bool) -> str:
@@ -85,10 +88,26 @@ def send_photos(
     photos = with_keys_of_their_own(stack, photos)
     with OutcomeListener(stack) as listener:
         watcher = Watcher(stack, listener, timeout_s=timeout_s)
+        watcher.waiting = Waiting(stack).explain
         outcomes = show(watcher.classify(photos), len(photos), as_json=as_json)
     if page:
         write_page(page, stack, photos, outcomes)
     return succeeded(outcomes)
+
+
+class Waiting:
+    """Says why photos take long: after some seconds, and then ever more seldom."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._situation, self._after_s = Situation(stack), _FIRST_WORD_S
+
+    def explain(self, pending: Sequence[Sent]) -> None:
+        """Say what keeps photos that were sent from their outcomes, if anything does."""
+        if max(one.seconds() for one in pending) < self._after_s:
+            return
+        self._after_s *= 2
+        for sentence in self._situation.trouble():
+            tqdm.write(visible(sentence), file=sys.stderr)
 
 
 def with_keys_of_their_own(stack: Stack, photos: Sequence[Photo]) -> list[Photo]:

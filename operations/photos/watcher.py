@@ -57,6 +57,7 @@ class Watcher:
         self.bucket = stack.output("PhotoBucketName")
         self.results = ResultsTable(stack)
         self.timeout_s = timeout_s
+        self.waiting: Callable[[Sequence[Sent]], None] = lambda _pending: None  # called about every second
         self._listener = listener
         self._s3 = stack.client("s3")
         self._workflow = stack.client("stepfunctions")
@@ -132,6 +133,7 @@ class Watcher:
                     pending.append(sent)
             if pending:
                 self.listen()
+                self.waiting(pending)
             for sent in list(pending):
                 if outcome := self.outcome(sent):
                     pending.remove(sent)

@@ -33,6 +33,7 @@ from operations.review.decisions import AlreadyDecidedError
 from operations.review.desk import AHEAD, GRID, Desk, NotHeldError
 from operations.review.live import MOST_BYTES, Live
 from operations.stack import Stack
+from operations.status import Situation
 
 LONGEST_SIDE: Final = 1600
 _FROM_OURSELVES: Final = ("none", "same-origin")
@@ -66,6 +67,7 @@ def create_app(stack: Stack, desk: Desk, token: str) -> Starlette:
         Route("/undo", server.undo, methods=["POST"]),
         Route("/live", server.live_page),
         Route("/live/state", server.state),
+        Route("/live/status", server.status),
         Route("/live/trace", server.trace),
         Route("/live/photo", server.recorded_photo),
         Route("/live/drop", server.drop, methods=["POST"]),
@@ -132,7 +134,7 @@ async def answered(do: Callable[[], dict[str, Any]]) -> Response:
 
 class _Server:
     def __init__(self, stack: Stack, desk: Desk) -> None:
-        self._desk, self._live = desk, Live(stack)
+        self._desk, self._live, self._situation = desk, Live(stack), Situation(stack)
         self._s3, self._bucket = stack.client("s3"), stack.output("PhotoBucketName")
 
     async def review_page(self, _request: Request) -> Response:
@@ -190,6 +192,9 @@ class _Server:
 
     async def state(self, _request: Request) -> Response:
         return await answered(self._live.state)
+
+    async def status(self, _request: Request) -> Response:
+        return await answered(self._situation.banner)
 
     async def trace(self, request: Request) -> Response:
         return await answered(lambda: self._live.trace(*_version(request)))
