@@ -28,10 +28,11 @@ def test_no_stack_accepts_more_than_the_desk_shows() -> None:
 
 OF_THE_DESK = (
     *("review", "results.py", "delivery.py", "photos/labelled.py", "photos/steps.py", "stack.py"),
-    "execution_log.py",
+    *("execution_log.py", "status.py", "attempts.py"),
 )
 """Modules of operations that the desk runs; the calls of theirs that it never makes are the next ones."""
 NEVER = {"dynamodb:Scan", "dynamodb:DeleteItem", "cloudformation:GetTemplate"}
+NEVER |= {"sagemaker:Search", "events:DescribeEndpoint", "sns:Publish"}
 PERMISSIONS = {
     "s3:CopyObject": {"s3:GetObjectVersion", "s3:PutObject"},
     "s3:GetObject": {"s3:GetObject", "s3:GetObjectVersion"},
@@ -49,7 +50,10 @@ def test_the_page_lists_the_permissions_of_the_desk() -> None:
         str(one.value) for call in calls for one in call.args if isinstance(one, ast.Constant)
     }  # paginators
     used = set()
-    for service in ("cloudformation", "dynamodb", "events", "logs", "s3", "sqs", "stepfunctions"):
+    for service in (
+        *("cloudformation", "cloudwatch", "dynamodb", "events", "logs", "s3", "sagemaker", "sns", "sqs"),
+        "stepfunctions",
+    ):
         model = botocore.session.get_session().get_service_model(service)
         prefix = {"stepfunctions": "states"}.get(service, service)
         used |= {f"{prefix}:{one}" for one in model.operation_names if botocore.xform_name(one) in names}

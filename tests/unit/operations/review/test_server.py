@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 from starlette.applications import Starlette
 
+from operations.checks import Check, ok, wrong
 from operations.review.desk import Desk, Settings
 from operations.review.server import LONGEST_SIDE, create_app
 from operations.stack import Stack
+from operations.status import Situation
 from tests.support.photo_files import encode, picture
 from tests.support.review import put_doubtful
 
@@ -162,3 +164,18 @@ def test_a_photo_is_shown_if_the_workflow_reads_it_and_otherwise_it_is_said_why(
     assert Image.open(io.BytesIO(shown)).size == (240, 160)
     status, _, sentence = answers["incoming/broken.jpg"]
     assert (status, b"cannot be shown" in sentence) == (415, True)
+
+
+def test_what_is_wrong_is_said_to_pages(app: Starlette, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def checks(_: Situation) -> list[Check]:
+        asked.append(1)
+        return [ok("rules", "4 enabled"), wrong("endpoint", "throttles", "scones model status")]
+
+    monkeypatch.setattr(Situation, "checks", checks)
+    answers = [ask(app, "/live/status", OWN) for _ in range(2)]
+    assert [status for status, _, _ in answers] == [200, 200]
+    shown = {"name": "endpoint", "status": "wrong", "detail": "throttles", "advice": "scones model status"}
+    assert json.loads(answers[0][2]) == {"wrong": [shown]}
+    assert len(asked) == 1  # pages share an answer
