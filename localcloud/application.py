@@ -124,8 +124,9 @@ class Application:
         self._shipped.write_text(self._served_url() if model == DEFAULT_MODEL else "", encoding="utf-8")
         _remove_stale_archives(session)
         stack = _describe_stack(session, chosen)
-        inbox = {"Protocol": "email", "Endpoint": self._folder.inbox.as_uri()}
-        session.client("sns").subscribe(TopicArn=stack["outputs"]["AlertTopicArn"], **inbox)
+        if topic := stack.get("outputs", {}).get("AlertTopicArn"):
+            inbox = {"Protocol": "email", "Endpoint": self._folder.inbox.as_uri()}
+            session.client("sns").subscribe(TopicArn=topic, **inbox)
         return replace(running, stack=stack, endpoint=ENDPOINT_NAME)
 
     def _kept_model(self, session: boto3.Session) -> Path | None:

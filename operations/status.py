@@ -198,14 +198,10 @@ class Situation:
     def _advice(self, part: str, failing: Attempts) -> str:
         """Return the next command for a part that does not work."""
         if part == "endpoint":
-            status, name = self._described.get("EndpointStatus"), self._endpoint
-            if status is None:
-                return f"scones model deploy --endpoint-name {name}"
-            if failing.error == "EndpointContractViolation":
-                return "scones doctor"
-            if status != "InService" or failing.error == "EndpointBusy":
-                return f"scones model status --endpoint-name {name}"
-            return f"aws logs tail /aws/sagemaker/Endpoints/{name} --since 15m"
+            if not self._described:
+                return f"scones model deploy --endpoint-name {self._endpoint}"
+            agreed = failing.error != "EndpointContractViolation"
+            return f"scones model status --endpoint-name {self._endpoint}" if agreed else "scones doctor"
         if part == "functions":
             name = re.sub(r"(?<!^)(?=[A-Z])", "-", failing.step).lower() or "serialize-image"
             return f"aws logs tail /scones/{self._stack.name}/{name} --since 15m"

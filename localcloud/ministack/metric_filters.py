@@ -14,7 +14,6 @@ from typing import Any, Final
 from localcloud.ministack.errors import expect, wrap
 
 _LINES: Final = 5_000  # of a stream of events
-_STREAMS: Final = 200  # of a function's log group: ministack makes one an invocation
 _EVENTS: Final = "events"
 _TERM: Final = re.compile(r'\$\.([\w.-]+)\s*(!?=)\s*("[^"]*"|[^\s()]+)')
 _IMPORTS: Final = "import sys, json, importlib, traceback, os, time\n"
@@ -122,12 +121,6 @@ class Lines:
             )
             del stream["events"][:-_LINES]
 
-    def forget(self, group: str) -> None:
-        """Delete the oldest streams of a function's log group."""
-        streams = self._logs._log_groups.get(group, {}).get("streams", {})  # noqa: SLF001
-        for name in list(streams)[:-_STREAMS]:
-            del streams[name]
-
 
 def apply() -> None:
     """Repair the imported ministack."""
@@ -136,7 +129,6 @@ def apply() -> None:
         cloudwatch,
         cloudwatch_logs,
         eventbridge,
-        lambda_svc,
     )
 
     lines = Lines(cloudwatch_logs, cloudwatch.record_metric)
@@ -151,20 +143,11 @@ def apply() -> None:
 
         return invoke_or_write
 
-    def forgetting(emit: Callable[..., None]) -> Callable[..., None]:
-        def emit_and_forget(func: Mapping[str, Any], *args: Any, **more: Any) -> None:
-            emit(func, *args, **more)
-            config = func.get("config") or func
-            lines.forget((config.get("LoggingConfig") or {}).get("LogGroup") or "")
-
-        return emit_and_forget
-
     def known(compile_: Callable[[str], Any]) -> Callable[[str], Any]:
         return lambda raw: pattern(raw) if (raw or "").strip().startswith("{") else compile_(raw)
 
     script = logging_script(lambda_runtime._PYTHON_WORKER_SCRIPT)  # noqa: SLF001
     lambda_runtime._PYTHON_WORKER_SCRIPT = script  # noqa: SLF001
     wrap(eventbridge, "_invoke_target", ("target", "event", "rule", "view"), to_log_group)
-    wrap(lambda_svc, "_emit_lambda_logs", ("func", "request_id", "log_text"), forgetting)
     wrap(cloudwatch_logs, "_append_log_events", ("stream", "events"), lines.counting)
     wrap(cloudwatch_logs, "_compile_filter_pattern", ("raw",), known)
