@@ -203,16 +203,24 @@ class Application:
     stack_name: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     threshold: float | None = None
+    status: str = ""
 
     def changes(self, endpoint_name: str, manifest: Mapping[str, Any]) -> dict[str, str]:
-        """Return the parameters that have to change for a model behind an endpoint, if it is this one's."""
+        """Return the parameters that have to change for a model behind an endpoint, if it is this one's.
+
+        Raises:
+            UsageError: the labels cannot be those of a stack, or it cannot change now.
+        """
         if self.parameters.get("EndpointName") != endpoint_name:
             return {}
         labels = labels_in(manifest)
         wanted = {"ClassLabels": class_labels(labels, "the model")} if labels else {}
         if self.threshold is not None:
             wanted["ConfidenceThreshold"] = f"{self.threshold:.6f}".rstrip("0").rstrip(".")
-        return {name: value for name, value in wanted.items() if self.parameters.get(name) != value}
+        changes = {name: value for name, value in wanted.items() if self.parameters.get(name) != value}
+        if changes and not self.status.endswith("_COMPLETE"):
+            raise RefusedError(f"the stack {self.stack_name} is {self.status}: wait until it can change")
+        return changes
 
     def advice(self, endpoint_name: str, manifest: Mapping[str, Any]) -> str:
         """Return that the model suggests another threshold than the stack has, if it does."""
@@ -248,7 +256,7 @@ def find_application(session: boto3.Session, stack_name: str, threshold: float |
     """Look the application's stack up, which may not exist; a CloudError if AWS refuses."""
     stack = (describe_stack(session, stack_name) if stack_name else None) or {}
     parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in stack.get("Parameters", [])}
-    return Application(stack_name, parameters, threshold)
+    return Application(stack_name, parameters, threshold, stack.get("StackStatus", ""))
 
 
 def class_labels(labels: Sequence[str], model: str) -> str:

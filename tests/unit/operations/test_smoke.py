@@ -47,7 +47,10 @@ def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
     attributes = {"RedrivePolicy": redrive, "Policy": json.dumps(POLICY)}
     url = sqs.create_queue(QueueName="review", Attributes=attributes)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern = {"detail-type": ["Vehicle Classified"], "detail": {"outcome": ["LOW_CONFIDENCE"]}}
+    pattern: dict[str, Any] = {
+        "detail-type": ["Vehicle Classified"],
+        "detail": {"outcome": ["LOW_CONFIDENCE"]},
+    }
     pattern["detail"]["object_uri"] = [{"anything-but": {"prefix": f"s3://{BUCKET}/incoming/smoke/"}}]
     events.put_rule(Name="review-rule", EventPattern=json.dumps(pattern))
     events.put_targets(Rule="review-rule", Targets=[{"Id": "review", "Arn": arn}])
