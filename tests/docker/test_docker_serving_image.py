@@ -188,6 +188,7 @@ def test_what_is_pushed_is_of_the_types_that_sagemaker_takes(image: str) -> None
         kind, manifest = registry.manifests[uri.rpartition(":")[2]]
         pushed = dict(registry.blobs)
         assert own_image.push(session, image, uri.rpartition(":")[0]) == uri, "a tag that is there stays"
+    docker("rmi", uri)
     assert kind == manifest["mediaType"] == own_image.MANIFEST_TYPE
     assert {manifest["config"]["mediaType"], *(layer["mediaType"] for layer in manifest["layers"])} == {
         "application/vnd.docker.container.image.v1+json",
