@@ -95,7 +95,6 @@ def learn(photos: Photos, base: Path, output: Path, seed: int) -> Learned:
             "labels": photos.labels,
             "views": (*_thumbnails(shipped, photos.labels), view),
             "training_data": _training_data(shipped, photos),
-            "metrics": shipped.metrics if photos.labels == shipped.labels else None,
             "outputs": shipped.outputs if photos.labels == shipped.labels else None,
         }
     )
@@ -106,8 +105,12 @@ def learn(photos: Photos, base: Path, output: Path, seed: int) -> Learned:
     everything = np.ones(len(photos.classes), dtype=bool)
     choice = learner.choose(everything, seed)
     head = _head(view).model_copy(update={"temperature": choice.temperature})
+    of_thumbnails = (shipped.metrics or {}) if photos.labels == shipped.labels else {}
     manifest = manifest.model_copy(
-        update={"views": (*manifest.views[:-1], view.model_copy(update={"head": head}))}
+        update={
+            "views": (*manifest.views[:-1], view.model_copy(update={"head": head})),
+            "metrics": of_thumbnails | {"photos": measured.figures()},
+        }
     )
     _write(manifest, learner.axes.weights(learner.fit(everything, choice.penalty)), base, output)
     return Learned(Manifest.read(output), photos, measured, choice)

@@ -193,6 +193,11 @@ class Forecast:
         """How many of the accepted are wrong at most, with 95 % confidence."""
         return error_bound(self.selective.of - self.selective.count, self.selective.of)
 
+    def figures(self) -> dict[str, float | None]:
+        """Return the figures that the manifest keeps, named as `evaluate --json` names them."""
+        shares = {"accuracy": self.accuracy, "coverage": self.coverage, "selective_accuracy": self.selective}
+        return {"images": self.accuracy.of, **{name: share.value for name, share in shares.items()}}
+
 
 def forecast(learner: Learner, threshold: float, seed: int) -> Forecast:
     """Measure by nested cross-validation what `Learner` makes of photos that it has not seen."""

@@ -119,7 +119,8 @@ def models(
 
 def line(one: dict[str, Any]) -> str:
     """Return a model as a line for a person."""
-    accuracy = (one["metrics"] or {}).get("accuracy")
+    metrics = one["metrics"] or {}
+    accuracy = metrics.get("photos", metrics).get("accuracy")  # of photos, where it was measured
     parts = [
         f"{'*' if one['serving'] else ' '} {one['model']}",
         f"{'serves since' if one['serving'] else 'deployed'} {one['deployed_at'][:16].replace('T', ' ')}",

@@ -37,6 +37,11 @@ def test_classes_of_ones_own_are_learned_and_served(tmp_path: Path, base: Path) 
     assert learned.forecast.accuracy.count == 30
     manifest = Manifest.read(tmp_path / "model")
     assert (manifest.labels, manifest.experts) == (("ripe", "unripe"), ())
+    assert manifest.metrics is not None
+    assert {name: manifest.metrics["photos"][name] for name in ("images", "accuracy")} == {
+        "images": 30,
+        "accuracy": 1.0,
+    }
     fresh = folder_of(tmp_path / "fresh", {"a": ("red", 4), "b": ("green", 4), "c": ("white", 4)})
     found = answers(tmp_path / "model", fresh)
     assert found[:4, 0].min() > 0.8
