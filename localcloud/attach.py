@@ -21,7 +21,10 @@ def attach(arguments: Sequence[str]) -> None:
     """Set the variables of `env.sh`, and say so, unless AWS is configured or no local cloud runs."""
     if _configured(arguments):
         return
-    running = StateFolder(Path(os.environ.get("SCONES_STATE") or USUAL_STATE)).load()
+    try:
+        running = StateFolder(Path(os.environ.get("SCONES_STATE") or USUAL_STATE)).load()
+    except PermissionError:  # another user's
+        return
     if running:
         os.environ.update(shell_variables(running))
         say(f"scones: uses this checkout's local cloud, {running.aws_url}, as no AWS account is configured")

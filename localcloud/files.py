@@ -58,5 +58,9 @@ def replace_text(path: Path, text: str) -> None:
     """Write a text file of this user's in one step; a reader sees the old content or the new."""
     new = path.with_suffix(path.suffix + ".new")
     new.touch(0o600)
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    except OSError:  # the disk is full
+        new.unlink(missing_ok=True)
+        raise

@@ -2,19 +2,20 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from localcloud.environment import Addresses
 from localcloud.files import replace_text
-from localcloud.ministack.server import UNSAVED
+from localcloud.ministack.persistence import UNSAVED
 
 
 class KeptState:
     """The kept state of one local cloud.
 
-    ministack reads it when it starts. It writes photos at once, everything else when it is asked to (after a
-    deployment) and when it is stopped.
+    ministack reads it when it starts. It writes photos and records at once, messages a second later, and
+    everything else when it is asked to (after a deployment) and when it is stopped.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,19 +42,34 @@ class KeptState:
         replace_text(self._addresses, json.dumps([addresses.aws_url, addresses.sagemaker_url]) + "\n")
 
     def recover(self) -> str:
-        """Make what a killed ministack left fit for a start; return what was lost, empty if nothing.
-
-        The photos are whole: ministack writes them at once. All else is as it was when it was last saved.
-        """
-        if not (self.folder / UNSAVED).exists():
-            return ""
-        if any((self.folder / "state").glob("*.json")):
-            return (
-                "the local cloud was killed last time: what was recorded since its last deployment is lost, "
-                "photos are not; classify them: scones redrive --missing --older-than 1s"
-            )
+        """Make what a killed ministack left fit for a start; return what was lost, empty if nothing."""
+        if not (lost := self.lost()) or any((self.folder / "state").glob("*.json")):
+            return lost
         self.erase()
         return "the local cloud was killed last time before anything was deployed: it starts anew"
+
+    def lost(self) -> str:
+        """Return what the last stop did not save, empty if it saved everything."""
+        unsaved = self.folder / UNSAVED
+        if not unsaved.exists():
+            return ""
+        services = unsaved.read_text(encoding="utf-8")
+        if services:
+            return (
+                f"the local cloud could not save the state of {services} when it ended (is the disk full?): "
+                "photos and records are kept"
+            )
+        return (
+            "the local cloud was killed when it ended: photos and records are kept; executions, traces, "
+            "logs and changes of resources since the last `up` are not, nor messages of the last second"
+        )
+
+    def killed(self) -> datetime | None:
+        """Return when messages were saved last, if the last end did not save them."""
+        messages = self.folder / "state" / "sqs.json"
+        if not self.lost() or not messages.exists():
+            return None
+        return datetime.fromtimestamp(messages.stat().st_mtime, UTC)
 
     def erase(self) -> None:
         """Remove photos, results, stacks and everything else that is kept."""

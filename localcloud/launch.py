@@ -1,5 +1,6 @@
 """Brings the application up: the local cloud started and the functions built side by side, then deployed."""
 
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError, Steps
 
 MEGABYTE: Final = 1024 * 1024
+NEEDED_FILES: Final = 512
 NEEDED_MB: Final = 500
 """The demo used 364 MB at its peak: the built functions, and a copy for each of their processes."""
 
@@ -27,6 +29,7 @@ def start_and_build(
     Raises:
         CommandError: one of the two failed; nothing runs then.
     """
+    _require_open_files()
     _require_space(folder)
     free_port(
         bind
@@ -40,13 +43,25 @@ def start_and_build(
 
 
 def _require_space(folder: StateFolder) -> None:
-    folder.make()
     free = shutil.disk_usage(folder.path).free // MEGABYTE
     if free < NEEDED_MB:
         raise CommandError(
             f"{folder.path} has {free} MB free, and the local cloud needs {NEEDED_MB}: make room, or name a "
             "folder on another disk with --state"
         )
+
+
+def _require_open_files() -> None:
+    """Let the processes that are started have as many open files as they need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < NEEDED_FILES:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (NEEDED_FILES, hard))
+        except ValueError as error:
+            raise CommandError(
+                f"only {hard} files may be open at a time, and the local cloud needs {NEEDED_FILES}: raise "
+                f"that limit (ulimit -n {NEEDED_FILES})"
+            ) from error
 
 
 @contextmanager

@@ -13,13 +13,15 @@ from commandline.errors import CommandError
 from commandline.polling import PollingTimeoutError, Rhythm, poll
 from commandline.terminal import say
 from localcloud.access import LocalSession
-from localcloud.ministack.server import SAVE
+from localcloud.ministack.persistence import SAVE
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError, tail, timed
-from localcloud.supervisor import ALREADY_RUNNING
+from localcloud.supervisor import ALREADY_RUNNING, SAVE_TIMEOUT_S
+from operations.stack import Stack
 
 _START_TIMEOUT_S: Final = 200
-_STOP_TIMEOUT_S: Final = 40
+_STOP_TIMEOUT_S: Final = SAVE_TIMEOUT_S + 10
+_PATIENCE_S: Final = 5
 _OFTEN: Final = Rhythm(shortest_pause=0.1, longest_pause=0.1)
 
 
@@ -106,6 +108,11 @@ def session(folder: StateFolder, running: Running) -> LocalSession:
     return LocalSession(running, partial(require_alive, folder, running.instance))
 
 
+def stack_of(folder: StateFolder, running: Running) -> Stack:
+    """Return the stack that is deployed on a local cloud."""
+    return Stack(running.stack["name"], running.stack["outputs"], session(folder, running))
+
+
 def _service_logs(folder: StateFolder) -> str:
     logs = [folder.logs / f"{name}.log" for name in ("supervisor", "ministack", "sagemaker")]
     return "\n".join(f"  the end of {log}:\n{tail(log)}" for log in logs if log.exists())
@@ -140,7 +147,11 @@ def stop(folder: StateFolder) -> bool:
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(supervisor, signal.SIGTERM)
-    if not _becomes_free(folder):
+    for waited in range(_PATIENCE_S, _STOP_TIMEOUT_S, _PATIENCE_S):
+        if _becomes_free(folder, _PATIENCE_S):
+            break
+        say(f"  saving what is kept ({waited} s)")
+    else:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(supervisor, signal.SIGKILL)
         if not _becomes_free(folder):
@@ -149,12 +160,12 @@ def stop(folder: StateFolder) -> bool:
     return True
 
 
-def _becomes_free(folder: StateFolder) -> bool:
+def _becomes_free(folder: StateFolder, seconds: float = _STOP_TIMEOUT_S) -> bool:
     try:
         poll(
             folder.supervisor,
             until=lambda pid: pid is None,
-            timeout_seconds=_STOP_TIMEOUT_S,
+            timeout_seconds=seconds,
             rhythm=_OFTEN,
         )
     except PollingTimeoutError:

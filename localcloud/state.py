@@ -74,6 +74,7 @@ class StateFolder:
         Raises:
             BusyError: another command does so already.
         """
+        self.make()
         path = self.path / "command-lock"
         file = take_lock(path)
         if file is None:
@@ -85,9 +86,18 @@ class StateFolder:
             yield
 
     def make(self) -> None:
-        """Make the folder, which nobody else may look into: it has photos, results and the access key."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.path.chmod(0o700)
+        """Make the folder, which nobody else may look into: it has photos, results and the access key.
+
+        Raises:
+            CommandError: it is another user's.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+        except PermissionError as error:
+            raise CommandError(
+                f"{self.path} is another user's: name a folder of your own with --state"
+            ) from error
 
     def access_key(self) -> str:
         """Return the key that this local cloud answers, drawn at its first start."""

@@ -33,7 +33,9 @@ SAGEMAKER_PORT: Final = 4567
 ALREADY_RUNNING: Final = 3
 """Exit status when another supervisor holds the state folder."""
 
-_STOP_TIMEOUT_S: Final = 30  # ministack writes its state before it ends
+SAVE_TIMEOUT_S: Final = 600
+"""How long ministack may take to write its state before it ends."""
+_STOP_TIMEOUT_S: Final = 30
 _START_ATTEMPTS: Final = 3
 _DESK_PAUSE_S: Final = 5  # between starts of a desk that ends at once
 
@@ -88,11 +90,12 @@ class Supervisor:
         """Stop all services, the latest first, and remove their temporary files."""
         desk, self._desk = [self._desk] if self._desk else [], None
         services, self._services = [*desk, *self._services[::-1]], []
-        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        asked = time.monotonic()
         for service in services:
             service.ask_to_stop()
         for service in services:
-            service.reap(deadline)
+            saves = self._keep and service.name == "ministack"
+            service.reap(asked + (SAVE_TIMEOUT_S if saves else _STOP_TIMEOUT_S))
         _end_grandchildren()
         shutil.rmtree(self._folder.temporary, ignore_errors=True)
 

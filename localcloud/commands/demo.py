@@ -16,7 +16,6 @@ from localcloud.state import StateFolder
 from localcloud.steps import Steps, timed
 from operations.photos.send import send_photos
 from operations.photos.sources import Photo, find_photos
-from operations.stack import Stack
 
 
 @click.command("demo")
@@ -72,7 +71,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
         try:
             chosen = (own or (samples.result() if samples else []))[:limit]
             running = deploy(folder, application, running)
-            stack = Stack(running.stack["name"], running.stack["outputs"], lifecycle.session(folder, running))
+            stack = lifecycle.stack_of(folder, running)
             page = folder.path / "outcomes.html"
             done = send_photos(stack, chosen, timeout_s=timeout, as_json=as_json, page=page)
             return 0 if done else FAILED

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from commandline.errors import CommandError
 from commandline.terminal import confirm, say
 from localcloud import lifecycle
 from localcloud.options import state_option
@@ -29,6 +30,8 @@ def command(*, erase: bool, yes: bool, state: Path) -> None:
         confirm(f"This erases the photos, results and stack in {folder.kept.folder}")
     stopped = lifecycle.stop(folder)
     say("stopped" if stopped else f"nothing runs with the state folder {folder.path}")
+    if stopped and not erase and (lost := folder.kept.lost()):
+        raise CommandError(lost)
     if erase:
         folder.kept.erase()
         say("photos, results and stack are erased")

@@ -11,7 +11,8 @@ from commandline.options import trust_code_option
 from commandline.terminal import say
 from localcloud.application import Application
 from localcloud.launch import deploy, start_and_build, stopped_on_error
-from localcloud.lifecycle import save_state
+from localcloud.lifecycle import save_state, stack_of
+from localcloud.lost import name_lost
 from localcloud.next_steps import print_next_steps
 from localcloud.options import bind_option, model_option, state_option, strict_option
 from localcloud.service import free_port
@@ -46,9 +47,12 @@ def command(*, model: Path | None, trust_code: bool, bind: str, state: Path) -> 
         if running:
             running = _deploy_again(folder, application, running, bind)
         else:
+            kept, killed = folder.kept.last_ports(), folder.kept.killed()
             running, process = start_and_build(folder, steps, application, bind, owned=False)
             with stopped_on_error(process):
                 running = deploy(folder, application, running)
+            if kept:
+                name_lost(stack_of(folder, running), killed)
         save_state(running)
         running = _with_desk(folder, running)
     print_next_steps(folder, running)

@@ -1,27 +1,18 @@
-"""ministack's server: others' requests are refused, and its state is saved on demand.
+"""ministack's server: others' requests are refused.
 
 It answers everybody, every origin and every host name (see `localcloud.access_guard`). Its answers keep their
 `Access-Control-Allow-Origin: *`, which no page gets to see. It gives its functions the account's number as
 access key, here the one that the server answers.
-
-It saves its state when it is stopped, and nothing if it is killed. `SAVE` makes it save. `UNSAVED` stands
-beside the state while ministack runs, and goes when everything has been saved at the end.
 """
 
 import inspect
 import json
 import os
-import signal
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 from localcloud.access_guard import refusal
 from localcloud.ministack.errors import expect, wrap
-
-UNSAVED: Final = "unsaved"
-SAVE: Final = signal.SIGUSR1
-"""Saves the state; ministack takes no other signal for it."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -55,22 +46,10 @@ async def _refuse(send: Send, reason: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def noted(save: Callable[[Mapping[str, Any]], None], marker: Path) -> Callable[[Mapping[str, Any]], None]:
-    """Write a marker; return a function that saves and then removes it."""
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.touch()
-
-    def save_and_note(services: Mapping[str, Any]) -> None:
-        save(services)
-        marker.unlink(missing_ok=True)
-
-    return save_and_note
-
-
 def apply() -> None:
     """Repair the imported ministack."""
     from ministack import app as server  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.core import lambda_runtime, persistence  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.core import lambda_runtime  # type: ignore[import-untyped]  # noqa: PLC0415
     from ministack.services import lambda_svc  # type: ignore[import-untyped]  # noqa: PLC0415
 
     expect(
@@ -85,10 +64,3 @@ def apply() -> None:
 
     for module in (lambda_runtime, lambda_svc):
         wrap(module, "execution_credentials", ("config",), with_own_key)
-    states: Any = getattr(server, "_build_persistence_save_dict", None)
-    save = persistence.save_all
-    expect(callable(states) and server.save_all is save, "the state is saved in another way")
-    kept = persistence.PERSIST_STATE
-    signal.signal(SAVE, lambda *_: save(states()) if kept else None)
-    if kept:
-        server.save_all = noted(save, Path(persistence.STATE_DIR).parent / UNSAVED)

@@ -10,10 +10,9 @@ import pytest
 
 from localcloud.environment import Addresses
 from localcloud.state import Running, StateFolder
-from operations.__main__ import main
 from operations.photos.labelled import file_name
 from tests.e2e.conftest import localcloud, model_build, operations
-from tests.support.local_cloud import LocalCloud, environment_of, wait_until
+from tests.support.local_cloud import LocalCloud, wait_until
 from tests.support.tiny_model import write_model, write_photo
 
 ROLE = "arn:aws:iam::000000000000:role/local-sagemaker"
@@ -118,22 +117,22 @@ def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, t
     assert not StateFolder(own).kept.folder.exists()
 
 
-def test_photos_and_stack_outlive_a_kill(own: Path, model: Path, tmp_path: Path) -> None:
+def test_photos_records_and_stack_outlive_a_kill(own: Path, model: Path, tmp_path: Path) -> None:
     first = up(own, model)
     write_photo(tmp_path / "photos" / "red.png", "red")
     send(own, tmp_path / "photos")
     os.kill(first.pids["ministack"], signal.SIGKILL)
-    wait_until(lambda: StateFolder(own).load() is None)
+    wait_until(lambda: StateFolder(own).supervisor() is None)
+    (own / "data" / "s3" / "000000000000" / "scones-photos" / "incoming" / "lost.png").write_bytes(b"x")
 
     again = localcloud("up", "--state", own, "--model", model)
 
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "was killed last time" in again.stderr
+    assert "was killed when it ended: photos and records are kept" in again.stderr
+    assert "without an outcome: s3://scones-photos/incoming/lost.png" in again.stderr
     running = StateFolder(own).load()
     assert running is not None
     cloud = LocalCloud(running, own)
-    with environment_of(running):
-        assert main(["redrive", "--missing", "--older-than", "1s"]) == 0
     assert [record["label"] for record in cloud.records("incoming/photos/red.png")] == ["bicycle"]
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.faults.balance import Observer
 
@@ -13,11 +14,16 @@ MODEL = "sagemaker/worker.py"
 DESK = "localcloud.desk"
 
 
-def pids(what: str, observer: Observer) -> list[int]:
+def processes(what: str, folder: Path) -> list[int]:
     """Return the processes of a local cloud whose command line has a text in it."""
     listed = subprocess.run(["ps", "-axww", "-o", "pid,command"], capture_output=True, text=True, check=True)
-    folder = str(observer.cloud.folder)
-    return [int(line.split()[0]) for line in listed.stdout.splitlines() if what in line and folder in line]
+    lines = listed.stdout.splitlines()
+    return [int(line.split()[0]) for line in lines if what in line and str(folder) in line]
+
+
+def pids(what: str, observer: Observer) -> list[int]:
+    """Return the processes of an observed local cloud whose command line has a text in it."""
+    return processes(what, observer.cloud.folder)
 
 
 def kill(what: str, observer: Observer, only: Callable[[list[int]], int] | None = None) -> bool:

@@ -1,13 +1,17 @@
 """The commands where no local cloud runs: what they say, and how they end."""
 
+import errno
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from localcloud import lifecycle
 from localcloud.__main__ import main
-from localcloud.environment import Addresses
+from localcloud.environment import ROOT, Addresses
+from localcloud.ministack.persistence import UNSAVED
 from localcloud.state import StateFolder
 
 ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:1", "http://127.0.0.1:2", "key")
@@ -27,6 +31,33 @@ def test_down_says_what_is_kept(tmp_path: Path, kept: Path, capsys: pytest.Captu
     assert f"nothing runs with the state folder {tmp_path}" in told
     assert "photos, results and stack are kept" in told
     assert kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("services", "says"), [("", "was killed"), ("sqs", "could not save the state of sqs")]
+)
+def test_down_says_what_is_not_kept(
+    kept: Path, services: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lifecycle, "stop", lambda _: True)
+    (kept / UNSAVED).write_text(services)
+    assert main(["down", "--state", str(kept.parent)]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_down_waits_as_long_as_something_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    busy = iter([False, False, True])
+    monkeypatch.setattr(lifecycle, "_becomes_free", lambda *_: next(busy))
+    monkeypatch.setattr(lifecycle.os, "kill", lambda *_: None)
+    with StateFolder(tmp_path).lock_as_supervisor() or pytest.fail("nobody else holds the lock"):
+        assert main(["down", "--state", str(tmp_path)]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "  saving what is kept (5 s)",
+        "  saving what is kept (10 s)",
+        "stopped",
+    ]
 
 
 def test_down_erases_only_if_it_may(tmp_path: Path, kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,6 +107,47 @@ def test_wrong_use_is_told_before_anything_starts(
 
     assert told in capsys.readouterr().err
     assert not (tmp_path / "state").exists()
+
+
+def test_too_few_open_files_are_told_before_anything_starts(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "localcloud", "up", "--state", str(tmp_path / "state")]
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "only 64 files may be open at a time" in line
+    assert "ulimit -n 512" in line
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            PermissionError(errno.EPERM, "Operation not permitted"),
+            "is another user's: name a folder of your own",
+        ),
+        (OSError(errno.EROFS, "Read-only file system", "build"), "build: Read-only file system"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_is_told_in_a_line(
+    tmp_path: Path,
+    error: OSError,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    assert main(["up", "--state", str(tmp_path / "state")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
 
 
 def test_a_disk_that_is_nearly_full_is_told_before_anything_starts(

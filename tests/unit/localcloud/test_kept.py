@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from localcloud.environment import Addresses
 from localcloud.kept import KeptState
-from localcloud.ministack.server import UNSAVED, noted
+from localcloud.ministack.persistence import UNSAVED
 
 
 def at(port: int) -> Addresses:
@@ -48,24 +50,17 @@ def test_erasing_removes_everything_and_may_be_repeated(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_after_a_clean_end_there_is_nothing_to_recover(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("services", "says"), [("", "was killed"), ("sqs, sns", "the state of sqs, sns")])
+def test_what_was_saved_before_an_unclean_end_stays(tmp_path: Path, services: str, says: str) -> None:
     kept = KeptState(tmp_path)
-    saved: list[object] = []
-    save = noted(saved.append, tmp_path / UNSAVED)
-    assert kept.recover()
-
-    save({"s3": 1})
-
-    assert saved == [{"s3": 1}]
-    assert kept.recover() == ""
-
-
-def test_what_was_saved_before_it_was_killed_stays(tmp_path: Path) -> None:
-    state = tmp_path / "state" / "s3.json"
+    assert (kept.recover(), kept.killed()) == ("", None)
+    state = tmp_path / "state" / "sqs.json"
     state.parent.mkdir()
     state.write_text("{}")
-    (tmp_path / UNSAVED).touch()
-    assert "redrive --missing" in KeptState(tmp_path).recover()
+    (tmp_path / UNSAVED).write_text(services)
+    assert says in kept.recover()
+    assert "photos and records are kept" in kept.recover()
+    assert kept.killed() is not None
     assert state.exists()
 
 

@@ -1,0 +1,171 @@
+"""What was answered outlives a kill of every process, and what cannot be kept is refused."""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from localcloud import lifecycle
+from localcloud.state import StateFolder
+from tests.support.local_cloud import LocalCloud, wait_until
+
+BUCKET, TABLE = "photos", "results"
+ONCE = Config(retries={"total_max_attempts": 1})
+
+
+@contextlib.contextmanager
+def kept_cloud(folder: Path) -> Iterator[LocalCloud]:
+    """Run a local cloud whose state is kept, without the application."""
+    running, process = lifecycle.start(StateFolder(folder), "127.0.0.1", owned=False)
+    try:
+        yield LocalCloud(running, folder)
+    finally:
+        lifecycle.stop_process(process)
+
+
+def deploy(cloud: LocalCloud) -> str:
+    """Make a bucket, a table and a queue, and save them as `up` does; return the queue's URL."""
+    cloud.client("s3").create_bucket(Bucket=BUCKET)
+    cloud.client("s3").put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    cloud.client("dynamodb").create_table(
+        TableName=TABLE,
+        KeySchema=[{"AttributeName": "photo", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "photo", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    url = str(cloud.client("sqs").create_queue(QueueName="review")["QueueUrl"])
+    lifecycle.save_state(cloud.running)
+    state = cloud.folder / "data" / "state"
+    wait_until(lambda: all((state / f"{one}.json").exists() for one in ("s3", "dynamodb", "sqs", "lambda")))
+    return url
+
+
+def kill_everything(cloud: LocalCloud) -> None:
+    """Kill all processes at once, so that none has time to save."""
+    for pid in cloud.running.pids.values():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: StateFolder(cloud.folder).supervisor() is None)
+
+
+def records(cloud: LocalCloud) -> dict[str, Any]:
+    items = cloud.client("dynamodb").scan(TableName=TABLE)["Items"]
+    return {
+        item["photo"]["S"]: {name: one for name, one in item.items() if name != "photo"} for item in items
+    }
+
+
+def decide(cloud: LocalCloud, photo: str, label: str) -> None:
+    cloud.client("dynamodb").update_item(
+        TableName=TABLE,
+        Key={"photo": {"S": photo}},
+        UpdateExpression="SET label = :label",
+        ExpressionAttributeValues={":label": {"S": label}},
+    )
+
+
+def test_what_was_answered_outlives_kills_of_every_process(tmp_path: Path) -> None:
+    with kept_cloud(tmp_path) as cloud:
+        url = deploy(cloud)
+        for number in range(3):
+            decide(cloud, f"{number}.jpg", "bicycle")
+        cloud.client("s3").put_object(Bucket=BUCKET, Key="a.jpg", Body=b"photo")
+        cloud.client("sqs").send_message(QueueUrl=url, MessageBody="look")
+        messages = cloud.folder / "data" / "state" / "sqs.json"
+        wait_until(lambda: '"look"' in messages.read_text())
+        decide(cloud, "0.jpg", "motorcycle")
+        cloud.client("dynamodb").delete_item(TableName=TABLE, Key={"photo": {"S": "1.jpg"}})
+        kill_everything(cloud)
+
+    with kept_cloud(tmp_path) as again:
+        decide(again, "3.jpg", "bicycle")
+        kill_everything(again)
+
+    with kept_cloud(tmp_path) as third:
+        labels = {photo: record["label"]["S"] for photo, record in records(third).items()}
+        assert labels == {"0.jpg": "motorcycle", "2.jpg": "bicycle", "3.jpg": "bicycle"}
+        assert third.client("s3").get_object(Bucket=BUCKET, Key="a.jpg")["Body"].read() == b"photo"
+        found = third.client("sqs").receive_message(QueueUrl=url).get("Messages", [])
+        assert [message["Body"] for message in found] == ["look"]
+
+    folder = StateFolder(tmp_path)
+    assert folder.kept.lost() == "", "it was stopped in the end"
+    assert list((tmp_path / "data" / "journal").iterdir()) != []
+    with kept_cloud(tmp_path) as last:
+        assert len(records(last)) == 3
+
+
+def test_a_clock_that_was_set_back_hides_nothing(tmp_path: Path) -> None:
+    with kept_cloud(tmp_path) as cloud:
+        url = deploy(cloud)
+        cloud.client("sqs").send_message(QueueUrl=url, MessageBody="look")
+        assert cloud.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+        decide(cloud, "0.jpg", "bicycle")
+        cloud.client("s3").put_object(Bucket=BUCKET, Key="a.jpg", Body=b"photo")
+    messages = tmp_path / "data" / "state" / "sqs.json"
+    state = json.loads(messages.read_text())
+    (queue,) = state["payload"]["queues"]["data"].values()
+    (message,) = queue["messages"]
+    for name in ("sent_at", "visible_at", "first_receive_at"):  # as if all had been 50 hours later
+        message[name] += 50 * 3600
+    messages.write_text(json.dumps(state))
+
+    with kept_cloud(tmp_path) as again:
+        found = again.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"]
+        assert [message["Body"] for message in found] == ["look"]
+        assert set(records(again)) == {"0.jpg"}
+        assert stored(again) == {"a.jpg": b"photo"}
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[LocalCloud]:
+    """Return a local cloud whose ministack can write no file of more than 4,000 bytes, as on a full disk."""
+    with kept_cloud(tmp_path) as cloud:
+        deploy(cloud)
+        cloud.client("s3").put_object(Bucket=BUCKET, Key="before.jpg", Body=b"before")
+        decide(cloud, "before.jpg", "bicycle")
+        limit = getattr(resource, "prlimit", None)
+        if limit is None:
+            pytest.skip("only Linux limits the files of another process")
+        _, most = limit(cloud.running.pids["ministack"], resource.RLIMIT_FSIZE)
+        limit(cloud.running.pids["ministack"], resource.RLIMIT_FSIZE, (4000, most))
+        yield cloud
+
+
+def test_what_cannot_be_kept_is_refused_and_nothing_else_is_lost(full: LocalCloud) -> None:
+    s3 = full._session.client("s3", config=ONCE.merge(Config(proxies={})))  # noqa: SLF001
+    dynamodb = full._session.client("dynamodb", config=ONCE.merge(Config(proxies={})))  # noqa: SLF001
+
+    with pytest.raises(ClientError, match=r"InsufficientStorage.*its disk is full"):
+        s3.put_object(Bucket=BUCKET, Key="large.jpg", Body=b"x" * 5000)
+    with pytest.raises(ClientError, match="InsufficientStorage"):
+        s3.put_object(Bucket=BUCKET, Key="before.jpg", Body=b"x" * 5000)
+    with pytest.raises(ClientError, match=r"InternalError|InternalServerError"):
+        dynamodb.put_item(TableName=TABLE, Item={"photo": {"S": "x"}, "text": {"S": "x" * 5000}})
+
+    s3.put_object(Bucket=BUCKET, Key="small.jpg", Body=b"small")
+    expected = {"before.jpg": b"before", "small.jpg": b"small"}
+    assert stored(full) == expected
+    assert set(records(full)) == {"before.jpg"}
+    kill_everything(full)
+    with kept_cloud(full.folder) as again:
+        assert stored(again) == expected
+        assert set(records(again)) == {"before.jpg"}
+
+
+def stored(cloud: LocalCloud) -> dict[str, bytes]:
+    """Return the bodies of all versions of all objects, each of which has one."""
+    s3 = cloud.client("s3")
+    versions = s3.list_object_versions(Bucket=BUCKET)["Versions"]
+    assert len({one["Key"] for one in versions}) == len(versions)
+    return {
+        one["Key"]: s3.get_object(Bucket=BUCKET, Key=one["Key"], VersionId=one["VersionId"])["Body"].read()
+        for one in versions
+    }
