@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Final
 
@@ -54,12 +55,13 @@ def _try(path: Path) -> IO[str] | None:
     return file
 
 
-def replace_text(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str | Iterable[str]) -> None:
     """Write a text file of this user's in one step; a reader sees the old content or the new."""
     new = path.with_suffix(path.suffix + ".new")
     new.touch(0o600)
     try:
-        new.write_text(text, encoding="utf-8")
+        with new.open("w", encoding="utf-8") as file:
+            file.writelines([text] if isinstance(text, str) else text)
         new.replace(path)
     except OSError:  # the disk is full
         new.unlink(missing_ok=True)

@@ -77,10 +77,10 @@ class State:
 
     Args:
         folder: where the files are.
-        dump: makes a file's text of a service's name and state.
+        dump: yields pieces of a file's text for a service's name and state, which may be larger than memory.
     """
 
-    def __init__(self, folder: Path, dump: Callable[[str, Any], str]) -> None:
+    def __init__(self, folder: Path, dump: Callable[[str, Any], Iterable[str]]) -> None:
         self._folder, self._dump = folder, dump
         self._lock = threading.Lock()
         self.journal = Journal(folder.parent / "journal")
@@ -109,7 +109,7 @@ class State:
         while True:
             time.sleep(_MESSAGES_EVERY_S)
             with suppress(RuntimeError, OSError):  # it changed meanwhile, or the disk is full: the next time
-                text = self._dump(name, state())
+                text = "".join(self._dump(name, state()))
                 if text != last and (self._folder / f"{name}.json").exists():
                     self._write(name, text)
                     last = text
@@ -125,7 +125,7 @@ class State:
                 return True
         return False
 
-    def _write(self, name: str, text: str) -> None:
+    def _write(self, name: str, text: str | Iterable[str]) -> None:
         with self._lock:
             self._folder.mkdir(parents=True, exist_ok=True)
             replace_text(self._folder / f"{name}.json", text)
@@ -142,10 +142,10 @@ def apply() -> None:
     states: Any = getattr(server, "_build_persistence_save_dict", None)
     expect(callable(states) and server.save_all is persistence.save_all, "the state is saved in another way")
 
-    def dump(name: str, state: Any) -> str:
+    def dump(name: str, state: Any) -> Iterable[str]:
         version = persistence._state_format_version(name)  # noqa: SLF001
         wrapped = {"__ministack_format__": version, "payload": state}
-        return json.dumps(wrapped, default=persistence._json_default)  # noqa: SLF001
+        return json.JSONEncoder(default=persistence._json_default).iterencode(wrapped)  # noqa: SLF001
 
     state = State(Path(persistence.STATE_DIR), dump)
     replay = _journal_items(dynamodb, state.journal, persistence)

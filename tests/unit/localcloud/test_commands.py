@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,7 +51,7 @@ def test_down_waits_as_long_as_something_is_saved(
 ) -> None:
     busy = iter([False, False, True])
     monkeypatch.setattr(lifecycle, "_becomes_free", lambda *_: next(busy))
-    monkeypatch.setattr(lifecycle.os, "kill", lambda *_: None)
+    monkeypatch.setattr(os, "kill", lambda *_: None)
     with StateFolder(tmp_path).lock_as_supervisor() or pytest.fail("nobody else holds the lock"):
         assert main(["down", "--state", str(tmp_path)]) == 0
     assert capsys.readouterr().err.splitlines() == [
