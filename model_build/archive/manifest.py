@@ -106,6 +106,7 @@ class Experts(_Part):
     floor: Annotated[float, Field(gt=0, lt=1)]  # probability below which no network is believed
     classifier: Expert  # its outputs are logits of one softmax
     detector: Expert | None = None  # each output is the logit of the most confident box
+    confusable: Outputs | None = None  # the classifier's classes that are easily confused with the labels
 
     def all(self) -> tuple[Expert, ...]:
         """Return the classifier and, if there is one, the detector."""

@@ -82,11 +82,13 @@ class Features:
     Attributes:
         rows: float [M, D].
         offset: the experts' logits, float [M, outputs].
+        confused: whether each label is confused with something else, bool [N, labels]; see `inference.Look`.
         photo: int [M], the photo of each row.
     """
 
     rows: Floats
     offset: Floats
+    confused: npt.NDArray[np.bool_]
     photo: npt.NDArray[np.int64]
 
 
@@ -106,16 +108,19 @@ def compute(model: inference.Model, view: Mapping[str, Any], photos: Photos, see
         chosen = np.random.default_rng([seed, number]).permutation(len(kinds))[:each]
         jobs += [(number, kinds[kind]) for kind in sorted(chosen.tolist())]
 
-    def one(job: tuple[int, tuple[int, Copy | None]]) -> tuple[Floats, Floats]:
+    def one(job: tuple[int, tuple[int, Copy | None]]) -> inference.Look:
         row, (number, copy) = job
         image = photos.images[number]
         shown = copy(image, np.random.default_rng([seed, number, row])) if copy else image
-        return inference.features_and_offset(model, shown, dict(view))
+        return inference.look(model, shown, dict(view))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(one, enumerate(jobs))
-        pairs = list(progress(found, total=len(jobs), title="computing features", unit="image"))
-    rows = np.array([row for row, _ in pairs])
+        looks = list(progress(found, total=len(jobs), title="computing features", unit="image"))
     known = "experts" in view
-    offset = np.array([experts for _, experts in pairs]) if known else np.zeros((len(jobs), photos.outputs))
-    return Features(rows, offset, np.array([number for number, _ in jobs]))
+    return Features(
+        rows=np.array([one.features for one in looks]),
+        offset=np.array([one.offset for one in looks]) if known else np.zeros((len(jobs), photos.outputs)),
+        confused=np.array([one.confused for one in looks[:count]]),
+        photo=np.array([number for number, _ in jobs]),
+    )

@@ -26,7 +26,7 @@ from model_build.archive.package import write_code
 from model_build.data.images import is_held_out
 from model_build.learning.features import compute
 from model_build.learning.head import Floats
-from model_build.learning.meanings import COCO, IMAGENET, meanings
+from model_build.learning.meanings import COCO, IMAGENET, confusable, meanings
 from model_build.learning.photos import Photos, check_counts
 from model_build.learning.validation import Choice, Forecast, Learner, forecast
 from model_build.serving import inference
@@ -162,7 +162,11 @@ def _experts(template: Experts, labels: Sequence[str]) -> Experts | None:
 
     detector = of(template.detector, dict(objects)) if objects and template.detector else None
     return template.model_copy(
-        update={"classifier": of(template.classifier, dict(classes)), "detector": detector}
+        update={
+            "classifier": of(template.classifier, dict(classes)),
+            "detector": detector,
+            "confusable": confusable(labels),
+        }
     )
 
 

@@ -13,6 +13,23 @@ FILE: Final = Path(__file__).with_name("meanings.json")
 IMAGENET: Final = "classes"  # of ImageNet-1k, 0 to 999
 COCO: Final = "objects"  # 1 to 90
 
+# Classes of ImageNet that move on a few wheels as well, by their names. Without them kick scooters and
+# wheelchairs pass for bicycles and motorcycles, of which the classifier finds a little in them.
+WHEELED: Final = {
+    428: "barrow",
+    573: "go-kart",
+    575: "golfcart",
+    603: "horse cart",
+    612: "jinrikisha",
+    621: "lawn mower",
+    690: "oxcart",
+    791: "shopping cart",
+    830: "stretcher",
+    870: "tricycle",
+    880: "unicycle",
+}
+CYCLES: Final = {"bicycle", "motorcycle"}
+
 Outputs = Mapping[str, tuple[int, ...]]
 
 
@@ -21,3 +38,8 @@ def meanings(labels: Sequence[str], kind: str) -> Outputs | None:
     known: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))["labels"]
     found = {label: tuple(int(number) for number in known.get(label, {}).get(kind, {})) for label in labels}
     return found if all(found.values()) else None
+
+
+def confusable(labels: Sequence[str]) -> tuple[int, ...] | None:
+    """Return ImageNet's classes that are easily confused with labels; None if none are known."""
+    return tuple(WHEELED) if CYCLES.intersection(labels) else None

@@ -15,7 +15,7 @@ from model_build.evaluation import metrics
 from model_build.evaluation.promise import error_bound
 from model_build.learning.features import Features
 from model_build.learning.head import Floats, fit, softmax
-from model_build.serving.inference import label_probabilities
+from model_build.serving.inference import doubted, label_probabilities
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -75,7 +75,7 @@ class Learner:
     def __init__(self, features: Features, classes: Ints, groups: Ints, labels: int) -> None:
         self.axes = Axes.of(features.rows)
         self.design = self.axes.design(features.rows)
-        self.offset, self.photo = features.offset, features.photo
+        self.offset, self.photo, self.confused = features.offset, features.photo, features.confused
         self.classes, self.groups, self.labels = classes, groups, labels
         known = bool(features.offset.any())
         # The experts' odds are calibrated; a few surprising photos would take coverage from all others.
@@ -223,7 +223,7 @@ def _part(learner: Learner, chosen: Bools, share: float, seed: int) -> Bools:
 
 def _figures(learner: Learner, logits: Floats, threshold: float) -> Forecast:
     labelled = learner.classes < learner.labels
-    answers = [label_probabilities(one, learner.labels) for one in logits]
+    answers = [doubted(label_probabilities(one, learner.labels), learner.confused) for one in logits]
     accuracies = [metrics.accuracy(one[labelled], learner.classes[labelled]) for one in answers]
     probabilities = answers[-1]
     right = metrics.correct(probabilities, learner.classes) & labelled

@@ -51,6 +51,9 @@ MULTIPLE = 16  # sides of a view: the network halves them five times
 LONGEST = 2.5  # times as long as wide
 MANIFEST_FORMATS = (1, 2, 3)  # 2 adds views of pretrained networks, 3 a head learned on their features
 FEATURES = "features"  # output of a network: its pooled feature map, shape (1, features)
+OUTWEIGHS = 4.0  # probability of what is confusable, relative to the label's
+SURE = 1.0  # log odds of a detector's box
+KEPT = 0.2  # of the probability of a label that is confused
 TURNS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
 NETWORK = "model.onnx"
 CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
@@ -407,35 +410,39 @@ def logits_and_prior(model: Model, image: Image.Image, chosen: dict[str, Any]) -
 # Photos: a product of pretrained experts, whose outputs mean the labels
 
 
-def photo_logits(model: Model, image: Image.Image, chosen: dict[str, Any]) -> Array:
+@dataclass(frozen=True)
+class Look:
+    """What the networks of a view make of an image.
+
+    Attributes:
+        features: of the head's networks, one after the other, shape (features,).
+        offset: the experts' logits, shape (labels + 1,), or 0 without experts.
+        confused: whether something else is seen where a label is suspected, shape (labels,); see `confusion`.
+    """
+
+    features: Array
+    offset: Array
+    confused: Array
+
+
+def photo_logits(model: Model, seen: Look, chosen: dict[str, Any]) -> Array:
     """Return the logits of each label and, if the view has such an output, of "none of them".
 
     Without a head they are the experts' log odds; a head adds a linear function of the networks' features,
     and its temperature divides the sum. Labels that no expert knows are the head's alone.
 
-    Args:
-        model: a loaded model.
-        image: an RGB image of any size.
-        chosen: the manifest's view for this image, with `experts`, a `head`, or both.
-
     Returns:
         Shape (labels + 1,), or (labels,) of a head that has learned no negatives.
     """
-    features, offset = features_and_offset(model, image, chosen)
     if "head" not in chosen:
-        return offset
+        return seen.offset
     learned = model.heads[chosen["head"]["file"]]
-    logits = offset + features @ learned["weights"] + learned["bias"]
+    logits = seen.offset + seen.features @ learned["weights"] + learned["bias"]
     return np.asarray(logits / float(chosen["head"]["temperature"]), np.float64)
 
 
-def features_and_offset(model: Model, image: Image.Image, chosen: dict[str, Any]) -> tuple[Array, Array]:
-    """Run a view's networks, each once.
-
-    Returns:
-        What a head is applied to: the features of its `networks`, one after the other, shape (features,); and
-        the experts' logits, shape (labels + 1,), or 0 without experts.
-    """
+def look(model: Model, image: Image.Image, chosen: dict[str, Any]) -> Look:
+    """Run the networks of the manifest's view for an RGB image, each once."""
     answers: dict[str, dict[str, Array]] = {}
 
     def ask(network: dict[str, Any]) -> dict[str, Array]:
@@ -445,9 +452,13 @@ def features_and_offset(model: Model, image: Image.Image, chosen: dict[str, Any]
             answers[file] = {name: rows[0] for name, rows in run(model.networks[file], batch).items()}
         return answers[file]
 
-    offset = expert_logits(model.labels, chosen["experts"], ask) if "experts" in chosen else np.zeros(1)
+    offset, confused = np.zeros(1), np.zeros(len(model.labels), dtype=bool)
+    if "experts" in chosen:
+        offset = expert_logits(model.labels, chosen["experts"], ask)
+        confused = confusion(model.labels, chosen["experts"], ask)
     networks = chosen.get("head", {}).get("networks", [])
-    return np.concatenate([np.zeros(0), *(ask(network)[FEATURES] for network in networks)]), offset
+    features = np.concatenate([np.zeros(0), *(ask(network)[FEATURES] for network in networks)])
+    return Look(features, offset, confused)
 
 
 def expert_logits(
@@ -471,6 +482,30 @@ def expert_logits(
         boxes, limit = first(ask(detector)), math.log((1 - floor) / floor)
         odds = odds + np.array([boxes[detector["outputs"][one]].max() for one in labels]).clip(-limit, limit)
     return np.append(float(experts["weight"]) * odds, 0.0)
+
+
+def confusion(
+    labels: list[str], experts: dict[str, Any], ask: Callable[[dict[str, Any]], dict[str, Array]]
+) -> Array:
+    """Return for each label whether the classifier sees something similar instead, and the detector not it.
+
+    A classifier of a thousand classes that finds a tricycle and, much less, a bicycle, still has odds for the
+    bicycle that are far above those of any image: a kick scooter would pass for one. So its classes that are
+    easily confused with the labels (`confusable`) together may not be `OUTWEIGHS` times as probable, unless
+    the detector's log odds of the label are `SURE` at least.
+
+    Returns:
+        bool, shape (labels,).
+    """
+    classifier, detector = experts["classifier"], experts.get("detector")
+    if not detector or not experts.get("confusable"):
+        return np.zeros(len(labels), dtype=bool)
+    logits, boxes = first(ask(classifier)), first(ask(detector))
+    shares = np.exp(logits - logits.max())
+    similar = shares[experts["confusable"]].sum()
+    classes = np.array([shares[classifier["outputs"][label]].sum() for label in labels])
+    odds = np.array([boxes[detector["outputs"][label]].max() for label in labels])
+    return np.asarray((similar > OUTWEIGHS * classes) & (odds < SURE))
 
 
 def class_log_odds(logits: Array, groups: list[list[int]], floor: float) -> Array:
@@ -542,13 +577,32 @@ def turned_logits(model: Model, image: Image.Image, chosen: dict[str, Any]) -> A
     A photo that is doubtful may be turned, without an orientation tag that says so. If the head gives a
     prior probability for each turn (`turned`), the answer is the mixture over the four.
     """
-    logits = photo_logits(model, image, chosen)
+    seen = look(model, image, chosen)
+    logits = photo_logits(model, seen, chosen)
     turned = float(chosen.get("head", {}).get("turned", 0.0))
     sure = label_probabilities(logits, len(model.labels)).max() >= float(model.manifest["default_threshold"])
-    if not turned or sure:
+    if turned and not sure:
+        looks = [look(model, image.transpose(turn), chosen) for turn in TURNS]
+        views = [logits, *(photo_logits(model, one, chosen) for one in looks)]
+        logits = turn_mixture(np.stack(views), turned)
+    return doubted(logits, seen.confused)
+
+
+def doubted(logits: Array, confused: Array) -> Array:
+    """Give most of the probability to "none of them" where the best label is confused with something else.
+
+    Args:
+        logits: shape (..., labels + 1).
+        confused: see `Look`, shape (..., labels).
+    """
+    if not confused.any():
         return logits
-    views = [logits, *(photo_logits(model, image.transpose(turn), chosen) for turn in TURNS)]
-    return turn_mixture(np.stack(views), turned)
+    labels = confused.shape[-1]
+    shares = label_shares(logits, labels)
+    is_best = shares[..., :labels] == shares[..., :labels].max(axis=-1, keepdims=True)
+    doubtful = (is_best & confused).any(axis=-1, keepdims=True)
+    none = np.eye(labels + 1)[labels]
+    return np.asarray(np.where(doubtful, np.log(KEPT * shares + (1 - KEPT) * none), logits))
 
 
 def turn_mixture(logits: Array, turned: float) -> Array:

@@ -42,8 +42,8 @@ class TrainingSet:
 
     @property
     def texture_output(self) -> int:
-        """The index of the output for textures; -1 if there are none."""
-        return self.outputs.index(TEXTURE_OUTPUT) if TEXTURE_OUTPUT in self.outputs else -1
+        """The index of the output for textures."""
+        return self.outputs.index(TEXTURE_OUTPUT)
 
     def part(self, chosen: Tensor) -> "TrainingSet":
         """Return the images at these indices."""
@@ -57,13 +57,7 @@ class TrainingSet:
         )
 
 
-def assemble(
-    images: Images,
-    labels: Sequence[str],
-    *,
-    drawings: int = DRAWINGS_PER_KIND,
-    textures: int = TEXTURES,
-) -> TrainingSet:
+def assemble(images: Images, labels: Sequence[str]) -> TrainingSet:
     """Build the training set.
 
     Raises:
@@ -71,23 +65,17 @@ def assemble(
     """
     _check(images, labels)
     negatives = sorted(set(images.by_class) - set(labels))
-    outputs = [
-        *labels,
-        *negatives,
-        *([DRAWN_OUTPUT] if drawings else []),
-        *([TEXTURE_OUTPUT] if textures else []),
-    ]
+    outputs = [*labels, *negatives, DRAWN_OUTPUT, TEXTURE_OUTPUT]
     parts = [
         (outputs.index(name), group, True)
         for name in [*labels, *negatives]
         for group in images.by_class[name]
     ]
-    for kind in KINDS if drawings else ():
+    for kind in KINDS:
         output = outputs.index(kind if kind in labels else DRAWN_OUTPUT)
-        parts.append((output, Group(_drawings(kind, drawings), compressed=False), False))
-    if textures:
-        made = Group(make_textures(textures, DETAIL, seed=0), compressed=False)
-        parts.append((len(outputs) - 1, made, False))
+        parts.append((output, Group(_drawings(kind, DRAWINGS_PER_KIND), compressed=False), False))
+    textures = Group(make_textures(TEXTURES, DETAIL, seed=0), compressed=False)
+    parts.append((len(outputs) - 1, textures, False))
     return TrainingSet(
         labels=list(labels),
         outputs=outputs,

@@ -1,12 +1,24 @@
-"""A pretrained network whose output layer has random weights."""
+"""Fewer drawings and textures, and a pretrained network whose output layer has random weights."""
+
+from collections.abc import Iterator
 
 import pytest
 import torch
 
+from model_build.training import dataset
 from model_build.training.network import Network, pretrained_weights
 from model_build.training.recipe import Recipe
 
 OUTPUTS = 3
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _small_sets() -> Iterator[None]:
+    """Draw as few as tiny archives need: drawing all takes longer than training on them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "DRAWINGS_PER_KIND", 8)
+        patch.setattr(dataset, "TEXTURES", 40)
+        yield
 
 
 @pytest.fixture(scope="session")

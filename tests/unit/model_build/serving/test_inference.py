@@ -262,6 +262,33 @@ def test_no_expert_alone_can_rule_a_label_out_or_in() -> None:
     assert odds == pytest.approx([np.log(1e4) + np.log(8), np.log(8)])
 
 
+@pytest.mark.parametrize(
+    ("red", "yellow", "box", "confused"),
+    [(0.1, 0.5, 0.9, True), (0.1, 0.3, 0.9, False), (0.1, 0.5, 1.1, False)],
+    ids=["yellow-instead", "not-much-more", "the-detector-is-sure"],
+)
+def test_an_answer_is_doubted_if_its_label_is_confused(
+    red: float, yellow: float, box: float, *, confused: bool
+) -> None:
+    outputs = {"red": [0], "blue": [1]}
+    experts = {role: {"file": role, "outputs": outputs} for role in ("classifier", "detector")}
+    seen = {
+        "classifier": np.log([red, 0.05, yellow, 1 - red - yellow - 0.05]),
+        "detector": np.array([[box], [9.0]]),
+    }
+
+    def ask(network: dict[str, Any]) -> dict[str, Any]:
+        return {"logits": seen[network["file"]]}
+
+    found = inference.confusion(LABELS, {**experts, "confusable": [2]}, ask)
+    assert found.tolist() == [confused, False]
+    assert not inference.confusion(LABELS, experts, ask).any(), "nothing is known to be confusable"
+    left = [0.58, 0.42] if confused else [0.9, 0.1]
+    assert inference.doubted(np.array([[0.9, 0.1], [0.1, 0.9]]), found) == pytest.approx(
+        np.array([left, [0.1, 0.9]])
+    )
+
+
 def test_a_missing_expert_is_named(with_experts: Path) -> None:
     (with_experts / "detector.onnx").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no detector\.onnx"):
