@@ -151,6 +151,7 @@ def photo_view(shipped: Manifest, labels: Sequence[str]) -> View:
 
 def _experts(template: Experts, labels: Sequence[str]) -> Experts | None:
     """Return the experts for some labels: the shipped ones if they know them, or those of known meaning."""
+    template = template.model_copy(update={"confusable": confusable(labels)})
     if set(template.classifier.outputs) == set(labels):
         return template
     classes, objects = meanings(labels, IMAGENET), meanings(labels, COCO)
@@ -162,11 +163,7 @@ def _experts(template: Experts, labels: Sequence[str]) -> Experts | None:
 
     detector = of(template.detector, dict(objects)) if objects and template.detector else None
     return template.model_copy(
-        update={
-            "classifier": of(template.classifier, dict(classes)),
-            "detector": detector,
-            "confusable": confusable(labels),
-        }
+        update={"classifier": of(template.classifier, dict(classes)), "detector": detector}
     )
 
 

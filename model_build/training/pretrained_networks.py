@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from model_build.archive.manifest import Expert, Experts, Normalisation, View
-from model_build.learning.meanings import COCO, IMAGENET, confusable, meanings
+from model_build.learning.meanings import COCO, IMAGENET, meanings
 from model_build.training.network import (
     CLASSES,
     FEATURES,
@@ -132,13 +132,7 @@ def write_experts(folder: Path, labels: Sequence[str]) -> View | None:
             outputs=dict(objects),
             origin=DETECTOR_ORIGIN,
         )
-    experts = Experts(
-        weight=EXPERT_WEIGHT,
-        floor=EXPERT_FLOOR,
-        classifier=named,
-        detector=found,
-        confusable=confusable(labels),
-    )
+    experts = Experts(weight=EXPERT_WEIGHT, floor=EXPERT_FLOOR, classifier=named, detector=found)
     return View(experts=experts)
 
 
