@@ -223,7 +223,7 @@ def _part(learner: Learner, chosen: Bools, share: float, seed: int) -> Bools:
 
 def _figures(learner: Learner, logits: Floats, threshold: float) -> Forecast:
     labelled = learner.classes < learner.labels
-    answers = [doubted(label_probabilities(one, learner.labels), learner.confused) for one in logits]
+    answers = [label_probabilities(doubted(one, learner.confused), learner.labels) for one in logits]
     accuracies = [metrics.accuracy(one[labelled], learner.classes[labelled]) for one in answers]
     probabilities = answers[-1]
     right = metrics.correct(probabilities, learner.classes) & labelled

@@ -283,10 +283,9 @@ def test_an_answer_is_doubted_if_its_label_is_confused(
     found = inference.confusion(LABELS, {**experts, "confusable": [2]}, ask)
     assert found.tolist() == [confused, False]
     assert not inference.confusion(LABELS, experts, ask).any(), "nothing is known to be confusable"
-    left = [0.58, 0.42] if confused else [0.9, 0.1]
-    assert inference.doubted(np.array([[0.9, 0.1], [0.1, 0.9]]), found) == pytest.approx(
-        np.array([left, [0.1, 0.9]])
-    )
+    left = [0.16, 0.02, 0.82] if confused else [0.8, 0.1, 0.1]
+    logits = inference.doubted(np.log([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]]), found)
+    assert inference.label_shares(logits, 2) == pytest.approx(np.array([left, [0.1, 0.8, 0.1]]))
 
 
 def test_a_missing_expert_is_named(with_experts: Path) -> None:
