@@ -19,7 +19,10 @@ _MOST: Final = 1000  # of each listing: AWS's limit
 _LOG_PAGES: Final = 5
 _RECENT: Final = timedelta(seconds=75)  # the workflow tries again within 60 s
 _FAILURES: Final = ("TaskFailed", "TaskTimedOut", "LambdaFunctionFailed", "LambdaFunctionTimedOut")
-_ANSWERS: Final = ("ThresholdConfidenceNotMet", "Object(NotFound|TooLarge)", "UnsupportedImage", "ImageToo.+")
+_ANSWERS: Final = (
+    *("ThresholdConfidenceNotMet", "Object(NotFound|TooLarge)", "UnsupportedImage", "ImageToo.+"),
+    r"DynamoDB\.ConditionalCheckFailedException",  # a better outcome is recorded already
+)
 _STATES: Final = {"dynamodb": "RecordOutcome", "events": "PublishOutcome"}  # logs of level ERROR name none
 
 

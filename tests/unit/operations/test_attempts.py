@@ -30,6 +30,7 @@ FAILED = [
     event(2, "WaitStateEntered", name="WaitToRetry"),
 ]
 AGAIN = [event(4, "WaitStateExited"), event(4, "TaskStateEntered", name="ClassifyImage")]
+RECORDED = "DynamoDB.ConditionalCheckFailedException"  # an outcome of higher rank
 ONCE = Attempts("ClassifyImage", "EndpointUnavailable", 1, at(2), at(2))
 
 
@@ -45,6 +46,7 @@ ONCE = Attempts("ClassifyImage", "EndpointUnavailable", 1, at(2), at(2))
         (ASKED + FAILED + AGAIN + [event(5, "TaskSucceeded")], Attempts("ClassifyImage")),
         ([*ASKED, event(2, "TaskTimedOut")], replace(ONCE, error="States.Timeout")),
         ([*ASKED, event(2, "TaskFailed", error="UnsupportedImage")], Attempts("ClassifyImage")),
+        ([*ASKED, event(2, "TaskFailed", error=RECORDED)], Attempts("ClassifyImage")),
         (ASKED + FAILED + [event(9, "ExecutionFailed")], None),
     ],
 )
