@@ -120,6 +120,9 @@ def keep_paragraphs(command: click.Command) -> None:
     r"""Let `\b` in a raw docstring do what the escape does in click: keep a paragraph's line breaks."""
     if command.help:
         command.help = re.sub(r"^( *)\\b$", "\\1\b", command.help, flags=re.MULTILINE)
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            keep_paragraphs(one)
 
 
 def run(program: click.Command, name: str, arguments: Sequence[str] | None = None) -> int:

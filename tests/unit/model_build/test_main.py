@@ -28,11 +28,3 @@ def test_train_sagemaker_is_another_name_for_train_cloud(capsys: pytest.CaptureF
         status = int(exit_.code or 0)
     assert status == 0
     assert "train-cloud" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, "--help"]) == 0
-    out = capsys.readouterr().out
-    assert f"Usage: python -m model_build {command}" in out
-    assert f"  Example:\n    scones model {command}" in out
