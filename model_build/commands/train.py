@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from commandline.options import PATH, json_option
-from commandline.terminal import plural
+from commandline.terminal import plural, say
 from model_build.data.download import training_archives
 from model_build.errors import UsageError
 from model_build.training.recipe import (
@@ -19,6 +19,8 @@ from model_build.training.recipe import (
     data_option,
     recipe_options,
 )
+
+SECONDS_AN_EPOCH = 48  # of both archives on one thread: 12 epochs take eight to ten minutes
 
 
 def _refuse_photos(given: str | None) -> None:
@@ -75,6 +77,9 @@ def train_command(
     recipe = Recipe(**hyperparameters)
     if time_budget is not None:
         TIME_BUDGET.require("time-budget", time_budget)
+    minutes = recipe.epochs * SECONDS_AN_EPOCH / 60
+    ends = f"within {time_budget:g} s" if time_budget else f"in about {plural(round(minutes) or 1, 'minute')}"
+    say(f"training {', '.join(classes)} for {plural(recipe.epochs, 'epoch')}; done {ends}")
     # PyTorch takes seconds to import and is not in every environment: first check the options.
     from model_build.training.pipeline import train  # noqa: PLC0415
 
