@@ -73,14 +73,18 @@ class Decisions:
     def hold(self, uri: str, version: str, outcome: str) -> Record | None:
         """Keep a photo from other desks for `HOLD_S`; return its record, None if nobody needs to look at it.
 
-        By the record, since SQS may deliver a message twice. A HeldElsewhereError if another desk has it.
+        By the record, since SQS may deliver a message twice. A HeldElsewhereError if another desk has it. A
+        hold longer than any can be is of a clock that was set back since.
         """
-        free = "attribute_not_exists(held_until) OR held_until < :now OR held_by = :session"
+        now = self._stack.now()
+        over = "held_until < :now OR held_until > :latest"
+        free = f"attribute_not_exists(held_until) OR {over} OR held_by = :session"
+        times = {"now": timestamp(now), "latest": timestamp(now + timedelta(seconds=2 * HOLD_S))}
         held, item = self._table.update(
             (uri, version),
             "SET held_by = :session, held_until = :until",
             f"outcome = :outcome AND attribute_not_exists(decided_by) AND ({free})",
-            {"now": timestamp(self._stack.now()), "outcome": outcome, **self._hold()},
+            {**times, "outcome": outcome, **self._hold()},
         )
         if held:
             return Record.from_item(item)

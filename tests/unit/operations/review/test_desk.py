@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from commandline.errors import CommandError
 from operations.delivery import CLAIM, Delivery
 from operations.photos.forgetting import Forgetter
 from operations.photos.labelled import NEITHER, file_name
+from operations.redrive import send_to_review
 from operations.results import SAMPLE, ResultsTable
 from operations.review.audit import DRAW_EVERY_S, Audited, audited
 from operations.review.decisions import NO_LABEL
@@ -532,3 +533,10 @@ def test_photos_that_are_accepted_later_are_audited_too_and_none_comes_twice(
     (third,) = desk.waiting()
     assert len({*seen, third["id"]}) == 3
     assert desk.bound() == Audited(2, 1)
+
+
+def test_a_hold_of_a_clock_that_was_set_back_is_over(stack: Stack) -> None:
+    uri = put_doubtful(stack, "incoming/a.jpg")
+    assert names(desk_of(replace(stack, clock=timedelta(hours=50)))) == ["a.jpg"]
+    assert list(send_to_review(stack, ResultsTable(stack).versions(uri)))
+    assert names(desk_of(stack, "bob")) == ["a.jpg"]
