@@ -81,8 +81,9 @@ def test_no_decision_is_lost(cloud: LocalCloud) -> None:
             assert "without an outcome" not in said
 
     assert len(decided) >= 3 * len(PARTS)
-    for key in PHOTOS:
-        (record,) = cloud.records(key)
-        assert record.get("decided_by") == ("ada" if key in decided else None), key
-        assert record["outcome"] == ("ACCEPTED" if key in decided else "LOW_CONFIDENCE")
-    assert queued(cloud) >= len(PHOTOS - decided), "what is not decided waits for a person"
+    records = {key: record for key in PHOTOS for record in cloud.records(key)}
+    by_ada = {key for key, record in records.items() if record.get("decided_by") == "ada"}
+    assert decided <= by_ada, "one that was recorded and not answered is no loss"
+    outcomes = {key: record["outcome"] for key, record in records.items()}
+    assert outcomes == {key: "ACCEPTED" if key in by_ada else "LOW_CONFIDENCE" for key in PHOTOS}
+    assert queued(cloud) >= len(PHOTOS - by_ada), "what is not decided waits for a person"
