@@ -14,9 +14,9 @@ import click
 from commandline.program import LazyCommand, LazyGroup, run
 
 NAME: Final = "python -m model_build"
-_ROOM: Final = "model_build.commands"
+_OURS: Final = "model_build.commands."
 COMMANDS: Final = {
-    name: LazyCommand(f"{_ROOM}.{module}:{name.replace('-', '_')}_command", purpose)
+    name: LazyCommand(f"{'' if '.' in module else _OURS}{module}:{name.replace('-', '_')}_command", purpose)
     for name, module, purpose in (
         ("extract", "images", "Write an archive as PNG files with lists for SageMaker's built-in algorithm."),
         ("learn", "learn", "Learn classes from folders of photos, in a minute."),
@@ -31,14 +31,11 @@ COMMANDS: Final = {
         ("package", "package", "Write the model.tar.gz that an endpoint serves."),
         ("image", "package", "Build or push the project's serving image (needs Docker)."),
         ("deploy", "endpoint", "Create or update the SageMaker endpoint of a model."),
+        ("list", "operations.commands.models", "List the models that an endpoint has had, and how they did."),
         ("use", "endpoint", "Let a model answer that the endpoint has had before."),
         ("rollback", "endpoint", "Let the model before the present one answer again."),
         ("status", "endpoint", "Show what an endpoint serves and its state."),
         ("delete", "endpoint", "Delete an endpoint and everything that belongs to it."),
-    )
-} | {
-    "list": LazyCommand(
-        "operations.commands.models:command", "List the models that an endpoint has had, and how they did."
     )
 }
 

@@ -38,11 +38,11 @@ class Photos:
     "--since",
     type=Duration(),
     default=timedelta(days=7),
-    show_default="7d",
-    help="Count the photos that were recorded in this time.",
+    show_default=False,
+    help="Count the photos that were recorded in this time.  [default: 7d]",
 )
 @json_option
-def command(*, choice: StackChoice, endpoint_name: str | None, since: timedelta, as_json: bool) -> None:
+def list_command(*, choice: StackChoice, endpoint_name: str | None, since: timedelta, as_json: bool) -> None:
     r"""List the models that an endpoint has had, the one that answers marked, the newest last.
 
     Shows since when, the accuracy that was measured in training, and of the photos of --since how many each
