@@ -23,7 +23,8 @@ INFERENCE_SECONDS: Final = {"STANDARD": 0.1, "EXPRESS": 0.1, "BATCH": 0.05}  # a
 ENDPOINT_GB: Final = 40 / 1024**2
 TABLE_WRITES: Final = 4  # the record and that its event is published, to the table and to its index
 RECORD_GB: Final = 2 / 1024**2
-LOG_GB: Final = 5 / 1024**2  # the workflow logs nothing of an accepted photo at the level ERROR
+LOG_GB: Final = 5 / 1024**2  # STANDARD logs nothing of an accepted photo at the level ERROR
+EXPRESS_LOG_GB: Final = 17 / 1024**2
 PHOTOS_A_CHILD: Final = 8  # of a batch, by default
 BATCH_TRACED: Final = 0.075  # of a batch's photos: 5 %, and one a second of forty
 PEAK_FACTOR: Final = 4  # the busiest minutes relative to the month's average
@@ -121,7 +122,8 @@ def _calls(workflow: str) -> float:
     usd = prices().usd
     reviewed = REVIEW_SHARE * 3 * usd("sqs_request")
     functions = 3 * usd("lambda_request") + LAMBDA_GB_SECONDS * usd("lambda_gb_second")
-    logs = LOG_GB * (usd("logs_gb") + usd("logs_gb_month"))
+    logged = LOG_GB + (EXPRESS_LOG_GB if workflow == "EXPRESS" else 0)
+    logs = logged * (usd("logs_gb") + usd("logs_gb_month"))
     events = usd("eventbridge_event") * (1 if workflow == "BATCH" else 2)  # the outcome's, and the upload's
     records = TABLE_WRITES * usd("dynamodb_write")
     looked_up = usd("dynamodb_read") if workflow == "BATCH" else 0

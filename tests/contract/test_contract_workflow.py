@@ -61,6 +61,8 @@ def test_both_machines_are_of_one_definition_and_differ_in_patience_only() -> No
         patience = {"Fn::FindInMap": ["Constants", "Workflow", "PatienceSeconds"]}
         assert standard["DefinitionSubstitutions"].pop(name) == patience
         assert express["DefinitionSubstitutions"].pop(name) == seconds
+    assert standard["Logging"].pop("Level") == "ERROR"
+    assert express["Logging"].pop("Level") == {"Fn::If": ["IsExpress", "ALL", "ERROR"]}
     assert standard == express
 
 
