@@ -1,7 +1,7 @@
 """What became of photos: records, events, review messages, dead letters, alarms; and the table of it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from operations.__main__ import main
 from tests.support.local_cloud import Listener, LocalCloud, environment_of
 
 OUTCOME_EVENTS = {"source": ["scones.vehicle-classification"], "detail-type": ["Vehicle Classified"]}
+LOG = "/aws/vendedlogs/states/scones-classify-image"
 QUEUES = {"UndeliveredEventsAlarm": "UndeliveredEventsQueue", "ReviewGivenUpAlarm": "ReviewDeadLetterQueue"}
 """Dead-letter queues, by the alarm that watches them."""
 
@@ -103,11 +104,26 @@ class Observer:
 
     def _refresh(self) -> None:
         workflow = self.cloud.client("stepfunctions")
-        for machine in self.machines.values():
-            pages = workflow.get_paginator("list_executions").paginate(stateMachineArn=machine)
-            for arn in [one["executionArn"] for page in pages for one in page["executions"]]:
-                if self._ended.get(arn, {"status": "RUNNING"})["status"] == "RUNNING":
-                    self._ended[arn] = workflow.describe_execution(executionArn=arn)
+        pages = workflow.get_paginator("list_executions").paginate(stateMachineArn=self.machines["STANDARD"])
+        for arn in [one["executionArn"] for page in pages for one in page["executions"]]:
+            if self._ended.get(arn, {"status": "RUNNING"})["status"] == "RUNNING":
+                self._ended[arn] = workflow.describe_execution(executionArn=arn)
+        for line in self._logged():
+            found = self._ended.setdefault(line["execution_arn"], {"status": "RUNNING", "input": "{}"})
+            found |= {name: line["details"][name] for name in ("input", "error") if name in line["details"]}
+            if line["type"] != "ExecutionStarted":
+                found["status"] = line["type"].removeprefix("Execution").upper()
+
+    def _logged(self) -> Iterator[dict[str, Any]]:
+        """Yield what the log has of the beginnings and ends of EXPRESS executions, which are nowhere else."""
+        pages = (
+            self.cloud.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(logGroupName=LOG, filterPattern='{ $.type = "Execution*" }')
+        )
+        for line in (json.loads(one["message"]) for page in pages for one in page["events"]):
+            if ":express:" in line["execution_arn"] and line["type"].startswith("Execution"):
+                yield line
 
     def executions(self, key: str, *, refresh: bool = True) -> list[dict[str, Any]]:
         """Return the executions of a photo that there were so far."""

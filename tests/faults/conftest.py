@@ -56,6 +56,10 @@ def set_patience(observer: Observer, seconds: int) -> None:
 def observer(cloud: LocalCloud) -> Iterator[Observer]:
     """Sees all events, review messages and dead letters; writes the table at the end."""
     observer = Observer(cloud)
+    workflow, express = cloud.client("stepfunctions"), observer.machines["EXPRESS"]
+    settings = workflow.describe_state_machine(stateMachineArn=express)["loggingConfiguration"]
+    settings |= {"level": "ALL", "includeExecutionData": True}  # or nobody knows which photo an execution has
+    workflow.update_state_machine(stateMachineArn=express, loggingConfiguration=settings)
     set_patience(observer, PATIENCE_S)
     yield observer
     observer.write(ROOT / "build" / "faults.md")
