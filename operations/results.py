@@ -176,9 +176,22 @@ class ResultsTable:
         more = _expressions("FilterExpression", {"label": label})
         if newest is not None:
             more |= {"ScanIndexForward": False} | ({} if label else {"Limit": newest})
+        yield from self._merged(
+            self._partitions((outcome,) if outcome else OUTCOMES, since), since, more, newest
+        )
+
+    def newest(self, since: datetime, limit: int, arrived: str = "") -> Iterator[Record]:
+        """Read the newest records, or those that the workflow gave an outcome, whatever was decided later."""
+        places = [one for one in self._partitions(OUTCOMES, since) if arrived in {"", _at_first(one)}]
+        yield from self._merged(places, since, {"ScanIndexForward": False, "Limit": limit}, limit)
+
+    def _merged(
+        self, places: Iterable[str], since: datetime, more: Mapping[str, Any], newest: int | None
+    ) -> Iterator[Record]:
+        """Read partitions of the index, each in the order of time, as one."""
         found = [
             (Record.from_item(item) for page in self._pages(one, since, more) for item in page["Items"])
-            for one in self._partitions((outcome,) if outcome else OUTCOMES, since)
+            for one in places
         ]
         merged = heapq.merge(*found, key=attrgetter("recorded_at"), reverse=newest is not None)
         yield from islice(merged, newest)
@@ -191,8 +204,7 @@ class ResultsTable:
         """Count the photos since a time by what the workflow made of them, whatever was decided later."""
         counts = Counter(dict.fromkeys(OUTCOMES, 0))
         for one in self._partitions(OUTCOMES, since):
-            now, _, before = one.rpartition("#")
-            counts[before if before in OUTCOMES else now.partition("#")[0]] += self._count(one, since)
+            counts[_at_first(one)] += self._count(one, since)
         return dict(counts)
 
     def audits(self, since: datetime) -> tuple[int, int]:
@@ -264,6 +276,12 @@ class ResultsTable:
 def partition(outcome: str, before: str) -> str:
     """Return the partition of the index for a photo that a person has decided: its outcome now and before."""
     return f"{outcome}#{before}"
+
+
+def _at_first(name: str) -> str:
+    """Return the outcome that the workflow gave to the photos of a partition."""
+    parts = name.split("#")
+    return parts[-1] if parts[-1] in OUTCOMES else parts[0]
 
 
 def _key(uri: str, version: str) -> dict[str, Any]:

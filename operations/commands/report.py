@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
 ) -> int:
     r"""Write a page about what the endpoint saw and answered, and whether that changes.
 
-    One HTML file without scripts: confidence over time against the threshold, outcomes by day, answers by
+    One HTML file without scripts: confidence over time against the threshold, outcomes over time, answers by
     class, latency, the least and the most confident photos. With --baseline also drift: whether photos or
     answers have changed, the photos that show it, and what to do. Damaged records are counted and shown.
 

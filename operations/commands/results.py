@@ -58,10 +58,13 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _line(record: "Record") -> str:
-    confidence = "" if record.confidence is None else f"{record.confidence:.3f}"
+    label, confidence, error = record.label or "", record.confidence, record.error or ""
+    if record.decided_by:  # what the model answered is no part of a person's decision
+        label, confidence = record.label or "neither", None
+        error = f"decided by {record.decided_by}, {record.decided_at}"
+    sure = "" if confidence is None else f"{confidence:.3f}"
     outcome = painted(record.outcome, colour=has_colour(sys.stdout))
-    error = f"  {record.error}" if record.error else ""
+    why = f"  {visible(error)}" if error else ""
     return (
-        f"{record.recorded_at or '':<24}  {outcome} {record.label or '':<11} {confidence:>6}  "
-        f"{visible(record.object_uri)}{visible(error)}"
+        f"{record.recorded_at or '':<24}  {outcome} {label:<11} {sure:>6}  {visible(record.object_uri)}{why}"
     )

@@ -18,39 +18,42 @@ from operations.photos.steps import Step
 
 THUMBNAIL_SIDE: Final = 224
 NO_OUTCOME: Final = "NO_OUTCOME"
-_MEANINGS: Final = {
-    "ACCEPTED": "classified",
-    "LOW_CONFIDENCE": "a person must look",
-    "REJECTED": "not a usable photo",
-    "FAILED": "the machinery did not work",
-    NO_OUTCOME: "no outcome was found",
+WORDS: Final = {  # first what needs a person
+    "LOW_CONFIDENCE": "Needs a look",
+    "FAILED": "Failed",
+    NO_OUTCOME: "No outcome",
+    "REJECTED": "Not usable",
+    "ACCEPTED": "Accepted",
 }
 
 
 @dataclass(frozen=True)
 class Card:
-    """A photo's outcome, `NO_OUTCOME` if there is none; a thumbnail as data URI, empty if there is none."""
+    """A photo's outcome, `NO_OUTCOME` if there is none; a thumbnail as data URI, or why there is none."""
 
     outcome: Outcome
     kind: str
     image: str
     steps: Sequence[Step]
+    missing: str = ""
 
 
 def make_card(outcome: Outcome, path: Path, steps: Sequence[Step]) -> Card:
     """Return a photo's card."""
     kind = outcome.outcome if outcome.outcome in OUTCOMES and not outcome.problem else NO_OUTCOME
-    return Card(outcome, str(kind), thumbnail(path), steps)
+    try:
+        return Card(outcome, str(kind), thumbnail(path), steps)
+    except CannotBeShownError as error:
+        return Card(outcome, str(kind), "", steps, str(error))
+    except OSError:
+        return Card(outcome, str(kind), "", steps, "the file cannot be read")
 
 
 def thumbnail(path: Path) -> str:
-    """Return a small JPEG of a photo as a data URI; empty if it cannot be shown."""
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            return ""
-        small = jpeg(path.read_bytes(), THUMBNAIL_SIDE)
-    except (CannotBeShownError, OSError):
-        return ""
+    """Return a small JPEG of a photo as a data URI; a CannotBeShownError says why there is none."""
+    if path.stat().st_size > MOST_BYTES:
+        raise CannotBeShownError(f"the file is larger than {MOST_BYTES // 2**20} MiB")
+    small = jpeg(path.read_bytes(), THUMBNAIL_SIDE)
     return "data:image/jpeg;base64," + base64.b64encode(small).decode("ascii")
 
 
@@ -64,10 +67,11 @@ def outcomes_page(cards: Sequence[Card], *, stack_name: str, threshold: float | 
         undefined=jinja2.StrictUndefined,
     )
     counts = Counter(card.kind for card in cards)
-    kinds = [kind for kind in (*OUTCOMES, NO_OUTCOME) if kind in OUTCOMES or counts[kind]]
+    kinds = [kind for kind in WORDS if kind in OUTCOMES or counts[kind]]
     return templates.get_template("outcomes.html.j2").render(
-        cards=cards,
-        counts=[(kind, counts[kind], _MEANINGS[kind]) for kind in kinds],
+        cards=sorted(cards, key=lambda card: [*WORDS].index(card.kind)),
+        counts=[(kind, counts[kind]) for kind in kinds],
+        words=WORDS,
         total=plural(len(cards), "photo"),
         stack_name=stack_name,
         threshold=threshold,

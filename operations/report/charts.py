@@ -33,6 +33,8 @@ HEIGHT: Final = 220
 SMALL: Final = (270, 104)
 CLASS_COLOURS: Final = 6
 _DAY: Final = 86_400
+_HOUR: Final = 3_600
+_MOST_HOURS: Final = 72
 # matplotlib writes these, the page's variables replace them.
 _VARIABLES: Final = ("text", "soft", "line", "card", *(f"class-{n}" for n in range(CLASS_COLOURS)), *OUTCOMES)
 _COLOURS: Final = {name: f"#0a00{number:02x}" for number, name in enumerate(_VARIABLES, 1)}
@@ -129,9 +131,9 @@ def _dots(axes: Axes, places: Floats, colour: str) -> None:
     )
 
 
-def outcomes_by_day(texts: Sequence[str], counts: Ints) -> str:
-    """Draw shares of the outcomes, counts [days, outcomes], as stacked bars."""
-    with _chart((WIDTH, HEIGHT), "Shares of outcomes by day; the table has the numbers", grid=False) as (
+def outcomes_over_time(texts: Sequence[str], counts: Ints) -> str:
+    """Draw shares of the outcomes, counts [groups, outcomes], as stacked bars."""
+    with _chart((WIDTH, HEIGHT), "Shares of outcomes over time; the table has the numbers", grid=False) as (
         axes, drawn,
     ):  # fmt: skip
         shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -146,8 +148,8 @@ def outcomes_by_day(texts: Sequence[str], counts: Ints) -> str:
 
 
 def time_to_outcome(texts: Sequence[str], seconds: Floats) -> str:
-    """Draw median and 95th percentile, [days, 2]."""
-    title = "Median and 95th percentile of the time to an outcome by day; the table has the numbers"
+    """Draw median and 95th percentile, [groups, 2]."""
+    title = "Median and 95th percentile of the time to an outcome; the table has the numbers"
     with _chart((WIDTH, HEIGHT), title) as (axes, drawn):
         for column, name in ((1, "class-1"), (0, "class-0")):
             marker = "o" if len(texts) < 3 else ""  # noqa: PLR2004
@@ -222,31 +224,38 @@ def _small(axes: Axes, low: float, high: float) -> None:
 
 @dataclass(frozen=True)
 class Bucket:
-    """A day in UTC, or several where there are many of them, and which times lie in it."""
+    """An hour or a day in UTC, or several days where there are many, and which times lie in it."""
 
     text: str
     rows: slice
 
 
-def by_day(times: Floats, most: int) -> list[Bucket]:
-    """Group times (seconds since 1970, in order) by day, or by several days if `most` are exceeded."""
+def unit_of(times: Floats) -> str:
+    """Return what times (seconds since 1970, in order) are grouped by: hours below three days, else days."""
+    return "hour" if len(times) and times[-1] - times[0] < _MOST_HOURS * _HOUR else "day"
+
+
+def by_time(times: Floats, most: int) -> list[Bucket]:
+    """Group times by hour or day, or by several days if `most` are exceeded."""
     if not len(times):
         return []
-    numbers = np.floor(times / _DAY).astype(np.int64)
+    hours = unit_of(times) == "hour"
+    unit, most = (_HOUR, _MOST_HOURS + 1) if hours else (_DAY, most)
+    numbers = np.floor(times / unit).astype(np.int64)
     first, last = int(numbers[0]), int(numbers[-1])
-    days = math.ceil((last - first + 1) / most)
-    starts = range(first, last + 1, days)
+    several = math.ceil((last - first + 1) / most)
+    starts = range(first, last + 1, several)
     edges = np.searchsorted(numbers, [*starts, last + 1]).tolist()
     return [
-        Bucket(_text(start, days), slice(begin, end))
+        Bucket(_text(start * unit, several, hours=hours), slice(begin, end))
         for start, begin, end in zip(starts, edges, edges[1:], strict=False)
     ]
 
 
-def _text(day: int, days: int) -> str:
-    first = datetime.fromtimestamp(day * _DAY, UTC)
+def _text(start: int, days: int, *, hours: bool) -> str:
+    first = datetime.fromtimestamp(start, UTC)
     last = first + timedelta(days=days - 1)
-    begin = f"{first.day} {first:%b}"
+    begin = f"{first.day} {first:%b}" + (f" {first:%H:%M}" if hours else "")
     return begin if days == 1 else f"{begin} to {last.day} {last:%b}"
 
 

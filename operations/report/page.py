@@ -64,7 +64,7 @@ def _context(report: Report, now: datetime) -> dict[str, Any]:
         "report": report,
         "made": f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         "span": "no records" if math.isnan(first) else f"{minute(first)} to {minute(last)} UTC",
-        "verdict": "none" if report.drift is None else "drift" if report.drift.drifted else "good",
+        "verdict": "drift" if report.drifted else "good",
         "tiles": _tiles(report),
         "steps": report.next_steps(),
         "scatter": _scatter(report),
@@ -144,25 +144,27 @@ def _days(report: Report) -> dict[str, Any] | None:
         outcomes = np.where(window.confidences >= report.threshold, accepted, doubtful)
     else:
         return None
-    buckets = charts.by_day(times, MOST_DAYS)
+    buckets = charts.by_time(times, MOST_DAYS)
     counts = np.array([np.bincount(outcomes[one.rows], minlength=len(OUTCOMES)) for one in buckets])
     texts = [one.text for one in buckets]
     rows = [(text, int(row.sum()), row.tolist()) for text, row in zip(texts, counts, strict=True)]
-    return {"chart": Markup(charts.outcomes_by_day(texts, counts)), "rows": rows}  # noqa: S704 - our own SVG
+    unit = charts.unit_of(times)
+    return {"unit": unit, "chart": Markup(charts.outcomes_over_time(texts, counts)), "rows": rows}  # noqa: S704 - our own SVG
 
 
 def _latency(report: Report) -> dict[str, Any] | None:
     history = report.history
     if history is None or not len(history) or np.isnan(history.seconds).all():
         return None
-    buckets = charts.by_day(history.times, MOST_DAYS)
+    buckets = charts.by_time(history.times, MOST_DAYS)
     found = np.array([charts.percentiles(history.seconds[one.rows], (0.5, 0.95)) for one in buckets])
     texts = [one.text for one in buckets]
     rows = [
         (one.text, f"{one.rows.stop - one.rows.start:,}", *map(_seconds, pair))
         for one, pair in zip(buckets, found.tolist(), strict=True)
     ]
-    return {"chart": Markup(charts.time_to_outcome(texts, found)), "rows": rows}  # noqa: S704 - our own SVG
+    unit = charts.unit_of(history.times)
+    return {"unit": unit, "chart": Markup(charts.time_to_outcome(texts, found)), "rows": rows}  # noqa: S704 - our own SVG
 
 
 def _seconds(value: float) -> str:

@@ -1,20 +1,22 @@
 """What happens now: photos in progress, outcomes of the last hour, the latest photos, a photo's trace."""
 
+import json
 import threading
 import time
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from commandline.errors import UsageError
+from operations.attempts import Attempts, in_progress, logged
 from operations.execution_log import running
+from operations.outcomes import OUTCOMES
 from operations.photos.labelled import shortened
 from operations.photos.sources import PREFIX
 from operations.photos.steps import steps_of
-from operations.results import Record, ResultsTable
+from operations.results import Record, ResultsTable, timestamp
 from operations.review.queue import ReviewQueue
 from operations.stack import Stack
 
@@ -23,7 +25,7 @@ LATEST: Final = 24  # photos in the list of the latest
 MOST_BYTES: Final = 25 * 1024 * 1024
 """Largest photo that can be dropped on the page; the stack may take less (MaxObjectBytes)."""
 _KEPT_S: Final = 3.0  # several pages share an answer; at least ten times what it took
-_MOST_RUNNING: Final = 100
+_DEFINITION_KEPT_S: Final = 60.0
 
 
 class Live:
@@ -33,37 +35,48 @@ class Live:
         self._stack = stack
         self._table, self._queue = ResultsTable(stack), ReviewQueue(stack)
         self._lock = threading.Lock()
-        self._state: dict[str, Any] = {}
-        self._kept_until = float("-inf")
+        self._kept: dict[str, tuple[float, Any]] = {}
 
-    def state(self) -> dict[str, Any]:
-        """Return counts of the last hour, what is in progress, and the latest photos."""
+    def state(self, outcome: str = "") -> dict[str, Any]:
+        """Return figures of the last hour, what is in progress, and the latest photos (of an outcome)."""
+        if outcome not in {"", *OUTCOMES}:
+            raise UsageError(f"{outcome!a} is no outcome")
         with self._lock:
-            if (begun := time.monotonic()) >= self._kept_until:
-                self._state = self._ask()
-                self._kept_until = begun + max(_KEPT_S, 10 * (time.monotonic() - begun))
-            return self._state
+            steps, express = self._shared("workflow", self._workflow, _DEFINITION_KEPT_S)
+            figures = self._shared("figures", lambda: self._figures(steps, express=express))
+            return {**figures, "latest": self._shared(f"latest {outcome}", lambda: self._latest(outcome))}
 
-    def _ask(self) -> dict[str, Any]:
-        since = self._stack.now() - PERIOD
-        counts, latest = self._table.arrived(since), self._table.find(since=since, newest=LATEST)
-        now = {"running": self._running(), "waiting": self._queue.length()}
-        shown = [_shown(record) for record in latest]
-        return {"counts": counts, "states": entered_by_state(counts), "latest": shown, **now}
+    def _shared(self, name: str, ask: Callable[[], Any], seconds: float = _KEPT_S) -> Any:
+        """Return an answer that is shared for a moment."""
+        until, answer = self._kept.get(name, (float("-inf"), None))
+        if (begun := time.monotonic()) >= until:
+            answer = ask()
+            self._kept[name] = begun + max(seconds, 10 * (time.monotonic() - begun)), answer
+        return answer
 
-    def _running(self) -> int:
-        """Return how many executions are in progress, at most 100; of EXPRESS, by the log."""
-        try:
-            found = self._stack.client("stepfunctions").list_executions(
-                stateMachineArn=self._stack.output("ClassifyImageStateMachineArn"),
-                statusFilter="RUNNING",
-                maxResults=_MOST_RUNNING,
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "StateMachineTypeNotSupported":
-                raise
-            return min(running(self._stack), _MOST_RUNNING)
-        return len(found["executions"])
+    def _workflow(self) -> tuple[list[str], bool]:
+        """Return the states that call a function, in their order, and whether the workflow is EXPRESS."""
+        machine = self._stack.output("ClassifyImageStateMachineArn")
+        found = self._stack.client("stepfunctions").describe_state_machine(stateMachineArn=machine)
+        states = json.loads(found["definition"])["States"]
+        steps = [name for name, one in states.items() if str(one.get("Resource")).endswith("lambda:invoke")]
+        return steps, found.get("type") == "EXPRESS"
+
+    def _figures(self, steps: list[str], *, express: bool) -> dict[str, Any]:
+        counts, stack = self._table.arrived(self._since()), self._stack
+        number, trying = (running(stack), logged(stack)) if express else in_progress(stack)
+        return {
+            "counts": counts,
+            "steps": [asdict(step) for step in _passed(steps, counts, trying)],
+            "running": number,
+            "waiting": self._queue.length(),
+        }
+
+    def _latest(self, outcome: str) -> list[dict[str, Any]]:
+        return [_shown(record) for record in self._table.newest(self._since(), LATEST, outcome)]
+
+    def _since(self) -> datetime:
+        return self._stack.now() - PERIOD
 
     def trace(self, key: str, version: str) -> dict[str, Any]:
         """Return a photo's record and the steps of its execution; a UsageError if it has no record."""
@@ -92,11 +105,36 @@ class Live:
         return key
 
 
-def entered_by_state(counts: dict[str, int]) -> dict[str, int]:
-    """Return how many photos entered each state; a rejected one ends in SerializeImage."""
+@dataclass(frozen=True)
+class Passed:
+    """A step of the workflow: how many photos went into it, how many are stuck since when, and why."""
+
+    name: str
+    entered: int | None  # None where no figure says so
+    stuck: int = 0
+    since: str | None = None
+    error: str = ""
+
+
+def _passed(steps: list[str], counts: dict[str, int], trying: Iterable[Attempts]) -> Iterator[Passed]:
+    """Yield the steps, and others that photos are stuck in; a rejected photo ends in the first."""
     arrived, judged = sum(counts.values()), counts["ACCEPTED"] + counts["LOW_CONFIDENCE"]
-    reached = {"SerializeImage": arrived, "ClassifyImage": arrived - counts["REJECTED"]}
-    return {**reached, "FilterInference": judged}
+    entered = dict.fromkeys(steps, arrived - counts["REJECTED"])
+    entered |= dict.fromkeys(steps[-1:], judged) | dict.fromkeys(steps[:1], arrived)
+    stuck: dict[str, list[Attempts]] = {}
+    for one in trying:
+        if one.error:
+            stuck.setdefault(one.step, []).append(one)
+    for name in [*steps, *sorted(stuck.keys() - {*steps})]:
+        here = stuck.get(name, [])
+        since = min((one.since for one in here if one.since), default=None)
+        yield Passed(
+            name or "the workflow",
+            entered.get(name),
+            len(here),
+            timestamp(since) if since else None,
+            here[-1].error if here else "",
+        )
 
 
 def _shown(record: Record) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from commandline.aws_errors import aws_reason
 from commandline.errors import CommandError, UsageError
+from operations.outcomes import OUTCOMES
 from operations.photos.labelled import NEITHER
 from operations.photos.pictures import MOST_BYTES as MOST_SHOWN_BYTES
 from operations.photos.pictures import CannotBeShownError, jpeg
@@ -36,6 +37,8 @@ from operations.stack import Stack
 from operations.status import Situation
 
 LONGEST_SIDE: Final = 1600
+SMALL_SIDE: Final = 120
+_NO_PREVIEW: Final = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
 _FROM_OURSELVES: Final = ("none", "same-origin")
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -142,7 +145,7 @@ class _Server:
         return self._page("review.html.j2", labels=labels, neither=NEITHER)
 
     async def live_page(self, _request: Request) -> Response:
-        return self._page("live.html.j2")
+        return self._page("live.html.j2", outcomes=OUTCOMES)
 
     def _page(self, template: str, **values: Any) -> Response:
         """Return a page that runs its own script and style only, and sends to this server only."""
@@ -190,8 +193,8 @@ class _Server:
 
         return await answered(do)
 
-    async def state(self, _request: Request) -> Response:
-        return await answered(self._live.state)
+    async def state(self, request: Request) -> Response:
+        return await answered(lambda: self._live.state(request.query_params.get("outcome", "")))
 
     async def status(self, _request: Request) -> Response:
         return await answered(self._situation.banner)
@@ -221,23 +224,26 @@ class _Server:
             self._live.check(key, version)
         except UsageError as error:
             return PlainTextResponse(str(error), 400)
-        return await self._jpeg(key, version)
+        return await self._jpeg(key, version, small="small" in request.query_params)
 
-    async def _jpeg(self, key: str, version: str) -> Response:
+    async def _jpeg(self, key: str, version: str, *, small: bool = False) -> Response:
         """Return a photo as a browser shows it: any that the workflow reads, upright, of bounded size."""
+        side = SMALL_SIDE if small else LONGEST_SIDE
         try:
-            body = await run_in_threadpool(self._read, key, version)
+            body = await run_in_threadpool(self._read, key, version, side)
         except (CannotBeShownError, OSError, ClientError, BotoCoreError) as error:
+            if small:  # a list shows what it can
+                return Response(_NO_PREVIEW, media_type="image/svg+xml")
             return PlainTextResponse(f"the photo cannot be shown: {aws_reason(error)}", 415)
         # A version never changes; the browser fetches the next photos once, before they are shown.
         return Response(body, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
 
-    def _read(self, key: str, version: str) -> bytes:
+    def _read(self, key: str, version: str, side: int) -> bytes:
         named = {} if version == "unversioned" else {"VersionId": version}
         answer = self._s3.get_object(Bucket=self._bucket, Key=key, **named)
         if (size := answer["ContentLength"]) > MOST_SHOWN_BYTES:
             raise CannotBeShownError(f"it has {size:,} bytes, more than {MOST_SHOWN_BYTES:,}")
-        return jpeg(answer["Body"].read(), LONGEST_SIDE)
+        return jpeg(answer["Body"].read(), side)
 
 
 def _version(request: Request) -> Version:

@@ -38,6 +38,38 @@ def test_a_dropped_photo_goes_through_without_a_reload(
     assert [record["outcome"] for record in cloud.records(key)] == ["ACCEPTED"]
 
 
+def test_figures_dim_while_they_are_stale_and_recover_by_themselves(desk: RunningDesk, page: Page) -> None:
+    page.goto(desk.page("live"))
+    expect(page.locator("#ACCEPTED")).to_have_text(re.compile(r"^[0-9]"))
+    body, message = page.locator("body"), page.locator("#message")
+    answer = {"status": 200, "body": "no JSON"}  # an error status would be an error of the page
+    page.route("**/live/state?*", lambda route: route.fulfill(**answer))
+    expect(body).to_have_class("stale")
+    expect(message).to_contain_text("trying again")
+    page.unroute("**/live/state?*")
+    expect(body).not_to_have_class("stale")
+    expect(message).to_have_text("")
+
+
+def test_an_outcome_shows_only_its_photos_and_again_all(
+    cloud: LocalCloud, desk: RunningDesk, page: Page
+) -> None:
+    for name, body in (("filter-red.jpg", RED), ("filter-text.jpg", b"a text")):
+        cloud.upload(f"incoming/live/{name}", body)
+        cloud.executions(f"incoming/live/{name}")
+    page.goto(desk.page("live"))
+    rows = page.locator("#latest button")
+    expect(rows.filter(has_text="filter-red.jpg")).to_have_count(1, timeout=15_000)
+    rejected = page.get_by_role("button", name="REJECTED")
+    rejected.first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#REJECTED").locator("..")).to_have_attribute("aria-pressed", "true")
+    expect(rows.filter(has_text="filter-red.jpg")).to_have_count(0)
+    expect(rows.filter(has_text="filter-text.jpg")).to_have_count(1)
+    page.locator("#REJECTED").click()
+    expect(rows.filter(has_text="filter-red.jpg")).to_have_count(1)
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_live_view_is_accessible_and_fits(
     width: int, cloud: LocalCloud, desk: RunningDesk, page: Page
@@ -48,6 +80,7 @@ def test_the_live_view_is_accessible_and_fits(
     page.goto(desk.page("live"))
     page.locator("#latest button").first.click()
     expect(page.locator("#trace")).to_contain_text("SerializeImage")
+    expect(page.locator("#trace")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"live-{width}.png")

@@ -1,7 +1,8 @@
 "use strict";
 const EVERY_MS = 1500;
 const byId = (name) => document.getElementById(name);
-let chosen = "";
+const ANSWER_MS = 15000;
+let chosen = "", outcome = "", drawn = "", since = "";
 
 const element = (kind, className, text) => {
   const made = document.createElement(kind);
@@ -10,13 +11,15 @@ const element = (kind, className, text) => {
   return made;
 };
 
+const clock = (time) => new Date(time).toLocaleTimeString();
+
 const say = (text, news = false) => {
   byId("message").textContent = text;
   byId("message").classList.toggle("news", news);
 };
 
 async function ask(path, options) {
-  const answer = await fetch(path, options);
+  const answer = await fetch(path, options || { signal: AbortSignal.timeout(ANSWER_MS) });
   if (!answer.ok) throw new Error(await answer.text());
   return answer.json();
 }
@@ -27,12 +30,18 @@ function row(photo) {
   button.dataset.id = `${photo.key}\n${photo.version}`;
   button.setAttribute("aria-pressed", String(button.dataset.id === chosen));
   const sure = photo.confidence === null ? "" : ` ${photo.confidence.toFixed(3)}`;
-  const said = photo.label ? `${photo.label}${sure}` : photo.error || "";
+  const answer = photo.decided_by ? `${photo.label || "neither"}, by ${photo.decided_by}` : photo.label ? `${photo.label}${sure}` : photo.error || "";
+  const picture = element("img", "", "");
+  picture.alt = "";
+  picture.loading = "lazy";
+  picture.fetchPriority = "low";  // figures do not wait for thumbnails
+  picture.src = `/live/photo?small&${new URLSearchParams({ key: photo.key, version: photo.version })}`;
   button.append(
+    picture,
     element("span", `tag ${photo.outcome}`, photo.outcome),
     element("span", "key", photo.key.replace(/^incoming\//, "")),
-    element("span", "", photo.decided_by ? `${said} (${photo.decided_by})` : said),
-    element("time", "", new Date(photo.recorded_at).toLocaleTimeString()),
+    element("span", "answer", answer),
+    element("time", "", clock(photo.recorded_at)),
   );
   button.addEventListener("click", () => show(photo, button.dataset.id));
   const item = document.createElement("li");
@@ -65,19 +74,64 @@ function draw(photo, trace, query) {
   }
   const record = trace.record;
   const reason = record.cause ? element("p", "", record.cause) : "";
-  byId("trace").replaceChildren(picture, element("b", "", photo.key), element("p", "", `${record.outcome} ${record.label || ""}`), reason, steps);
+  const shut = element("button", "close", "Close");
+  shut.type = "button";
+  shut.addEventListener("click", close);
+  byId("trace").replaceChildren(shut, picture, element("b", "", photo.key), element("p", "", `${record.outcome} ${record.label || ""}`), reason, steps);
+  byId("trace").classList.add("open");
+}
+
+function close() {
+  const row = rows().find((one) => one.dataset.id === chosen);
+  chosen = "";
+  row?.setAttribute("aria-pressed", "false");
+  byId("trace").classList.remove("open");
+  byId("trace").replaceChildren(element("p", "soft", "Choose a photo to see its trace through the workflow."));
+  row?.focus();
+}
+
+const rows = () => [...byId("latest").querySelectorAll("button")];
+
+function node(step) {
+  const item = element("li", step.stuck ? "node step stuck" : "node step", "");
+  item.append(element("span", "", step.name));
+  if (step.entered !== null) item.append(element("b", "", step.entered.toLocaleString()));
+  if (step.stuck) item.append(element("span", "error", `${step.stuck} stuck since ${step.since ? clock(step.since) : "a while"}: ${step.error}`));
+  return item;
+}
+
+function drawState(state) {
+  for (const [name, count] of Object.entries(state.counts)) byId(name).textContent = count.toLocaleString();
+  byId("running").textContent = state.running >= 1000 ? "1,000+" : state.running;
+  byId("waiting").textContent = state.waiting;
+  for (const old of byId("flow").querySelectorAll(".step")) old.remove();
+  byId("ends").before(...state.steps.map(node));
+  const focused = document.activeElement?.dataset?.id;
+  byId("listed").textContent = outcome ? `Latest photos: ${outcome}` : "Latest photos";
+  byId("latest").replaceChildren(...state.latest.map(row));
+  if (!state.latest.length) byId("latest").append(element("li", "soft", "No photo in the last hour."));
+  if (focused) rows().find((one) => one.dataset.id === focused)?.focus();
+}
+
+async function update() {
+  const wanted = outcome;
+  try {
+    const state = await ask(`/live/state?outcome=${wanted}`);
+    if (wanted !== outcome) return;
+    const text = JSON.stringify([wanted, state]);
+    if (text !== drawn) drawState(state);
+    drawn = text;
+    if (document.body.classList.contains("stale")) say("");
+    document.body.classList.remove("stale");
+    since = new Date();
+  } catch (error) {
+    document.body.classList.add("stale");
+    say(`${since ? `Figures of ${clock(since)}; trying` : "Trying"} again: ${error.message}`);
+  }
 }
 
 async function refresh() {
-  try {
-    const state = await ask("/live/state");
-    for (const [name, count] of Object.entries({ ...state.counts, ...state.states })) byId(name).textContent = count.toLocaleString();
-    byId("running").textContent = state.running >= 100 ? "100+" : state.running;
-    byId("waiting").textContent = state.waiting;
-    const focused = document.activeElement?.dataset?.id;
-    byId("latest").replaceChildren(...state.latest.map(row));
-    if (focused) [...byId("latest").querySelectorAll("button")].find((one) => one.dataset.id === focused)?.focus();
-  } catch (error) { say(error.message); }
+  await update();
   setTimeout(refresh, EVERY_MS);
 }
 
@@ -97,6 +151,14 @@ async function send(files) {
 }
 
 const main = byId("drop");
+byId("ends").addEventListener("click", (event) => {
+  const name = event.target.closest("button")?.dataset.outcome;
+  if (!name) return;
+  outcome = outcome === name ? "" : name;
+  for (const one of byId("ends").querySelectorAll("button")) one.setAttribute("aria-pressed", String(one.dataset.outcome === outcome));
+  update();
+});
+addEventListener("keydown", (event) => { if (event.key === "Escape" && chosen) close(); });
 addEventListener("dragover", (event) => { event.preventDefault(); main.classList.add("dropping"); });
 addEventListener("dragleave", (event) => { if (!event.relatedTarget) main.classList.remove("dropping"); });
 addEventListener("drop", (event) => { event.preventDefault(); main.classList.remove("dropping"); send(event.dataTransfer.files); });

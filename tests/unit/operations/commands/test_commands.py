@@ -55,6 +55,24 @@ def test_records_are_listed_in_the_order_of_their_time(capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "1 record of the last 30 days; --since 365d lists more\n"
 
 
+def test_a_persons_decision_is_listed_as_a_persons(capsys: pytest.CaptureFixture[str]) -> None:
+    create_in_cloudformation()
+    stack, now = deployed_stack(), timestamp(datetime.now(UTC))
+    facts: dict[str, str | float] = {
+        "recorded_at": now,
+        "confidence": 0.6,
+        "model_label": "bicycle",
+        "decided_by": "ada",
+        "decided_at": now,
+    }
+    put_record(stack, "a.jpg", "ACCEPTED", label="motorcycle", **facts)
+    put_record(stack, "b.jpg", "REJECTED", error="NoVehicle", **facts)
+    assert main(["results"]) == 0
+    accepted, rejected = capsys.readouterr().out.splitlines()
+    assert accepted.endswith(f"motorcycle          s3://photos/a.jpg  decided by ada, {now}")
+    assert rejected.endswith(f"neither             s3://photos/b.jpg  decided by ada, {now}")
+
+
 @pytest.fixture
 def _application(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the application accept every photo: how outcomes are found is in test_watcher.py."""

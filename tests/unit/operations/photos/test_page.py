@@ -1,6 +1,7 @@
 """The page of outcomes: what it shows, that hostile names stay text, and that it loads nothing."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from operations.photos.outcome import Outcome
-from operations.photos.page import Card, make_card, outcomes_page, thumbnail
+from operations.photos.page import make_card, outcomes_page
+from operations.photos.pictures import MOST_BYTES
 from operations.photos.steps import Step, steps_in
 from tests.support.html_tags import Page
 from tests.support.photo_files import encode, picture
@@ -25,7 +27,7 @@ LOST = Outcome(
 
 def page(*outcomes: Outcome, steps: tuple[Step, ...] = (), image: str = "") -> Page:
     cards = [make_card(one, Path("missing.jpg"), steps) for one in outcomes]
-    cards = [Card(card.outcome, card.kind, image or card.image, card.steps) for card in cards]
+    cards = [replace(card, image=image or card.image) for card in cards]
     return Page(outcomes_page(cards, stack_name="scones", threshold=0.85, now=NOW))
 
 
@@ -45,12 +47,17 @@ def test_each_photo_is_shown_with_its_outcome_label_confidence_reason_and_time()
 
 def test_every_outcome_has_a_filter_with_its_count() -> None:
     shown = page(ACCEPTED, ACCEPTED, REJECTED)
-    names = ("all", "ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED")
+    names = ("all", "LOW_CONFIDENCE", "FAILED", "REJECTED", "ACCEPTED")
     assert shown.values("for") == [f"show-{name}" for name in names]
-    assert "2ACCEPTEDclassified" in shown.text
+    assert "2AcceptedACCEPTED" in shown.text
     lost = page(LOST)
     assert "show-NO_OUTCOME" in lost.values("for")
     assert "the event never came" in lost.text
+
+
+def test_what_needs_a_person_comes_first() -> None:
+    text = page(ACCEPTED, REJECTED, LOST).text
+    assert text.index("c.jpg") < text.index("b.png") < text.index("a.jpg")
 
 
 def test_hostile_names_are_text() -> None:
@@ -59,6 +66,7 @@ def test_hostile_names_are_text() -> None:
     shown = page(hostile)
     assert {tag for tag, _ in shown.tags}.isdisjoint({"script", "img"})
     assert shown.text.count(name) == 2
+    assert name in shown.values("title")
 
 
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
@@ -79,12 +87,26 @@ def test_the_way_through_the_workflow_is_shown() -> None:
     assert "EndpointBusy" in text
 
 
-@pytest.mark.parametrize("content", [b"", b"a text", b"\xff\xd8\xff\xe0 cut off", encode(picture(), "JPEG")])
-def test_a_photo_that_can_be_shown_has_a_small_thumbnail(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.jpg").write_bytes(content)
-    shown = thumbnail(tmp_path / "a.jpg")
-    assert shown.startswith("data:image/jpeg;base64,") if len(content) > 100 else shown == ""
-    assert len(shown) < 10_000
+@pytest.mark.parametrize(
+    ("content", "missing"),
+    [
+        (b"a text", "not"),
+        (b"\xff\xd8\xff\xe0 cut off", ""),
+        (bytes(MOST_BYTES + 1), "the file is larger than 25 MiB"),
+        (None, "the file cannot be read"),
+        (encode(picture(), "JPEG"), None),
+    ],
+)
+def test_a_photo_has_a_small_thumbnail_or_why_it_has_none(
+    tmp_path: Path, content: bytes | None, missing: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "a.jpg").write_bytes(content)
+    card = make_card(REJECTED, tmp_path / "a.jpg", ())
+    assert len(card.image) < 10_000
+    assert card.image.startswith("data:image/jpeg;base64,") == (missing is None)
+    if missing is not None:
+        assert missing in card.missing != ""
 
 
 def event(kind: str, seconds: float, **more: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from operations.report.charts import by_day, confidence_over_time, percentiles
+from operations.report.charts import by_time, confidence_over_time, percentiles, unit_of
 
 MIDNIGHT = datetime(2026, 11, 2, tzinfo=UTC).timestamp()
 DAY = 86_400
@@ -45,7 +45,7 @@ def test_a_single_moment_can_be_drawn() -> None:
 
 def test_days_are_counted_in_utc_with_empty_ones_between() -> None:
     times = MIDNIGHT + np.array([0, DAY - 1, DAY, 3 * DAY + 5])
-    buckets = by_day(times, 10)
+    buckets = by_time(times, 10)
     assert [(bucket.text, bucket.rows) for bucket in buckets] == [
         ("2 Nov", slice(0, 2)),
         ("3 Nov", slice(2, 3)),
@@ -54,15 +54,28 @@ def test_days_are_counted_in_utc_with_empty_ones_between() -> None:
     ]
 
 
+def test_below_three_days_hours_are_counted() -> None:
+    times = MIDNIGHT + np.array([0, 3_599, 3_600, 2.9 * DAY])
+    buckets = by_time(times, 10)
+    assert (len(buckets), unit_of(times)) == (70, "hour")
+    assert [one.text for one in buckets[:2]] == ["2 Nov 00:00", "2 Nov 01:00"]
+    assert [one.rows for one in (buckets[0], buckets[1], buckets[-1])] == [
+        slice(0, 2),
+        slice(2, 3),
+        slice(3, 4),
+    ]
+    assert unit_of(MIDNIGHT + np.array([0, 3.0 * DAY])) == "day"
+
+
 def test_many_days_are_grouped() -> None:
     times = MIDNIGHT + np.arange(100.0) * DAY
-    buckets = by_day(times, 45)
+    buckets = by_time(times, 45)
     assert (len(buckets), buckets[0].text, buckets[-1].text) == (34, "2 Nov to 4 Nov", "9 Feb to 11 Feb")
     assert sum(bucket.rows.stop - bucket.rows.start for bucket in buckets) == 100
 
 
 def test_no_times_have_no_days() -> None:
-    assert by_day(np.array([]), 10) == []
+    assert by_time(np.array([]), 10) == []
 
 
 def test_percentiles_leave_out_what_is_not_known() -> None:

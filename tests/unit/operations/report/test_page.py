@@ -70,7 +70,7 @@ def test_captures_alone_make_a_whole_page(usual: Window) -> None:
     tags = Page(page)
     assert tags.open == []
     assert headings(page) == [
-        *("Not compared with a baseline", "What to do next", "Confidence over time", "Outcomes by day"),
+        *("What to do next", "Confidence over time", "Outcomes by hour"),
         *("Answers by class", "Least confident", "Most confident"),
     ]
     assert tags.count("img") == 24
@@ -115,7 +115,7 @@ def test_photos_like_the_baselines_are_no_drift(usual: Window) -> None:
 def test_the_results_table_alone_makes_a_page(usual: Window) -> None:
     page = render(report(None, history=history()), NOW)
     assert Page(page).open == []
-    shown = ["Not compared with a baseline", "Confidence over time", "Outcomes by day", "Time to outcome"]
+    shown = ["Confidence over time", "Outcomes by day", "Time to outcome"]
     assert headings(page) == shown
     assert "2.00 s" in page
     assert len(usual) > 0

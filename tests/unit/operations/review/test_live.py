@@ -4,11 +4,11 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from botocore.exceptions import ClientError
 
 from commandline.errors import UsageError
-from operations.results import timestamp
-from operations.review.live import MOST_BYTES, Live, entered_by_state
+from operations.attempts import Attempts
+from operations.results import partition, timestamp
+from operations.review.live import MOST_BYTES, Live
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, put_record, with_workflow
 from tests.support.review import put_doubtful
@@ -43,12 +43,44 @@ def test_an_answer_is_shared_for_a_moment(stack: Stack) -> None:
     live = Live(stack)
     before = live.state()
     put_record(stack, "incoming/a.jpg", "ACCEPTED", recorded_at=stamp(0))
-    assert live.state() is before
+    assert live.state() == before
 
 
-def test_photos_go_through_the_states_until_they_have_an_outcome() -> None:
-    counts = {"ACCEPTED": 5, "LOW_CONFIDENCE": 2, "REJECTED": 3, "FAILED": 1}
-    assert entered_by_state(counts) == {"SerializeImage": 11, "ClassifyImage": 8, "FilterInference": 7}
+def test_the_funnel_has_the_steps_of_the_definition_and_what_is_stuck(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, pause = (
+        {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"},
+        {"Type": "Wait", "Seconds": 1},
+    )
+    states = {"Read": task, "Pause": pause, "Blur": task, "Judge": task}
+    client = stack.client("stepfunctions")
+    monkeypatch.setattr(
+        client, "describe_state_machine", lambda **_: {"definition": json.dumps({"States": states})}
+    )
+    stuck = [Attempts("Blur", "Busy", 3, since=NOW), Attempts("RecordOutcome", "Throttled", 1, since=NOW)]
+    monkeypatch.setattr("operations.review.live.in_progress", lambda _: (7, [Attempts("Judge"), *stuck]))
+    for number, outcome in enumerate(["ACCEPTED", "ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED"]):
+        put_record(stack, f"incoming/{number}.jpg", outcome, recorded_at=stamp(number))
+    state = Live(stack).state()
+    shown = [(one["name"], one["entered"], one["stuck"], one["error"]) for one in state["steps"]]
+    assert shown == [
+        *(("Read", 5, 0, ""), ("Blur", 4, 1, "Busy"), ("Judge", 3, 0, "")),
+        ("RecordOutcome", None, 1, "Throttled"),
+    ]
+    assert (state["running"], state["steps"][1]["since"]) == (7, timestamp(NOW))
+
+
+def test_an_outcome_lists_what_the_workflow_decided_whatever_a_person_did(stack: Stack) -> None:
+    put_record(stack, "incoming/a.jpg", "ACCEPTED", recorded_at=stamp(1))
+    place = partition("ACCEPTED", "LOW_CONFIDENCE")
+    put_record(stack, "incoming/b.jpg", "ACCEPTED", recorded_at=stamp(2), outcome_day=place, decided_by="ada")
+    live = Live(stack)
+    assert live.state()["counts"] == {"ACCEPTED": 1, "LOW_CONFIDENCE": 1, "REJECTED": 0, "FAILED": 0}
+    listed = [[one["key"] for one in live.state(name)["latest"]] for name in ("", "LOW_CONFIDENCE", "FAILED")]
+    assert listed == [["incoming/a.jpg", "incoming/b.jpg"], ["incoming/b.jpg"], []]
+    with pytest.raises(UsageError):
+        live.state("GOOD")
 
 
 def test_a_photos_trace_has_its_record(stack: Stack) -> None:
@@ -94,14 +126,12 @@ def test_what_cannot_be_a_photo_is_refused(stack: Stack, name: str, body: bytes)
 def test_what_is_in_progress_of_an_express_workflow_is_in_its_log(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(**_: object) -> None:
-        raise ClientError({"Error": {"Code": "StateMachineTypeNotSupported"}}, "ListExecutions")
-
     def line(number: int, kind: str) -> dict[str, str]:
         event = {"id": "1", "type": kind, "event_timestamp": "0", "execution_arn": f"a:express:{number}"}
         return {"message": json.dumps(event)}
 
     found = {"events": [line(1, "ExecutionStarted"), line(2, "ExecutionStarted"), line(1, "ExecutionFailed")]}
-    monkeypatch.setattr(stack.client("stepfunctions"), "list_executions", refused)
+    workflow = {"definition": '{"States": {}}', "type": "EXPRESS"}
+    monkeypatch.setattr(stack.client("stepfunctions"), "describe_state_machine", lambda **_: workflow)
     monkeypatch.setattr(stack.client("logs"), "filter_log_events", lambda **_: found)
     assert Live(stack).state()["running"] == 1
