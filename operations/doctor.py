@@ -18,6 +18,7 @@ from operations.checks import Check, UnansweredError, ask, ok, run_checks, unkno
 from operations.proofs import Proofs
 from operations.results import ResultsTable
 from operations.stack import Stack
+from operations.status import Situation
 
 ENDPOINT_INSTANCE: Final = "ml.m5.large"
 TRAINING_INSTANCE: Final = "ml.c5.xlarge"
@@ -277,21 +278,7 @@ def log_policies(application: Application) -> Iterator[Check]:
 
 def rules_are_enabled(application: Application) -> Iterator[Check]:
     """Check the state of every rule of the stack: one that is disabled loses events in silence."""
-    listed = ask(application.session, "cloudformation", "DescribeStackResources", StackName=application.name)
-    rules = {
-        one["LogicalResourceId"]: one["PhysicalResourceId"].rpartition("|")[2]
-        for one in listed["StackResources"]
-        if one["ResourceType"] == "AWS::Events::Rule"
-    }
-    states = {
-        name: ask(application.session, "events", "DescribeRule", Name=rule)["State"]
-        for name, rule in rules.items()
-    }
-    disabled = ", ".join(name for name, state in states.items() if state != "ENABLED")
-    if disabled:
-        yield wrong("rules", f"disabled: {disabled}", "enable them (`aws events enable-rule --name …`)")
-    else:
-        yield ok("rules", f"{len(states)} enabled")
+    return Situation(Stack(application.name, application.outputs, application.session)).rules()
 
 
 def doubtful_photos_wait(application: Application) -> Iterator[Check]:

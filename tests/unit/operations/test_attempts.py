@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from operations.attempts import Attempts, attempts_in, logged
+from operations.attempts import HISTORIES, Attempts, attempts_in, in_progress, logged
 from operations.stack import Stack
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -52,6 +52,30 @@ ONCE = Attempts("ClassifyImage", "EndpointUnavailable", 1, at(2), at(2))
 )
 def test_what_an_execution_tries(events: list[dict[str, Any]], found: Attempts | None) -> None:
     assert attempts_in(events) == found
+
+
+def test_a_thousand_executions_are_seen_in_a_few_histories() -> None:
+    asked: list[str] = []
+    running = [{"executionArn": str(number), "startDate": START} for number in range(1000)]
+    until = "$millis() + 1000 * 2400 … 1000 * (2400 + 60)"
+
+    def history(executionArn: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - AWS's name
+        asked.append(executionArn)
+        return {"events": (ASKED + FAILED)[::-1]}
+
+    client = SimpleNamespace(
+        list_executions=lambda **_: {"executions": running},
+        describe_state_machine=lambda **_: {"definition": until},
+        get_execution_history=history,
+    )
+    stack: Any = Stack("scones", {"ClassifyImageStateMachineArn": "arn"}, None)  # type: ignore[arg-type]
+    stack.clients["stepfunctions"] = client
+
+    count, found = in_progress(stack)
+
+    assert (count, set(found)) == (1000, {replace(ONCE, again=at(4), gives_up=at(2400))})
+    assert len(asked) == HISTORIES
+    assert {"0", "999"} <= set(asked)
 
 
 def test_express_executions_are_read_from_their_log() -> None:

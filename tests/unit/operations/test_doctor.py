@@ -252,13 +252,13 @@ def test_a_rule_that_is_disabled_is_named(
     more = {
         "ResourceType": "AWS::Events::Rule",
         "ResourceStatus": "CREATE_COMPLETE",
-        "Timestamp": "2026-11-25",
+        "LastUpdatedTimestamp": "2026-11-25",
     }
-    session.answer("cloudformation", "describe_stack_resources", {"StackResources": [rule | more]})
-    session.answer("events", "describe_rule", {"State": state})
+    session.answer("cloudformation", "list_stack_resources", {"StackResourceSummaries": [rule | more]})
+    session.answer("events", "list_rules", {"Rules": [{"Name": "scones-OutcomeRule-1", "State": state}]})
     check = only(doctor.rules_are_enabled(application))
     assert check.status is status
-    assert ("OutcomeRule" in check.detail) is (status is Status.WRONG)
+    assert (check.name == "OutcomeRule") is (status is Status.WRONG)
 
 
 @pytest.mark.parametrize(("records", "status"), [(3, Status.OK), (4, Status.WRONG)])
