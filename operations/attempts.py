@@ -79,8 +79,8 @@ def _failed(now: Attempts, details: Mapping[str, Any], time: datetime) -> Attemp
     return replace(now, step=step, error=error, errors=now.errors + 1, since=now.since or time, last=time)
 
 
-def in_progress(stack: Stack) -> tuple[int, list[Attempts]]:
-    """Return how many STANDARD executions are in progress (1,000 at most), and what some are trying."""
+def in_progress(stack: Stack) -> tuple[int | None, list[Attempts]]:
+    """Return how many executions are in progress (1,000 at most; None: EXPRESS), and what some are trying."""
     client, machine = stack.client("stepfunctions"), stack.output("ClassifyImageStateMachineArn")
     request = {"stateMachineArn": machine, "statusFilter": "RUNNING", "maxResults": _MOST}
     try:
@@ -88,7 +88,7 @@ def in_progress(stack: Stack) -> tuple[int, list[Attempts]]:
     except ClientError as error:
         if error.response["Error"]["Code"] != "StateMachineTypeNotSupported":
             raise
-        return 0, []
+        return None, []
     some = running[: HISTORIES // 2] + running[HISTORIES // 2 :][-(HISTORIES // 2) :]
     patience = _patience(client, machine) if some else {}
 
@@ -119,4 +119,5 @@ def logged(stack: Stack) -> list[Attempts]:
     for event in log_events(stack, EVERY, stack.now() - LONGEST, pages=_LOG_PAGES):
         executions.setdefault(event["execution_arn"], []).append(event)
     found = [attempts_in(sorted(events, key=lambda one: one["id"])) for events in executions.values()]
-    return [one for one in found if one and one.last and stack.now() - one.last < _RECENT]
+    recent = [one for one in found if one and one.last and stack.now() - one.last < _RECENT]
+    return [replace(one, again=one.last + timedelta(minutes=1)) for one in recent if one.last]

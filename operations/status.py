@@ -76,8 +76,9 @@ class Situation:
         count, found = in_progress(self._stack)
         steps = Counter(one.step or "the beginning" for one in found)
         where = ", ".join(f"{number} in {step}" for step, number in steps.items())
-        some = f" (of {len(found)} of them)" if count > len(found) else ""
-        yield ok("photos", f"{count} in progress{f': {where}' if where else ''}{some}")
+        some = f" (of {len(found)} of them)" if count and count > len(found) else ""
+        counted = "EXPRESS does not list what is" if count is None else str(count)
+        yield ok("photos", f"{counted} in progress{f': {where}' if where else ''}{some}")
         parts: dict[tuple[str, str], list[Attempts]] = {}
         for one in (*found, *logged(self._stack)):
             if one.errors:

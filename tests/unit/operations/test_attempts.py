@@ -100,3 +100,5 @@ def test_express_executions_are_read_from_their_log() -> None:
     (found,) = logged(stack)
 
     assert (found.step, found.error, found.errors) == ("PublishOutcome", "EventBridge.FailedEntry", 2)
+    assert found.last
+    assert found.again == found.last + timedelta(minutes=1)
