@@ -166,7 +166,7 @@ def mail(topic: Mapping[str, Any], subject: str, message: str) -> None:
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.services import cloudwatch, sns, sqs  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import cloudwatch, lambda_svc, sns, sqs  # type: ignore[import-untyped]  # noqa: PLC0415
 
     evaluator = Evaluator(cloudwatch, sqs._queues)  # noqa: SLF001
 
@@ -192,6 +192,22 @@ def apply() -> None:
 
         return fan_out
 
+    def measuring(emit: Callable[..., None]) -> Callable[..., None]:
+        def emit_and_measure(
+            func: Any, request_id: str, log_text: str, error: bool, *more: Any, **named: Any
+        ) -> Any:
+            emit(func, request_id, log_text, error, *more, **named)
+            function = {"FunctionName": (func.get("config") or func)["FunctionName"]}
+            for name, value in (("Invocations", 1), ("Errors", int(error))):
+                cloudwatch.record_metric("AWS/Lambda", name, value, "Count", function)
+
+        return emit_and_measure
+
+    def unmeasured(_: Any) -> Callable[..., None]:  # of invocations by API only
+        return lambda function_name, duration_ms, error, throttle: None  # noqa: ARG005
+
+    wrap(lambda_svc, "_emit_lambda_logs", ("func", "request_id", "log_text", "error"), measuring)
+    wrap(lambda_svc, "_emit_lambda_metrics", ("function_name", "duration_ms"), unmeasured)
     wrap(cloudwatch, "record_metric", ("namespace", "metric_name", "value", "unit", "dimensions"), recording)
     wrap(cloudwatch, "_evaluate_alarm", ("alarm",), lambda _: evaluator.evaluate)
     wrap(sns, "_fanout", ("topic_arn", "msg_id", "message", "subject"), mailing)
