@@ -151,16 +151,18 @@ class Situation:
             status = endpoint.get("EndpointStatus", "missing")
             yield wrong("model", f"endpoint {self._endpoint}: {status}", self._advice("endpoint", Attempts()))
             return
-        since = self._stack.now() - timedelta(days=1)
+        day = self._stack.now() - timedelta(days=1)
         newest = [
             record
             for outcome in ("ACCEPTED", "LOW_CONFIDENCE")
-            for record in self._table.find(outcome=outcome, since=since, newest=1)
+            for record in self._table.find(outcome=outcome, since=day, newest=1)
         ]
         last = max(newest, key=lambda record: record.recorded_at or "", default=None)
-        answered = f", {last.model_version} answered at {_clock(last.recorded_at)}" if last else ""
-        serves = f"{endpoint['EndpointConfigName']} since {_clock(endpoint['LastModifiedTime'])}"
-        yield ok("model", f"{self._endpoint} serves {serves}{answered}")
+        serving = endpoint["EndpointConfigName"]
+        other = f" by {last.model_version}" if last and last.model_version != serving else ""
+        answer = f"; the last answer at {_clock(last.recorded_at)}{other}" if last else ""
+        since = _clock(endpoint["LastModifiedTime"])
+        yield ok("model", f"{serving} serves since {since}{answer}")
 
     @property
     def _endpoint(self) -> str:
