@@ -1,0 +1,98 @@
+"""Executions: which events they have and log, and what EXPRESS does not keep."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from localcloud.ministack.executions import MOST_BYTES, Log, as_on_aws, logged, path, too_large
+from localcloud.ministack.language import Models, is_date_time, with_sdk
+
+FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:f"
+
+
+@pytest.mark.parametrize(
+    ("kind", "levels"),
+    [
+        *(("ExecutionSucceeded", ["ALL"]), ("PassStateEntered", ["ALL"])),
+        *(("TaskFailed", ["ALL", "ERROR"]), ("FailStateEntered", ["ALL", "ERROR"])),
+        *(("ExecutionTimedOut", ["ALL", "ERROR", "FATAL"]), ("ExecutionFailed", ["ALL", "ERROR", "FATAL"])),
+    ],
+)
+def test_a_level_says_what_is_logged(kind: str, levels: list[str]) -> None:
+    assert [level for level in ("ALL", "ERROR", "FATAL", "OFF") if logged(kind, level)] == levels
+
+
+@pytest.mark.parametrize(
+    ("kind", "details", "names"),
+    [
+        ("TaskScheduled", {"resource": "arn:aws:states:::lambda:invoke"}, ["TaskScheduled", "TaskStarted"]),
+        ("TaskScheduled", {"resource": FUNCTION}, ["LambdaFunctionScheduled", "LambdaFunctionStarted"]),
+        ("TaskFailed", {"resource": FUNCTION, "error": "States.Timeout"}, ["LambdaFunctionTimedOut"]),
+        ("TaskFailed", {"error": "States.QueryEvaluationError"}, ["EvaluationFailed"]),
+        (
+            "ExecutionFailed",
+            {"error": "States.QueryEvaluationError"},
+            ["EvaluationFailed", "ExecutionFailed"],
+        ),
+        ("ExecutionFailed", {"error": "", "cause": ""}, ["ExecutionFailed"]),
+    ],
+)
+def test_events_have_awss_names(kind: str, details: dict[str, Any], names: list[str]) -> None:
+    found = list(as_on_aws(kind, details))
+    assert [name for name, _ in found] == names
+    assert all(one for _, more in found for name, one in more.items() if name in {"error", "cause"})
+
+
+def test_a_services_resource_is_its_name_and_action() -> None:
+    ((_, details), _) = as_on_aws(
+        "TaskScheduled", {"resource": "arn:aws:states:::aws-sdk:sfn:startExecution"}
+    )
+    assert (details["resourceType"], details["resource"]) == ("aws-sdk:sfn", "startExecution")
+
+
+@pytest.mark.parametrize(
+    ("text", "large"), [("a" * (MOST_BYTES - 2), False), ("a" * MOST_BYTES, True), ("é" * 100_000, False)]
+)
+def test_data_is_limited_by_its_bytes_of_utf_8(text: str, *, large: bool) -> None:
+    assert too_large(json.dumps(text)) is large
+
+
+def test_two_express_executions_may_have_one_name() -> None:
+    express = {"name": "m", "type": "EXPRESS"}
+    assert path(express, "x").startswith(":express:m:x:")
+    assert path(express, "x") != path(express, "x")
+    assert path({"name": "m", "type": "STANDARD"}, "x") == ":execution:m:x"
+
+
+def test_a_log_keeps_its_latest_streams() -> None:
+    streams: dict[str, list[str]] = {}
+    logs = SimpleNamespace(
+        _log_groups={"g": {"streams": streams}},
+        _create_log_stream=lambda data: streams.update({data["logStreamName"]: []}),
+        _delete_log_stream=lambda data: streams.pop(data["logStreamName"]),
+        _put_log_events=lambda data: streams[data["logStreamName"]].append(data["logEvents"][0]["message"]),
+    )
+    log = Log(logs)
+    log.write("gone", "m", 1, "lost")
+    for number in range(25_000):
+        log.write("g", "m", number, str(number))
+    assert len(streams) == 40
+    assert [line for lines in streams.values() for line in lines] == [str(n) for n in range(5_000, 25_000)]
+
+
+def test_errors_have_the_names_of_the_sdk() -> None:
+    from ministack.core.responses import _service_model  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    models = Models(_service_model, lambda *error: error)
+    assert models.name("dynamodb", "putItem", "ResourceNotFoundException", "x") == "ResourceNotFoundException"
+    assert (
+        models.name("dynamodb", "putItem", "ValidationException", "AmazonDynamoDBException")[:6] == "Amazon"
+    )
+    assert "'item'" in models.missing("dynamodb", "putItem", {"TableName": "t", "Item": None})[1]
+    assert models.missing("dynamodb", "putItem", {"TableName": "t", "Item": {}}) is None
+    assert with_sdk("AmazonSQS", 400, "C", "m").startswith(
+        "m (Service: AmazonSQS; Status Code: 400; Error Code: C;"
+    )
+    assert [is_date_time(text) for text in ("2016-12-05T21:29:29Z", "2016-12-05 21:29:29Z")] == [True, False]
