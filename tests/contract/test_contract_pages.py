@@ -1,5 +1,6 @@
 """The pages for people mention only files, commands and options that exist."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
 from commandline.scones import program
-from tests.support.pages import PAGES, PLACEHOLDER, anchors, code, links, shell_blocks
+from tests.support.pages import PAGES, PLACEHOLDER, anchors, code, links, section, shell_blocks
 from tests.support.sam_app import ROOT, template
 
 PROGRAMS = {
@@ -53,6 +54,22 @@ def find(words: Sequence[str]) -> click.Command:
         assert word in below, f"{command.name} has no command {word}"
         command = below[word]
     return command
+
+
+def leaves(command: click.Command, *names: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield every command below one that does something itself, by its whole name."""
+    below = commands_of(command)
+    if not below:
+        yield " ".join(names), command
+    for name, one in below.items():
+        yield from leaves(one, *names, name)
+
+
+@pytest.mark.parametrize(("name", "command"), list(leaves(program)))
+def test_every_help_has_an_example_on_a_line_of_its_own(name: str, command: click.Command) -> None:
+    shown = command.get_help(click.Context(command, info_name=name))
+    assert re.search(rf"Example:\n +scones {name.replace('train-sagemaker', 'train-cloud')}", shown), shown
+    assert "\\b" not in shown
 
 
 def calls(text: str) -> Iterator[tuple[click.Command, set[str]]]:
@@ -107,3 +124,39 @@ def test_placeholders_are_outputs_of_our_stacks(page: Path) -> None:
     outputs = {*template()["Outputs"], *role["Outputs"]}
     blocks = "\n".join(shell_blocks(page.read_text(encoding="utf-8")))
     assert {name for name in PLACEHOLDER.findall(blocks) if name[0].isupper()} <= outputs
+
+
+PLACES_OF_A_FUNCTION = (
+    "template.yaml",
+    "statemachine",
+    "localcloud",
+    "operations",
+    "model_build",
+    "commandline",
+)
+
+
+def test_the_page_names_every_place_of_a_function() -> None:
+    page = section(ROOT / "docs" / "development.md", "### Add a function")
+    files = [
+        file for place in PLACES_OF_A_FUNCTION for file in ((ROOT / place), *(ROOT / place).rglob("*.*"))
+    ]
+    places = {
+        str(file.relative_to(ROOT))
+        for file in files
+        if file.is_file()
+        and file.suffix in {".py", ".yaml", ".json", ".j2"}
+        and "FilterInference" in file.read_text()
+    }
+    assert places == {
+        file for file in re.findall(r"`([\w./]+\.(?:py|yaml|json|j2))`", page) if (ROOT / file).exists()
+    } - {
+        "events/expected.json",
+        "tests/support/sam_app.py",
+        "tests/contract/test_contract_roles.py",
+    }
+    resources = template()["Resources"]
+    used = {
+        name for name, one in resources.items() if "FilterInferenceFunction" in json.dumps(one, default=str)
+    }
+    assert [name for name in used if f"`{name}`" not in page] == []
