@@ -10,7 +10,7 @@ import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from localcloud.ministack.errors import rewrite, wrap
 MOST_BYTES: Final = 262_144
 """Largest input or output of a state, in bytes of UTF-8."""
 _LINES_A_STREAM: Final = 500
+_EXPRESS_S: Final = 300
 _STREAMS: Final = 40  # of a log group; older ones are deleted
 _DATA: Final = ("input", "output", "parameters")
 _ENDS: Final = ("Failed", "TimedOut", "Aborted")
@@ -120,12 +121,18 @@ class Recorder:
     def __init__(self, engine: Any, log: Log) -> None:
         self._engine, self._log = engine, log
         self._add = engine._add_event  # noqa: SLF001
+        self._timers: dict[str, threading.Timer] = {}
 
     def add(self, execution: dict[str, Any], kind: str, details: Mapping[str, Details] | None = None) -> Any:
         """Add ministack's event as AWS has it, or raise States.DataLimitExceeded if it has too much."""
         last: Any = None
+        if execution["status"] != "RUNNING" and not kind.startswith("Execution"):
+            return last  # what it was doing when it was stopped
         if len(execution["events"]) == 1:  # ministack wrote that the execution started
             self.record(execution, execution["events"][0])
+            self._limit(execution)
+        elif kind.startswith("Execution") and (timer := self._timers.pop(execution["executionArn"], None)):
+            timer.cancel()
         given = next(iter((details or {}).values()), {})
         for name, more in as_on_aws(
             kind, given, execution["events"][-1]["type"] if execution["events"] else ""
@@ -156,6 +163,25 @@ class Recorder:
         group = settings["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"].split(":log-group:")[1]
         line = log_line(execution["executionArn"], event, when, with_data=with_data)
         self._log.write(group.removesuffix(":*"), machine["name"], when, line)
+
+    def _limit(self, execution: dict[str, Any]) -> None:
+        """End an execution at the limit of its machine; AWS gives EXPRESS five minutes."""
+        machine = self._machine(execution)
+        seconds = json.loads(machine["definition"]).get("TimeoutSeconds")
+        if is_express(execution["executionArn"]):
+            seconds = min(seconds or _EXPRESS_S, _EXPRESS_S)
+        if seconds:
+            run = copy_context().run  # the account
+            timer = threading.Timer(seconds, run, (self._time_out, execution))
+            timer.daemon = True
+            self._timers[execution["executionArn"]] = timer
+            timer.start()
+
+    def _time_out(self, execution: dict[str, Any]) -> None:
+        if execution["status"] == "RUNNING":
+            execution |= {"status": "TIMED_OUT", "stopDate": self._engine.now_iso()}
+            self.add(execution, "ExecutionTimedOut")
+            self._engine._emit_execution_status_event(execution)  # noqa: SLF001
 
     def _machine(self, execution: Mapping[str, Any]) -> dict[str, Any]:
         arn = execution["stateMachineArn"].partition("/")[

@@ -177,8 +177,9 @@ def apply() -> None:
 
     def without_output(fail: Callable[..., None]) -> Callable[..., None]:
         def fail_without(execution: dict[str, Any], error: str, cause: str) -> None:
-            fail(execution, error, cause)
-            execution["output"] = None
+            if execution["status"] == "RUNNING":  # else it was stopped, or has timed out
+                fail(execution, error, cause)
+                execution["output"] = None
 
         return fail_without
 
