@@ -25,6 +25,7 @@ logger.setLevel(logging.INFO)
 
 SETTINGS = Settings.from_environment(os.environ)
 CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
+_LONGEST_INFERENCE_ID = 64
 # SageMaker answers within 60 s, and a cold endpoint needs most of them. One attempt: the workflow retries.
 RUNTIME_CONFIG = Config(
     connect_timeout=2, read_timeout=60, retries={"total_max_attempts": 1, "mode": "standard"}
@@ -56,7 +57,15 @@ def lambda_handler(event: dict[str, Any], _context: object) -> ClassifiedPhoto:
         EndpointUnavailable: the endpoint did not respond.
     """
     image = decode_image(event)
-    answer = classify(RUNTIME, SETTINGS.endpoint_name, image, event["content_type"], SETTINGS.class_labels)
+    version = str(event.get("version_id") or "")
+    answer = classify(
+        RUNTIME,
+        SETTINGS.endpoint_name,
+        image,
+        event["content_type"],
+        SETTINGS.class_labels,
+        inference_id=version if version.isascii() and len(version) <= _LONGEST_INFERENCE_ID else "",
+    )
     logger.info(
         "photo classified",
         extra={

@@ -42,10 +42,16 @@ class Answer:
     neither: float | None
 
 
-def classify(
-    client: SageMakerRuntimeClient, endpoint_name: str, image: bytes, content_type: str, labels: Sequence[str]
+def classify(  # noqa: PLR0913 - what a request is made of
+    client: SageMakerRuntimeClient,
+    endpoint_name: str,
+    image: bytes,
+    content_type: str,
+    labels: Sequence[str],
+    *,
+    inference_id: str = "",
 ) -> Answer:
-    """Send one image to the endpoint and return its answer.
+    """Send one image to the endpoint and return its answer; captured data has the `inference_id`.
 
     Raises:
         EndpointContractViolation: the model refused the request, serves other labels, or did not return
@@ -55,7 +61,11 @@ def classify(
     """
     try:
         response = client.invoke_endpoint(
-            EndpointName=endpoint_name, ContentType=content_type, Accept="application/json", Body=image
+            EndpointName=endpoint_name,
+            ContentType=content_type,
+            Accept="application/json",
+            Body=image,
+            **({"InferenceId": inference_id} if inference_id else {}),
         )
         body = response["Body"].read(_MAX_ANSWER_BYTES)
     except ClientError as exc:

@@ -47,6 +47,7 @@ class CaptureRecord:
     time: float  # of the answer, seconds since 1970
     probabilities: tuple[float, ...]
     photo: bytes | None  # None if the endpoint captures answers only
+    version: str  # of the photo's object, by which the results table knows it; empty if nobody said so
 
 
 def parse_record(line: bytes, labels: int) -> CaptureRecord:
@@ -63,10 +64,11 @@ def parse_record(line: bytes, labels: int) -> CaptureRecord:
         raise DamagedRecordError(NOT_JSON)
     captured = _member(record, "captureData")
     output = _member(captured, "endpointOutput")
-    time = _time(_member(record, "eventMetadata"))
+    metadata = _member(record, "eventMetadata")
+    time = _time(metadata)
     probabilities = _probabilities(output, labels)
     photo = _photo(_member(captured, "endpointInput")) if "endpointInput" in captured else None
-    return CaptureRecord(time, probabilities, photo)
+    return CaptureRecord(time, probabilities, photo, str(metadata.get("inferenceId", "")))
 
 
 def _member(parent: dict[str, Any], name: str) -> dict[str, Any]:

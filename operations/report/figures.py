@@ -2,7 +2,8 @@
 
 import math
 import shlex
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -49,6 +50,9 @@ class Report:
     threshold: float
     labels: tuple[str, ...]
     command: tuple[str, ...]  # makes this report again, without a baseline
+    keys: Mapping[int, str] = field(
+        default_factory=dict
+    )  # of the photos of records, as far as they are known
 
     @property
     def captured(self) -> Window | None:
@@ -156,6 +160,12 @@ class Report:
         values = self.captured.features()[feature.name]
         return self.captured.distinct(responsible(feature, values), SHOWN_RESPONSIBLE)
 
+    def shown(self) -> set[int]:
+        """Return the records whose photos are shown."""
+        drifted = self.drift.drifted if self.drift else ()
+        rows = {*self.by_confidence(), *self.by_confidence(most=True)}
+        return rows.union(*map(self.responsible, drifted))
+
     def record(self, row: int) -> dict[str, Any]:
         """Return what is known of a captured record, without its photo."""
         window = self.window
@@ -168,6 +178,7 @@ class Report:
             "time": iso(float(window.times[row])),
             "label": window.labels[int(window.answers[row])],
             "confidence": round(float(window.confidences[row]), 6),
+            "key": self.keys.get(row),
         }
 
     def headline(self) -> str:

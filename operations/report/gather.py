@@ -1,7 +1,8 @@
 """From what a user names (a stack, captures, a baseline) to a report."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ from commandline.errors import CommandError, UsageError
 from commandline.terminal import plural
 from model_build.archive.manifest import Manifest
 from model_build.archive.package import DEFAULT_MODEL
-from operations.report.captures import capture_source
+from operations.report.captures import DamagedRecordError, capture_source
 from operations.report.drift import Drift, Statistics, detect_drift, from_json, sampled, statistics_of
 from operations.report.figures import Report
 from operations.report.files import is_s3, read_text
 from operations.report.history import History, read_history
 from operations.report.window import Window, read_window
-from operations.results import ResultsTable
+from operations.results import Record, ResultsTable
 from operations.stack import Stack
 
 _FILE_SUFFIX = ".json"
@@ -48,18 +49,36 @@ def make_report(request: ReportRequest, progress: Callable[[int], object]) -> Re
     labels = request.labels or _labels(request.stack)
     baseline = None if request.baseline is None else _baseline(request, request.baseline, labels, progress)
     window = _window(request, labels, progress)
-    history = None
+    history, keys = None, dict[str, str]()
+    report = Report(window, None, _drift(baseline, window), 0, labels, request.command)
+    versions = _versions(window, report.shown()) if window else {}
     if request.stack is not None:
-        history = read_history(ResultsTable(request.stack).find(since=request.since), labels)
+        records = ResultsTable(request.stack).find(since=request.since)
+        history = read_history(_noted(records, {*versions.values()}, keys), labels)
     _require_records(window, history, baseline)
-    return Report(
-        window=window,
+    return replace(
+        report,
         history=history,
-        drift=_drift(baseline, window),
         threshold=_threshold(request.threshold, history),
-        labels=labels,
-        command=request.command,
+        keys={row: keys[version] for row, version in versions.items() if version in keys},
     )
+
+
+def _versions(window: Window, rows: Iterable[int]) -> dict[int, str]:
+    """Return the versions of the photos of some records."""
+    found = {}
+    for row in rows:
+        with suppress(DamagedRecordError, OSError):  # the file has changed since it was read
+            found[row] = window.record(row).version
+    return found
+
+
+def _noted(records: Iterable[Record], versions: set[str], keys: dict[str, str]) -> Iterator[Record]:
+    """Yield the records; note the keys of those with one of the versions."""
+    for record in records:
+        if record.object_version in versions:
+            keys[record.object_version] = record.key
+        yield record
 
 
 def _labels(stack: Stack | None) -> tuple[str, ...]:

@@ -200,5 +200,6 @@ def _photo(report: Report, row: int) -> dict[str, str]:
         "image": f"data:image/jpeg;base64,{base64.b64encode(small).decode()}" if small else "",
         "label": record["label"],
         "confidence": f"{record['confidence']:.3f}",
+        "key": record["key"] or "",
         "time": record["time"].replace("T", " ").removesuffix("Z"),
     }

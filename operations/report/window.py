@@ -114,14 +114,18 @@ class Window:
         return list(seen.values())
 
     def photo(self, row: int) -> bytes | None:
-        """Read the photo of a record again; None if the endpoint did not capture its input.
+        """Read the photo of a record again; None if the endpoint did not capture its input."""
+        return self.record(row).photo
+
+    def record(self, row: int) -> CaptureRecord:
+        """Read a record again.
 
         Raises:
             DamagedRecordError: the file has changed since.
         """
         file, offset, length = self.places[row].tolist()
         line = self.source.read(self.files[file], offset, length)
-        return parse_record(line, len(self.labels)).photo
+        return parse_record(line, len(self.labels))
 
 
 def read_window(

@@ -46,6 +46,7 @@ def test_the_image_is_sent_and_only_its_name_returned(runtime: Stubber) -> None:
         "ContentType": "image/png",
         "Accept": "application/json",
         "Body": IMAGE,
+        "InferenceId": "v7",
     }
     runtime.add_response("invoke_endpoint", answer([0.9, 0.1]), request)
     assert function.app.lambda_handler(EVENT, None) == {

@@ -46,6 +46,21 @@ def test_a_folder_of_captures_needs_no_aws(usual: str, capsys: pytest.CaptureFix
     assert Path("report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+@pytest.mark.usefixtures("aws")
+def test_photos_that_the_stack_recorded_carry_their_keys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_in_cloudformation(OUTPUTS)
+    stack, records = deployed_stack(), exchanges(3, seed=1)
+    for number in (0, 1):
+        records[number]["eventMetadata"]["inferenceId"] = f"version-{number}"
+    put_record(stack, "incoming/a b.jpg", "ACCEPTED", object_version="version-0", threshold=0.85)
+    captures = str(write_captures(tmp_path / "captures", records))
+    assert main(["report", "--captures", captures, "--stack-name", "scones", "--json"]) == 0
+    found = figures(capsys)["captures"]["least_confident"]
+    assert sorted(str(one["key"]) for one in found) == ["None", "None", "incoming/a b.jpg"]
+
+
 def test_a_baseline_is_written_and_compared_with(
     usual: str, dark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,15 @@ def test_captures_alone_make_a_whole_page(usual: Window) -> None:
     assert "--captures &#39;a folder/it&#39;&#34;&#39;&#34;&#39;s&#39; --write-baseline baseline.json" in page
 
 
+def test_photos_that_the_results_table_knows_carry_their_keys(usual: Window) -> None:
+    made = report(usual)
+    row = made.by_confidence()[0]
+    page = render(replace(made, keys={row: "incoming/<b>.jpg"}), NOW)
+    assert "<code>incoming/&lt;b&gt;.jpg</code>" in page
+    assert "scones show KEY" in page
+    assert "scones show KEY" not in render(made, NOW)
+
+
 def test_nothing_is_loaded_and_no_script_is_run(dark: Window, usual: Window) -> None:
     page = render(replace(compared(dark, usual), history=history()), NOW)
     tags = Page(page)
