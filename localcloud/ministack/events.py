@@ -19,6 +19,7 @@ from localcloud.ministack.admission import BEGUN, EVENTS_AT_A_TIME, Admission
 from localcloud.ministack.errors import during, rewrite, wrap
 
 EVENTS: Final = 500
+_MOST_BYTES: Final = 262_144
 _ATTEMPTS: Final = 185  # AWS's defaults: 185 times in 24 hours
 _AGE_S: Final = 86_400
 _LONGEST_PAUSE_S: Final = 60.0
@@ -121,11 +122,13 @@ class Latest(list[Any]):
 
 _CHANGES: Final = {
     "_put_events": {
-        "        if bus_error:": "        bus_error = bus_error or _refusal(entry)\n        if bus_error:"
+        "        if bus_error:": "        bus_error = bus_error or _refusal(entry)\n        if bus_error:",
+        "    results = []": """    if _too_large(entries):
+        text = "Total size of the entries in the request is over the limit."
+        return error_response_json("ValidationException", text, 400)
+    results = []""",
     },
-    "_event_from_test_payload": {
-        "if not isinstance(detail, str):": 'if "Detail" not in event_obj:'
-    },  # text is text
+    "_event_from_test_payload": {"if not isinstance(detail, str):": 'if "Detail" not in event_obj:'},
     "_validate_wildcard": {
         "    index = 0\n": """    index = 0
     if operand.count("*") > 5:
@@ -134,6 +137,11 @@ _CHANGES: Final = {
 """
     },
 }
+
+
+def too_large(entries: Any) -> bool:
+    """Return whether a call of PutEvents has more than EventBridge takes."""
+    return len(json.dumps(entries, ensure_ascii=False, default=str).encode()) > _MOST_BYTES
 
 
 def refusal(entry: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -181,7 +189,7 @@ def apply() -> None:
     def to_queue(put: Send) -> Send:
         return DELIVERY.around(put, lambda arn: sqs._queue_by_arn(arn) is not None)  # noqa: SLF001
 
-    rewrite(eventbridge, _CHANGES, _refusal=refusal)
+    rewrite(eventbridge, _CHANGES, _refusal=refusal, _too_large=too_large)
     eventbridge._OPERAND_VALIDATORS["wildcard"] = eventbridge._validate_wildcard  # noqa: SLF001
     wrap(eventbridge, "_invoke_target", ("target",), remembering_target)
     wrap(eventbridge, "_dispatch_to_stepfunctions", ("arn", "payload"), to_workflow)

@@ -153,6 +153,7 @@ _CHANGES: Final = {
         "{e.code}": "{_models.name('sqs', 'sendMessage', e.code, 'AmazonSQSException')}",
         "e.message": '_with_sdk("AmazonSQS", 400, e.code, e.message)',
     },
+    "_invoke_events_put_events": {'result.get("__type", "EventBridge.E': '("EventBridge.E'},
     "_dispatch_aws_sdk_json": {
         "= app.call_": "= _models.missing(service_key, pascal_action, wire_data) or app.call_",
         "    if status >= 400:": """    if status >= 400:
@@ -186,6 +187,7 @@ def apply() -> None:
     models = Models(engine._service_model, engine.error_response_json)  # noqa: SLF001
     more = {"_visible": visible, "_is_date_time": is_date_time, "_text": wrong_expression}
     rewrite(engine, _CHANGES, _models=models, _with_sdk=with_sdk, _timeout=timeout, **more)
-    engine._SERVICE_DISPATCH["arn:aws:states:::sqs:sendMessage"] = engine._invoke_sqs_send_message  # noqa: SLF001
+    calls = engine._SERVICE_DISPATCH  # noqa: SLF001
+    calls |= {name: vars(engine)[one.__name__] for name, one in calls.items() if one.__name__ in _CHANGES}
     wrap(engine._ExecutionError, "__init__", ("self", "error", "cause"), with_state)  # noqa: SLF001
     wrap(engine, "_fail_execution", ("execution", "error", "cause"), without_output)

@@ -10,6 +10,8 @@ from localcloud.ministack.events import (
     PermanentDeliveryError,
     TransientDeliveryError,
     deliver,
+    refusal,
+    too_large,
 )
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:undelivered"
@@ -85,3 +87,19 @@ def test_a_throttled_target_is_sent_to_in_the_background() -> None:
     send("arn:machine", "{}", {"MessageGroupId": "g"})
     assert target.taken.wait(10)
     assert buried == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({}, None),
+        ({"Detail": {"a": 1}}, None),
+        *(({name: ""}, "InvalidArgument") for name in ("Source", "DetailType", "Detail")),
+        *(({"Detail": text}, "MalformedDetail") for text in ('"text"', "[]", "{")),
+    ],
+)
+def test_an_entry_has_a_source_a_type_and_an_object(changed: dict[str, Any], code: str | None) -> None:
+    entry = {"Source": "s", "DetailType": "t", "Detail": "{}", **changed}
+    assert (refusal(entry) or (None,))[0] == code
+    assert not too_large([entry] * 10)
+    assert too_large([{**entry, "Detail": "é" * 132_000}])
