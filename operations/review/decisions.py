@@ -58,6 +58,7 @@ class Decision:
     """A decision that was carried out."""
 
     photo: Photo
+    label: str
     decided_at: str
 
 
@@ -112,7 +113,7 @@ class Decisions:
             self._delivery.publish(item)
         except NotPublishedError as error:
             raise NotPublishedError(f"recorded, but not published; decide again: {error}") from error
-        return Decision(photo, item["decided_at"]["S"])
+        return Decision(photo, label, item["decided_at"]["S"])
 
     def undo(self, decision: Decision) -> str:
         """Restore the record, hold the photo, publish, and delete its copy; may be repeated.

@@ -2,9 +2,11 @@
 
 import threading
 import time
-from collections import OrderedDict, deque
+import uuid
+from collections import Counter, OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Any, Final
 
@@ -19,11 +21,14 @@ from operations.review.queue import HOLD_S, Message, ReviewQueue
 from operations.stack import Stack
 
 AHEAD: Final = 6  # photos held at a time: the one that is shown and the next five
-GRID: Final = 12  # while they are shown together
+MANY: Final = 36  # while those of one kind are shown together, twelve at a time
+SEES_NONE: Final = 0.5  # probability of "none of the labels" from which on it is the model's guess
+SKIPPED: Final = ""  # label of an answer by somebody who cannot tell
 _AUDIT_EVERY: Final = 5  # doubtful photos between two audited ones, while there are both
 _LABELS_KEPT_S: Final = 5.0  # while photos are shown, every answer has them
 _MOST_TRIED: Final = 5  # drawn photos a time: others may have looked at them meanwhile
-_UNDOABLE: Final = 100
+_UNDOABLE: Final = 100  # answers
+_LATEST: Final = 5  # answers that the page lists
 
 
 class UnknownLabelError(UsageError):
@@ -54,9 +59,11 @@ class Desk:
         self._audit = Audit(self._table, settings.audit)
         self._held: OrderedDict[str, Photo] = OrderedDict()
         self._unpublished: set[str] = set()  # decided, but their events are missing: to be decided again
-        self._done: deque[Decision] = deque(maxlen=_UNDOABLE)
+        self._answers: OrderedDict[str, list[Decision]] = OrderedDict()
+        self._undone: set[str] = set()  # on the desk, before all others
+        self._skipped: set[str] = set()
+        self._today = (date.min, 0)
         self._lock, self._receiving = threading.RLock(), threading.Lock()
-        self._decided = 0
         self._renewed = time.monotonic()
         self._labels: tuple[float, list[str]] = (float("-inf"), [])
 
@@ -70,74 +77,141 @@ class Desk:
         return labels
 
     def waiting(self, count: int = AHEAD) -> list[dict[str, Any]]:
-        """Return the photos to decide on, up to `GRID`, first the one to be shown; renew the hold on them."""
+        """Return the photos to decide on, up to `MANY`, first the one to be shown; renew the hold on them."""
         with self._receiving:
             with self._lock:
                 self._renew()
-                wanted = min(count, GRID) - len(self._held)
+                wanted = min(count, MANY) - len(self._held)
             # Both may take long: decisions must not wait with them.
             self._audit.draw()
             found = self._queue.take(wanted) if wanted > 0 else []
         with self._lock:
             for message in found:
                 self._add(message)
-            due = self._decided and self._decided % _AUDIT_EVERY == 0
+            decided = self._count(0)
+            due = decided and decided % _AUDIT_EVERY == 0
             if (due or not self._held) and not any(one.audited for one in self._held.values()):
                 self._add_audited()
             return self.held()
 
     def held(self) -> list[dict[str, Any]]:
-        """Return the photos on this desk, first the one to be shown."""
+        """Return the photos on this desk, first the one to be shown; photos of one kind come together.
+
+        Those that were taken back come first, then an audited one, then the kind of which there are most.
+        """
         with self._lock:
-            return [_shown(name, photo) for name, photo in self._held.items()]
+            photos = [_shown(name, photo) for name, photo in self._held.items()]
+            undone = {*self._undone}
+        kinds = Counter(photo["kind"] for photo in photos)
+
+        def order(photo: dict[str, Any]) -> tuple[bool, bool, int, bool, str]:
+            kind = photo["kind"]
+            return photo["id"] not in undone, not photo["audit"], -kinds[kind], kind != NEITHER, kind
+
+        return sorted(photos, key=order)
 
     def photo(self, name: str) -> Photo | None:
-        """Return a photo on this desk; None if it is not."""
-        return self._held.get(name)
+        """Return a photo that is on this desk, or was and can be taken back."""
+        with self._lock:
+            done = (one.photo for answer in self._answers.values() for one in answer if _name(one) == name)
+            return self._held.get(name) or next(done, None)
 
-    def decide(self, name: str, label: str) -> str:
+    def decide(self, name: str, label: str, answer: str = "") -> str:
         """Decide on a photo by its identity and a label, or `NEITHER`; return what went wrong, or nothing.
 
-        A photo whose decision was not published (NotPublishedError) stays on the desk.
+        Decisions of one answer are taken back together. A photo whose decision was not published
+        (NotPublishedError) stays on the desk.
         """
         if label not in {*self.labels, NEITHER}:
             raise UnknownLabelError(f"{label!a}: the stack has the labels {', '.join(self.labels)} now")
         with self._lock:
-            if name not in self._held:
-                raise NotHeldError("this photo is not held here any more")
-            problem = ""
+            photo, problem = self._photo_held(name), ""
             self._unpublished.add(name)
             try:
-                self._done.append(self._decisions.decide(self._held[name], label))
-                self._decided += 1
+                self._remember(self._decisions.decide(photo, label), answer)
+                self._count(1)
             except AlreadyDecidedError as error:
                 problem = str(error)
             self._drop(name)
             return problem
 
-    def undo(self) -> tuple[str, str] | None:
-        """Take the last decision back and put its photo first; return its identity and what went wrong."""
+    def skip(self, name: str, answer: str = "") -> None:
+        """Give a photo to other desks; this one does not take it again."""
         with self._lock:
-            if not self._done:
-                return None
-            decision = self._done[-1]  # stays the last one until it is taken back
-            try:
-                problem = self._decisions.undo(decision)
-            except AlreadyDecidedError:
-                self._done.pop()
-                raise
-            self._done.pop()
-            self._decided -= 1
-            name = identity(*decision.photo.record.version)
-            self._held[name] = replace(decision.photo, message=None)  # the event brings another message
-            self._held.move_to_end(name, last=False)
-            return name, problem
+            photo = self._photo_held(name)
+            self._skipped.add(name)
+            self._give_back(photo)
+            del self._held[name]
+            self._remember(Decision(photo, SKIPPED, ""), answer)
+
+    def undo(self, answer: str = "") -> tuple[list[str], str]:
+        """Take an answer back, the last one by default, and put its photos before all others.
+
+        Returns their identities and what went wrong. What an error keeps from being taken back stays in the
+        answer.
+        """
+        with self._lock:
+            answer = answer or next(reversed(self._answers), "")
+            if answer not in self._answers:
+                return [], "this answer cannot be taken back any more" if answer else "nothing to undo"
+            decisions, undone, problems = self._answers[answer], list[str](), list[str]()
+            while decisions:
+                try:
+                    problems += filter(None, [self._take_back(decisions[-1])])
+                    undone.append(_name(decisions[-1]))
+                except (AlreadyDecidedError, HeldElsewhereError) as error:
+                    problems.append(str(error))
+                decisions.pop()
+            del self._answers[answer]
+            return undone, "\n".join(problems)
+
+    def _take_back(self, decision: Decision) -> str:
+        name, photo, problem = _name(decision), decision.photo, ""
+        if decision.label == SKIPPED:
+            record = self._decisions.hold(*photo.record.version, photo.record.outcome)
+            if not record:
+                raise AlreadyDecidedError(f"{photo.record.object_uri} was decided by somebody else meanwhile")
+            self._skipped.discard(name)
+        else:
+            problem = self._decisions.undo(decision)
+            self._count(-1)
+        self._held[name] = replace(photo, message=None)  # there is another message, or it comes again
+        self._held.move_to_end(name, last=False)
+        self._undone.add(name)
+        return problem
 
     def status(self) -> dict[str, Any]:
-        """Return what the page shows beside the photo."""
+        """Return what the page shows beside the photo; of the latest answers the last one first."""
         with self._lock:
-            session = {"decided": self._decided, "can_undo": bool(self._done)}
+            latest = [
+                {
+                    "id": answer,
+                    "label": decisions[0].label,
+                    "photo": _name(decisions[0]),
+                    "key": decisions[0].photo.record.key,
+                    "photos": len(decisions),
+                }
+                for answer, decisions in islice(reversed(self._answers.items()), _LATEST)
+            ]
+            session = {"decided": self._count(0), "skipped": len(self._skipped), "answers": latest}
         return {**session, "waiting": self._queue.length(), "labels": self.labels}
+
+    def _photo_held(self, name: str) -> Photo:
+        if name not in self._held:
+            raise NotHeldError("this photo is not held here any more")
+        return self._held[name]
+
+    def _remember(self, decision: Decision, answer: str) -> None:
+        self._answers.setdefault(answer or uuid.uuid4().hex, []).append(decision)
+        if len(self._answers) > _UNDOABLE:
+            self._answers.popitem(last=False)
+
+    def _count(self, more: int) -> int:
+        """Return how many decisions there were today, with so many more."""
+        day, decided = self._today
+        today = datetime.now(UTC).astimezone().date()
+        self._today = today, max(0, more + (decided if day == today else 0))
+        return self._today[1]
 
     def bound(self) -> Audited:
         """Return the audit's figures."""
@@ -147,11 +221,13 @@ class Desk:
         """Give the photos back that are held."""
         with self._lock:
             while self._held:
-                _, photo = self._held.popitem()
-                with suppress(ClientError, BotoCoreError):  # the holds expire
-                    self._decisions.release(photo.record)
-                    if photo.message:
-                        self._queue.hold(photo.message, 0)
+                self._give_back(self._held.popitem()[1])
+
+    def _give_back(self, photo: Photo) -> None:
+        with suppress(ClientError, BotoCoreError):  # the holds expire
+            self._decisions.release(photo.record)
+            if photo.message:
+                self._queue.hold(photo.message, 0)
 
     def _add(self, message: Message) -> None:
         """Put the photo of a message on the desk, unless it is on another or needs nobody any more.
@@ -163,6 +239,8 @@ class Desk:
             if here.message and here.message.identity != message.identity:
                 self._queue.delete(here.message)
             self._held[name] = replace(here, message=message)
+            return
+        if name in self._skipped:  # it becomes visible again, for others
             return
         try:
             record = self._decisions.hold(*message.photo, "LOW_CONFIDENCE")
@@ -183,6 +261,7 @@ class Desk:
     def _drop(self, name: str) -> None:
         photo = self._held.pop(name)
         self._unpublished.discard(name)
+        self._undone.discard(name)
         if photo.message:
             with suppress(ClientError, BotoCoreError):  # whoever receives it next drops it
                 self._queue.delete(photo.message)
@@ -203,8 +282,14 @@ class Desk:
                 del self._held[name]
 
 
+def _name(decision: Decision) -> str:
+    return identity(*decision.photo.record.version)
+
+
 def _shown(name: str, photo: Photo) -> dict[str, Any]:
-    shown: dict[str, Any] = {"id": name, "key": photo.record.key, "audit": photo.audited}
-    if not photo.audited:  # an audited photo is looked at without the model's guess
-        shown |= {one: getattr(photo.record, one) for one in ("label", "confidence", "threshold")}
-    return shown
+    record, shown = photo.record, {"id": name, "key": photo.record.key, "audit": photo.audited, "kind": ""}
+    if photo.audited:  # it is looked at without the model's guess
+        return shown
+    kind = NEITHER if (record.neither or 0) >= SEES_NONE else record.label or ""
+    facts = {one: getattr(record, one) for one in ("label", "confidence", "threshold", "neither")}
+    return {**shown, **facts, "kind": kind}

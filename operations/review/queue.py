@@ -42,16 +42,18 @@ class ReviewQueue:
         return next((found for url in self._urls if (found := self._receive(url, count))), [])
 
     def _receive(self, url: str, count: int) -> list[Message]:
+        found: list[Message] = []
         while True:
             answer = self._sqs.receive_message(
                 QueueUrl=url,
-                MaxNumberOfMessages=min(count, _MOST_A_REQUEST),
+                MaxNumberOfMessages=min(count - len(found), _MOST_A_REQUEST),
                 VisibilityTimeout=HOLD_S,
                 WaitTimeSeconds=WAIT_S,
             )
             messages = answer.get("Messages", [])
-            found = [one for message in messages if (one := self._read(message, url))]
-            if found or not messages:
+            found += [one for message in messages if (one := self._read(message, url))]
+            more = len(messages) == _MOST_A_REQUEST and len(found) < count
+            if not messages or (found and not more):
                 return found
 
     def _read(self, message: Mapping[str, Any], url: str) -> Message | None:

@@ -30,8 +30,7 @@ from operations.photos.pictures import MOST_BYTES as MOST_SHOWN_BYTES
 from operations.photos.pictures import CannotBeShownError, jpeg
 from operations.results import Version
 from operations.review.address import LOOPBACK
-from operations.review.decisions import AlreadyDecidedError
-from operations.review.desk import AHEAD, GRID, Desk, NotHeldError
+from operations.review.desk import AHEAD, MANY, SKIPPED, Desk, NotHeldError
 from operations.review.live import MOST_BYTES, Live
 from operations.stack import Stack
 from operations.status import Situation
@@ -159,7 +158,7 @@ class _Server:
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
     async def waiting(self, request: Request) -> Response:
-        count = GRID if "grid" in request.query_params else AHEAD
+        count = MANY if "grid" in request.query_params else AHEAD
         return await answered(lambda: {"photos": self._desk.waiting(count), **self._desk.status()})
 
     async def bound(self, _request: Request) -> Response:
@@ -168,28 +167,29 @@ class _Server:
     async def decide(self, request: Request) -> Response:
         try:
             wanted = await request.json()
-            name, label = wanted["id"], wanted["label"]
+            name, label, answer = wanted["id"], wanted["label"], wanted["answer"]
         except (ValueError, KeyError, TypeError, RecursionError):
-            name = label = None
-        if not (isinstance(name, str) and isinstance(label, str)):
-            return PlainTextResponse('send {"id": …, "label": …}', 400)
+            name = label = answer = None
+        if not (isinstance(name, str) and isinstance(label, str) and isinstance(answer, str)):
+            return PlainTextResponse('send {"id": …, "label": …, "answer": …}', 400)
 
         def do() -> dict[str, Any]:
+            problem = ""
             try:
-                problem = self._desk.decide(name, label)
+                if label == SKIPPED:
+                    self._desk.skip(name, answer)
+                else:
+                    problem = self._desk.decide(name, label, answer)
             except NotHeldError as error:
                 problem = str(error)
             return {"problem": problem, **self._desk.status()}
 
         return await answered(do)
 
-    async def undo(self, _request: Request) -> Response:
+    async def undo(self, request: Request) -> Response:
         def do() -> dict[str, Any]:
-            try:
-                name, problem = self._desk.undo() or (None, "nothing to undo")
-            except AlreadyDecidedError as error:
-                name, problem = None, str(error)
-            return {"id": name, "problem": problem, "photos": self._desk.held(), **self._desk.status()}
+            undone, problem = self._desk.undo(request.query_params.get("answer", ""))
+            return {"undone": undone, "problem": problem, "photos": self._desk.held(), **self._desk.status()}
 
         return await answered(do)
 

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -17,8 +18,10 @@ from operations.review.server import create_app
 from operations.stack import Stack
 from tests.e2e.conftest import cloud, model, published, state
 from tests.support.local_cloud import LocalCloud
+from tests.support.review import review_stack
+from tests.unit.operations.conftest import aws
 
-__all__ = ["cloud", "model", "published", "state"]
+__all__ = ["aws", "cloud", "model", "published", "state"]
 
 TOKEN = "token"  # noqa: S105
 REBOUND = "evil.example"
@@ -67,10 +70,9 @@ def stack_of(local: LocalCloud) -> Stack:
     return Stack("scones", local.outputs, LocalSession(local.running))
 
 
-@pytest.fixture
-def desk(cloud: LocalCloud) -> Iterator[RunningDesk]:
-    """Serve the review desk on a free port."""
-    stack = stack_of(cloud)
+@contextmanager
+def served(stack: Stack) -> Iterator[RunningDesk]:
+    """Serve the review desk of a stack on a free port."""
     session = Desk(stack, Settings("ada", audit=0.0))
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_app(stack, session, TOKEN), log_level="warning"))
@@ -83,3 +85,24 @@ def desk(cloud: LocalCloud) -> Iterator[RunningDesk]:
     thread.join(10)
     session.close()
     listener.close()
+
+
+@pytest.fixture
+def desk(cloud: LocalCloud) -> Iterator[RunningDesk]:
+    """Serve the review desk of the local cloud."""
+    with served(stack_of(cloud)) as running:
+        yield running
+
+
+@pytest.fixture
+def stack(aws: None) -> Stack:
+    """Make a small stack in this process, whose records and messages a test puts there."""
+    del aws
+    return review_stack()
+
+
+@pytest.fixture
+def small_desk(stack: Stack) -> Iterator[RunningDesk]:
+    """Serve the review desk of the small stack."""
+    with served(stack) as running:
+        yield running

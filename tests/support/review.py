@@ -66,12 +66,13 @@ def put_doubtful(  # noqa: PLR0913 - one parameter for each thing that a test va
     confidence: float = 0.6,
     body: bytes | None = None,
     messages: int = 1,
-    **more: str,
+    label: str = "bicycle",
+    **more: str | float,
 ) -> str:
     """Upload a photo with its record and, if it is doubtful, its review messages; return its URI."""
     uri, s3 = f"s3://{BUCKET}/{key}", stack.client("s3")
     version = s3.put_object(Bucket=BUCKET, Key=key, Body=photo() if body is None else body)["VersionId"]
-    facts: dict[str, Any] = {"object_version": version, "label": "bicycle", "confidence": confidence}
+    facts: dict[str, Any] = {"object_version": version, "label": label, "confidence": confidence}
     facts |= {
         "threshold": 0.85,
         "execution_arn": "arn:execution",

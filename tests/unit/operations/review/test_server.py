@@ -128,20 +128,25 @@ def test_a_decision_goes_through_the_page(app: Starlette) -> None:
     assert (status, headers["content-type"]) == (200, "image/jpeg")
     assert max(Image.open(io.BytesIO(body)).size) <= LONGEST_SIDE
 
-    decision = {"id": photo["id"], "label": "bicycle"}
+    decision = {"id": photo["id"], "label": "bicycle", "answer": "one"}
     decided = json.loads(ask(app, "/decide", mine, decision)[2])
     labels = ["bicycle", "motorcycle"]
-    assert decided == {"problem": "", "decided": 1, "waiting": 0, "can_undo": True, "labels": labels}
+    (answer,) = decided.pop("answers")
+    assert (answer["id"], answer["label"], answer["photos"]) == ("one", "bicycle", 1)
+    assert decided == {"problem": "", "decided": 1, "skipped": 0, "waiting": 0, "labels": labels}
     again = json.loads(ask(app, "/decide", mine, decision)[2])
     assert "not held here any more" in again["problem"]
     undone = json.loads(ask(app, "/undo", mine, {})[2])
-    assert (undone["id"], [one["id"] for one in undone["photos"]]) == (photo["id"], [photo["id"]])
+    assert (undone["undone"], [one["id"] for one in undone["photos"]]) == ([photo["id"]], [photo["id"]])
+    assert json.loads(ask(app, "/decide", mine, {**decision, "label": ""})[2])["skipped"] == 1
+    assert json.loads(ask(app, "/undo", mine, {})[2])["undone"] == [photo["id"]]
     nothing = json.loads(ask(app, "/undo", mine, {})[2])
-    assert (nothing["id"], nothing["problem"]) == (None, "nothing to undo")
+    assert (nothing["undone"], nothing["problem"]) == ([], "nothing to undo")
 
 
 SENSELESS = [{}, [], "text", b"[" * 100_000, b"\xff", b"", {"id": "x"}, {"id": 7, "label": "bicycle"}]
-SENSELESS += [{"id": "x", "label": label} for label in ("bus", "\ud800", ["bicycle"])]
+SENSELESS += [{"id": "x", "label": label, "answer": "a"} for label in ("bus", "\ud800", ["bicycle"])]
+SENSELESS += [{"id": "x", "label": "bicycle", "answer": 7}]
 
 
 @pytest.mark.parametrize("body", SENSELESS, ids=range(len(SENSELESS)))
