@@ -112,9 +112,11 @@ class Desk:
 
     def photo(self, name: str) -> Photo | None:
         """Return a photo that is on this desk, or was and can be taken back."""
+        if held := self._held.get(name):  # pictures do not wait for decisions
+            return held
         with self._lock:
             done = (one.photo for answer in self._answers.values() for one in answer if _name(one) == name)
-            return self._held.get(name) or next(done, None)
+            return next(done, None)
 
     def decide(self, name: str, label: str, answer: str = "") -> str:
         """Decide on a photo by its identity and a label, or `NEITHER`; return what went wrong, or nothing.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from localcloud.access import LocalSession
 from operations.review.desk import Desk, Settings
@@ -23,6 +23,7 @@ from tests.unit.operations.conftest import aws
 
 __all__ = ["aws", "cloud", "model", "published", "state"]
 
+expect.set_options(timeout=20_000)  # other processes may keep this one waiting
 TOKEN = "token"  # noqa: S105
 REBOUND = "evil.example"
 """A name that the browser resolves to loopback, as a page's own name server could."""

@@ -66,7 +66,7 @@ def test_a_doubtful_photo_is_decided_by_one_key_and_comes_back_by_another(
     page.goto(desk.page())
     expect(page.get_by_text("No photo is waiting")).to_be_visible()
     upload(keys[0])
-    expect(page.locator("#name")).to_have_text(keys[0], timeout=10_000)  # without a reload
+    expect(page.locator("#name")).to_have_text(keys[0])  # without a reload
     press(page, "2")
 
     expect(page.get_by_text("No photo is waiting")).to_be_visible()
@@ -81,7 +81,7 @@ def test_a_doubtful_photo_is_decided_by_one_key_and_comes_back_by_another(
     assert any("motorcycle/" in one["Key"] for one in copies["Contents"])
 
     upload(keys[1])
-    expect(page.locator("#name")).to_have_text(keys[1], timeout=10_000)
+    expect(page.locator("#name")).to_have_text(keys[1])
     page.keyboard.press("u")
     expect(page.locator("#name")).to_have_text(keys[0])  # what is taken back, before the one that waits
     expect(page.locator("#decided")).to_have_text("0")
@@ -126,7 +126,7 @@ def test_one_key_decides_all_but_the_marked_of_twelve_and_one_takes_it_back(
 
     press(page, "0")
 
-    expect(page.locator("#decided")).to_have_text("10", timeout=30_000)
+    expect(page.locator("#decided")).to_have_text("10")
     expect(page.locator("#message")).to_be_empty()
     expect(tiles).to_have_count(2)
     undecided = {name for name, label in outcomes(stack).items() if not label}
@@ -143,16 +143,16 @@ def test_one_key_decides_all_but_the_marked_of_twelve_and_one_takes_it_back(
 def test_one_key_answers_twelve_photos_of_one_kind_until_none_is_left(
     stack: Stack, small_desk: RunningDesk, page: Page
 ) -> None:
-    put_many(stack, 40, 6)
+    put_many(stack, 22, 4)
     page.goto(small_desk.page())
     page.keyboard.press("g")
     tiles = page.locator("[data-photo]")
-    for kind, count in (("neither", 12), ("neither", 12), ("neither", 12), ("bicycle", 6), ("neither", 4)):
-        expect(tiles.filter(has_text=kind)).to_have_count(count, timeout=30_000)
+    for kind, count in (("neither", 12), ("neither", 10), ("bicycle", 4)):
+        expect(tiles.filter(has_text=kind)).to_have_count(count)
         expect(tiles).to_have_count(count)
         press(page, "0" if kind == "neither" else "1")
-    expect(page.locator("#decided")).to_have_text("46", timeout=30_000)
-    assert Counter(outcomes(stack).values()) == {"neither": 40, "bicycle": 6}
+    expect(page.locator("#decided")).to_have_text("26")
+    assert Counter(outcomes(stack).values()) == {"neither": 22, "bicycle": 4}
 
 
 def test_the_last_five_answers_are_listed_and_each_is_taken_back(
@@ -228,9 +228,10 @@ def test_the_photo_is_zoomed_and_the_keys_are_listed(
     width = "document.querySelector('#frame img').width"
     before = page.evaluate(width)
     page.keyboard.press("z")
-    assert page.evaluate(width) > 2 * before
+    assert page.evaluate(width) > 1.5 * before
+    top = page.evaluate("document.querySelector('#frame').scrollTop")
     page.keyboard.press("ArrowDown")
-    wait_until(lambda: page.evaluate("document.querySelector('#frame').scrollTop > 0"))
+    wait_until(lambda: page.evaluate("document.querySelector('#frame').scrollTop") > top)
     page.keyboard.press("z")
     assert page.evaluate(width) == before
     page.locator("#frame img").click()
@@ -253,7 +254,7 @@ def test_labels_are_those_of_the_model_that_is_deployed_meanwhile(
         [re.compile(one) for one in ("bicycle", "motor", "neither")]
     )
     monkeypatch.setattr(type(small_desk.desk), "labels", ["van", "truck", "bus"])
-    expect(page.locator(".choices button")).to_have_count(4, timeout=10_000)
+    expect(page.locator(".choices button")).to_have_count(4)
     press_van = page.locator('[data-label="van"]')
     expect(press_van).to_be_enabled()
     page.keyboard.press("1")
@@ -367,7 +368,7 @@ def test_a_desk_that_does_not_answer_says_so_and_recovers(
     page.goto(small_desk.page())
     press(page, "1")
     page.route("**/waiting", lambda route: route.fulfill(status=200, body="no JSON"))
-    expect(page.locator("#message")).to_contain_text("The desk does not answer", timeout=10_000)
+    expect(page.locator("#message")).to_contain_text("The desk does not answer")
     page.screenshot(path=SCREENSHOTS / "review-failing-1280-light.png", full_page=True)
     page.unroute("**/waiting")
-    expect(page.locator("#message")).to_be_empty(timeout=10_000)
+    expect(page.locator("#message")).to_be_empty()

@@ -196,11 +196,16 @@ function undo(answer) {
 }
 
 function zoom(on) {
-  element("frame").classList.toggle("zoomed", on);
+  const frame = element("frame");
+  frame.classList.toggle("zoomed", on);
   element("zoom").setAttribute("aria-pressed", on);
-  if (on) element("frame").tabIndex = 0;
-  else element("frame").removeAttribute("tabindex");
-  if (on) element("frame").focus();
+  if (!on) {
+    frame.removeAttribute("tabindex");
+    return;
+  }
+  frame.tabIndex = 0;  // the arrow keys scroll it
+  frame.focus();
+  frame.scrollTo((frame.scrollWidth - frame.clientWidth) / 2, (frame.scrollHeight - frame.clientHeight) / 2);
 }
 
 function toggleZoom() {
@@ -249,7 +254,7 @@ async function keepFresh() {
     unreachable = false;
   } catch (error) {
     unreachable = true;
-    say(`The desk does not answer: ${error.message}. What you see may be old; it goes on by itself.`);
+    say(`The desk does not answer (${error.message}). It is asked again by itself; what you see may be old.`);
   }
   setTimeout(keepFresh, 1500);
 }

@@ -377,7 +377,9 @@ def test_a_message_that_cannot_be_deleted_hinders_no_decision(stack: Stack, faul
 
 def put_many(stack: Stack, neither: int, bicycles: int, motorcycles: int) -> None:
     """Put doubtful photos, mixed, of which the model guesses these; of the others it gives no neither."""
-    guesses = [{"neither": 0.98}] * neither + [{"label": "bicycle", "neither": 0.3}] * bicycles
+    guesses: list[dict[str, Any]] = [{"neither": 0.98}] * neither + [
+        {"label": "bicycle", "neither": 0.3}
+    ] * bicycles
     guesses += [{"label": "motorcycle"}] * motorcycles
     random.Random(1).shuffle(guesses)  # noqa: S311
     for number, guess in enumerate(guesses):
