@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from localcloud.ministack.errors import wrap
 
-MINUTE: Final = float(os.environ.get("SCONES_ALARM_MINUTE") or 60)
+MINUTE: Final = max(1.0, float(os.environ.get("SCONES_ALARM_MINUTE") or 60))
 _POINTS: Final = 2_000  # of a metric; equal values of a minute are one
 _COMPARISONS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "GreaterThanThreshold": operator.gt,

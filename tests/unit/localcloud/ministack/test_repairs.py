@@ -9,7 +9,7 @@ import pytest
 
 from localcloud.ministack.cloudformation import with_metric_math
 from localcloud.ministack.errors import IncompatibleMinistackError
-from localcloud.ministack.lambda_ import NOT_STARTED, RAISED, as_lambda_error, repair_script
+from localcloud.ministack.lambda_ import NOT_STARTED, RAISED, as_lambda_error, error_line, repair_script
 from localcloud.ministack.s3 import with_version
 
 HANDLER = """
@@ -118,3 +118,13 @@ def test_an_alarm_on_metric_math_keeps_its_queries() -> None:
         provisioners._cw_metric_alarm_record("share", alarm)  # noqa: SLF001
     record = with_metric_math(provisioners._cw_metric_alarm_record)("share", alarm)  # noqa: SLF001
     assert (record["Threshold"], record["Metrics"]) == (50, alarm["Metrics"])
+
+
+@pytest.mark.parametrize(
+    ("trace", "shown"), [(["errors.Doubtful: 0.5"], False), (["app.Bug: a"], True), (["TypeError: b"], True)]
+)
+def test_an_error_that_the_function_names_is_logged_without_a_trace(trace: list[str], *, shown: bool) -> None:
+    name = trace[-1].split(":")[0].rpartition(".")[2]
+    line = json.loads(error_line({"errorMessage": "0.5", "errorType": name, "stackTrace": trace}))
+    assert (line["log_level"], line["errorType"]) == ("ERROR", name)
+    assert ("stackTrace" in line) is shown
