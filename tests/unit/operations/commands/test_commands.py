@@ -215,7 +215,7 @@ def test_a_hostile_name_of_a_missing_photo_is_told_with_escapes(capsys: pytest.C
 def test_show_says_what_the_model_said_where_a_person_decided(capsys: pytest.CaptureFixture[str]) -> None:
     create_in_cloudformation()
     facts: dict[str, str | float] = {"confidence": 0.6, "threshold": 0.85, "error": "NoVehicle"}
-    facts |= {"model_label": "bicycle", "decided_by": "ada"}
+    facts |= {"model_label": "bicycle", "decided_by": "ada", "neither": 0.97}
     put_record(deployed_stack(), "incoming/cat.jpg", "REJECTED", **facts)
 
     assert main(["show", "cat.jpg"]) == 0
@@ -224,6 +224,7 @@ def test_show_says_what_the_model_said_where_a_person_decided(capsys: pytest.Cap
     assert "None 0" not in shown
     assert "\n  REJECTED, recorded" in shown
     assert "the model said: bicycle 0.600 (threshold 0.85)" in shown
+    assert "neither: 0.970, the model's probability" in shown
 
 
 @pytest.mark.parametrize(
