@@ -53,6 +53,16 @@ def press(page: Page, key: str) -> None:
     page.keyboard.press(key)
 
 
+@pytest.fixture
+def empty_queue(cloud: LocalCloud) -> None:
+    """Start without the photos of other tests."""
+    sqs, url = cloud.client("sqs"), cloud.outputs["ReviewQueueUrl"]
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+@pytest.mark.usefixtures("empty_queue")
 def test_a_doubtful_photo_is_decided_by_one_key_and_comes_back_by_another(
     cloud: LocalCloud, published: Listener, desk: RunningDesk, page: Page
 ) -> None:
