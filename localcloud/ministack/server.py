@@ -28,7 +28,8 @@ def guarded(application: Application, access_key: str) -> Application:
             await application(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        reason = refusal(headers, scope["path"], scope["query_string"].decode("latin-1"), access_key)
+        query = scope["query_string"].decode("latin-1")
+        reason = refusal(headers, scope["path"], query, access_key, scope.get("client"))
         if reason is None:
             await application(scope, receive, send)
         elif scope["type"] == "websocket":

@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Refuse somebody else's request, and return whether it is one."""
         headers = {name.lower(): value for name, value in self.headers.items()}
         path, _, query = self.path.partition("?")
-        reason = refusal(headers, path, query, self.server.access_key)
+        reason = refusal(headers, path, query, self.server.access_key, self.client_address[:2])
         if reason:
             self.close_connection = True  # the body was not read
             self._answer_error(ApiError("AccessDeniedException", reason, status=403))

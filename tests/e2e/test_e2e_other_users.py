@@ -17,7 +17,7 @@ GUESSED = {
 
 
 def become_nobody() -> None:
-    """Become another user if root runs the tests; whoever else does has at least no credentials below."""
+    """Become another user if root runs the tests; whoever else does sends no signature below."""
     ask("http://127.0.0.1:9/", {}, None)  # loads all modules while this process may read them
     if os.getuid() == 0:
         os.setgroups([])
@@ -66,7 +66,7 @@ def test_nobody_else_is_answered_or_can_read_a_file(cloud: LocalCloud, state: Pa
         answers = {
             (what, bool(headers)): somebody.submit(ask, url, headers, body).result()
             for what, (url, body) in asked.items()
-            for headers in ({}, GUESSED)
+            for headers in ({}, *([GUESSED] if os.getuid() == 0 else []))
         }
         health = somebody.submit(ask, f"{running.aws_url}/_ministack/health", {}, None).result()
         files = somebody.submit(readable, state).result()

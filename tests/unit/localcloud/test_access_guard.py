@@ -1,11 +1,13 @@
 """The user's programs are answered, other users and web pages are not."""
 
 import asyncio
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from localcloud.access_guard import is_own_host, refusal
+from localcloud.access_guard import is_own_host, refusal, user_of
 from localcloud.ministack.server import guarded
 
 KEY = "0A1B2C3D"
@@ -85,6 +87,30 @@ def test_others_are_refused_but_for_the_health_check(authorization: str, query: 
 )
 def test_the_older_signature_is_answered_too(authorization: str, query: str) -> None:
     assert refused({"host": "127.0.0.1", "authorization": authorization}, query=query) is None
+
+
+TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F90 0100007F:11D6 {state} 00000000:00000000 00:00000000 00000000 {user} 0 1 1 0000 20 4
+"""
+
+
+@pytest.mark.skipif(sys.byteorder == "big", reason="the table is a little-endian processor's")
+@pytest.mark.parametrize(
+    ("client", "state", "user"),
+    [
+        (("127.0.0.1", 0x1F90), "01", 65534),
+        (("127.0.0.1", 0x1F90), "06", None),  # closed: its user is shown as 0
+        (("127.0.0.1", 0x1F91), "01", None),
+        (("127.0.0.2", 0x1F90), "01", None),
+        (("::1", 0x1F90), "01", None),
+    ],
+)
+def test_another_user_is_recognized(
+    tmp_path: Path, client: tuple[str, int], state: str, user: int | None
+) -> None:
+    table = tmp_path / "tcp"
+    table.write_text(TABLE.format(state=state, user=65534))
+    assert user_of(client, (table, tmp_path / "missing")) == user
 
 
 def request(kind: str, headers: dict[str, str]) -> tuple[list[str], list[dict[str, Any]]]:
