@@ -57,10 +57,13 @@ class Proofs:
     def _resources(self) -> dict[str, str]:
         """Physical names by logical ones."""
         listed = ask(self._session, "cloudformation", "DescribeStackResources", StackName=self._name)
-        return {
+        found = {
             one["LogicalResourceId"]: one["PhysicalResourceId"].rpartition("|")[2]
             for one in listed["StackResources"]
         }
+        if "ClassifyImageStateMachine" not in found:
+            raise UnansweredError(f"the stack {self._name} has no ClassifyImageStateMachine")
+        return found
 
     def event_patterns(self) -> Iterator[Check]:
         """Ask EventBridge whether each rule matches the events that it must, and no other."""
