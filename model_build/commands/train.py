@@ -77,9 +77,9 @@ def train_command(
     recipe = Recipe(**hyperparameters)
     if time_budget is not None:
         TIME_BUDGET.require("time-budget", time_budget)
-    minutes = recipe.epochs * SECONDS_AN_EPOCH / 60
-    ends = f"within {time_budget:g} s" if time_budget else f"in about {plural(round(minutes) or 1, 'minute')}"
-    say(f"training {', '.join(classes)} for {plural(recipe.epochs, 'epoch')}; done {ends}")
+    minutes = plural(round(recipe.epochs * SECONDS_AN_EPOCH / 60) or 1, "minute")
+    ends = f"within {time_budget:g} s" if time_budget else f"about {minutes} with CIFAR-100 and CIFAR-10"
+    say(f"training {', '.join(classes)} for {plural(recipe.epochs, 'epoch')}: {ends}")
     # PyTorch takes seconds to import and is not in every environment: first check the options.
     from model_build.training.pipeline import train  # noqa: PLC0415
 

@@ -27,6 +27,7 @@ def pattern(rule: str) -> Any:
     text = text.replace(json.dumps({"Ref": "ClassifyImageStateMachine"}), json.dumps(STATE_MACHINE_ARN))
     text = re.sub(r'\{"Fn::Sub": ("[^"]+")\}', r"\1", text)
     names = {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "111122223333"}
+    names |= {"PhotoBucket": "scones-photos"}
     names |= {"ClassifyImageStateMachine.Name": MACHINE, "ClassifyImageExpressStateMachine.Name": EXPRESS}
     for name, value in names.items():
         text = text.replace(f"${{{name}}}", value)
@@ -257,6 +258,12 @@ def test_the_dashboard_shows_the_outcomes() -> None:
     (widget,) = (w["properties"] for w in body["widgets"] if w["properties"]["title"] == "Photos by outcome")
     assert [metric[3] for metric in widget["metrics"] if len(metric) == 4] == list(OUTCOMES)
     assert not any("upload" in w["properties"]["title"] for w in body["widgets"])
+
+
+def test_a_smoke_tests_photos_are_not_counted() -> None:
+    event = outcome_event(f"arn:aws:states:us-east-1:111122223333:execution:{MACHINE}:1")
+    event["detail"]["object_uri"] = "s3://scones-photos/incoming/smoke/0f0f/unreadable.jpg"
+    assert not pattern("OutcomeRule").matches_event(event)
 
 
 def test_a_persons_decision_is_not_counted_as_a_photo() -> None:

@@ -19,7 +19,7 @@ def test_five_classes_from_training_to_outcome(tmp_path: Path, monkeypatch: pyte
     # Given a model of five classes, and the application deployed with it
     data = write_archive(tmp_path / "c100.tar.gz", cifar100_files([*LABELS, "black"], 20, 5))
     model = tmp_path / "model"
-    options = ["--data", str(data), "--classes", ",".join(LABELS), "--epochs", "8", "--output", str(model)]
+    options = ["--data", str(data), "--classes", ",".join(LABELS), "--epochs", "14", "--output", str(model)]
     assert main(["train", *options]) == 0
     usual = application.parameters
     monkeypatch.setattr(
