@@ -33,7 +33,7 @@ def start_and_build(
     _require_space(folder)
     free_port(
         bind
-    )  # an address of another machine is told now, without the logs of services that cannot start
+    )  # an address of another machine is refused now, without the logs of services that cannot start
     folder.put_old_logs_aside()
     built = steps.submit(application.build)
     running, process = lifecycle.start(folder, bind, owned=owned)

@@ -130,7 +130,7 @@ class Situation:
             yield wrong(name, found, advice) if count and advice else ok(name, found)
 
     def alarms(self) -> Iterator[Check]:
-        """Yield each alarm that is on, with its own advice, and who is told."""
+        """Yield each alarm that is on, with its own advice, and who gets their mail."""
         names = {alarm: name for name, alarm in self._named("AWS::CloudWatch::Alarm").items()}
         answer = self._stack.client("cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
         raised = [one for one in answer if one["StateValue"] == "ALARM"]
@@ -138,8 +138,8 @@ class Situation:
             since = _clock(one["StateUpdatedTimestamp"])
             yield wrong(names[one["AlarmName"]], f"in alarm since {since}", one["AlarmDescription"])
         topic = self._stack.output("AlertTopicArn")
-        told = self._stack.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-        addresses = ", ".join(_address(one) for one in told) or "nobody (parameter AlertEmail)"
+        subscribed = self._stack.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        addresses = ", ".join(_address(one) for one in subscribed) or "nobody (parameter AlertEmail)"
         states = Counter(one["StateValue"] for one in answer)
         counted = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
         yield ok("alarms", f"{counted}; mail to {addresses}")

@@ -106,7 +106,7 @@ class Evaluator:
         self._cloudwatch, self._queues = cloudwatch, queues
 
     def evaluate(self, alarm: Alarm) -> None:
-        """Bring an alarm to its state, and tell its topic if that is another."""
+        """Bring an alarm to its state, and notify its topic if that is another."""
         now, count = time.time(), int(alarm["EvaluationPeriods"])
         stats = [query["MetricStat"] for query in alarm.get("Metrics") or [] if "MetricStat" in query]
         period = max(one["Period"] for one in stats or [alarm]) * MINUTE / 60

@@ -246,9 +246,9 @@ class TrainingJob(Resource):
         # A container sees nothing of the host, except for the Python that runs instead of its image.
         kept = {name: os.environ[name] for name in ("HOME", "TMPDIR", "LANG") if name in os.environ}
         path = f"{_python().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        told = {"TRAINING_JOB_NAME": self.name, "AWS_REGION": "us-east-1", "PYTHONUNBUFFERED": "1"}
+        given = {"TRAINING_JOB_NAME": self.name, "AWS_REGION": "us-east-1", "PYTHONUNBUFFERED": "1"}
         pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-        return {**kept, **pip, "PATH": path, **told, **self.request.get("Environment", {})}
+        return {**kept, **pip, "PATH": path, **given, **self.request.get("Environment", {})}
 
     def _failure(self) -> str:
         file = self._folder / "output" / "failure"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @stack_options
 @json_option
 def command(*, choice: StackChoice, photo: str, as_json: bool) -> None:
-    r"""Show what became of one photo: each version, its outcome, and its way through the workflow.
+    r"""Show what became of one photo: each version, its outcome, and its trace through the workflow.
 
     PHOTO is a key under incoming/, what follows incoming/ in the key, or an s3:// URI. With --json each
     version is one line.

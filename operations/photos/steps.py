@@ -1,4 +1,4 @@
-"""A photo's way through the workflow: the states that its execution entered, for how long, and the errors."""
+"""A photo's trace through the workflow: the states that its execution entered, how long, and the errors."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace

@@ -186,7 +186,7 @@ def walk(  # noqa: PLR0913 - one parameter for each thing that a test varies
     replaced: dict[str, Any] | None = None,
     answered: dict[str, Any] | None = None,
 ) -> Ending:
-    """Run the workflow; FilterInference is the real one, the other tasks answer or fail as told."""
+    """Run the workflow; FilterInference is the real one, the other tasks answer or fail as asked."""
 
     def task(name: str, arguments: Any) -> Any:
         if failing and name in failing:

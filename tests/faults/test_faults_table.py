@@ -140,7 +140,7 @@ def test_fault(way: str, row: Row, shown: dict[str, Rows], observer: Observer) -
     assert tuple(sorted(seen.outcomes)) == tuple(sorted(row.outcomes))
     assert tuple(seen.alarms) == row.alarms
     if row.mended:
-        assert not seen.events, "nobody was told yet"
+        assert not seen.events, "nothing is published yet"
         observer.report(f"{way}: {row.name}; then `redrive --missing`", row.mended, mended)
     check_told(mended, row.mended or row.outcomes, reviewed="ReviewGivenUpAlarm" not in row.alarms)
 
@@ -225,7 +225,7 @@ def late(file: FaultFile, seconds: float, times: int | None = None) -> None:
 
 
 def finish(observer: Observer, name: str, key: str, *outcomes: str) -> Seen:
-    """Wait for the end, report, and check that everything was told once."""
+    """Wait for the end, report, and check that everything was published once."""
     wait_until(lambda: observer.ended([key]) and len(observer.cloud.records(key)) >= len(outcomes), 120)
     seen = observer.see([key])[key]
     observer.report(name, outcomes, seen)

@@ -179,19 +179,19 @@ def published(
     """Count the events of outcomes and the review messages of photos, by version."""
     uri = observer.uri(prefix)
     details = [one["detail"] for one in events.messages()]
-    told = Counter(
+    deliveries = Counter(
         (one["object_uri"], one["object_version"], one["outcome"])
         for one in details
         if one["object_uri"].startswith(uri)
     )
     reviews = [one for one in observer.all_reviews() if one["object_uri"].startswith(uri)]
-    return told, Counter((one["object_uri"], one["object_version"]) for one in reviews)
+    return deliveries, Counter((one["object_uri"], one["object_version"]) for one in reviews)
 
 
 def check_balance(
     expected: dict[tuple[str, str], str],
     found: dict[tuple[str, str], dict[str, Any]],
-    told: Counter[tuple[str, str, str]],
+    deliveries: Counter[tuple[str, str, str]],
     reviews: Counter[tuple[str, str]],
     stopped: set[str],
 ) -> None:
@@ -205,11 +205,11 @@ def check_balance(
     assert {name: pair for name, pair in wrong.items() if pair[0] != pair[1]} == {}
     assert [record for record in found.values() if "undelivered" in record] == []
     finals = {(*name, outcome) for name, outcome in expected.items()}
-    assert finals <= told.keys(), "everybody was told of every outcome"
+    assert finals <= deliveries.keys(), "every outcome was published"
     # Stopped after its event and before its debt was removed, a photo is published once more.
-    again = [name for name, count in told.items() if name in finals and count > 1]
+    again = [name for name, count in deliveries.items() if name in finals and count > 1]
     assert {name[0] for name in again} <= stopped
-    assert {name[2] for name in told.keys() - finals} <= {"FAILED"}
+    assert {name[2] for name in deliveries.keys() - finals} <= {"FAILED"}
     doubtful = {name for name, outcome in expected.items() if outcome == "LOW_CONFIDENCE"}
     assert reviews.keys() == doubtful
     assert {name[0] for name, count in reviews.items() if count > 1} <= stopped
@@ -239,7 +239,7 @@ def test_every_photo_has_exactly_its_outcome(patient: Observer, capsys: pytest.C
     mend(observer)
 
     found = records(observer, PREFIX)
-    told, reviews = published(observer, events, PREFIX)
+    deliveries, reviews = published(observer, events, PREFIX)
     account = {
         "seed": SEED,
         "versions": len(expected),
@@ -248,11 +248,11 @@ def test_every_photo_has_exactly_its_outcome(patient: Observer, capsys: pytest.C
         "before redrive": {**before, "no outcome": len(expected) - sum(before.values())},
         "after": dict(Counter(record["outcome"] for record in found.values())),
         "lost": len(expected.keys() - found.keys()),
-        "events": told.total(),
+        "events": deliveries.total(),
         "review messages": reviews.total(),
     }
     with capsys.disabled():
         print(f"\nsoak: {json.dumps(account)}")
     Path("build/soak.json").write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
 
-    check_balance(expected, found, told, reviews, stopped)
+    check_balance(expected, found, deliveries, reviews, stopped)

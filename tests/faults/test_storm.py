@@ -66,8 +66,8 @@ def test_a_storm_of_kills_loses_no_photo(
     with capsys.disabled():
         print(f"\nstorm: {json.dumps(account)}")
     assert before["FAILED"] <= FAILED_AT_MOST * len(expected)
-    told, reviews = published(observer, events, prefix)
-    check_balance(expected, records(observer, prefix), told, reviews, stopped=set())
+    deliveries, reviews = published(observer, events, prefix)
+    check_balance(expected, records(observer, prefix), deliveries, reviews, stopped=set())
     folders = list(StateFolder(observer.cloud.folder).temporary.glob("ministack-lambda-*"))
     assert len(folders) <= len(pids(FUNCTIONS, observer)), "killed workers left their folders"
 

@@ -33,7 +33,7 @@ class Mistake:
     program: str
     arguments: Sequence[str]
     code: int
-    told: str
+    reported: str
     variables: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -115,7 +115,7 @@ def test_a_mistake_is_told_in_one_line(mistake: Mistake, tmp_path: Path, aws: st
         done = run(mistake, tmp_path, aws)
 
     (*before, line) = done.stderr.splitlines()
-    assert mistake.told in line
+    assert mistake.reported in line
     assert done.returncode == mistake.code
     assert line.startswith("python -m")
     assert "Traceback" not in done.stderr

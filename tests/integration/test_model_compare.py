@@ -173,7 +173,7 @@ def test_exit_code_and_words_for_a_person(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         ([], "give --endpoint-name or --against"),
         (["--endpoint-name", "e", "--against", "."], "give --endpoint-name or --against"),
@@ -184,10 +184,10 @@ def test_exit_code_and_words_for_a_person(
     ],
 )
 def test_wrong_use_is_told(
-    options: list[str], told: str, photos: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str], reported: str, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", "--model", str(DEFAULT_MODEL), "--photos", str(photos), *options]) == 2
-    assert told in capsys.readouterr().err
+    assert reported in capsys.readouterr().err
 
 
 @pytest.fixture

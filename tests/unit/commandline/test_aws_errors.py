@@ -1,4 +1,4 @@
-"""What AWS's SDK raises, told in a line."""
+"""What AWS's SDK raises, in a line."""
 
 import pytest
 from botocore.exceptions import (
@@ -17,7 +17,7 @@ def refused(code: str, message: str, operation: str = "PutObject", **details: st
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "reported"),
     [
         (NoRegionError(), "no AWS region is set: set AWS_DEFAULT_REGION"),
         (NoCredentialsError(), "no AWS credentials were found: set AWS_PROFILE"),
@@ -42,10 +42,10 @@ def refused(code: str, message: str, operation: str = "PutObject", **details: st
         ),
     ],
 )
-def test_errors_are_one_line_that_says_what_to_do(error: Exception, told: str) -> None:
+def test_errors_are_one_line_that_says_what_to_do(error: Exception, reported: str) -> None:
     text = explain_aws(error)
     assert text is not None
-    assert told in text
+    assert reported in text
     assert "\n" not in text
 
 

@@ -111,9 +111,9 @@ def test_an_error_is_one_line_and_an_exit_code(
     error: str, code: int, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("show", "--fail", error) == code
-    told = capsys.readouterr().err
-    assert shown in told
-    assert len(told.strip().splitlines()) == 1
+    reported = capsys.readouterr().err
+    assert shown in reported
+    assert len(reported.strip().splitlines()) == 1
 
 
 def test_the_end_of_a_log_is_shown_in_lines(

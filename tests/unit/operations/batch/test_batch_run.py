@@ -185,11 +185,11 @@ def test_nothing_to_do_is_no_failure(stack: Stack, capsys: pytest.CaptureFixture
     version = stack.client("s3").put_object(Bucket=BUCKET, Key="incoming/a", Body=b"1")["VersionId"]
     put_record(stack, "incoming/a", "ACCEPTED", object_version=version)
     create_in_cloudformation(dict(stack.outputs))
-    for prefix, told in (
+    for prefix, reported in (
         ("incoming/", "every photo has an outcome"),
         ("incoming/nope/", "no photo is in incoming/nope/"),
     ):
         assert main(["batch", "--prefix", prefix, "--json"]) == 0
         said = capsys.readouterr()
         assert json.loads(said.out) == {"summary": {"photos": 0}}
-        assert told in said.err
+        assert reported in said.err

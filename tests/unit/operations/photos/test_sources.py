@@ -146,5 +146,5 @@ def test_a_folder_without_photos_is_refused_with_the_reasons(tmp_path: Path) -> 
     ("key", "problem"), [("incoming/fine", ""), ("incoming/\udcff", "UTF-8"), ("i" * 1025, "1024")]
 )
 def test_names_that_s3_does_not_take_are_told(key: str, problem: str) -> None:
-    told = Photo("p", Path("p"), key).problem()
-    assert (problem in told) if problem else (told == "")
+    reported = Photo("p", Path("p"), key).problem()
+    assert (problem in reported) if problem else (reported == "")

@@ -177,8 +177,9 @@ def photo_of(record: dict[str, dict[str, dict[str, str]]]) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("location", "told"), [("/no/such/folder", "there is no such folder"), ("s3://", "give s3://BUCKET/KEY")]
+    ("location", "reported"),
+    [("/no/such/folder", "there is no such folder"), ("s3://", "give s3://BUCKET/KEY")],
 )
-def test_a_location_that_does_not_exist_is_named(location: str, told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_a_location_that_does_not_exist_is_named(location: str, reported: str) -> None:
+    with pytest.raises(UsageError, match=reported):
         capture_source(location, None)
