@@ -8,6 +8,7 @@ if __name__ == "__main__":
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import click
@@ -32,7 +33,8 @@ def program() -> None:
     Example:
       scones local demo --photos ~/photos
     """
-    os.umask(0o077)  # what they make is nobody else's business
+    context = click.get_current_context()
+    context.call_on_close(partial(os.umask, os.umask(0o077)))  # what they make is nobody else's business
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,11 @@ from localcloud.environment import shell_variables
 from localcloud.state import USUAL_STATE, StateFolder
 
 _HARMLESS: Final = frozenset(
-    ("AWS_PAGER", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_DEFAULT_OUTPUT", "AWS_EC2_METADATA_DISABLED")
+    (
+        *("AWS_PAGER", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_DEFAULT_OUTPUT", "AWS_CLI_AUTO_PROMPT"),
+        *("AWS_CA_BUNDLE", "AWS_SDK_LOAD_CONFIG", "AWS_STS_REGIONAL_ENDPOINTS", "AWS_EXECUTION_ENV"),
+        *("AWS_EC2_METADATA_DISABLED", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"),
+    )
 )
 """Variables that do not decide whom the SDK talks to."""
 _OPTIONS: Final = frozenset(("--profile", "--region"))

@@ -42,10 +42,12 @@ def tag(architecture: str) -> str:
 
 
 def write_context(target: Target, folder: Path) -> None:
-    """Write everything that the image consists of, besides its base, into a folder."""
+    """Write everything that the image consists of, besides its base, into a folder, for any user to read."""
     for path in CONTEXT_FILES:
         shutil.copyfile(path, folder / path.name)
     shutil.copytree(packages_for(target, IMAGE_LOCK), folder / "packages")
+    for path in folder.rglob("*"):  # whoever made the packages may have kept them to themselves
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
 def build(target: Target, base_image: str = DEFAULT_BASE_IMAGE) -> str:

@@ -136,9 +136,11 @@ def report(learned: Learned) -> list[str]:
         f"  accepted           {_share(measured.coverage)}",
         f"  right of accepted  {_share(measured.selective)}: at most {measured.error_bound:.1%} are wrong",
         f"  others accepted    {_share(measured.others)}",
-        "more photos would bring:",
+        "fewer photos would have given:",
         *(f"  {each:6,} a class  {value:.3f} right" for each, value in measured.curve),
     ]
+    if not measured.others.of:
+        lines.append("photos of other things will be accepted as one of these: put some into a folder other/")
     wrong = learned.wrong()
     if wrong:
         lines.append(f"wrong, the surest first ({len(wrong)}):")

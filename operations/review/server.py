@@ -5,6 +5,8 @@ whose name is rebound has another `Host`), refuses what comes from another origi
 address that is printed has it, and leaves it in a cookie. Other users of the machine have neither.
 """
 
+import errno
+import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
@@ -82,8 +84,11 @@ def serve(application: Starlette, host: str, port: int, started: Callable[[int],
     try:
         listener = socket.create_server((host, port))
     except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        if error.errno == errno.EADDRINUSE:
+            reason = "another program does, perhaps a review desk that runs already (scones local status)"
         raise CommandError(
-            f"cannot listen on {host}:{port}: {error.strerror}; give another --port, or 0 for a free one"
+            f"cannot listen on {host}:{port}: {reason}; give another --port, or 0 for a free one"
         ) from error
     with listener:
         started(int(listener.getsockname()[1]))

@@ -82,6 +82,18 @@ def test_the_context_is_what_the_dockerfile_copies(docker: Docker, tmp_path: Pat
     assert docker.commands == []
 
 
+def test_any_user_can_read_the_image(docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del docker
+    packages, context = tmp_path / "packages", tmp_path / "context"
+    (packages / "anyio").mkdir(parents=True, mode=0o700)
+    (packages / "anyio" / "to_thread.py").touch(mode=0o600)
+    context.mkdir()
+    monkeypatch.setattr(own_image, "packages_for", lambda *_: packages)
+    own_image.write_context(Target("3.13"), context)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (context / "packages").rglob("*")}
+    assert modes == {"anyio": 0o755, "to_thread.py": 0o644}
+
+
 def test_build_passes_base_image_and_platform_and_checks_the_python(docker: Docker) -> None:
     name = own_image.build(Target("3.13", "x86_64"), "team/python:1")
 
