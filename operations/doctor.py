@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 import boto3
@@ -46,6 +46,11 @@ class Application:
     parameters: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     functions: int = 0
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The deployed stack."""
+        return Stack(self.name, self.outputs, self.session)
 
     @classmethod
     def find(cls, name: str, session: boto3.Session) -> "Application":
@@ -94,7 +99,7 @@ def examine(session: boto3.Session, stack_name: str) -> Iterator[Check]:
         (check.__name__.replace("_", " "), partial(check, application)) for check in (*for_all, *if_deployed)
     )
     if application.outputs:
-        proofs = Proofs(session, application.name, application.outputs)
+        proofs = Proofs(application.stack)
         asked = (proofs.event_patterns, proofs.metric_filters, proofs.workflow_states, proofs.role_policies)
         yield from run_checks((check.__name__.replace("_", " "), check) for check in asked)
 
@@ -278,12 +283,12 @@ def log_policies(application: Application) -> Iterator[Check]:
 
 def rules_are_enabled(application: Application) -> Iterator[Check]:
     """Check the state of every rule of the stack: one that is disabled loses events in silence."""
-    return Situation(Stack(application.name, application.outputs, application.session)).rules()
+    return Situation(application.stack).rules()
 
 
 def doubtful_photos_wait(application: Application) -> Iterator[Check]:
     """Compare the doubtful records with the review queue."""
-    stack = Stack(application.name, application.outputs, application.session)
+    stack = application.stack
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     messages = 0
     for queue in ("ReviewQueueUrl", "ReviewDeadLetterQueueUrl"):  # the desk reviews dead letters too

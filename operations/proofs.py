@@ -4,15 +4,14 @@ Event patterns, metric filters, the workflow's states with mocked results, and t
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
-
-import boto3
 
 from operations.checks import Check, UnansweredError, ask, ok, wrong
 from operations.outcomes import OUTCOMES
 from operations.photos.listener import DETAIL_TYPE, SOURCE
+from operations.stack import Stack
 
 _STATES: Final = 40  # a walk of more never ends
 _CALLS: Final[
@@ -48,21 +47,17 @@ _ENDS: Final = (  # the state that fails, its error, and where the execution mus
 
 
 class Proofs:
-    """The proofs of one stack, by the outputs and resources that CloudFormation names."""
+    """The proofs of one deployed stack."""
 
-    def __init__(self, session: boto3.Session, stack_name: str, outputs: Mapping[str, str]) -> None:
-        self._session, self._name, self._outputs = session, stack_name, outputs
+    def __init__(self, stack: Stack) -> None:
+        self._stack, self._session, self._outputs = stack, stack.session, stack.outputs
 
     @cached_property
     def _resources(self) -> dict[str, str]:
-        """Physical names by logical ones."""
-        listed = ask(self._session, "cloudformation", "DescribeStackResources", StackName=self._name)
-        found = {
-            one["LogicalResourceId"]: one["PhysicalResourceId"].rpartition("|")[2]
-            for one in listed["StackResources"]
-        }
+        """Physical names by those in the template."""
+        found = {name: physical for name, (_, physical) in self._stack.resources.items()}
         if "ClassifyImageStateMachine" not in found:
-            raise UnansweredError(f"the stack {self._name} has no ClassifyImageStateMachine")
+            raise UnansweredError(f"the stack {self._stack.name} has no ClassifyImageStateMachine")
         return found
 
     def event_patterns(self) -> Iterator[Check]:
@@ -103,7 +98,7 @@ class Proofs:
 
     def metric_filters(self) -> Iterator[Check]:
         """Ask CloudWatch Logs which metric each line of the outcomes' log counts for."""
-        group = f"/aws/events/{self._name}-outcomes"
+        group = f"/aws/events/{self._stack.name}-outcomes"
         beside = {"outcome": "REJECTED", "cause": "beside photos: a folder"}
         lines = [({"source": SOURCE, "detail": {"outcome": outcome}}, {"Photos"}) for outcome in OUTCOMES]
         lines.append(({"source": SOURCE, "detail": beside}, {"Photos", "Companions"}))

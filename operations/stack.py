@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from commandline.errors import CommandError
@@ -54,6 +55,23 @@ class Stack:
     def refreshed(self) -> "Stack":
         """Return the stack as it is deployed now."""
         return find_stack(self.name, self.session)
+
+    @cached_property
+    def resources(self) -> dict[str, tuple[str, str]]:
+        """Type and physical name of each resource by its name in the template.
+
+        CloudFormation cuts the names that it makes: a rule's has 25 characters of the stack's at most.
+        """
+        pages = self.client("cloudformation").get_paginator("list_stack_resources")
+        return {
+            one["LogicalResourceId"]: (one["ResourceType"], one["PhysicalResourceId"].rpartition("|")[2])
+            for page in pages.paginate(StackName=self.name)
+            for one in page["StackResourceSummaries"]
+        }
+
+    def resources_of(self, kind: str) -> dict[str, str]:
+        """Return the physical names of the resources of a type by their names in the template."""
+        return {name: physical for name, (type_, physical) in self.resources.items() if type_ == kind}
 
     def client(self, service: str) -> Any:
         """Return the boto3 client of a service, such as `s3`; threads may share it."""

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
@@ -48,7 +47,7 @@ _PARTS: Final = (  # what fails, by its error and the state of the workflow
 
 
 class Situation:
-    """How a stack stands; what changes only when it is deployed is asked once."""
+    """How a stack stands."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack, self._table = stack, ResultsTable(stack)
@@ -104,19 +103,23 @@ class Situation:
 
     def rules(self) -> Iterator[Check]:
         """Yield the rules that are disabled."""
-        names = self._named("AWS::Events::Rule")
-        states = {
-            one["Name"]: one["State"]
-            for one in self._stack.client("events").list_rules(NamePrefix=self._stack.name)["Rules"]
-        }
-        disabled = [name for name, rule in names.items() if states.get(rule, "missing") != "ENABLED"]
+        names = self._stack.resources_of("AWS::Events::Rule")
+        states = {name: self._rule_state(rule) for name, rule in names.items()}
+        disabled = [name for name, state in states.items() if state != "enabled"]
         for name in disabled:
             loss, again = _WITHOUT_RULE.get(name, ("outcomes and alarms miss photos", ""))
             then = f", then {again}" if again else ""
-            detail = f"is {states.get(names[name], 'missing').lower()}: {loss}"
+            detail = f"is {states[name]}: {loss}"
             yield wrong(name, detail, f"aws events enable-rule --name {names[name]}{then}")
         if not disabled:
             yield ok("rules", f"{len(names)} enabled")
+
+    def _rule_state(self, name: str) -> str:
+        events = self._stack.client("events")
+        try:
+            return str(events.describe_rule(Name=name)["State"]).lower()
+        except events.exceptions.ResourceNotFoundException:
+            return "missing"
 
     def queues(self) -> Iterator[Check]:
         """Yield what waits in the queues; what is in the last two is wrong."""
@@ -131,7 +134,7 @@ class Situation:
 
     def alarms(self) -> Iterator[Check]:
         """Yield each alarm that is on, with its own advice, and who gets their mail."""
-        names = {alarm: name for name, alarm in self._named("AWS::CloudWatch::Alarm").items()}
+        names = {alarm: name for name, alarm in self._stack.resources_of("AWS::CloudWatch::Alarm").items()}
         answer = self._stack.client("cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
         raised = [one for one in answer if one["StateValue"] == "ALARM"]
         for one in raised:
@@ -180,23 +183,6 @@ class Situation:
                 raise
             return {}
         return found
-
-    @cached_property
-    def _resources(self) -> list[dict[str, Any]]:
-        pages = self._stack.client("cloudformation").get_paginator("list_stack_resources")
-        return [
-            one
-            for page in pages.paginate(StackName=self._stack.name)
-            for one in page["StackResourceSummaries"]
-        ]
-
-    def _named(self, kind: str) -> dict[str, str]:
-        """Return the physical names of the stack's resources of a type, by their names in the template."""
-        return {
-            one["LogicalResourceId"]: one["PhysicalResourceId"].rpartition("|")[2]
-            for one in self._resources
-            if one["ResourceType"] == kind
-        }
 
     def _advice(self, part: str, failing: Attempts) -> str:
         """Return the next command for a part that does not work."""

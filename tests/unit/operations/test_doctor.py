@@ -255,7 +255,7 @@ def test_a_rule_that_is_disabled_is_named(
         "LastUpdatedTimestamp": "2026-11-25",
     }
     session.answer("cloudformation", "list_stack_resources", {"StackResourceSummaries": [rule | more]})
-    session.answer("events", "list_rules", {"Rules": [{"Name": "scones-OutcomeRule-1", "State": state}]})
+    session.answer("events", "describe_rule", {"Name": "scones-OutcomeRule-1", "State": state})
     check = only(doctor.rules_are_enabled(application))
     assert check.status is status
     assert (check.name == "OutcomeRule") is (status is Status.WRONG)

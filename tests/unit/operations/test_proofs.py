@@ -11,6 +11,7 @@ import pytest
 from operations import proofs
 from operations.checks import Status
 from operations.proofs import Proofs
+from operations.stack import Stack
 from tests.support.sam_app import definition, resources
 from tests.support.workflow_interpreter import Execution, TaskError
 
@@ -21,9 +22,9 @@ Answer = Callable[[dict[str, Any]], dict[str, Any]]
 @pytest.fixture
 def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Answer]:
     """Return AWS's answers by operation, for a test to add to."""
-    listed = {"LogicalResourceId": "ClassifyImageStateMachine", "PhysicalResourceId": MACHINE}
+    resources = {"ClassifyImageStateMachine": ("AWS::StepFunctions::StateMachine", MACHINE)}
+    monkeypatch.setattr(Stack, "resources", resources)
     answers: dict[str, Answer] = {
-        "DescribeStackResources": lambda _: {"StackResources": [listed]},
         "DescribeStateMachine": lambda _: {"definition": json.dumps(definition())},
         "TestState": run_state,
     }
@@ -60,7 +61,7 @@ def run_state(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def proved(name: str) -> Any:
-    stack = Proofs(boto3.Session(region_name="us-east-1"), "scones", {})
+    stack = Proofs(Stack("scones", {}, boto3.Session(region_name="us-east-1")))
     (check,) = getattr(stack, name)()
     return check
 
