@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from operations.execution_log import ENDS, EVERY, LONGEST, log_events
+from operations.execution_log import ENDS, EVERY, FAILURES, LONGEST, details_of, log_events
 from operations.stack import Stack
 
 HISTORIES: Final = 20
@@ -18,7 +18,6 @@ DELIVERY: Final = ("RecordOutcome", "PublishOutcome", "MarkDelivered")
 _MOST: Final = 1000  # of each listing: AWS's limit
 _LOG_PAGES: Final = 5
 _RECENT: Final = timedelta(seconds=75)  # the workflow tries again within 60 s
-_FAILURES: Final = ("TaskFailed", "TaskTimedOut", "LambdaFunctionFailed", "LambdaFunctionTimedOut")
 _ANSWERS: Final = (
     *("ThresholdConfidenceNotMet", "Object(NotFound|TooLarge)", "UnsupportedImage", "ImageToo.+"),
     r"DynamoDB\.ConditionalCheckFailedException",  # a better outcome is recorded already
@@ -51,14 +50,13 @@ def attempts_in(events: Iterable[Mapping[str, Any]]) -> Attempts | None:
     """Return what an execution is trying by its events, the oldest first; None if it has ended."""
     now, waits, started = Attempts(), 0, None
     for event in events:
-        kind, time = event["type"], event["timestamp"]
-        details: Any = next((one for name, one in event.items() if name.endswith("EventDetails")), {})
+        kind, time, details = event["type"], event["timestamp"], details_of(event)
         started = started or time
         if kind in ENDS:
             return None
         if kind == "TaskStateEntered" and details["name"] != now.step:
             now, waits = Attempts(details["name"]), 0
-        elif kind in _FAILURES:
+        elif kind in FAILURES:
             now = _failed(now, details, time)
         elif kind == "TaskSucceeded":
             now, waits = Attempts(now.step), 0

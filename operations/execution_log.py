@@ -1,11 +1,11 @@
-"""The execution log of the workflows: all that there is of the executions of EXPRESS.
+"""Events of executions, and the execution log of the workflows: all that there is of EXPRESS executions.
 
 AWS delivers it some seconds later, at its best effort; with the level ERROR it has failures only.
 https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -13,11 +13,15 @@ from operations.stack import Stack
 
 LONGEST: Final = timedelta(minutes=5)
 """AWS ends an EXPRESS execution then."""
-
-
 EVERY: Final = '"*:express:*"'
 _ABOUT_EXECUTIONS: Final = ') && ($.type = "Execution*"'
 ENDS: Final = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
+FAILURES: Final = ("TaskFailed", "TaskTimedOut", "LambdaFunctionFailed", "LambdaFunctionTimedOut")
+
+
+def details_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the details of an event of a history or a log."""
+    return next((value for name, value in event.items() if name.endswith("EventDetails")), {})
 
 
 def is_express(execution_arn: str) -> bool:

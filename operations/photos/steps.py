@@ -7,12 +7,11 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from operations.execution_log import LONGEST, is_express, log_events
+from operations.execution_log import FAILURES, LONGEST, details_of, is_express, log_events
 from operations.stack import Stack
 
 _SHOWN: Final = ("TaskStateEntered", "FailStateEntered", "SucceedStateEntered")
 _LATE: Final = timedelta(seconds=10)  # clocks differ, and what started the execution had a name for its time
-_FAILURES: Final = ("TaskFailed", "TaskTimedOut", "LambdaFunctionFailed", "LambdaFunctionTimedOut")
 
 
 @dataclass(frozen=True)
@@ -59,17 +58,13 @@ def steps_in(events: Iterable[Mapping[str, Any]]) -> list[Step]:
         kind = event["type"]
         if kind in _SHOWN:
             entered = event["timestamp"]
-            steps.append(Step(_details(event)["name"]))
+            steps.append(Step(details_of(event)["name"]))
         elif kind == "TaskScheduled" and steps:
             steps[-1] = replace(steps[-1], attempts=steps[-1].attempts + 1)
-        elif kind in _FAILURES and steps:
-            steps[-1] = replace(steps[-1], error=str(_details(event).get("error", "States.Timeout")))
+        elif kind in FAILURES and steps:
+            steps[-1] = replace(steps[-1], error=str(details_of(event).get("error", "States.Timeout")))
         elif kind == "TaskSucceeded" and steps:
             steps[-1] = replace(steps[-1], error="", succeeded=True)
         elif kind == "TaskStateExited" and steps and entered:
             steps[-1] = replace(steps[-1], seconds=(event["timestamp"] - entered).total_seconds())
     return steps
-
-
-def _details(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next((value for name, value in event.items() if name.endswith("EventDetails")), {})
