@@ -4,8 +4,8 @@ Creating and invoking a function runs code as the user. Listening on loopback ke
 the machine's other users, nor the pages in the user's browser: a page may send requests to any address, and
 one whose name is rebound to loopback may read the answers as well. The user's programs sign with a key that
 only they can read (env.sh); its id is as secret as AWS's secret keys are, and says enough. Where Linux shows
-that the user's own process asks, any key will do. Programs send no
-`Origin` and name an address or `localhost` as the `Host`; browsers cannot leave out or forge either
+that the user's own process asks, any key will do. Programs send no `Origin` and name an address or
+`localhost` as the `Host`; browsers cannot leave out or forge either
 (https://developer.mozilla.org/docs/Glossary/Forbidden_request_header).
 """
 
@@ -26,8 +26,6 @@ HEALTH_PATHS: Final = ("/health", "/_ministack/health")
 _FROM_THE_USER: Final = ("none", "same-origin")
 _KEY_ID: Final = re.compile(r"(?:^AWS |Credential=|AWSAccessKeyId=)(\w+)", re.ASCII)
 """In the `Authorization` of a signed request, or in the query of a presigned one; of versions 4 and 2."""
-
-
 _SOCKETS: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _ESTABLISHED: Final = "01"
 Client = tuple[str, int]

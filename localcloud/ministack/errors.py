@@ -48,6 +48,18 @@ def wrap(
     setattr(module, name, around(function))
 
 
+def replaced(source: str, pieces: Mapping[str, str], name: str) -> str:
+    """Return the source of something in ministack with pieces replaced, each of which occurs once.
+
+    Raises:
+        IncompatibleMinistackError: a piece does not occur once.
+    """
+    for piece, changed in pieces.items():
+        expect(source.count(piece) == 1, f"{name} has not once {piece!r}")
+        source = source.replace(piece, changed)
+    return source
+
+
 def rewrite(module: Any, changes: Mapping[str, Mapping[str, str]], **helpers: Any) -> None:
     """Change pieces of the source of ministack's functions, before they are wrapped.
 
@@ -63,10 +75,7 @@ def rewrite(module: Any, changes: Mapping[str, Mapping[str, str]], **helpers: An
     for name, pieces in changes.items():
         function: Any = getattr(module, name, None)
         expect(inspect.isfunction(function), f"{module.__name__}.{name} is gone")
-        source = inspect.getsource(function)
-        for piece, changed in pieces.items():
-            expect(source.count(piece) == 1, f"{module.__name__}.{name} has not once {piece!r}")
-            source = source.replace(piece, changed)
+        source = replaced(inspect.getsource(function), pieces, f"{module.__name__}.{name}")
         file = f"<{module.__name__}.{name} as on AWS>"
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
         exec(compile(source, file, "exec"), vars(module))  # noqa: S102 - ministack's own

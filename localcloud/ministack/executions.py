@@ -5,13 +5,13 @@ limit of data. Its events have other names than AWS's and do not say which came 
 https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 """
 
+import functools
 import json
 import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar, copy_context
-from functools import partial
 from typing import Any, Final
 
 from localcloud.ministack.errors import rewrite, wrap
@@ -70,6 +70,13 @@ def too_large(text: str) -> bool:
     return (
         len(text) > MOST_BYTES and len(json.dumps(json.loads(text), ensure_ascii=False).encode()) > MOST_BYTES
     )
+
+
+@functools.cache
+def limit(definition: str) -> int | None:
+    """Return how many seconds a state machine may run, by its definition."""
+    seconds: int | None = json.loads(definition).get("TimeoutSeconds")
+    return seconds
 
 
 def log_line(execution_arn: str, event: Event, milliseconds: int, *, with_data: bool) -> str:
@@ -166,8 +173,7 @@ class Recorder:
 
     def _limit(self, execution: dict[str, Any]) -> None:
         """End an execution at the limit of its machine; AWS gives EXPRESS five minutes."""
-        machine = self._machine(execution)
-        seconds = json.loads(machine["definition"]).get("TimeoutSeconds")
+        seconds = limit(self._machine(execution)["definition"])
         if is_express(execution["executionArn"]):
             seconds = min(seconds or _EXPRESS_S, _EXPRESS_S)
         if seconds:
@@ -249,6 +255,6 @@ def apply() -> None:
     rewrite(engine, {"_start_execution": arn, "_start_sync_execution": arn}, _execution_path=path)
     wrap(engine, "_add_event", ("execution", "event_type", "details"), lambda _: recorder.add)
     wrap(engine, "_emit_execution_status_event", ("execution",), unless_express)
-    wrap(engine, "_start_sync_execution", ("data",), partial(billed, engine))
+    wrap(engine, "_start_sync_execution", ("data",), functools.partial(billed, engine))
     for call in ("describe_execution", "stop_execution", "get_execution_history", "list_executions"):
-        wrap(engine, f"_{call}", ("data",), partial(refusing_express, engine))
+        wrap(engine, f"_{call}", ("data",), functools.partial(refusing_express, engine))

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from localcloud.ministack.errors import expect, wrap
+from localcloud.ministack.errors import replaced, wrap
 
 WORKERS_A_FUNCTION: Final = max(2, min(4, 1 + (os.cpu_count() or 1)))
 """Three functions then have 12 processes at most, 50 to 80 MB each."""
@@ -84,10 +84,7 @@ def repair_script(script: str) -> str:
     Raises:
         IncompatibleMinistackError: a place to change does not occur exactly once.
     """
-    for piece, changed in _SCRIPT:
-        expect(script.count(piece) == 1, f"ministack's Lambda worker has not once {piece!r}")
-        script = script.replace(piece, changed)
-    return script
+    return replaced(script, dict(_SCRIPT), "ministack's Lambda worker")
 
 
 NOT_STARTED: Final = "The worker did not start: "

@@ -5,13 +5,14 @@ nothing, so that no metric of logs and no alarm on one has data.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
 """
 
+import functools
 import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from localcloud.ministack.errors import expect, wrap
+from localcloud.ministack.errors import expect, replaced, wrap
 
 _LINES: Final = 5_000  # of a stream of events
 _EVENTS: Final = "events"
@@ -36,10 +37,10 @@ _log.getLogger().addHandler(_handler)
 
 def logging_script(script: str) -> str:
     """Return the source of a Python worker whose root logger writes as Lambda's does with LogFormat JSON."""
-    expect(script.count(_IMPORTS) == 1, "ministack's Lambda worker is another")
-    return script.replace(_IMPORTS, _IMPORTS + _LOGGING)
+    return replaced(script, {_IMPORTS: _IMPORTS + _LOGGING}, "ministack's Lambda worker")
 
 
+@functools.cache
 def pattern(text: str) -> Callable[[str], bool]:
     """Return whether a log line matches a JSON pattern: terms with = or !=, joined by &&, || and ()."""
     terms: list[tuple[str, str, re.Pattern[str]]] = []
