@@ -1,7 +1,8 @@
-"""The real archives, for tests that need them."""
+"""What lies beside the checkout, for tests that need it: archives, and recordings."""
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -9,15 +10,16 @@ from model_build.data.download import find_archive
 from model_build.errors import ArchiveError
 
 
-def real_data(name: str) -> Path:
-    """Return the path of a data file or folder.
+def is_missing(reason: str) -> NoReturn:
+    """Fail a test that needs what is missing in continuous integration, and skip it elsewhere."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
-    If it is missing, the test fails in continuous integration and is skipped elsewhere, naming the folders
-    that were searched.
-    """
+
+def real_data(name: str) -> Path:
+    """Return the path of a data file or folder; if it `is_missing`, the reason names where it looked."""
     try:
         return find_archive(name)
     except ArchiveError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
+        is_missing(str(error))
