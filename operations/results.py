@@ -176,16 +176,16 @@ class ResultsTable:
         more = _expressions("FilterExpression", {"label": label})
         if newest is not None:
             more |= {"ScanIndexForward": False} | ({} if label else {"Limit": newest})
-        yield from self._merged(
+        yield from self._in_order(
             self._partitions((outcome,) if outcome else OUTCOMES, since), since, more, newest
         )
 
     def newest(self, since: datetime, limit: int, arrived: str = "") -> Iterator[Record]:
         """Read the newest records, or those that the workflow gave an outcome, whatever was decided later."""
         places = [one for one in self._partitions(OUTCOMES, since) if arrived in {"", _at_first(one)}]
-        yield from self._merged(places, since, {"ScanIndexForward": False, "Limit": limit}, limit)
+        yield from self._in_order(places, since, {"ScanIndexForward": False, "Limit": limit}, limit)
 
-    def _merged(
+    def _in_order(
         self, places: Iterable[str], since: datetime, more: Mapping[str, Any], newest: int | None
     ) -> Iterator[Record]:
         """Read partitions of the index, each in the order of time, as one."""

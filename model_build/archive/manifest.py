@@ -232,7 +232,7 @@ class Manifest(_Part):
             return cls.from_json(parse((folder / FILE_NAME).read_bytes()))
         except FileNotFoundError as error:
             raise ManifestError(
-                f"{name} has no {FILE_NAME}: give a folder written by `model_build train`, or a model.tar.gz"
+                f"{name} has no {FILE_NAME}: give a folder written by `scones model train`, or a model.tar.gz"
             ) from error
         except OSError as error:
             raise ManifestError(f"{name}: {FILE_NAME} cannot be read: {error.strerror}") from error

@@ -70,7 +70,7 @@ def model_files(model_dir: Path) -> dict[str, Path]:
     missing = [name for name in names if not (model_dir / name).is_file()]
     if missing:
         raise ModelBuildError(
-            f"{model_dir} has no {' and no '.join(missing)}: give a folder written by `model_build train`"
+            f"{model_dir} has no {' and no '.join(missing)}: give a folder written by `scones model train`"
         )
     require_equal(expected, file_digests(model_dir, names), str(model_dir))
     return {name: model_dir / name for name in names}

@@ -345,7 +345,7 @@ def _left_over(found: dict[str, Any]) -> str:
         left.append(plural(len(found["models"]), "model"))
     if found["log_group"]:
         left.append(f"the log group {found['log_group']}")
-    return f"; left over: {', '.join(left)} (`model_build delete` deletes them)" if left else ""
+    return f"; left over: {', '.join(left)} (`scones model delete` deletes them)" if left else ""
 
 
 def _runs_on(found: dict[str, Any]) -> str:
