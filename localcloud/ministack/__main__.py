@@ -8,6 +8,7 @@ from localcloud.ministack import (
     cloudformation,
     definitions,
     distributed_map,
+    dynamodb,
     events,
     executions,
     fault_hooks,
@@ -25,7 +26,7 @@ from localcloud.parent import end_with_parent
 
 # Faults lie around the repaired functions, and others are refused before anything else.
 REPAIRS = (
-    *(alarms, metric_filters, lambda_, warm, s3, events, cloudformation, definitions, language),
+    *(alarms, metric_filters, lambda_, warm, s3, dynamodb, events, cloudformation, definitions, language),
     *(states, executions, distributed_map, admission, persistence),
     *(fault_hooks, strict, server),
 )
