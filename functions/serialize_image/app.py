@@ -12,15 +12,14 @@ import logging
 import os
 from typing import Any
 
-import build_target
+from settings import Settings, check_build, limit_memory
 
-build_target.check()  # before Pillow is imported, whose own error would not say what to do
+check_build()  # before Pillow is imported, whose own error would not say what to do
 
 import boto3  # noqa: E402
-import names  # noqa: E402
 import photo  # noqa: E402
 from botocore.config import Config  # noqa: E402
-from settings import Settings, limit_memory  # noqa: E402
+from identify import check_key  # noqa: E402
 from storage import ObjectReference, read_object  # noqa: E402
 
 logger = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ def lambda_handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     reference = ObjectReference.from_event(event)
     # An Express execution that is cut off leaves no other trace of its photo.
     logger.info("photo received", extra=reference.as_dict())
-    names.check(reference.key)
+    check_key(reference.key)
     stored, body = read_object(S3, reference, SETTINGS.max_object_bytes)
     image = photo.shrink(body, longest_side=SETTINGS.longest_side, max_pixels=SETTINGS.max_pixels)
     facts = {"bytes_read": len(body), "bytes_returned": len(image.data), "content_type": image.content_type}

@@ -1,13 +1,21 @@
-"""SerializeImage's environment variables, validated once at start."""
+"""SerializeImage's environment, validated once at start: its variables, memory and build."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import platform
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from errors import BuildMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+STAMP = Path(__file__).with_name("build_target.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +46,22 @@ def limit_memory(environment: Mapping[str, str]) -> None:
 
         size = int(environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]) << 20
         resource.setrlimit(resource.RLIMIT_DATA, (size, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def check_build(stamp: Path = STAMP) -> None:
+    """Raise BuildMismatch, which has the right command, unless built for this Python and processor.
+
+    Pillow, built for another target, fails with an import error that names neither cause nor remedy. The
+    build writes the stamp; in the source folder there is none, and nothing is compared.
+    """
+    if not stamp.exists():
+        return
+    built = json.loads(stamp.read_text(encoding="utf-8"))
+    python, machine = f"python{sys.version_info.major}.{sys.version_info.minor}", platform.machine().lower()
+    processor = {"amd64": "x86_64", "aarch64": "arm64"}.get(machine, machine)
+    if built != {"python_runtime": python, "architecture": processor}:
+        raise BuildMismatch(
+            f"built for {built['python_runtime']} on {built['architecture']}, but runs {python} on "
+            f"{processor}: build with PYTHON_RUNTIME={python} ARCHITECTURE={processor} sam build, "
+            "and deploy with the same values for the parameters PythonRuntime and Architecture"
+        )

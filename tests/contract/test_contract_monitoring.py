@@ -196,7 +196,7 @@ serialize_image = load_function("serialize_image")
 def test_what_the_function_refuses_by_name_does_not_count_for_the_alarm(key: str) -> None:
     key = f"incoming/@eaDir/{key}"
     with pytest.raises(serialize_image.errors.UnsupportedImage) as refusal:
-        serialize_image.names.check(key)
+        serialize_image.identify.check_key(key)
     assert '($.detail.outcome = "REJECTED") &&' in COMPANIONS
     (cause,) = re.findall(r'\$\.detail\.cause = "([^"]+)"', COMPANIONS)
     assert fnmatch.fnmatchcase(str(refusal.value)[:1000], cause)  # the workflow keeps 1,000 characters
@@ -205,13 +205,13 @@ def test_what_the_function_refuses_by_name_does_not_count_for_the_alarm(key: str
 def test_a_refusal_of_a_photo_counts_for_the_alarm() -> None:
     with pytest.raises(serialize_image.errors.UnsupportedImage) as refusal:
         serialize_image.photo.shrink(b"a text", longest_side=256, max_pixels=100)
-    assert not str(refusal.value).startswith(serialize_image.names.BESIDE)
+    assert not str(refusal.value).startswith(serialize_image.identify.BESIDE)
 
 
 def test_the_page_lists_what_lies_beside_photos() -> None:
     page = OPERATIONS.with_name("photos.md").read_text(encoding="utf-8")
     rule = page.partition("## Beside photos\n")[2]
-    names = " ".join([*serialize_image.names.FOLDERS.values(), *serialize_image.names.ENDINGS.values()])
+    names = " ".join([*serialize_image.identify.FOLDERS.values(), *serialize_image.identify.ENDINGS.values()])
     assert [name for name in names.split() if f"`{name}`" not in rule] == []
 
 

@@ -80,9 +80,9 @@ PROCESSOR = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.
 
 
 def test_a_build_for_this_python_and_processor_is_accepted(tmp_path: Path) -> None:
-    build_target = load_function("serialize_image").build_target
-    build_target.check(stamp(tmp_path, HERE, PROCESSOR))
-    build_target.check(tmp_path / "no-build-target.json")
+    check_build = load_function("serialize_image").settings.check_build
+    check_build(stamp(tmp_path, HERE, PROCESSOR))
+    check_build(tmp_path / "no-build-target.json")
 
 
 @pytest.mark.parametrize(("runtime", "architecture"), [("python3.10", PROCESSOR), (HERE, "riscv64")])
@@ -91,7 +91,7 @@ def test_a_build_for_another_target_says_how_to_build(
 ) -> None:
     function = load_function("serialize_image")
     with pytest.raises(function.errors.BuildMismatch) as mismatch:
-        function.build_target.check(stamp(tmp_path, runtime, architecture))
+        function.settings.check_build(stamp(tmp_path, runtime, architecture))
     assert f"PYTHON_RUNTIME={HERE} ARCHITECTURE={PROCESSOR} sam build" in str(mismatch.value)
     assert runtime in str(mismatch.value)
     assert architecture in str(mismatch.value)

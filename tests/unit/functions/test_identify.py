@@ -38,11 +38,11 @@ PHOTOS = "a.jpg photo 2026/../a.jpg /a.jpg .jpg db mov film.mov.jpg recycle/a.jp
 def test_what_lies_beside_photos_is_refused_unread(name: str) -> None:
     key = f"incoming/{name}"
     with pytest.raises(function.errors.UnsupportedImage) as refusal:
-        function.names.check(key)
-    assert str(refusal.value).startswith(f"{function.names.BESIDE}: {key} is ")
+        function.identify.check_key(key)
+    assert str(refusal.value).startswith(f"{function.identify.BESIDE}: {key} is ")
 
 
 @pytest.mark.parametrize("name", ["it's #1 @home ~ 100%.jpg", *PHOTOS.split()])
 def test_everything_else_is_judged_by_its_content(name: str) -> None:
-    function.names.check(f"incoming/{name}")
-    function.names.check("a")
+    function.identify.check_key(f"incoming/{name}")
+    function.identify.check_key("a")
