@@ -6,19 +6,11 @@ from typing import Any
 
 import click
 
-from commandline.options import PATH, json_option
+from commandline.options import PATH, Seconds, json_option
 from commandline.terminal import plural, say
 from model_build.data.download import training_archives
 from model_build.errors import UsageError
-from model_build.training.recipe import (
-    FOLDS,
-    TIME_BUDGET,
-    UNDERSCORES,
-    Recipe,
-    classes_option,
-    data_option,
-    recipe_options,
-)
+from model_build.training.recipe import UNDERSCORES, Recipe, classes_option, data_option, recipe_options
 
 SECONDS_AN_EPOCH = 48  # of both archives on one thread: 12 epochs take eight to ten minutes
 
@@ -50,9 +42,9 @@ _data_option = data_option(
 )
 @click.option(
     "--time-budget",
-    type=float,
+    type=Seconds(),
     metavar="SECONDS",
-    help=f"Shorten the training to end in time, at the cost of reproducibility.  [{TIME_BUDGET}]",
+    help="Shorten the training to end in time, at the cost of reproducibility.",
 )
 @recipe_options
 def train_command(
@@ -75,8 +67,6 @@ def train_command(
       scones model train --data cifar-100-python.tar.gz --classes bicycle,motorcycle,bus
     """
     recipe = Recipe(**hyperparameters)
-    if time_budget is not None:
-        TIME_BUDGET.require("time-budget", time_budget)
     minutes = plural(round(recipe.epochs * SECONDS_AN_EPOCH / 60) or 1, "minute")
     ends = f"within {time_budget:g} s" if time_budget else f"about {minutes} with CIFAR-100 and CIFAR-10"
     say(f"training {', '.join(classes)} for {plural(recipe.epochs, 'epoch')}: {ends}")
@@ -93,7 +83,9 @@ def train_command(
 @click.command("cross-validate", context_settings=UNDERSCORES)
 @_data_option
 @classes_option
-@click.option("--folds", type=int, default=5, help=f"Parts to split the training images into.  [{FOLDS}]")
+@click.option(
+    "--folds", type=click.IntRange(2, 100), default=5, help="Parts to split the training images into."
+)
 @click.option("--only", type=int, metavar="N", help="Train and measure only the first N folds.")
 @click.option("--output", type=PATH, metavar="FILE", help="Write the figures to this file too.")
 @recipe_options
@@ -119,7 +111,6 @@ def cross_validate_command(  # noqa: PLR0913 - one parameter per option
       scones model cross-validate --folds 5 --dropout 0.3
     """
     recipe = Recipe(**hyperparameters)
-    FOLDS.require("folds", folds)
     if only is not None and not 1 <= only <= folds:
         raise UsageError(f"--only {only}: must be from 1 to --folds {folds}")
     # PyTorch takes seconds to import and is not in every environment: first check the options.

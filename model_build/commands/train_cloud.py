@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from commandline.options import PATH, json_option
-from model_build.cloud_training import DEFAULT_INSTANCE_TYPE, MAX_RUNTIME, TrainRequest, train
+from model_build.cloud_training import DEFAULT_INSTANCE_TYPE, TrainRequest, train
 from model_build.data.download import training_archives
 from model_build.errors import UsageError
 from model_build.training.recipe import (
@@ -41,10 +41,10 @@ from model_build.training.recipe import (
 )
 @click.option(
     "--max-runtime",
-    type=int,
+    type=click.IntRange(60, 28 * 86_400),  # SageMaker's own limit is 28 days
     default=TrainRequest.max_runtime_seconds,
     metavar="SECONDS",
-    help=f"Stop the job after this time.  [{MAX_RUNTIME}]",
+    help="Stop the job after this time.",
 )
 @click.option("--image", metavar="URI", help="Training image.  [default: AWS's current PyTorch image]")
 @click.option(
