@@ -16,15 +16,7 @@ from model_build.training.recipe import Augmentation
 def augment(
     images: Tensor, backgrounds: Tensor, side: int, how: Augmentation, random: torch.Generator
 ) -> Tensor:
-    """Augment every image of a batch and resize it to the network's input.
-
-    Args:
-        images: float in 0..1, shape [N, 3, H, W].
-        side: height and width of the result in pixels.
-
-    Returns:
-        Float in 0..1, shape [N, 3, side, side].
-    """
+    """Augment images in 0..1, [N, 3, H, W], and resize them to the network's input, [N, 3, side, side]."""
     images = change_light(images, how, random)
     images = erase(images, backgrounds, how, random)
     images = transform(images, backgrounds, side, how, random)

@@ -32,47 +32,43 @@ BATCH: Final = 50
 
 @dataclass(frozen=True)
 class Outputs:
-    """A network's outputs for thumbnails.
-
-    Attributes:
-        priors: the pretrained head's log probabilities, float64 [N, labels + 1], unweighted.
-    """
+    """A network's outputs for N thumbnails."""
 
     logits: metrics.Floats  # float64 [N, outputs], not divided by any temperature
-    priors: metrics.Floats
+    priors: metrics.Floats  # the pretrained head's log probabilities, float64 [N, labels + 1], unweighted
 
-    def of(self, chosen: Tensor) -> "Outputs":
-        """Return the outputs for some of the images; `chosen` is bool [N]."""
-        return Outputs(self.logits[chosen.numpy()], self.priors[chosen.numpy()])
+    @property
+    def labels(self) -> int:
+        """How many of the outputs are labels; they are the first."""
+        return self.priors.shape[1] - 1
 
     def probabilities(self, temperature: float) -> metrics.Floats:
         """Return the probabilities [N, labels] as inference computes them."""
-        labels = self.priors.shape[1] - 1
         weight = THUMBNAIL.prior_weight or 0.0
-        return label_probabilities(self.logits / temperature, labels, weight * self.priors)
+        return label_probabilities(self.logits / temperature, self.labels, weight * self.priors)
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The networks' outputs for the images that each was not trained on."""
+    """The networks' outputs for N images that each was not trained on."""
 
-    known: Outputs
-    compressed: Outputs
-    truth: metrics.Ints  # int [N], the labels
-    negatives: Outputs
-    unseen: Outputs
+    targets: metrics.Ints  # int [N], indices of outputs; the first of them are the labels
+    unseen: metrics.Bools  # whether the network was trained on no image of this class, [N]
+    plain: Outputs  # of the images of labels
+    compressed: Outputs  # of all N, compressed as JPEG
+
+    @property
+    def known(self) -> metrics.Bools:
+        """Whether each image is of a label, [N]."""
+        return self.targets < self.compressed.labels
 
 
 def cross_validate(data: TrainingSet, recipe: Recipe, count: int, only: int | None = None) -> HeldOut:
-    """Train and measure fold by fold.
-
-    Args:
-        only: train and measure this many of them; all by default.
-
-    Raises:
-        DataError: a label has fewer images than there are folds.
-    """
-    _check(data, count)
+    """Train and measure `count` folds, or the first `only`; a DataError if a label has fewer images."""
+    for index, label in enumerate(data.labels):
+        images = int(((data.targets == index) & data.real).sum())
+        if images < count:
+            raise DataError(f"--folds {count}: {label} has only {images} training images")
     real, synthetic = torch.nonzero(data.real).flatten(), torch.nonzero(~data.real).flatten()
     parts = [real[part] for part in folds(data.targets[real], count)]
     classes = [target for target in data.targets[real].unique().tolist() if target >= len(data.labels)]
@@ -83,30 +79,20 @@ def cross_validate(data: TrainingSet, recipe: Recipe, count: int, only: int | No
         shown = data.part(rest[~unseen[rest]])
         network, _ = fit(shown, recipe, title=f"fold {number + 1} of {count}")
         served = ServedNetwork(network, fit_pretrained_head(shown, network, recipe.side))
-        measured.append(_measure(served, data.part(part), unseen[part]))
+        plain = predict(served, data.images[part[data.targets[part] < len(data.labels)]])
+        compressed = predict(served, data.compressed[part])
+        measured.append(HeldOut(data.targets[part].numpy(), unseen[part].numpy(), plain, compressed))
     return HeldOut(
-        _concatenate([one.known for one in measured]),
+        np.concatenate([one.targets for one in measured]),
+        np.concatenate([one.unseen for one in measured]),
+        _concatenate([one.plain for one in measured]),
         _concatenate([one.compressed for one in measured]),
-        np.concatenate([one.truth for one in measured]),
-        _concatenate([one.negatives for one in measured]),
-        _concatenate([one.unseen for one in measured]),
     )
 
 
-def _check(data: TrainingSet, count: int) -> None:
-    for index, label in enumerate(data.labels):
-        images = int(((data.targets == index) & data.real).sum())
-        if images < count:
-            raise DataError(f"--folds {count}: {label} has only {images} training images")
-
-
-def folds(targets: Tensor, count: int, seed: int = 0) -> list[Tensor]:
-    """Split indices into stratified folds.
-
-    Args:
-        targets: int64 [N].
-    """
-    random = torch.Generator().manual_seed(seed)
+def folds(targets: Tensor, count: int) -> list[Tensor]:
+    """Split the indices of targets, int64 [N], into stratified folds, the same ones every time."""
+    random = torch.Generator().manual_seed(0)
     parts: list[list[Tensor]] = [[] for _ in range(count)]
     for target in targets.unique():
         where = torch.nonzero(targets == target).flatten()
@@ -114,19 +100,6 @@ def folds(targets: Tensor, count: int, seed: int = 0) -> list[Tensor]:
         for index, part in enumerate(parts):
             part.append(where[index::count])
     return [torch.cat(part).sort().values for part in parts]
-
-
-def _measure(served: ServedNetwork, part: TrainingSet, unseen: Tensor) -> HeldOut:
-    """Return the outputs for held-out images; `unseen` marks those of classes left out of training."""
-    known = part.targets < len(part.labels)
-    compressed = predict(served, part.compressed)
-    return HeldOut(
-        predict(served, part.images[known]),
-        compressed.of(known),
-        part.targets[known].numpy(),
-        compressed.of(~known & ~unseen),
-        compressed.of(unseen),
-    )
 
 
 def _concatenate(parts: Sequence[Outputs]) -> Outputs:
@@ -137,11 +110,7 @@ def _concatenate(parts: Sequence[Outputs]) -> Outputs:
 
 @torch.no_grad()
 def predict(served: ServedNetwork, images: Tensor) -> Outputs:
-    """Return a network's outputs for thumbnails, presented as inference presents them.
-
-    Args:
-        images: uint8 [N, 3, H, W].
-    """
+    """Return a network's outputs for thumbnails uint8 [N, 3, H, W], presented as inference presents them."""
     batches = images.split(BATCH)
     answers = [
         _predict(served, batch)
@@ -173,23 +142,22 @@ def best_temperature(known: Outputs, truth: metrics.Ints) -> float:
 
 def figures(measured: HeldOut, recipe: Recipe) -> dict[str, Any]:
     """Return the figures as `evaluate` names them, at the recipe's temperature and threshold."""
-    temperature = recipe.temperature
-    known, compressed, negatives, unseen = (
-        outputs.probabilities(temperature)
-        for outputs in (measured.known, measured.compressed, measured.negatives, measured.unseen)
-    )
-    threshold = recipe.threshold
+    temperature, threshold = recipe.temperature, recipe.threshold
+    truth = measured.targets[measured.known]
+    plain, every = measured.plain.probabilities(temperature), measured.compressed.probabilities(temperature)
+    compressed, unseen = every[measured.known], every[measured.unseen]
+    negatives = every[~measured.known & ~measured.unseen]
     confidences = metrics.confidences(compressed)
     return {
         "side": THUMBNAIL.side,
         "temperature": temperature,
-        "best_temperature": best_temperature(measured.known, measured.truth),
-        "images": len(known),
-        "accuracy": metrics.accuracy(known, measured.truth),
-        "coverage": metrics.acceptance_rate(known, threshold),
-        "selective_accuracy": metrics.selective_accuracy(known, measured.truth, threshold),
-        "ece": metrics.expected_calibration_error(known, measured.truth),
-        "jpeg_accuracy": metrics.accuracy(compressed, measured.truth),
+        "best_temperature": best_temperature(measured.plain, truth),
+        "images": len(plain),
+        "accuracy": metrics.accuracy(plain, truth),
+        "coverage": metrics.acceptance_rate(plain, threshold),
+        "selective_accuracy": metrics.selective_accuracy(plain, truth, threshold),
+        "ece": metrics.expected_calibration_error(plain, truth),
+        "jpeg_accuracy": metrics.accuracy(compressed, truth),
         "other_images": len(negatives),
         "other_accepted": metrics.acceptance_rate(negatives, threshold),
         "other_auroc": metrics.auroc(confidences, metrics.confidences(negatives)),

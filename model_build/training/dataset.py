@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from model_build.data.drawings import FIRST_TEST_SEED, KINDS, draw
+from model_build.data.drawings import KINDS, draw
 from model_build.data.images import jpeg_round_trip
 from model_build.data.textures import make_textures
 from model_build.training.images import DETAIL, DataError, Group, Images, Pixels
@@ -23,7 +23,7 @@ from model_build.training.images import DETAIL, DataError, Group, Images, Pixels
 # Names of outputs in manifest.json.
 DRAWN_OUTPUT: Final = "drawing of something else"
 TEXTURE_OUTPUT: Final = "nothing in particular"
-DRAWINGS_PER_KIND: Final = 300
+DRAWINGS_PER_KIND: Final = 300  # below `FIRST_TEST_SEED`
 TEXTURES: Final = 1500
 CHUNK: Final = 1000  # images resized at a time
 MIN_LABELS: Final = 2
@@ -40,11 +40,6 @@ class TrainingSet:
     targets: Tensor  # int64 [N], indices into `outputs`
     real: Tensor  # bool [N], false for drawings and textures
 
-    @property
-    def texture_output(self) -> int:
-        """The index of the output for textures."""
-        return self.outputs.index(TEXTURE_OUTPUT)
-
     def part(self, chosen: Tensor) -> "TrainingSet":
         """Return the images at these indices."""
         return TrainingSet(
@@ -58,12 +53,12 @@ class TrainingSet:
 
 
 def assemble(images: Images, labels: Sequence[str]) -> TrainingSet:
-    """Build the training set.
-
-    Raises:
-        DataError: fewer than two labels, or a label without images.
-    """
-    _check(images, labels)
+    """Build the training set; a DataError for fewer than two labels, or a label without images."""
+    if len(labels) < MIN_LABELS or len(set(labels)) != len(labels):
+        raise DataError(f"--classes {','.join(labels)}: give two or more different names")
+    if missing := [label for label in labels if label not in images.by_class]:
+        known = ", ".join(sorted(images.by_class)) or "no classes"
+        raise DataError(f"no training images of {', '.join(missing)}; the data has {known}")
     negatives = sorted(set(images.by_class) - set(labels))
     outputs = [*labels, *negatives, DRAWN_OUTPUT, TEXTURE_OUTPUT]
     parts = [
@@ -73,7 +68,7 @@ def assemble(images: Images, labels: Sequence[str]) -> TrainingSet:
     ]
     for kind in KINDS:
         output = outputs.index(kind if kind in labels else DRAWN_OUTPUT)
-        parts.append((output, Group(_drawings(kind, DRAWINGS_PER_KIND), compressed=False), False))
+        parts.append((output, Group(_drawings(kind), compressed=False), False))
     textures = Group(make_textures(TEXTURES, DETAIL, seed=0), compressed=False)
     parts.append((len(outputs) - 1, textures, False))
     return TrainingSet(
@@ -86,18 +81,8 @@ def assemble(images: Images, labels: Sequence[str]) -> TrainingSet:
     )
 
 
-def _check(images: Images, labels: Sequence[str]) -> None:
-    if len(labels) < MIN_LABELS or len(set(labels)) != len(labels):
-        raise DataError(f"--classes {','.join(labels)}: give two or more different names")
-    missing = [label for label in labels if label not in images.by_class]
-    if missing:
-        known = ", ".join(sorted(images.by_class)) or "no classes"
-        raise DataError(f"no training images of {', '.join(missing)}; the data has {known}")
-
-
-def _drawings(kind: str, count: int) -> Pixels:
-    """Return drawings with training seeds."""
-    pictures = [draw(kind, seed % FIRST_TEST_SEED, (2 * DETAIL, 2 * DETAIL)) for seed in range(count)]
+def _drawings(kind: str) -> Pixels:
+    pictures = [draw(kind, seed, (2 * DETAIL, 2 * DETAIL)) for seed in range(DRAWINGS_PER_KIND)]
     return np.stack([np.asarray(p.resize((DETAIL, DETAIL), Image.Resampling.BOX)) for p in pictures])
 
 

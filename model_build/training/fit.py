@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from commandline.terminal import progress_bar, say
 from model_build.errors import UsageError
 from model_build.training.augmentation import augment
-from model_build.training.dataset import TrainingSet
-from model_build.training.network import Network, normalise, pretrained_weights
-from model_build.training.recipe import TIME_BUDGET, Recipe
+from model_build.training.dataset import TEXTURE_OUTPUT, TrainingSet
+from model_build.training.network import Network, normalise, pretrained_parts, pretrained_weights
+from model_build.training.recipe import Recipe
 
 EMA_EVERY: Final = 2  # steps; every step is no better and costs more
 EMA_RAMP: Final = 20  # steps; the decay rises from 0 to the recipe's, so that early weights are forgotten
@@ -32,17 +32,13 @@ class EpochResult:
 
 @dataclass
 class Schedule:
-    """How far the training has come, by steps or by time, whichever is further.
-
-    Attributes:
-        started: when training began, seconds of the monotonic clock.
-    """
+    """How far the training has come, by steps or by time, whichever is further."""
 
     total_steps: int
     warmup: float
     time_budget: float | None = None  # seconds after which training must end; None for no limit
     steps: int = 0
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)  # seconds of the monotonic clock
 
     @property
     def progress(self) -> float:
@@ -64,14 +60,8 @@ def fit(
 ) -> tuple[Network, list[EpochResult]]:
     """Train one network; equal data and recipe give equal networks on the same kind of processor.
 
-    Args:
-        time_budget: seconds after which training ends; the schedule is shortened to fit.
-
-    Raises:
-        UsageError: the time budget is out of bounds, or there are fewer images than a batch has.
+    A time budget, in seconds, shortens the schedule. Fewer images than a batch has are a UsageError.
     """
-    if time_budget is not None:
-        TIME_BUDGET.require("time-budget", time_budget)
     # Threads split sums, and floats added in another order give another sum.
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
@@ -91,17 +81,12 @@ def fit(
 
 
 class _Trainer:
-    """The state of one training.
-
-    Args:
-        time_budget: seconds, or None.
-    """
+    """The state of one training."""
 
     def __init__(self, data: TrainingSet, recipe: Recipe, time_budget: float | None) -> None:
         self.data, self.recipe = data, recipe
         self.random = torch.Generator().manual_seed(recipe.seed)
         network = Network(len(data.outputs), recipe.frozen, recipe.dropout)
-        network.load_pretrained(pretrained_weights())
         self.network = network.to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.network).eval()
         self.optimiser = _optimiser(self.network, recipe)
@@ -147,20 +132,18 @@ def blend(network: Network, share: float) -> None:
     On images like those of the training an interpolated network is nearly as accurate, on others more so
     (WiSE-FT, https://arxiv.org/abs/2109.01903).
     """
-    start = Network(network.head.out_features, len(network.front))
-    start.load_pretrained(pretrained_weights())
-    for trained, pretrained in zip(network.tail.parameters(), start.tail.parameters(), strict=True):
+    start = nn.Sequential(*pretrained_parts(pretrained_weights())[len(network.front) :])
+    for trained, pretrained in zip(network.tail.parameters(), start.parameters(), strict=True):
         trained.lerp_(pretrained, share)
 
 
 def sample_epoch(data: TrainingSet, recipe: Recipe, random: torch.Generator) -> Tensor:
     """Return one epoch's images: all labelled ones, and a new sample of negatives, drawings and textures.
 
-    Returns:
-        Indices, int64 [M], shuffled.
+    They are indices, int64 [M], shuffled.
     """
     known = data.targets < len(data.labels)
-    textures = data.targets == data.texture_output
+    textures = data.targets == data.outputs.index(TEXTURE_OUTPUT)
     labelled = torch.nonzero(known & data.real).flatten()
     chosen = [labelled]
     for where, share in (

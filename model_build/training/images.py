@@ -2,7 +2,7 @@
 
 import hashlib
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -56,11 +56,7 @@ class Images:
 def read_images(sources: Sequence[Path]) -> Images:
     """Read training images: CIFAR archives, folders of such archives, folders with a folder per class.
 
-    A class's folder has image files, or tar archives of image files.
-
-    Raises:
-        DataError: a source has no images.
-        ArchiveError: an archive cannot be read.
+    A class's folder has image files, or tar archives of image files. A source without images is a DataError.
     """
     images = Images()
     for source in sources:
@@ -88,31 +84,25 @@ def _add_archive(images: Images, archive: Archive) -> None:
 
 
 def _add_folder(images: Images, folder: Path) -> None:
-    files = {
-        kind.name: [path for path in _files(kind) if path.suffix.lower() in {*IMAGE_SUFFIXES, TAR}]
-        for kind in _folders(folder)
-    }
-    if not any(files.values()):
-        raise DataError(
-            f"{folder}: no *.tar.gz archive and no folder per class with PNG or JPEG files, or a tar of them"
-        )
-    _add_files(images, folder, files)
-
-
-def _add_files(images: Images, folder: Path, files: Mapping[str, Sequence[Path]]) -> None:
     """Add image files by class, and the digest of them all."""
-    digest = hashlib.sha256()
-    for name, paths in files.items():
-        tars = [path for path in paths if path.suffix.lower() == TAR]
-        single = ((path, path.read_bytes()) for path in paths if path not in tars)
-        for group in (single, *map(_members, tars)):
+    digest, found = hashlib.sha256(), False
+    for kind in sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."):
+        files = sorted(path for path in kind.iterdir() if path.is_file() and path.name[0] != ".")
+        tars = [_members(path) for path in files if path.suffix.lower() == TAR]
+        loose = ((path, path.read_bytes()) for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
+        for group in (loose, *tars):
             pixels, compressed = [], False
             for path, content in group:
                 digest.update(content)
                 pixels.append(_thumbnail(path, content))
                 compressed |= path.suffix.lower() != ".png"
             if pixels:
-                images.add(name, np.stack(pixels), compressed=compressed)
+                images.add(kind.name, np.stack(pixels), compressed=compressed)
+                found = True
+    if not found:
+        raise DataError(
+            f"{folder}: no *.tar.gz archive and no folder per class with PNG or JPEG files, or a tar of them"
+        )
     images.sources[folder.name] = digest.hexdigest()
 
 
@@ -127,16 +117,6 @@ def _members(tar: Path) -> Iterator[tuple[Path, bytes]]:
                     yield path, source.read()
     except (tarfile.TarError, OSError) as error:
         raise DataError(f"{tar}: not a readable tar: {error}") from error
-
-
-def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
 
 
 def _thumbnail(path: Path, content: bytes) -> Pixels:

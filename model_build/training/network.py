@@ -107,13 +107,11 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """The network; takes images of any size whose sides are multiples of `STRIDE` / 2."""
+    """The pretrained network with an output layer of zeros; sides of images are multiples of `STRIDE` / 2."""
 
     def __init__(self, outputs: int, frozen: int, dropout: float = 0.0) -> None:
         super().__init__()
-        parts: list[nn.Module] = [Convolution(3, STAGES[0].channels_in, 3, 2)]
-        parts += [Block(stage, first=number == 0) for stage in STAGES for number in range(stage.blocks)]
-        parts.append(Convolution(STAGES[-1].channels_out, FEATURES))
+        parts = pretrained_parts(pretrained_weights())
         self.front = nn.Sequential(*parts[:frozen]).requires_grad_(requires_grad=False)
         self.tail = nn.Sequential(*parts[frozen:])
         self.head = nn.Linear(FEATURES, outputs)
@@ -138,13 +136,12 @@ class Network(nn.Module):
         logits: Tensor = self.head(functional.dropout(means, self.dropout, self.training))
         return logits
 
-    def load_pretrained(self, weights: Mapping[str, Tensor]) -> None:
-        """Copy pretrained weights, with each batch norm folded into the preceding convolution."""
-        load_parts([*self.front.children(), *self.tail.children()], weights)
 
-
-def load_parts(parts: Sequence[nn.Module], weights: Mapping[str, Tensor]) -> None:
-    """Copy pretrained weights into all parts of a network; see `Network.load_pretrained`."""
+def pretrained_parts(weights: Mapping[str, Tensor], stages: Sequence[Stage] = STAGES) -> list[nn.Module]:
+    """Return stem, blocks and last convolution; each batch norm is folded into the convolution before it."""
+    parts: list[nn.Module] = [Convolution(3, stages[0].channels_in, 3, 2)]
+    parts += [Block(stage, first=number == 0) for stage in stages for number in range(stage.blocks)]
+    parts.append(Convolution(stages[-1].channels_out, FEATURES))
     _fold(parts[0], weights, "_conv_stem", "_bn0")
     _fold(parts[-1], weights, "_conv_head", "_bn1")
     names = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
@@ -152,6 +149,16 @@ def load_parts(parts: Sequence[nn.Module], weights: Mapping[str, Tensor]) -> Non
         layers = list(block.layers.children())
         for layer, (convolution, norm) in zip(layers, names[-len(layers) :], strict=True):
             _fold(layer, weights, f"_blocks.{number}.{convolution}", f"_blocks.{number}.{norm}")
+    return parts
+
+
+@torch.no_grad()
+def imagenet_layer(weights: Mapping[str, Tensor]) -> nn.Linear:
+    """Return the pretrained output layer, which maps FEATURES to logits of ImageNet's CLASSES."""
+    layer = nn.Linear(FEATURES, CLASSES)
+    layer.weight.copy_(weights["_fc.weight"])
+    layer.bias.copy_(weights["_fc.bias"])
+    return layer
 
 
 @torch.no_grad()
@@ -174,11 +181,7 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def pretrained_weights(package: str = PRETRAINED["package"], file: str = WEIGHTS_FILE) -> dict[str, Tensor]:
-    """Read pretrained weights from an installed package.
-
-    Raises:
-        ModelBuildError: the package is missing or has no such file.
-    """
+    """Read pretrained weights from a package; a ModelBuildError if it is not installed."""
     found = importlib.util.find_spec(package.replace("-", "_"))
     path = Path(found.origin).parent / file if found and found.origin else None
     if path is None or not path.is_file():

@@ -10,7 +10,7 @@ for each. A convolution can pad each side itself (https://onnx.ai/onnx/operators
 """
 
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,17 +36,33 @@ LEVELS_OF_DIFFERENCES: Final = 5
 LEVELS_OF_COARSE: Final = 7
 
 
+def export(
+    network: nn.Module,
+    path: Path,
+    outputs: Sequence[str],
+    fine_tuned: Mapping[str, str] | None = None,
+    coarse: str | None = None,
+) -> None:
+    """Write a network as ONNX, small and fast: normalised `images` to the outputs and `features`.
+
+    Args:
+        network: maps images [N, 3, H, W] to tensors [N, ...].
+        fine_tuned: names of weights, each with the name of the pretrained one that it was before.
+        coarse: name of the weight that needs the fewest levels.
+    """
+    write_onnx(network, path, outputs)
+    quantize(path, fine_tuned, coarse)
+    fuse_padding(path)
+    expose_features(path)
+
+
 def quantize(
     path: Path,
     fine_tuned: Mapping[str, str] | None = None,
-    coarse: Collection[str] = (),
+    coarse: str | None = None,
     min_size: int = MIN_SIZE,
 ) -> None:
-    """Quantize the weights of an ONNX file in place.
-
-    Args:
-        path: a model with float32 weights.
-    """
+    """Quantize the float32 weights of an ONNX file in place; see `export`."""
     model = onnx.load(path)
     weights = {weight.name: weight for weight in model.graph.initializer}
     # The exporter writes equal weights once, so one of a pair is missing where fine-tuning changed nothing.
@@ -65,7 +81,7 @@ def quantize(
             kept += stored
             nodes += [*made, helper.make_node("Add", [origin, difference], [name])]
         else:
-            levels = LEVELS_OF_COARSE if name in coarse else LEVELS
+            levels = LEVELS_OF_COARSE if name == coarse else LEVELS
             levels = LEVELS_OF_ORIGINS if name in origins.values() else levels
             stored, made, restored[name] = _store(name, values, levels)
             kept += stored
@@ -160,11 +176,7 @@ def _remove_unused(graph: GraphProto) -> None:
 
 
 def write_onnx(network: nn.Module, path: Path, outputs: Sequence[str]) -> None:
-    """Write a network as ONNX, with images of any number and size as its input `images`.
-
-    Args:
-        network: maps images [N, 3, H, W] to tensors [N, ...].
-    """
+    """Write a network as ONNX, with images of any number and size as its input `images`."""
     with warnings.catch_warnings():
         # The TorchScript-based exporter needs no further package; it warns about its deprecation and about
         # what it does not fold.

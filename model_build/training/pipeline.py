@@ -10,23 +10,14 @@ from model_build.archive.loaded_model import open_model
 from model_build.archive.manifest import NETWORK, Manifest, Normalisation, TrainingData, View
 from model_build.archive.package import write_code
 from model_build.evaluation import charts
-from model_build.evaluation.report import Evaluation, evaluate
+from model_build.evaluation.report import evaluate
 from model_build.training.dataset import TrainingSet, assemble
-from model_build.training.fit import EpochResult, fit
+from model_build.training.fit import fit
 from model_build.training.images import Images, archives_in, read_images
 from model_build.training.network import PIXEL_MEAN, PIXEL_STD, PRETRAINED
-from model_build.training.onnx_files import expose_features, fuse_padding, quantize, write_onnx
 from model_build.training.pretrained_head import ServedNetwork, fit_pretrained_head
 from model_build.training.pretrained_networks import write_experts
 from model_build.training.recipe import LARGEST_THUMBNAIL, THUMBNAIL, Recipe
-
-
-def export(served: ServedNetwork, path: Path) -> None:
-    """Write the network as ONNX: normalised `images` [batch, 3, H, W] to `logits` and `prior`."""
-    write_onnx(served, path, ["logits", "prior"])
-    quantize(path, served.origins(), served.coarse)
-    fuse_padding(path)
-    expose_features(path)
 
 
 def write_model(
@@ -34,7 +25,7 @@ def write_model(
 ) -> Manifest:
     """Write everything that serves the model into a folder; metrics are added by whoever measures them."""
     folder.mkdir(parents=True, exist_ok=True)
-    export(served, folder / NETWORK)
+    served.export(folder / NETWORK)
     manifest = Manifest(
         labels=tuple(data.labels),
         outputs=tuple(data.outputs),
@@ -69,41 +60,21 @@ def train(
     output: Path,
     time_budget: float | None = None,
 ) -> Manifest:
-    """Train a model and write it into a folder, with its figures on the archives' test images.
-
-    Args:
-        paths: archives and folders of images.
-        time_budget: seconds after which training ends; None for no limit.
-
-    Raises:
-        ModelBuildError: the data cannot be used, or the pretrained weights are missing.
-    """
+    """Train a model on archives and folders; write it, its charts, and its figures on the test images."""
     images = read_images(paths)
     data = assemble(images, labels)
     network, epochs = fit(data, recipe, time_budget=time_budget)
     served = ServedNetwork(network, fit_pretrained_head(data, network, recipe.side))
     manifest = write_model(output, served, images, data, recipe)
-    draw_epochs(epochs, output)
+    for name in ("loss", "accuracy"):
+        curve = charts.training_curve(name, [getattr(epoch, name) for epoch in epochs])
+        charts.write_png(curve, output / f"training_{name}.png")
     archives = archives_in(paths)
     if archives:
         with open_model(output) as model:
-            evaluation = evaluate(model, archives)
-        metrics = dataclasses.asdict(evaluation.report.archives.metrics)
-        manifest = manifest.model_copy(update={"metrics": metrics})
+            measured = evaluate(model, archives).report.archives
+        manifest = manifest.model_copy(update={"metrics": dataclasses.asdict(measured.metrics)})
         manifest.write(output)
-        draw_confusion(evaluation, output)
+        confusion = charts.confusion_matrix(measured.confusion, labels, "test images")
+        charts.write_png(confusion, output / "confusion.png")
     return manifest
-
-
-def draw_epochs(epochs: Sequence[EpochResult], folder: Path) -> None:
-    """Write the training curves `training_loss.png` and `training_accuracy.png`."""
-    for name in ("loss", "accuracy"):
-        figure = charts.training_curve(name, [getattr(epoch, name) for epoch in epochs])
-        charts.write_png(figure, folder / f"training_{name}.png")
-
-
-def draw_confusion(evaluation: Evaluation, folder: Path) -> None:
-    """Write the confusion matrix `confusion.png`."""
-    report = evaluation.report
-    figure = charts.confusion_matrix(report.archives.confusion, report.labels, "test images")
-    charts.write_png(figure, folder / "confusion.png")

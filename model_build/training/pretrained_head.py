@@ -11,6 +11,7 @@ The relation starts as the empirical conditional distribution of LEEP (https://a
 steps of expectation-maximisation then assign each image to the classes that explain its label best.
 """
 
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -19,7 +20,15 @@ from torch import Tensor, nn
 from commandline.terminal import progress
 from model_build.training.augmentation import resize
 from model_build.training.dataset import TrainingSet
-from model_build.training.network import CLASSES, Network, normalise, pretrained_weights
+from model_build.training.network import (
+    CLASSES,
+    Network,
+    imagenet_layer,
+    normalise,
+    pretrained_parts,
+    pretrained_weights,
+)
+from model_build.training.onnx_files import export
 
 STEPS: Final = 30  # of expectation-maximisation; the relation converges after about twenty
 PSEUDO_COUNT: Final = 1.0  # of negatives that each class starts with
@@ -34,19 +43,14 @@ BATCH: Final = 50
 class PretrainedHead(nn.Module):
     """The pretrained network behind the frozen part, and the relation of its classes to the labels.
 
-    Args:
-        relation: P(label or none | class), float [CLASSES, labels + 1]; the last column is "none".
+    The relation is P(label or none | class), float [CLASSES, labels + 1]; the last column is "none".
     """
 
     def __init__(self, frozen: int, relation: Tensor) -> None:
         super().__init__()
         weights = pretrained_weights()
-        whole = Network(CLASSES, frozen)
-        whole.load_pretrained(weights)
-        with torch.no_grad():
-            whole.head.weight.copy_(weights["_fc.weight"])
-            whole.head.bias.copy_(weights["_fc.bias"])
-        self.tail, self.head = whole.tail, whole.head
+        self.tail = nn.Sequential(*pretrained_parts(weights)[frozen:])
+        self.head = imagenet_layer(weights)
         self.relation: Tensor
         self.register_buffer("relation", relation)
         self.requires_grad_(requires_grad=False)
@@ -67,8 +71,6 @@ class ServedNetwork(nn.Module):
     The names of its attributes are names of weights in the ONNX file.
     """
 
-    coarse: Final = ("prior.head.weight",)
-
     def __init__(self, network: Network, head: PretrainedHead) -> None:
         super().__init__()
         self.network, self.prior = network, head
@@ -78,10 +80,11 @@ class ServedNetwork(nn.Module):
         features = self.network.front(images)
         return self.network.classify(features), self.prior(features)
 
-    def origins(self) -> dict[str, str]:
-        """Return the names of the fine-tuned weights, each with the name of its pretrained weight."""
+    def export(self, path: Path) -> None:
+        """Write ONNX: normalised `images` [batch, 3, H, W] to `logits`, `prior` and `features`."""
         names = [name for name, _ in self.network.tail.named_parameters()]
-        return {f"network.tail.{name}": f"prior.tail.{name}" for name in names}
+        origins = {f"network.tail.{name}": f"prior.tail.{name}" for name in names}
+        export(self, path, ["logits", "prior"], origins, coarse="prior.head.weight")
 
 
 @torch.no_grad()
@@ -123,15 +126,12 @@ def _weights(targets: Tensor, labels: int) -> Tensor:
 
 
 def fit_relation(probabilities: Tensor, groups: Tensor, weights: Tensor) -> Tensor:
-    """Find the P(group | class) that maximises the likelihood of the images' groups.
+    """Find the P(group | class), [classes, groups], that maximises the likelihood of the images' groups.
 
     Args:
         probabilities: of the classes, float [N, classes].
-        groups: int64 [N]; the highest is "none of the labels".
+        groups: int64 [N]; the last is "none of the labels", to which a class without images belongs.
         weights: of the images, float [N].
-
-    Returns:
-        Float [classes, groups] whose rows sum to 1. A class without images belongs to the last group.
     """
     truth = nn.functional.one_hot(groups).to(probabilities.dtype)
     relation = torch.full((probabilities.shape[1], truth.shape[1]), 1 / truth.shape[1])

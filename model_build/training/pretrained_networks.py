@@ -13,24 +13,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import torch
 from torch import Tensor, nn
 
 from model_build.archive.manifest import Expert, Experts, Normalisation, View
 from model_build.learning.meanings import COCO, IMAGENET, meanings
 from model_build.training.network import (
-    CLASSES,
-    FEATURES,
     PIXEL_MEAN,
     PIXEL_STD,
     STAGES,
-    Block,
-    Convolution,
     Stage,
-    load_parts,
+    imagenet_layer,
+    pretrained_parts,
     pretrained_weights,
 )
-from model_build.training.onnx_files import expose_features, fuse_padding, quantize, write_onnx
+from model_build.training.onnx_files import export
 from model_build.training.recipe import CLASSIFIER_SIDE, DETECTOR_SIDE, EXPERT_FLOOR, EXPERT_WEIGHT
 
 WEIGHTS_FILE: Final = "models/efficientnet-lite2-9656183e.pth"
@@ -49,21 +45,11 @@ MULTIPLE: Final = 8  # of channels
 class Classifier(nn.Module):
     """EfficientNet-Lite2; takes images of any size whose sides are multiples of 16."""
 
-    coarse: Final = ("head.weight",)
-
     def __init__(self) -> None:
         super().__init__()
-        stages = _stages()
-        parts: list[nn.Module] = [Convolution(3, stages[0].channels_in, 3, 2)]
-        parts += [Block(stage, first=number == 0) for stage in stages for number in range(stage.blocks)]
-        parts.append(Convolution(stages[-1].channels_out, FEATURES))
         weights = pretrained_weights(PRETRAINED["package"], WEIGHTS_FILE)
-        load_parts(parts, weights)
-        self.body = nn.Sequential(*parts)
-        self.head = nn.Linear(FEATURES, CLASSES)
-        with torch.no_grad():
-            self.head.weight.copy_(weights["_fc.weight"])
-            self.head.bias.copy_(weights["_fc.bias"])
+        self.body = nn.Sequential(*pretrained_parts(weights, _stages()))
+        self.head = imagenet_layer(weights)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images [N, 3, H, W] to logits [N, CLASSES]."""
@@ -102,24 +88,20 @@ DETECTOR_ORIGIN: Final = {
 
 
 def write_experts(folder: Path, labels: Sequence[str]) -> View | None:
-    """Write the pretrained networks into a model folder.
+    """Write the pretrained networks into a model folder, and return the view of photos.
 
-    Returns:
-        The view of photos; None, and nothing written, if a label has no meaning among ImageNet's classes. A
-        label without a meaning among COCO's objects leaves the detector out.
-
-    Raises:
-        ModelBuildError: the package of pretrained weights is missing.
+    If a label has no meaning among ImageNet's classes, nothing is written, and there is no view. A label
+    without a meaning among COCO's objects leaves the detector out.
     """
     classes, objects = meanings(labels, IMAGENET), meanings(labels, COCO)
     if classes is None:
         return None
-    export_classifier(folder / CLASSIFIER)
+    export(Classifier(), folder / CLASSIFIER, ["logits"], coarse="head.weight")
     named = Expert(
         file=CLASSIFIER,
         side=CLASSIFIER_SIDE,
         normalisation=Normalisation(mean=PIXEL_MEAN, std=PIXEL_STD),
-        outputs=dict(classes),
+        outputs=classes,
         origin=PRETRAINED,
     )
     found = None
@@ -129,21 +111,8 @@ def write_experts(folder: Path, labels: Sequence[str]) -> View | None:
             file=DETECTOR,
             side=DETECTOR_SIDE,
             normalisation=Normalisation(mean=0.5, std=0.5),
-            outputs=dict(objects),
+            outputs=objects,
             origin=DETECTOR_ORIGIN,
         )
     experts = Experts(weight=EXPERT_WEIGHT, floor=EXPERT_FLOOR, classifier=named, detector=found)
     return View(experts=experts)
-
-
-def export_classifier(path: Path) -> None:
-    """Write the pretrained classifier as ONNX: normalised `images` [batch, 3, H, W] to `logits`.
-
-    Raises:
-        ModelBuildError: the package of pretrained weights is missing.
-    """
-    network = Classifier()
-    write_onnx(network, path, ["logits"])
-    quantize(path, coarse=network.coarse)
-    fuse_padding(path)
-    expose_features(path)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model_build.training import dataset
-from model_build.training.network import Network, pretrained_weights
+from model_build.training.network import Network
 from model_build.training.recipe import Recipe
 
 OUTPUTS = 3
@@ -25,7 +25,6 @@ def _small_sets() -> Iterator[None]:
 def network() -> Network:
     torch.set_num_threads(1)
     network = Network(OUTPUTS, Recipe().frozen)
-    network.load_pretrained(pretrained_weights())
     with torch.no_grad():
         network.head.weight.normal_(0, 0.05, generator=torch.Generator().manual_seed(0))
     return network

@@ -21,6 +21,7 @@ from model_build.training.cross_validation import (
 from model_build.training.dataset import TrainingSet
 from model_build.training.images import DataError
 from model_build.training.network import CLASSES, PIXEL_MEAN, PIXEL_STD, Network
+from model_build.training.onnx_files import write_onnx
 from model_build.training.pretrained_head import PretrainedHead, ServedNetwork
 from model_build.training.recipe import THUMBNAIL, Recipe
 
@@ -37,14 +38,7 @@ def test_images_are_presented_as_inference_presents_them(network: Network, tmp_p
     served = ServedNetwork(
         network, PretrainedHead(Recipe().frozen, torch.rand(CLASSES, 3, generator=random).softmax(1))
     )
-    torch.onnx.export(
-        served.eval().to(memory_format=torch.contiguous_format),
-        (torch.zeros(1, 3, 64, 64),),
-        str(tmp_path / "model.onnx"),
-        input_names=["images"],
-        dynamic_axes={"images": {0: "batch", 2: "height", 3: "width"}},
-        dynamo=False,
-    )
+    write_onnx(served, tmp_path / "model.onnx", ["logits", "prior"])
     images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=random)
     outputs = predict(served, images)
     manifest = {
@@ -65,8 +59,11 @@ def test_images_are_presented_as_inference_presents_them(network: Network, tmp_p
 def test_negatives_are_compared_with_compressed_images() -> None:
     """The outputs of this network depend only on whether an image was compressed."""
     plain = Outputs(np.tile([[9.0, 0.0, 0.0]], (4, 1)), np.zeros((4, 3)))
-    compressed = Outputs(np.tile([[0.0, 0.0, 9.0]], (4, 1)), np.zeros((4, 3)))
-    shown = figures(HeldOut(plain, compressed, np.zeros(4, np.int64), compressed, compressed), Recipe())
+    compressed = Outputs(np.tile([[0.0, 0.0, 9.0]], (9, 1)), np.zeros((9, 3)))
+    targets = np.array([0, 0, 0, 0, 2, 2, 2, 2, 2])
+    unseen = np.array([False] * 6 + [True] * 3)
+    shown = figures(HeldOut(targets, unseen, plain, compressed), Recipe())
+    assert (shown["images"], shown["other_images"], shown["unseen_images"]) == (4, 2, 3)
     assert shown["accuracy"] == 1.0
     assert shown["other_auroc"] == shown["unseen_auroc"] == 0.5
 

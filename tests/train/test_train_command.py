@@ -123,38 +123,25 @@ def test_the_ends_of_the_bounds_train(archive: Path, tmp_path: Path, option: tup
     train(tmp_path / "m", archive, "--epochs", "1", *option, labels=["blue", "red"])
 
 
-def test_a_batch_larger_than_the_data_is_refused(
-    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--classes", "red,blue", "--batch", "4096"], "--batch 4096: fewer training images than one batch"),
+        (["--classes", "red,purple"], "no training images of purple; the data has black, blue"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(
+    archive: Path, tmp_path: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--data", str(archive), "--classes", "red,blue", "--output", str(tmp_path / "m")]
-    assert main(["train", *options, "--batch", "4096"]) == 2
-    assert "--batch 4096: fewer training images than one batch" in capsys.readouterr().err
-    assert not (tmp_path / "m").exists()
-
-
-def test_classes_without_images_are_named(
-    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = ["--data", str(archive), "--classes", "red,purple", "--output", str(tmp_path / "m")]
-    assert main(["train", *options]) == 2
-    assert "no training images of purple; the data has black, blue" in capsys.readouterr().err
+    assert main(["train", "--data", str(archive), "--output", str(tmp_path / "m"), *options]) == 2
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "m").exists()
 
 
 def test_cross_validation_measures(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = [
-        "--data",
-        str(archive),
-        "--classes",
-        "red,blue",
-        "--epochs",
-        "1",
-        "--folds",
-        "5",
-        "--only",
-        "1",
-    ]
-    assert main(["cross-validate", *options, "--output", str(tmp_path / "figures.json"), "--json"]) == 0
+    options = ["--classes", "red,blue", "--epochs", "1", "--folds", "5", "--only", "1", "--json"]
+    output = str(tmp_path / "figures.json")
+    assert main(["cross-validate", "--data", str(archive), *options, "--output", output]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["folds"] == 1
     assert (report["side"], report["images"]) == (160, 2 * 4)
