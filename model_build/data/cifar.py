@@ -59,11 +59,7 @@ class Archive:
 
 
 def load_archive(path: Path) -> Archive:
-    """Read a CIFAR-10 or CIFAR-100 archive (python layout), or one made in the same layout.
-
-    Raises:
-        ArchiveError: the file is missing, is not such an archive, or its contents are inconsistent.
-    """
+    """Read a CIFAR-10 or CIFAR-100 archive, or one made in the same layout; an ArchiveError if it is not."""
     if not path.is_file():
         raise ArchiveError(f"{path}: no such file")
     members = _read_members(path)
@@ -85,11 +81,6 @@ def load_archive(path: Path) -> Archive:
         train=_read_split(members, train, label_key, len(classes), path),
         test=_read_split(members, test, label_key, len(classes), path),
     )
-
-
-def load_archives(paths: Sequence[Path]) -> list[Archive]:
-    """Read several archives; see `load_archive`."""
-    return [load_archive(path) for path in paths]
 
 
 def _base_name(name: str) -> str:

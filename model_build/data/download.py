@@ -29,16 +29,10 @@ def data_folders() -> list[Path]:
 
 
 def find_archive(name: str = CIFAR_100) -> Path:
-    """Return the path of a data file or folder.
-
-    Raises:
-        ArchiveError: it is in none of the data folders; the message lists them.
-    """
-    folders = data_folders()
-    for folder in folders:
-        if (folder / name).exists():
-            return folder / name
-    places = ", ".join(str(folder) for folder in folders)
+    """Return the path of a data file or folder; an ArchiveError lists the folders that do not have it."""
+    for found in find_if_present(name):
+        return found
+    places = ", ".join(map(str, data_folders()))
     raise ArchiveError(
         f"{name} was not found in {places}. Put it into one of these folders, or name its folder in the "
         f"environment variable {DATA_VARIABLE}; `scones model train` without --data downloads "
@@ -46,23 +40,13 @@ def find_archive(name: str = CIFAR_100) -> Path:
     )
 
 
-def find_if_present(*names: str) -> list[Path]:
-    """Return the paths of those of the named archives that can be found."""
-    found = []
-    for name in names:
-        try:
-            found.append(find_archive(name))
-        except ArchiveError:
-            continue
-    return found
+def find_if_present(name: str) -> list[Path]:
+    """Return the path of a data file or folder, or nothing if it is in none of the data folders."""
+    return [folder / name for folder in data_folders() if (folder / name).exists()][:1]
 
 
 def find_or_download_cifar100() -> Path:
-    """Return the path of the CIFAR-100 archive; download it (169 MB) into the first data folder if need be.
-
-    Raises:
-        ArchiveError: it is missing and cannot be downloaded.
-    """
+    """Return the path of the CIFAR-100 archive; download it (169 MB) to the first data folder if need be."""
     for path in find_if_present(CIFAR_100):
         return path
     return download(CIFAR_100_URL, CIFAR_100_MD5, data_folders()[0] / CIFAR_100)
@@ -77,14 +61,7 @@ def training_archives() -> list[Path]:
 
 
 def download(url: str, md5: str, target: Path) -> Path:
-    """Download a file, resuming an interrupted attempt, and move it into place once its digest matches.
-
-    Args:
-        md5: hexadecimal digest that its publisher states.
-
-    Raises:
-        ArchiveError: the server cannot be reached, or the digest does not match.
-    """
+    """Download a file, resuming an interrupted attempt, and move it into place once its digest matches."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     try:

@@ -20,11 +20,7 @@ Colour = tuple[int, int, int]
 
 
 class Pen:
-    """Draws on an image in its own coordinates: x from 0 to 1 across the drawing's box, y downwards.
-
-    Args:
-        box: left, top and side of the square frame, in pixels.
-    """
+    """Draws on an image in coordinates from 0 to 1 across a box: left, top and side in pixels."""
 
     def __init__(
         self, image: Image.Image, box: tuple[float, float, float], *, flip: bool, tilt: float
@@ -60,20 +56,18 @@ class Pen:
 
     def disc(self, centre: Point, radius: float, colour: Colour, *, squash: float = 1.0) -> None:
         """Draw a filled ellipse; `squash` is its height divided by its width."""
-        outline = [
-            (centre[0] + radius * cos(t * pi / 24), centre[1] + radius * squash * sin(t * pi / 24))
-            for t in range(48)
-        ]
-        self.polygon(outline, colour)
+        self.polygon(_ellipse(centre, radius, squash)[:-1], colour)
 
     def ring(self, centre: Point, radius: float, colour: Colour, width: float) -> None:
         """Draw the outline of a circle."""
-        steps = 48
-        points = [
-            (centre[0] + radius * cos(t * 2 * pi / steps), centre[1] + radius * sin(t * 2 * pi / steps))
-            for t in range(steps + 1)
-        ]
-        self.line(points, colour, width)
+        self.line(_ellipse(centre, radius, 1.0), colour, width)
+
+
+def _ellipse(centre: Point, radius: float, squash: float) -> list[Point]:
+    return [
+        (centre[0] + radius * cos(t * pi / 24), centre[1] + radius * squash * sin(t * pi / 24))
+        for t in range(49)
+    ]
 
 
 def chance(random: Random, share: float) -> bool:
@@ -118,15 +112,9 @@ def _bicycle(pen: Pen, random: Random) -> None:
     head = (front[0] - random.uniform(0.09, 0.12), random.uniform(0.4, 0.44))
     step_through = chance(random, 0.25)
     top = (seat[0] + 0.02, seat[1] + (0.14 if step_through else 0.03))
-    for tube_points in (
-        [rear, seat],
-        [rear, crank],
-        [seat, crank],
-        [crank, head],
-        [top, head],
-        [head, front],
-    ):
-        pen.line(list(tube_points), frame, tube)
+    tubes = ((rear, seat), (rear, crank), (seat, crank), (crank, head), (top, head), (head, front))
+    for start, end in tubes:
+        pen.line([start, end], frame, tube)
     pen.line([seat, (seat[0] - 0.015, seat[1] - 0.06)], metal, 0.014)
     saddle = (seat[0] - 0.02, seat[1] - 0.065)
     pen.line([(saddle[0] - 0.045, saddle[1]), (saddle[0] + 0.05, saddle[1])], tyre, 0.026)
@@ -136,13 +124,9 @@ def _bicycle(pen: Pen, random: Random) -> None:
     pedal = (crank[0] + 0.05, crank[1] + 0.05)
     pen.line([crank, pedal, (pedal[0] + 0.03, pedal[1])], tyre, 0.012)
     if chance(random, 0.3):
-        _basket(pen, head, random_colour(random, 90, 170))
-
-
-def _basket(pen: Pen, head: Point, colour: Colour) -> None:
-    """Draw a basket in front of a bicycle's head tube."""
-    rim = [(head[0] + 0.02, head[1] - 0.08), (head[0] + 0.16, head[1] - 0.08)]
-    pen.polygon([*rim, (head[0] + 0.14, head[1] + 0.03), (head[0] + 0.04, head[1] + 0.03)], colour)
+        rim = [(head[0] + 0.02, head[1] - 0.08), (head[0] + 0.16, head[1] - 0.08)]
+        basket = [*rim, (head[0] + 0.14, head[1] + 0.03), (head[0] + 0.04, head[1] + 0.03)]
+        pen.polygon(basket, random_colour(random, 90, 170))
 
 
 def _motorcycle(pen: Pen, random: Random) -> None:
@@ -160,60 +144,35 @@ def _motorcycle(pen: Pen, random: Random) -> None:
     pen.line([rear, (0.42, 0.68), (0.6, 0.64)], shaded(paint, 0.5), 0.04)
     _engine(pen, random, metal)
     tank_top = random.uniform(0.39, 0.43)
-    pen.polygon(
-        [(0.41, 0.5), (0.46, tank_top), (0.58, tank_top - 0.01), (0.65, 0.46), (0.62, 0.55), (0.43, 0.55)],
-        paint,
-    )
+    front_of_tank = [(0.41, 0.5), (0.46, tank_top), (0.58, tank_top - 0.01)]
+    pen.polygon([*front_of_tank, (0.65, 0.46), (0.62, 0.55), (0.43, 0.55)], paint)
     _seat(pen, random, paint, tyre)
     pen.line([head, (head[0] - 0.03, head[1] - 0.07), (head[0] - 0.09, head[1] - 0.06)], tyre, 0.02)
     pen.disc((head[0] + 0.035, head[1] + 0.02), 0.04, random_colour(random, 200, 255))
     if chance(random, 0.5):
-        _fairing(pen, head, shaded(paint, 1.1))
-    pen.line(
-        [
-            (front[0] - radius, front[1] - 0.1),
-            (front[0], front[1] - radius - 0.04),
-            (front[0] + radius, front[1] - 0.08),
-        ],
-        paint,
-        0.024,
-    )
+        nose = [(head[0] - 0.04, head[1] - 0.04), (head[0] + 0.09, head[1] + 0.03), (head[0] + 0.06, 0.58)]
+        pen.polygon([*nose, (0.56, 0.66), (0.55, 0.52)], shaded(paint, 1.1))
+    mudguard = [(front[0] - radius, front[1] - 0.1), (front[0], front[1] - radius - 0.04)]
+    pen.line([*mudguard, (front[0] + radius, front[1] - 0.08)], paint, 0.024)
 
 
 def _engine(pen: Pen, random: Random, metal: Colour) -> None:
     """Draw the engine block with its fins, and the exhaust."""
-    pen.polygon(
-        [(0.36, 0.55), (0.6, 0.53), (0.63, 0.68), (0.54, 0.75), (0.38, 0.74)],
-        shaded(metal, random.uniform(0.35, 0.7)),
-    )
+    block = [(0.36, 0.55), (0.6, 0.53), (0.63, 0.68), (0.54, 0.75), (0.38, 0.74)]
+    pen.polygon(block, shaded(metal, random.uniform(0.35, 0.7)))
     for fin in range(4):
         y = 0.57 + 0.035 * fin
         pen.line([(0.42, y), (0.56, y)], metal, 0.009)
-    pen.line(
-        [(0.55, 0.7), (0.42, 0.76), (0.14, random.uniform(0.72, 0.76))], metal, random.uniform(0.028, 0.045)
-    )
+    exhaust = [(0.55, 0.7), (0.42, 0.76), (0.14, random.uniform(0.72, 0.76))]
+    pen.line(exhaust, metal, random.uniform(0.028, 0.045))
 
 
 def _seat(pen: Pen, random: Random, paint: Colour, tyre: Colour) -> None:
     """Draw a motorcycle's seat and tail."""
-    seat_end = random.uniform(0.12, 0.18)
-    pen.polygon(
-        [(0.44, 0.49), (0.44, 0.55), (0.24, 0.55), (seat_end, 0.48), (seat_end + 0.02, 0.44), (0.32, 0.48)],
-        tyre,
-    )
-    pen.polygon([(0.24, 0.55), (seat_end, 0.49), (seat_end - 0.04, 0.53), (0.14, 0.58)], paint)
-
-
-def _fairing(pen: Pen, head: Point, colour: Colour) -> None:
-    """Draw the fairing between the fork and the engine."""
-    outline = [
-        (head[0] - 0.04, head[1] - 0.04),
-        (head[0] + 0.09, head[1] + 0.03),
-        (head[0] + 0.06, 0.58),
-        (0.56, 0.66),
-        (0.55, 0.52),
-    ]
-    pen.polygon(outline, colour)
+    end = random.uniform(0.12, 0.18)
+    seat = [(0.44, 0.49), (0.44, 0.55), (0.24, 0.55), (end, 0.48), (end + 0.02, 0.44), (0.32, 0.48)]
+    pen.polygon(seat, tyre)
+    pen.polygon([(0.24, 0.55), (end, 0.49), (end - 0.04, 0.53), (0.14, 0.58)], paint)
 
 
 def _cat(pen: Pen, random: Random) -> None:
@@ -224,29 +183,21 @@ def _cat(pen: Pen, random: Random) -> None:
     pen.disc((0.52, 0.68), 0.2, fur, squash=1.1)
     head = (random.uniform(0.46, 0.52), 0.36)
     for side in (-1, 1):
-        pen.polygon(
-            [
-                (head[0] + side * 0.14, head[1] - 0.04),
-                (head[0] + side * 0.13, head[1] - 0.24),
-                (head[0] + side * 0.02, head[1] - 0.11),
-            ],
-            fur,
-        )
+        ear = [(head[0] + side * 0.14, head[1] - 0.04), (head[0] + side * 0.13, head[1] - 0.24)]
+        pen.polygon([*ear, (head[0] + side * 0.02, head[1] - 0.11)], fur)
     pen.disc(head, 0.16, fur, squash=0.9)
     for side in (-1, 1):
         pen.disc((head[0] + side * 0.06, head[1] - 0.02), 0.03, random_colour(random, 120, 220), squash=1.2)
         pen.disc((head[0] + side * 0.06, head[1] - 0.02), 0.012, (10, 10, 10), squash=2.0)
         for tilt in (-0.02, 0.01, 0.04):
-            pen.line(
-                [(head[0] + side * 0.04, head[1] + 0.06), (head[0] + side * 0.22, head[1] + 0.05 + tilt)],
-                dark,
-                0.005,
+            nose, tip = (
+                (head[0] + side * 0.04, head[1] + 0.06),
+                (head[0] + side * 0.22, head[1] + 0.05 + tilt),
             )
+            pen.line([nose, tip], dark, 0.005)
         pen.disc((0.52 + side * 0.09, 0.87), 0.06, dark, squash=0.6)
-    pen.polygon(
-        [(head[0] - 0.02, head[1] + 0.03), (head[0] + 0.02, head[1] + 0.03), (head[0], head[1] + 0.06)],
-        (200, 110, 120),
-    )
+    muzzle = [(head[0] - 0.02, head[1] + 0.03), (head[0] + 0.02, head[1] + 0.03), (head[0], head[1] + 0.06)]
+    pen.polygon(muzzle, (200, 110, 120))
 
 
 def _house(pen: Pen, random: Random) -> None:
@@ -259,9 +210,8 @@ def _house(pen: Pen, random: Random) -> None:
     door = random.uniform(0.42, 0.52)
     pen.polygon([(door, 0.64), (door + 0.11, 0.64), (door + 0.11, 0.86), (door, 0.86)], shaded(wall, 0.4))
     for x in (0.26, 0.64):
-        pen.polygon(
-            [(x, 0.54), (x + 0.11, 0.54), (x + 0.11, 0.65), (x, 0.65)], random_colour(random, 120, 230)
-        )
+        window = [(x, 0.54), (x + 0.11, 0.54), (x + 0.11, 0.65), (x, 0.65)]
+        pen.polygon(window, random_colour(random, 120, 230))
         pen.line([(x + 0.055, 0.54), (x + 0.055, 0.65)], shaded(wall, 0.7), 0.008)
 
 
@@ -271,18 +221,13 @@ def _tree(pen: Pen, random: Random) -> None:
     pen.polygon([(0.46, 0.5), (0.54, 0.5), (0.57, 0.9), (0.43, 0.9)], (95, 65, 40))
     if chance(random, 0.5):
         for _ in range(9):
-            pen.disc(
-                (random.uniform(0.34, 0.66), random.uniform(0.24, 0.52)),
-                random.uniform(0.1, 0.17),
-                shaded(leaf, random.uniform(0.8, 1.2)),
-            )
+            centre = (random.uniform(0.34, 0.66), random.uniform(0.24, 0.52))
+            pen.disc(centre, random.uniform(0.1, 0.17), shaded(leaf, random.uniform(0.8, 1.2)))
     else:
         for level in range(3):
             top = 0.12 + 0.17 * level
-            pen.polygon(
-                [(0.5, top), (0.32 - 0.06 * level, top + 0.28), (0.68 + 0.06 * level, top + 0.28)],
-                shaded(leaf, 1 - 0.1 * level),
-            )
+            left, right = (0.32 - 0.06 * level, top + 0.28), (0.68 + 0.06 * level, top + 0.28)
+            pen.polygon([(0.5, top), left, right], shaded(leaf, 1 - 0.1 * level))
 
 
 def _car(pen: Pen, random: Random) -> None:
@@ -358,17 +303,7 @@ def background(random: Random, size: tuple[int, int]) -> Image.Image:
 
 
 def draw(kind: str, seed: int, size: tuple[int, int] = (256, 256)) -> Image.Image:
-    """Draw one picture.
-
-    Args:
-        seed: equal kind, seed and size give equal pixels.
-        size: width and height in pixels.
-
-    Raises:
-        ValueError: the kind is not one of `KINDS`.
-    """
-    if kind not in _DRAW:
-        raise ValueError(f"no drawing of {kind!r}: choose one of {', '.join(KINDS)}")
+    """Draw one of `KINDS`; equal kind, seed, and width and height in pixels give equal pictures."""
     random = Random(f"{kind}-{seed}")  # noqa: S311 - not a secret
     image = background(random, size)
     side = min(size) * random.uniform(0.78, 1.0)

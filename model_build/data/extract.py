@@ -57,87 +57,91 @@ def extract(archive: Path, folder: Path, limits: Limits = DEFAULT_LIMITS) -> Non
         ExtractionError: the archive is damaged, exceeds a limit, or contains an absolute path, a path with
             `..`, a link, a device or a FIFO; or a file cannot be written.
     """
-    with _reported(archive), _opened(archive, limits) as tar:
+    with _members(archive, limits) as members:
         folder.mkdir(parents=True, exist_ok=True)
         root = folder.resolve()
-        for member, name in _checked(tar, limits):
+        for name, source in members:
             target = root / name
             if not target.resolve().is_relative_to(root):  # a link that the folder had before
-                raise tarfile.TarError(f"{member.name!r} leads outside the folder")
-            if member.isdir():
+                raise tarfile.TarError(f"{str(name)!r} leads outside the folder")
+            if source is None:
                 target.mkdir(parents=True, exist_ok=True)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
-            source = tar.extractfile(member)
-            if source is not None:
-                with source, target.open("wb") as file:
-                    shutil.copyfileobj(source, file)
+            with target.open("wb") as file:
+                shutil.copyfileobj(source, file)
 
 
 def list_files(archive: Path, limits: Limits = DEFAULT_LIMITS) -> frozenset[str]:
-    """Return the names of the files in a tar.gz, relative to its root, without extracting it.
-
-    Raises:
-        ExtractionError: `extract` would refuse the archive.
-    """
-    with _reported(archive), _opened(archive, limits) as tar:
-        return frozenset(str(name) for member, name in _checked(tar, limits) if member.isfile())
+    """Return the names of the files in a tar.gz, relative to its root; refuse what `extract` refuses."""
+    with _members(archive, limits) as members:
+        return frozenset(str(name) for name, source in members if source is not None)
 
 
 def hash_files(archive: Path, names: Collection[str], limits: Limits = DEFAULT_LIMITS) -> dict[str, str]:
-    """Return the SHA-256 digests, in hexadecimal, of those of some files that a tar.gz has; by name.
+    """Return the SHA-256 digests, in hexadecimal, of those of some files that a tar.gz has, by name.
 
-    Raises:
-        ExtractionError: `extract` would refuse the archive.
+    Refuses what `extract` refuses.
     """
-    digests: dict[str, str] = {}
-    with _reported(archive), _opened(archive, limits) as tar:
-        for member, path in _checked(tar, limits):
-            source = tar.extractfile(member) if str(path) in names and member.isfile() else None
-            if source is not None:
-                digest = hashlib.sha256()
-                for chunk in _chunks(source):
-                    digest.update(chunk)
-                digests[str(path)] = digest.hexdigest()
-    return digests
+    with _members(archive, limits) as members:
+        return {
+            str(name): hashlib.file_digest(source, "sha256").hexdigest()
+            for name, source in members
+            if str(name) in names and source is not None
+        }
 
 
 def read_file(archive: Path, name: str, limits: Limits = DEFAULT_LIMITS) -> bytes | None:
     """Return the content of one small file in a tar.gz; None if there is none of that name.
 
-    Raises:
-        ExtractionError: `extract` would refuse what comes before the file, or the file exceeds 1 MiB.
+    Refuses a file of more than 1 MiB, and before it what `extract` refuses.
     """
-    with _reported(archive), _opened(archive, limits) as tar:
-        for member, path in _checked(tar, limits):
-            if str(path) == name and member.isfile():
-                if member.size > LARGEST_READ:
+    with _members(archive, limits) as members:
+        for path, source in members:
+            if str(path) == name and source is not None:
+                content = source.read(LARGEST_READ)
+                if source.read(1):
                     raise tarfile.TarError(f"{name} has more than {LARGEST_READ:,} bytes")
-                source = tar.extractfile(member)
-                return source.read() if source else None
+                return content
     return None
 
 
 def read_files(
     archive: Path, wanted: Callable[[str], bool], limits: Limits = DEFAULT_LIMITS
 ) -> dict[str, bytes]:
-    """Return the content of some files in a tar archive of any compression, by name.
-
-    Raises:
-        ExtractionError: `extract` would refuse the archive.
-    """
-    content = {}
-    with _reported(archive), _opened(archive, limits, _opener(archive)) as tar:
-        for member, path in _checked(tar, limits):
-            if member.isfile() and wanted(str(path)):
-                source = tar.extractfile(member)
-                content[str(path)] = b"".join(_chunks(source)) if source else b""
-    return content
+    """Return the content of some files in a tar archive of any compression; refuse what `extract` refuses."""
+    with _members(archive, limits, any_compression=True) as members:
+        return {
+            str(name): b"".join(_chunks(source))
+            for name, source in members
+            if source is not None and wanted(str(name))
+        }
 
 
 def _chunks(source: IO[bytes]) -> Iterator[bytes]:
     while chunk := source.read(LARGEST_READ):
         yield chunk
+
+
+Member = tuple[PurePosixPath, IO[bytes] | None]  # a file; None is a folder
+
+
+@contextmanager
+def _members(archive: Path, limits: Limits, *, any_compression: bool = False) -> Iterator[Iterator[Member]]:
+    """Open an archive, and report what goes wrong while it is read."""
+    try:
+        opener = _opener(archive) if any_compression else gzip.open
+        with opener(archive, "rb") as unpacked:
+            reader = _BoundedReader(unpacked, limits)
+            with tarfile.open(fileobj=cast("BinaryIO", reader), mode="r:") as tar:
+                yield _checked(tar, limits)
+            reader.drain()
+    except OSError as error:
+        # A path of the archive or of the destination; gzip's own BadGzipFile has neither name nor number.
+        where = f" ({error.filename})" if error.filename and os.fspath(error.filename) != str(archive) else ""
+        raise ExtractionError(f"{archive} cannot be extracted: {error.strerror or error}{where}") from error
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+        raise ExtractionError(f"{archive} cannot be extracted: {error}") from error
 
 
 def _opener(archive: Path) -> Callable[..., Any]:
@@ -146,8 +150,8 @@ def _opener(archive: Path) -> Callable[..., Any]:
     return next((one for magic, one in _COMPRESSIONS.items() if head.startswith(magic)), Path.open)
 
 
-def _checked(tar: tarfile.TarFile, limits: Limits) -> Iterator[tuple[tarfile.TarInfo, PurePosixPath]]:
-    """Yield the members with their relative paths; raise at the first that must not be extracted."""
+def _checked(tar: tarfile.TarFile, limits: Limits) -> Iterator[Member]:
+    """Yield the members; raise at the first that must not be extracted."""
     total = 0
     for count, member in enumerate(tar, 1):
         name = PurePosixPath(member.name)
@@ -160,31 +164,7 @@ def _checked(tar: tarfile.TarFile, limits: Limits) -> Iterator[tuple[tarfile.Tar
             raise tarfile.TarError(f"more than {limits.members:,} members")
         if total > limits.total_bytes:
             raise tarfile.TarError(f"more than {limits.total_bytes:,} bytes")
-        yield member, name
-
-
-@contextmanager
-def _opened(
-    archive: Path, limits: Limits, opener: Callable[..., Any] = gzip.open
-) -> Iterator[tarfile.TarFile]:
-    with opener(archive, "rb") as unpacked:
-        reader = _BoundedReader(unpacked, limits)
-        with tarfile.open(fileobj=cast("BinaryIO", reader), mode="r:") as tar:
-            yield tar
-        reader.drain()
-
-
-@contextmanager
-def _reported(archive: Path) -> Iterator[None]:
-    """Turn what tarfile, gzip and the file system raise into one kind of error."""
-    try:
-        yield
-    except OSError as error:
-        # A path of the archive or of the destination; gzip's own BadGzipFile has neither name nor number.
-        where = f" ({error.filename})" if error.filename and os.fspath(error.filename) != str(archive) else ""
-        raise ExtractionError(f"{archive} cannot be extracted: {error.strerror or error}{where}") from error
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
-        raise ExtractionError(f"{archive} cannot be extracted: {error}") from error
+        yield name, tar.extractfile(member)
 
 
 class _BoundedReader:

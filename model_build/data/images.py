@@ -26,11 +26,7 @@ def photo_digest(body: bytes) -> str:
 
 
 def is_held_out(digest: str, share: float) -> bool:
-    """Return whether a photo is held out.
-
-    Args:
-        share: of all photos to hold out, 0 to 1.
-    """
+    """Return whether a photo is one of the share, 0 to 1, of all photos that is held out."""
     return int(digest, 16) < share * _RANGE
 
 
@@ -38,15 +34,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def jpeg_round_trip(images: Pixels, quality: int | npt.NDArray[np.int64]) -> Pixels:
-    """Return the images as JPEG compression leaves them.
-
-    Args:
-        images: uint8 [N, H, W, 3], RGB.
-        quality: of the compression, 1 to 95; one for all or int [N].
-
-    Returns:
-        uint8 [N, H, W, 3].
-    """
+    """Return RGB images [N, H, W, 3] as JPEG compression leaves them; quality is 1 to 95, one or int [N]."""
     compressed = np.empty_like(images)
     for index, level in enumerate(np.broadcast_to(quality, len(images)).tolist()):
         buffer = io.BytesIO()

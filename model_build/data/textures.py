@@ -13,14 +13,7 @@ SCALE = 4  # blobs are drawn this many times larger and then reduced, which anti
 
 
 def make_textures(count: int, side: int, seed: int) -> npt.NDArray[np.uint8]:
-    """Generate images without an object.
-
-    Args:
-        side: their height and width in pixels.
-
-    Returns:
-        uint8 [count, side, side, 3].
-    """
+    """Generate images without an object, uint8 [count, side, side, 3]."""
     random = np.random.default_rng(seed)
     makers = (_texture, _stripes, _wall, _blobs, _blobs, _horizon)
     pictures = np.stack([makers[index % len(makers)](side, random) for index in range(count)])
@@ -28,7 +21,6 @@ def make_textures(count: int, side: int, seed: int) -> npt.NDArray[np.uint8]:
 
 
 def _floats(values: npt.ArrayLike) -> Picture:
-    """Return numbers as float32."""
     return np.asarray(values, dtype=np.float32)
 
 

@@ -13,8 +13,3 @@ def test_equal_seeds_give_equal_pictures_and_different_ones_different(kind: str)
     assert once.tobytes() == again.tobytes()
     pictures = [drawings.draw(kind, seed, (64, 64)).tobytes() for seed in range(5)]
     assert len(set(pictures)) == len(pictures)
-
-
-def test_an_unknown_kind_is_named_with_the_choices() -> None:
-    with pytest.raises(ValueError, match=r"'boat'.*bicycle, motorcycle"):
-        drawings.draw("boat", 0)

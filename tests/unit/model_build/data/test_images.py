@@ -1,9 +1,20 @@
-"""The JPEG round trip."""
+"""The JPEG round trip, and photos kept out of training."""
 
 import numpy as np
 
-from model_build.data.images import jpeg_round_trip
+from model_build.data.images import is_held_out, jpeg_round_trip, photo_digest
 from tests.support.tiny_model import picture
+
+
+def test_a_photos_content_decides() -> None:
+    digests = [photo_digest(f"photo {number}".encode()) for number in range(2000)]
+    assert len(set(digests)) == 2000
+    held = [is_held_out(digest, 0.25) for digest in digests]
+    assert 0.22 < sum(held) / 2000 < 0.28
+    # Whoever is held out of less is held out of more.
+    assert all(is_held_out(digest, 0.5) for digest, was in zip(digests, held, strict=True) if was)
+    assert not any(is_held_out(digest, 0.0) for digest in digests)
+    assert all(is_held_out(digest, 1.0) for digest in digests)
 
 
 def test_jpeg_round_trip_loses_detail_and_keeps_the_picture() -> None:
