@@ -33,7 +33,7 @@ from model_build.endpoint.deploy import (
     serving_image_of,
 )
 from model_build.endpoint.found import Found, look_serving
-from model_build.evaluation.comparison import PhotoComparison, compare_models
+from model_build.evaluation.comparison import Comparison, compare_models
 from model_build.evaluation.predictions import OTHER
 
 
@@ -126,7 +126,7 @@ def compare_command(  # noqa: PLR0913 - one parameter per option
 
 def compare_with_serving(
     model: Path, serving: Found, photos: Path, session: boto3.Session, coverage: float | None
-) -> PhotoComparison:
+) -> Comparison:
     """Compare a model of this project with the one that an endpoint serves."""
     with _both(model, serving.model_data_url, session, trust_code=False) as (new, old):
         return compare_models(new, old, photos, coverage=coverage)
@@ -173,30 +173,21 @@ def _both(
         yield [stack.enter_context(open_model(path, trust_code=trust_code)) for path in paths]
 
 
-def json_of(found: PhotoComparison, deployed: dict[str, Any] | None) -> dict[str, Any]:
+def json_of(found: Comparison, deployed: dict[str, Any] | None) -> dict[str, Any]:
     """Return the object that `--json` prints."""
-    return {
-        **found.comparison.as_json(),
-        "sentence": found.comparison.sentence(),
-        "trained_on": found.trained_on,
-        "unreadable": list(found.unreadable),
-        "deployed": deployed,
-    }
+    return {**found.as_json(), "deployed": deployed}
 
 
-def show(found: PhotoComparison) -> None:
+def show(found: Comparison) -> None:
     """Print the figures of both models and the verdict; what was not compared to standard error."""
-    comparison = found.comparison
     for message in found.unreadable:
         say(f"not compared: {message}")
     if found.trained_on:
         say(f"{plural(found.trained_on, 'photo')} left out: a model was trained on them")
-    if comparison.thinned:
-        say(
-            f"{plural(comparison.thinned, 'photo')} left out: there are more doubtful ones than in production"
-        )
-    print(_table(comparison.as_json()))
-    print(comparison.sentence())
+    if found.thinned:
+        say(f"{plural(found.thinned, 'photo')} left out: there are more doubtful ones than in production")
+    print(_table(found.as_json()))
+    print(found.sentence())
 
 
 def result_of(deployed: dict[str, Any] | None) -> str:

@@ -16,11 +16,11 @@ from model_build.archive.package import DEFAULT_MODEL
 from model_build.commands import compare
 from model_build.endpoint.aws import new_session
 from model_build.endpoint.found import Found, look_serving
-from model_build.evaluation.comparison import PhotoComparison
+from model_build.evaluation.comparison import Comparison
 from model_build.learning.desk import accepted_share, download_labelled, stack_outputs
+from model_build.learning.head import Share
 from model_build.learning.learn import SHOWN_WRONG, Learned, kept_for_learning, learn
 from model_build.learning.photos import read_labelled
-from model_build.learning.validation import Share
 
 DESK_FOLDER: Final = Path("build/labelled")
 DESK_HOLD_OUT: Final = 0.3
@@ -110,7 +110,7 @@ def learn_command(  # noqa: PLR0913 - one parameter per option
 
 
 def _replace(  # noqa: PLR0913
-    found: PhotoComparison, serving: Found, model: Path, session: boto3.Session, *, yes: bool, as_json: bool
+    found: Comparison, serving: Found, model: Path, session: boto3.Session, *, yes: bool, as_json: bool
 ) -> dict[str, Any] | None:
     """Deploy a better model, if that is wanted; return what was deployed."""
     if not as_json:

@@ -4,7 +4,6 @@ import json
 import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 from typing import Any, Final
@@ -27,18 +26,6 @@ SEED_METRICS: Final = ("accuracy", "coverage", "selective_accuracy", "ece", "oth
 T_95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 
-@dataclass(frozen=True)
-class Sources:
-    """What a card is made of; what the model folder lacks is empty."""
-
-    manifest: Manifest
-    report: Report
-    charts: Sequence[str]  # file names, relative to the card
-    seeds: Sequence[Mapping[str, Any]] = ()  # metrics of models with other seeds, each with its `seed`
-    cross_validation: Mapping[str, Any] | None = None
-    notes: str = ""  # Markdown by the person who trained the model
-
-
 def write_card(model: Path, evaluation: Evaluation, output: Path) -> Path:
     """Write figures and charts into the model's folder, and the card beside or above it.
 
@@ -51,27 +38,23 @@ def write_card(model: Path, evaluation: Evaluation, output: Path) -> Path:
         raise UsageError(f"--output {output}: the card links charts in {model}; put it beside or above")
     charts = [path.resolve() for path in write(evaluation, model) if path.suffix == ".png"]
     notes = model / NOTES
-    sources = Sources(
-        manifest=Manifest.read(model),
-        report=evaluation.report,
-        charts=[path.relative_to(above).as_posix() for path in charts],
+    page = render(
+        Manifest.read(model),
+        evaluation.report,
         seeds=_read_json(model / SEEDS) or (),
-        cross_validation=_read_json(model / CROSS_VALIDATION),
+        charts=[path.relative_to(above).as_posix() for path in charts],
+        cross_validation=list(_flat(_read_json(model / CROSS_VALIDATION) or {}).items()),
         notes=notes.read_text(encoding="utf-8").strip() if notes.is_file() else "",
     )
     try:
-        output.write_text(render(sources), encoding="utf-8")
+        output.write_text(page, encoding="utf-8")
     except OSError as error:
         raise ModelBuildError(f"{output} cannot be written: {error}") from error
     return output
 
 
 def write_seeds(model: Path, others: Sequence[Path]) -> None:
-    """Keep the metrics of models of one recipe in the first one's folder, for its card.
-
-    Raises:
-        ModelBuildError: a manifest has no seed or no metrics.
-    """
+    """Keep the metrics of models of one recipe in the first one's folder, for its card."""
     runs = []
     for folder in (model, *others):
         manifest = Manifest.read(folder)
@@ -91,8 +74,15 @@ def _read_json(path: Path) -> Any:
         raise ModelBuildError(f"{path} cannot be read: {error}") from error
 
 
-def render(sources: Sources) -> str:
-    """Return the card as Markdown."""
+def render(
+    manifest: Manifest, report: Report, seeds: Sequence[Mapping[str, Any]] = (), **further: Any
+) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        seeds: metrics of models with other seeds, each with its `seed`.
+        further: variables of the template as they are; those that are missing leave their section out.
+    """
     # Markdown is not HTML, and everything on the page is the maintainer's own.
     environment = jinja2.Environment(
         autoescape=False,  # noqa: S701
@@ -101,19 +91,21 @@ def render(sources: Sources) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
+    variables = {"charts": (), "cross_validation": (), "notes": "", **further}
     environment.filters["cell"] = lambda value: cell(value).replace("|", "\\|")
     environment.filters["chart_title"] = lambda name: Path(name).stem.replace("_", " ")
-    page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(_context(sources))
+    page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        _context(manifest, report, seeds) | variables
+    )
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
 
-def _context(sources: Sources) -> dict[str, Any]:
+def _context(manifest: Manifest, report: Report, seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the template's variables."""
-    manifest, report = sources.manifest, sources.report
     data, sets = manifest.training_data, report.sets()
     images = data.images if data else {}
     titles = {**TITLES, "coverage": f"coverage at threshold {report.threshold:g}"}
-    measured = [name for name in SEED_METRICS if any(run.get(name) is not None for run in sources.seeds)]
+    measured = [name for name in SEED_METRICS if any(run.get(name) is not None for run in seeds)]
     return {
         "report": report,
         "manifest": manifest,
@@ -126,10 +118,7 @@ def _context(sources: Sources) -> dict[str, Any]:
             [title, *(_metric(one, name) for one in sets.values())] for name, title in titles.items()
         ],
         "seed_head": ["seed", *(titles[name] for name in measured)],
-        "seed_rows": _seed_rows(sources.seeds, measured),
-        "cross_validation": list(_flat(sources.cross_validation or {}).items()),
-        "charts": sources.charts,
-        "notes": sources.notes,
+        "seed_rows": _seed_rows(seeds, measured),
     }
 
 

@@ -50,11 +50,7 @@ def evaluation_charts(
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], images: str) -> Figure:
-    """Draw a confusion matrix: counts, shaded by their share of the true class.
-
-    Args:
-        counts: [K][K], rows are true classes, columns predicted ones.
-    """
+    """Draw counts [K][K], true classes in rows, predicted ones in columns, shaded by their share of a row."""
     with _figure(f"Confusion matrix, {images}") as (figure, axes):
         rows = np.array(counts)
         shares = rows / np.maximum(rows.sum(axis=1, keepdims=True), 1)
@@ -119,11 +115,7 @@ def training_curve(name: str, values: Sequence[float]) -> Figure:
 
 
 def write_png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, without the version of matplotlib that drew it.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Write a figure as PNG, without the version of matplotlib that drew it."""
     with _style():
         figure.savefig(path, format="png", metadata={"Software": None}, pil_kwargs={"optimize": True})
 

@@ -13,7 +13,7 @@ probability of one half at most. Two things would make a model look better than 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -71,10 +71,7 @@ class PairedResult:
         """Return about how many more photos would show the difference, if it is as large as it looks.
 
         Connor 1987, Sample size for testing differences in proportions for the paired-sample design, for a
-        power of 80 %; at two digits.
-
-        Returns:
-            None if the new model does not look better.
+        power of 80 %; at two digits. None if the new model does not look better.
         """
         if self.gained <= self.lost:
             return None
@@ -125,21 +122,27 @@ class Evaluated:
         """Whether it accepts a wrong prediction: nobody will look at that photo."""
         return self.accepted & ~self.correct
 
+    def as_json(self) -> dict[str, float | None]:
+        """Return the figures that `compare --json` prints."""
+        count, accepted = len(self.correct), int(self.accepted.sum())
+        return {
+            "right": float(self.correct.mean()) if count else None,
+            "accepted": float(self.accepted.mean()) if count else None,
+            "right_of_accepted": 1 - float(self.wrongly_accepted.sum()) / accepted if accepted else None,
+        }
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a new model compares with the serving one.
-
-    Attributes:
-        doubtful: share of the photos of a class that the serving model does not accept, before any were left
-            out for that.
-    """
+    """How a new model compares with the serving one, and what was not compared."""
 
     new: Evaluated
     serving: Evaluated
-    doubtful: float
-    thinned: int
+    doubtful: float  # share of all photos of a class that the serving model does not accept
+    thinned: int  # doubtful photos that were left out
     valid: bool
+    trained_on: int = 0  # photos that were left out because a model was trained on them
+    unreadable: tuple[str, ...] = ()
 
     @property
     def right(self) -> PairedResult:
@@ -164,35 +167,33 @@ class Comparison:
             return Verdict.BETTER
         return Verdict.TOO_FEW if self.right.gained > self.right.lost else Verdict.NO_BETTER
 
+    @property
+    def better(self) -> bool:
+        """Whether the new model is better."""
+        return self.verdict is Verdict.BETTER
+
     def sentence(self) -> str:
         """Return the verdict in words, with its figures."""
-        right, safe = self.right, self.safe
+        right, safe, verdict = self.right, self.safe, self.verdict
         differ = (
             f"of {right.photos:,} photos only the new model is right about {right.gained:,} and only the "
             f"serving one about {right.lost:,} (p = {right.p_value:.2g})"
         )
-        match self.verdict:
-            case Verdict.BETTER:
-                return f"better: {differ}"
-            case Verdict.TOO_FEW:
-                return f"too few photos to tell: about {right.photos_missing():,} more; {differ}"
-            case Verdict.NO_BETTER:
-                return f"no better: {differ}"
-            case Verdict.WORSE:
-                return f"worse: {differ}"
-            case Verdict.MORE_ERRORS_ACCEPTED:
-                return (
-                    f"more errors accepted: only the new model accepts a wrong prediction for {safe.lost:,} "
-                    f"photos, only the serving one for {safe.gained:,} (p = {safe.p_value_worse:.2g}); "
-                    f"{differ}"
-                )
-            case Verdict.NOT_VALID:
-                return (
-                    "the photos do not allow a comparison: the serving model is doubtful about "
-                    f"{self.doubtful:.0%} of them, and photos that were chosen for that favour any other "
-                    "model. Add audited photos that it accepted, and give --coverage (the share that it "
-                    "accepts in production, see `scones report`)"
-                )
+        if verdict is Verdict.TOO_FEW:
+            return f"too few photos to tell: about {right.photos_missing():,} more; {differ}"
+        if verdict is Verdict.MORE_ERRORS_ACCEPTED:
+            return (
+                f"more errors accepted: only the new model accepts a wrong prediction for {safe.lost:,} "
+                f"photos, only the serving one for {safe.gained:,} (p = {safe.p_value_worse:.2g}); {differ}"
+            )
+        if verdict is Verdict.NOT_VALID:
+            return (
+                f"the photos do not allow a comparison: the serving model is doubtful about "
+                f"{self.doubtful:.0%} of them, and photos that were chosen for that favour any other model. "
+                "Add audited photos that it accepted, and give --coverage (the share that it accepts in "
+                "production, see `scones report`)"
+            )
+        return f"{verdict}: {differ}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `compare --json` prints."""
@@ -205,8 +206,11 @@ class Comparison:
             "significance": SIGNIFICANCE,
             "photos_missing": self.right.photos_missing() if self.verdict is Verdict.TOO_FEW else None,
             "doubtful_photos_left_out": self.thinned,
-            "new": _figures(self.new),
-            "serving": _figures(self.serving),
+            "new": self.new.as_json(),
+            "serving": self.serving.as_json(),
+            "sentence": self.sentence(),
+            "trained_on": self.trained_on,
+            "unreadable": list(self.unreadable),
         }
 
 
@@ -246,30 +250,6 @@ def _paired(new: Bools, serving: Bools) -> PairedResult:
     return PairedResult(len(new), int((new & ~serving).sum()), int((serving & ~new).sum()))
 
 
-def _figures(evaluated: Evaluated) -> dict[str, float | None]:
-    count = len(evaluated.correct)
-    accepted = int(evaluated.accepted.sum())
-    return {
-        "right": float(evaluated.correct.mean()) if count else None,
-        "accepted": float(evaluated.accepted.mean()) if count else None,
-        "right_of_accepted": 1 - float(evaluated.wrongly_accepted.sum()) / accepted if accepted else None,
-    }
-
-
-@dataclass(frozen=True)
-class PhotoComparison:
-    """A comparison, and what was not compared."""
-
-    comparison: Comparison
-    trained_on: int
-    unreadable: tuple[str, ...]
-
-    @property
-    def better(self) -> bool:
-        """Whether the new model is better."""
-        return self.comparison.verdict is Verdict.BETTER
-
-
 def compare_models(
     new: LoadedModel,
     serving: LoadedModel,
@@ -277,14 +257,13 @@ def compare_models(
     *,
     coverage: float | None = None,
     threshold: float | None = None,
-) -> PhotoComparison:
+) -> Comparison:
     """Compare a new model with the serving one on the photos in `folder/<label>/` and `folder/other/`.
 
     Photos are read one at a time: a folder may be larger than memory.
 
     Args:
-        coverage: share of the photos that the serving model accepts in production, above 0 and up to 1; None
-            if the photos were drawn at random.
+        coverage: see `compare`.
         threshold: the confidence from which both accept a prediction; each model's own by default.
 
     Raises:
@@ -297,8 +276,8 @@ def compare_models(
         )
     trained = {*_trained_photos(new), *_trained_photos(serving)}
     files = find_photos(new.labels, folder)
-    verdicts: list[tuple[tuple[bool, bool], tuple[bool, bool], bool, str]] = []
-    left_out, unreadable = 0, list[str]()
+    rows: list[tuple[bool, ...]] = []  # new correct and accepted, serving correct and accepted, of a class
+    digests, unreadable, left_out = list[str](), list[str](), 0
     for path, label in progress(files, total=len(files), title="photos", unit="photo"):
         body = path.read_bytes()
         digest = photo_digest(body)
@@ -306,21 +285,18 @@ def compare_models(
             left_out += 1
             continue
         try:
-            evaluated = [_verdict(model, body, label, threshold) for model in (new, serving)]
+            one, other = (_verdict(model, body, label, threshold) for model in (new, serving))
         except UnreadableImageError as error:
             unreadable.append(f"{path}: {error}")
             continue
-        verdicts.append((evaluated[0], evaluated[1], label is not None, digest))
-    if not verdicts:
+        rows.append((*one, *other, label is not None))
+        digests.append(digest)
+    if not rows:
         raise UsageError(_nothing_left(folder, left_out))
-    comparison = compare(
-        _columns([one for one, _, _, _ in verdicts]),
-        _columns([one for _, one, _, _ in verdicts]),
-        of_a_class=np.array([one for _, _, one, _ in verdicts], dtype=np.bool_),
-        digests=[digest for _, _, _, digest in verdicts],
-        coverage=coverage,
-    )
-    return PhotoComparison(comparison, left_out, tuple(unreadable))
+    table = np.array(rows, dtype=np.bool_).T
+    new_found, serving_found = Evaluated(table[0], table[1]), Evaluated(table[2], table[3])
+    found = compare(new_found, serving_found, of_a_class=table[4], digests=digests, coverage=coverage)
+    return replace(found, trained_on=left_out, unreadable=tuple(unreadable))
 
 
 def _trained_photos(model: LoadedModel) -> tuple[str, ...]:
@@ -338,11 +314,6 @@ def _verdict(
     if label is None:
         return not accepted, accepted
     return model.labels[int(probabilities.argmax())] == label, accepted
-
-
-def _columns(rows: Sequence[tuple[bool, bool]]) -> Evaluated:
-    table = np.array(rows, dtype=np.bool_).reshape(-1, 2)
-    return Evaluated(correct=table[:, 0], accepted=table[:, 1])
 
 
 def _nothing_left(folder: Path, trained_on: int) -> str:

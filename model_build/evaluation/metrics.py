@@ -57,11 +57,8 @@ def _share(chosen: Bools) -> float | None:
 def auroc(positive: Floats, negative: Floats) -> float | None:
     """Return the area under the ROC curve: the probability that a positive score exceeds a negative one.
 
-    Ties count half (the Mann-Whitney statistic).
-
-    Args:
-        positive: scores [P], such as the confidences on images of the classes.
-        negative: scores [M], such as the confidences on out-of-distribution images.
+    The scores, [P] and [M], are confidences on images of the classes and on others; ties count half (the
+    Mann-Whitney statistic).
     """
     if not len(positive) or not len(negative):
         return None
@@ -138,11 +135,7 @@ def operating_point_for(probabilities: Floats, labels: Ints, target: float) -> O
 
 
 def wilson_interval(hits: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """Return Wilson's score interval of a proportion, 95 % by default.
-
-    Args:
-        trials: number of trials, above 0.
-    """
+    """Return Wilson's score interval of a proportion of one trial or more, 95 % by default."""
     centre = (hits + z * z / 2) / (trials + z * z)
     half = z / (trials + z * z) * sqrt(hits * (trials - hits) / trials + z * z / 4)
     return max(0.0, centre - half), min(1.0, centre + half)

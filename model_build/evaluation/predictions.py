@@ -43,18 +43,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions for a set of pictures: N labelled ones and M negatives.
-
-    Attributes:
-        jpeg_probabilities: float [N, K] of the labelled pictures after compression, if the negatives were
-            compressed and they were not; else None.
-    """
+    """The predictions for a set of pictures: N labelled ones and M negatives."""
 
     names: tuple[str, ...]
     probabilities: Floats  # float [N, K] of the labelled pictures
     labels: Ints  # int [N], their true classes
     negatives: Floats  # float [M, K], probabilities of the negatives
     negative_names: tuple[str, ...]
+    # float [N, K] of the labelled pictures after compression, if only the negatives had been compressed
     jpeg_probabilities: Floats | None = None
     unreadable: tuple[str, ...] = ()
 
@@ -92,11 +88,7 @@ def classify(model: LoadedModel, pictures: Sequence[Picture], title: str) -> Pre
 
 
 def default_archives() -> list[Path]:
-    """Return the archives to evaluate on by default: CIFAR-100 and, if it is present, CIFAR-10.
-
-    Raises:
-        UsageError: CIFAR-100 is in none of the data folders; the message lists them.
-    """
+    """Return the archives to evaluate on by default: CIFAR-100 and, if it is present, CIFAR-10."""
     try:
         return [find_archive(CIFAR_100), *find_if_present(CIFAR_10)]
     except ArchiveError as error:
@@ -104,11 +96,7 @@ def default_archives() -> list[Path]:
 
 
 def classify_archives(model: LoadedModel, archives: Sequence[Archive]) -> Predictions:
-    """Classify the test images of archives.
-
-    Raises:
-        UsageError: no archive has a class of the model.
-    """
+    """Classify the test images of archives; a UsageError if none has a class of the model."""
     if not any(set(model.labels) & set(archive.present) for archive in archives):
         raise UsageError(
             f"no archive has test images of {', '.join(model.labels)}; they have "
@@ -153,37 +141,21 @@ def _test_pictures(
 
 
 def classify_photos(model: LoadedModel, folders: Sequence[Path]) -> Predictions:
-    """Classify the photos in `<folder>/<label>/` and `<folder>/other/` of each folder, as one set.
-
-    Raises:
-        UsageError: a folder does not exist, has a subfolder of another name, or contains no photos.
-    """
-    sets = [(folder.name, read_photos(model.labels, folder)) for folder in folders]
-    several = len(sets) > 1
-    pictures = [
-        replace(one, name=f"{name}/{one.name}") if several else one for name, part in sets for one in part
-    ]
+    """Classify the photos that `find_photos` finds in each folder, as one set."""
+    pictures = []
+    for folder in folders:
+        of_a_set = f"{folder.name}/" if len(folders) > 1 else ""
+        for path, label in find_photos(model.labels, folder):
+            pictures.append(Picture(f"{of_a_set}{path.parent.name}/{path.name}", path.read_bytes(), label))
     return classify(model, pictures, "photos")
 
 
-def read_photos(labels: Sequence[str], folder: Path) -> list[Picture]:
-    """Read the photos in `folder/<label>/` and `folder/other/`, by name; hidden files are ignored.
+def find_photos(labels: Sequence[str], folder: Path) -> list[tuple[Path, str | None]]:
+    """Return the files in `folder/<label>/` and `folder/other/` that are not hidden, each with its label.
 
     Raises:
         UsageError: the folder does not exist, has a subfolder of another name, or contains no photos, or
             something in a subfolder is not a file.
-    """
-    return [
-        Picture(f"{path.parent.name}/{path.name}", path.read_bytes(), label)
-        for path, label in find_photos(labels, folder)
-    ]
-
-
-def find_photos(labels: Sequence[str], folder: Path) -> list[tuple[Path, str | None]]:
-    """Return the files that `read_photos` reads, each with its label (None for a negative).
-
-    Raises:
-        UsageError: as `read_photos` does.
     """
     if not folder.is_dir():
         raise UsageError(f"--photos {folder}: no such folder")

@@ -51,13 +51,9 @@ def error_bound(errors: int, images: int, confidence: float = CONFIDENCE) -> flo
 
 
 def images_for(rate: float, expected: float, confidence: float = CONFIDENCE) -> int | None:
-    """Return how many accepted images it takes to prove an error rate.
+    """Return how many accepted images of an expected error rate it takes to prove a higher one.
 
-    Args:
-        expected: the share of errors that the images will have.
-
-    Returns:
-        The number; None if no number does, or more than a million.
+    None if no number does, or more than a million.
     """
     if expected >= rate:
         return None
@@ -113,18 +109,15 @@ def _percent(rate: float) -> str:
 
 @dataclass(frozen=True)
 class Promise:
-    """The result of choosing a threshold for a promised error rate.
-
-    Attributes:
-        missing: labelled images that are missing for a proof, if further ones are accepted and wrong as often
-            as these; 0 with a threshold, None if no number of such images would prove the rate.
-    """
+    """The result of choosing a threshold for a promised error rate."""
 
     rate: float  # the promised share of errors among accepted images of the labels
     confidence: float
     threshold: float | None  # the lowest that could be proven; None if none could
     accepted: int
     errors: int
+    # Labelled images that a proof lacks, if further ones are accepted and wrong as often as these; 0 with a
+    # threshold, None if no number of such images would prove the rate.
     missing: int | None
 
     def sentence(self) -> str:
@@ -147,10 +140,7 @@ def choose_threshold(
 ) -> Promise:
     """Choose the lowest threshold that provably has at most a given share of errors among accepted images.
 
-    Args:
-        probabilities: float [N, K], of labelled images that chose nothing else.
-        labels: int [N].
-        rate: the share of errors to promise.
+    Probabilities [N, K] and labels [N] must be of images that served no other choice.
     """
     wrong = ~metrics.correct(probabilities, labels)
     confidences = metrics.confidences(probabilities)

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from model_build.archive.loaded_model import LoadedModel
-from model_build.data.cifar import load_archives
+from model_build.data.cifar import load_archive
 from model_build.errors import ModelBuildError
 from model_build.evaluation import metrics
 from model_build.evaluation.metrics import OperatingPoint
@@ -122,7 +122,7 @@ class SetReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as `evaluate --json` prints it."""
-        document: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists
+        document = asdict(self)
         document = {**document.pop("metrics"), **document}
         for name in ("target", "promise"):
             if document[name] is None:
@@ -166,17 +166,10 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as `evaluate --json` prints it."""
-        figures = self.archives.to_json()
-        errors = {key: figures.pop(key) for key in ("mistakes", "false_acceptances")}
-        return {
-            **figures,
-            "threshold": self.threshold,
-            "labels": list(self.labels),
-            **errors,
-            "other_kinds": {name: asdict(one) for name, one in self.other_kinds.items()},
-            "other_unseen": {**asdict(self.other_unseen), "kinds": list(self.other_unseen.kinds)},
-            "photos": self.photos.to_json() if self.photos else None,
-        }
+        document = asdict(self)
+        del document["archives"]
+        photos = self.photos.to_json() if self.photos else None
+        return {**self.archives.to_json(), **document, "photos": photos}
 
     def sets(self) -> dict[str, SetReport]:
         """Return the reports that are of any images, by the title of their column."""
@@ -206,14 +199,10 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on the test splits of CIFAR archives, and on folders of photos as one set.
 
-    Args:
-        threshold: confidence from which a prediction is accepted; the model's own by default.
-
-    Raises:
-        ModelBuildError: the data cannot be read or do not match the model.
+    A prediction is accepted from the threshold on; the model's own by default.
     """
     threshold = model.manifest.default_threshold if threshold is None else threshold
-    archives = classify_archives(model, load_archives(data)) if data else None
+    archives = classify_archives(model, [load_archive(path) for path in data]) if data else None
     shown = classify_photos(model, photos) if photos else None
     measured = archives or classify(model, [], "test images")
     kinds, unseen = negatives_by_class(measured, threshold, model.manifest.trained_classes)
@@ -237,12 +226,14 @@ def set_report(
 ) -> SetReport:
     """Report on the predictions for one set of images; all errors are listed by default."""
     probabilities, truth = predictions.probabilities, predictions.labels
+    promise = None
+    if targets.promise is not None:
+        promise = choose_threshold(probabilities, truth, targets.promise)
     wrong = np.flatnonzero(~metrics.correct(probabilities, truth))
     accepted = np.flatnonzero(metrics.confidences(predictions.negatives) >= threshold)
     target = None
     if targets.target is not None:
         target = Target(targets.target, metrics.operating_point_for(probabilities, truth, targets.target))
-    promise = targets.promise
     negatives = _errors(predictions.negative_names, predictions.negatives, accepted, labels)
     return SetReport(
         metrics=Metrics.of(predictions, threshold),
@@ -250,7 +241,7 @@ def set_report(
         unreadable=predictions.unreadable,
         error_bound=ErrorBound.of(probabilities, truth, threshold),
         target=target,
-        promise=None if promise is None else choose_threshold(probabilities, truth, promise),
+        promise=promise,
         mistakes=_errors(predictions.names, probabilities, wrong, labels)[:most_errors],
         false_acceptances=negatives[:most_errors],
     )
@@ -335,11 +326,7 @@ def _details(title: str, one: SetReport, labels: Sequence[str]) -> list[str]:
 
 
 def write(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write evaluation.json, and three charts each for the archives' test images and the photos.
-
-    Raises:
-        ModelBuildError: the folder cannot be written.
-    """
+    """Write evaluation.json, and three charts each for the archives' test images and the photos."""
     from model_build.evaluation import charts  # noqa: PLC0415 - imports matplotlib, which is slow
 
     report = evaluation.report

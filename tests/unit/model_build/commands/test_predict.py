@@ -44,17 +44,6 @@ def test_the_table_has_a_column_per_label(
     assert "threshold" not in capsys.readouterr().out
 
 
-def test_a_damaged_image_fails_and_the_others_are_classified(
-    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole, damaged = write_photo(tmp_path / "whole.png", "red"), tmp_path / "damaged.png"
-    damaged.write_bytes(whole.read_bytes()[:60])
-    assert main(["predict", "--model", str(model), str(damaged), str(whole)]) == 1
-    out, err = capsys.readouterr()
-    assert out.splitlines()[1].startswith(str(whole))
-    assert err.startswith(f"{damaged}: ")
-
-
 def test_a_missing_file_is_wrong_use(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = write_photo(tmp_path / "a.png", "red")
     assert main(["predict", "--model", str(model), str(photo), str(tmp_path / "missing.png")]) == 2

@@ -1,13 +1,68 @@
-"""What a comparison of two models says, and how often it is wrong."""
+"""Two models on the same photos: what is compared, what the comparison says, and how often it is wrong."""
+
+import json
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from scipy import stats
 
-from model_build.evaluation.comparison import Comparison, Evaluated, Verdict, compare
+from model_build.archive.loaded_model import open_model
+from model_build.data.images import photo_digest
+from model_build.errors import UsageError
+from model_build.evaluation.comparison import (
+    POWER,
+    Comparison,
+    Evaluated,
+    PairedResult,
+    Verdict,
+    compare,
+    compare_models,
+)
+from tests.support.tiny_model import write_model, write_photo
 
-Bools = npt.NDArray[np.bool_]
+LABELS = ("red", "blue")
 SIMULATIONS = 2000
+
+
+# ------------------------------------------------------------------ McNemar's exact test, one-sided
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 0), (13, 2), (8, 8), (3, 11), (210, 160)])
+def test_it_is_the_exact_binomial_test_of_the_photos_that_differ(gained: int, lost: int) -> None:
+    result = PairedResult(1000, gained, lost)
+    differ = gained + lost
+    better = stats.binomtest(gained, differ, alternative="greater").pvalue if differ else 1.0
+    worse = stats.binomtest(lost, differ, alternative="greater").pvalue if differ else 1.0
+    assert result.p_value == pytest.approx(better, rel=1e-9)
+    assert result.p_value_worse == pytest.approx(worse, rel=1e-9)
+
+
+def test_five_photos_more_and_none_fewer_are_the_least_that_tells() -> None:
+    assert [PairedResult(50, gained, 0).better for gained in (4, 5)] == [False, True]
+    assert [PairedResult(50, 0, lost).worse for lost in (4, 5)] == [False, True]
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0.08, 0.03), (0.15, 0.05), (0.06, 0.01)])
+def test_so_many_more_photos_show_the_difference(gained: float, lost: float) -> None:
+    missing = PairedResult(100, round(100 * gained), round(100 * lost)).photos_missing()
+    assert missing is not None
+    random = np.random.default_rng(0)
+    total = 100 + missing
+    counts = random.multinomial(total, [gained, lost, 1 - gained - lost], 2000)
+    shown = np.mean([PairedResult(total, int(g), int(n)).better for g, n, _ in counts])
+    assert POWER - 0.1 < shown < POWER + 0.1
+
+
+@pytest.mark.parametrize(
+    ("result", "missing"),
+    [((100, 3, 3), None), ((100, 2, 3), None), ((50, 4, 0), 26), ((1000, 29, 18), 1400), ((60, 30, 20), 130)],
+)
+def test_photos_missing(result: tuple[int, int, int], missing: int | None) -> None:
+    assert PairedResult(*result).photos_missing() == missing
+
+
+# ------------------------------------------------------------------ verdicts
 
 
 def judged(right: str, accepted: str | None = None) -> Evaluated:
@@ -16,19 +71,20 @@ def judged(right: str, accepted: str | None = None) -> Evaluated:
     return Evaluated(letters[0] == "x", letters[1] == "x")
 
 
-def compared(new: Evaluated, serving: Evaluated, coverage: float | None = None) -> Comparison:
+def compared(
+    new: Evaluated, serving: Evaluated, coverage: float | None = None, negatives: int = 0
+) -> Comparison:
+    """Compare on photos of which the first are negatives."""
     count = len(new.correct)
     digests = [f"{number * 7919 % 1000:04}" for number in range(count)]
-    return compare(
-        new, serving, of_a_class=np.ones(count, dtype=np.bool_), digests=digests, coverage=coverage
-    )
+    return compare(new, serving, of_a_class=np.arange(count) >= negatives, digests=digests, coverage=coverage)
 
 
 @pytest.mark.parametrize(
     ("new", "serving", "verdict", "words"),
     [
         ("x" * 10, ".....xxxxx", Verdict.BETTER, "better: of 10 photos only the new model is right about 5"),
-        ("x" * 10, "xxxxxxx...", Verdict.TOO_FEW, "too few photos to tell: about "),
+        ("x" * 50, "...." + "x" * 46, Verdict.TOO_FEW, "too few photos to tell: about 26 more; of 50 photos"),
         ("xxxxxxxxxx", "xxxxxxxxxx", Verdict.NO_BETTER, "no better: of 10 photos"),
         ("x.xxxxxxxx", ".xxxxxxxxx", Verdict.NO_BETTER, "no better"),
         (".....xxxxx", "xxxxxxxxxx", Verdict.WORSE, "worse: of 10 photos"),
@@ -37,15 +93,8 @@ def compared(new: Evaluated, serving: Evaluated, coverage: float | None = None) 
 def test_the_verdict_is_that_of_the_paired_test(new: str, serving: str, verdict: Verdict, words: str) -> None:
     found = compared(judged(new), judged(serving))
     assert found.verdict is verdict
-    assert words in found.sentence()
-
-
-def test_too_few_photos_say_about_how_many_more() -> None:
-    found = compared(judged("x" * 50), judged("...." + "x" * 46))
-    assert found.sentence().startswith(
-        "too few photos to tell: about 26 more; of 50 photos only the new model"
-    )
-    assert found.as_json()["photos_missing"] == 26
+    assert found.sentence().startswith(words)
+    assert found.as_json()["photos_missing"] == (26 if verdict is Verdict.TOO_FEW else None)
 
 
 def test_a_model_that_accepts_more_errors_is_not_better_however_often_it_is_right() -> None:
@@ -59,13 +108,9 @@ def test_a_model_that_accepts_more_errors_is_not_better_however_often_it_is_righ
 
 
 def test_doubtful_photos_are_reduced_to_their_share_in_production() -> None:
-    serving = judged("x" * 100, "x" * 40 + "." * 60)
-    found = compared(judged("x" * 100), serving, coverage=0.8)
+    found = compared(judged("x" * 100), judged("x" * 100, "x" * 40 + "." * 60), coverage=0.8)
     assert (found.right.photos, found.thinned) == (50, 50)
     assert int((~found.serving.accepted).sum()) == 10
-    # Which ones depends on their content only, not on their order.
-    again = compared(judged("x" * 100), serving, coverage=0.8)
-    assert np.array_equal(found.serving.accepted, again.serving.accepted)
 
 
 def test_photos_that_were_chosen_by_doubt_are_not_compared() -> None:
@@ -73,14 +118,11 @@ def test_photos_that_were_chosen_by_doubt_are_not_compared() -> None:
     assert found.verdict is Verdict.NOT_VALID
     assert "doubtful about 67% of them" in found.sentence()
     assert "--coverage" in found.sentence()
+    rejected = compared(judged("x" * 40), judged("x" * 40, "." * 30 + "x" * 10), negatives=30)
+    assert rejected.verdict is Verdict.NO_BETTER, "negatives that are rejected are no doubt"
 
 
-def test_negatives_that_are_rejected_are_not_doubt() -> None:
-    serving = judged("x" * 40, "." * 30 + "x" * 10)
-    of_a_class = np.array([False] * 30 + [True] * 10)
-    digests = [str(number) for number in range(40)]
-    found = compare(judged("x" * 40), serving, of_a_class=of_a_class, digests=digests, coverage=None)
-    assert found.verdict is Verdict.NO_BETTER
+# ------------------------------------------------------------------ how often it is wrong
 
 
 class Production:
@@ -105,34 +147,27 @@ class Production:
         return new.part(rows), serving.part(rows)
 
 
-def verdicts(seed: int, audited: float | None, coverage: float | None) -> list[Comparison]:
-    production = Production(seed)
-    found = []
-    for _ in range(SIMULATIONS):
-        photos = production.photos(300) if audited is None else production.labelled(1500, audited)
-        found.append(compared(*photos, coverage=coverage))
-    return found
-
-
 def deployed(comparisons: list[Comparison]) -> float:
     """Return how often the new model would be deployed."""
-    return float(np.mean([one.verdict is Verdict.BETTER for one in comparisons]))
+    return float(np.mean([one.better for one in comparisons]))
 
 
 def test_on_random_photos_a_model_that_is_no_better_is_deployed_in_at_most_one_of_twenty() -> None:
-    assert deployed(verdicts(0, None, None)) <= 0.05
+    production = Production(0)
+    assert deployed([compared(*production.photos(300)) for _ in range(SIMULATIONS)]) <= 0.05
 
 
 def test_on_reviewed_photos_alone_it_would_be_deployed_nearly_always_and_is_not() -> None:
-    found = verdicts(1, 0.0, None)
+    production = Production(1)
+    found = [compared(*production.labelled(1500, 0.0)) for _ in range(SIMULATIONS)]
     assert np.mean([one.right.better for one in found]) > 0.5
     assert deployed(found) == 0
 
 
 def test_with_audited_photos_and_the_coverage_it_is_deployed_in_at_most_one_of_twenty() -> None:
     _, serving = Production(2).photos(200_000)
-    coverage = float(serving.accepted.mean())
-    found = verdicts(3, 0.1, coverage)
+    production, coverage = Production(3), float(serving.accepted.mean())
+    found = [compared(*production.labelled(1500, 0.1), coverage) for _ in range(SIMULATIONS)]
     assert min(one.right.photos for one in found) > 80
     assert deployed(found) <= 0.05
 
@@ -145,3 +180,78 @@ def test_a_better_model_is_deployed() -> None:
         improved = new.correct | (production.random.random(300) < 0.7)
         found.append(compared(Evaluated(improved, new.accepted), serving))
     assert deployed(found) > 0.95
+
+
+# ------------------------------------------------------------------ on a folder of photos
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Write twelve red photos, twelve blue ones and four of neither, each another one."""
+    for colour, folder, count in (("red", "red", 12), ("blue", "blue", 12), ("white", "other", 4)):
+        for number in range(count):
+            write_photo(tmp_path / "photos" / folder / f"{number}.png", colour, seed=number)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "good", LABELS, ["white"])
+
+
+@pytest.fixture
+def confused(tmp_path: Path) -> Path:
+    """Write a model that takes blue for red and red for blue."""
+    return write_model(tmp_path / "confused", ["blue", "red"], ["white"], names=LABELS)
+
+
+def run(new: Path, serving: Path, photos: Path, **options: float) -> Comparison:
+    with open_model(new) as one, open_model(serving) as other:
+        return compare_models(one, other, photos, **options)
+
+
+def test_the_better_model_is_found_and_what_is_no_photo_is_named(
+    good: Path, confused: Path, photos: Path
+) -> None:
+    (photos / "red" / "broken.png").write_bytes(b"not a photo")
+    found = run(good, confused, photos)
+    assert (found.verdict, found.right.photos) == (Verdict.BETTER, 28)
+    (message,) = found.unreadable
+    assert "broken.png: the body is not a readable image" in message
+    assert run(confused, good, photos).verdict is Verdict.WORSE
+
+
+def test_a_negative_is_right_if_it_is_not_accepted(good: Path, photos: Path) -> None:
+    one = run(good, good, photos)
+    assert one.new.correct.all()
+    assert int(one.new.accepted.sum()) == 24
+    assert int((~run(good, good, photos, threshold=0.0).new.correct).sum()) == 4
+
+
+def trained_on(model: Path, photos: list[Path]) -> Path:
+    manifest = json.loads((model / "manifest.json").read_text())
+    digests = [photo_digest(path.read_bytes()) for path in photos]
+    manifest["training_data"] = {"sha256": {}, "images": {}, "photos": digests}
+    (model / "manifest.json").write_text(json.dumps(manifest))
+    return model
+
+
+def test_photos_that_a_model_was_trained_on_are_left_out(good: Path, confused: Path, photos: Path) -> None:
+    files = sorted(photos.glob("*/*"))
+    trained_on(good, files[:5])
+    trained_on(confused, files[3:9])
+    found = run(good, confused, photos)
+    assert (found.trained_on, found.right.photos) == (9, 19)
+    trained_on(good, files)
+    with pytest.raises(UsageError, match=r"all 28 photos were trained on; learn with --hold-out 0\.3"):
+        run(good, confused, photos)
+
+
+def test_what_cannot_be_compared_is_refused(good: Path, photos: Path, tmp_path: Path) -> None:
+    other = write_model(tmp_path / "other", ["red", "green"])
+    with pytest.raises(UsageError, match="only models of the same labels can be compared"):
+        run(good, other, photos)
+    (tmp_path / "unreadable" / "red").mkdir(parents=True)
+    (tmp_path / "unreadable" / "red" / "a.png").write_bytes(b"x")
+    with pytest.raises(UsageError, match="no photo could be read"):
+        run(good, good, tmp_path / "unreadable")

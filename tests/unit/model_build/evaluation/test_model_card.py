@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from model_build.archive.manifest import Manifest
-from model_build.evaluation.card import Sources, render
+from model_build.evaluation.card import render
 from model_build.evaluation.predictions import Predictions
-from model_build.evaluation.report import NegativeClass, Report, Targets, UnseenClasses, set_report
+from model_build.evaluation.report import Report, UnseenClasses, set_report
 
 LABELS = ("red", "blue")
 
@@ -26,20 +26,19 @@ def manifest(**more: Any) -> Manifest:
     return Manifest.from_json({**document, **more})
 
 
-def report(*, photos: bool = False, negatives: int = 0, target: float | None = None) -> Report:
+def report(*, photos: bool = False) -> Report:
     def of(name: str) -> Any:
         predictions = Predictions(
             names=(f"red/{name}|1.png", f"blue/{name}.png"),
             probabilities=np.array([[0.1, 0.9], [0.3, 0.7]]),
             labels=np.array([0, 1]),
-            negatives=np.full((negatives, 2), 0.5),
-            negative_names=("green/a.png",) * negatives,
+            negatives=np.zeros((0, 2)),
+            negative_names=(),
         )
-        return set_report(predictions, LABELS, 0.8, Targets(target))
+        return set_report(predictions, LABELS, 0.8)
 
-    kinds = {"green": NegativeClass(negatives, 0.25)} if negatives else {}
     unseen = UnseenClasses((), 0, None, None)
-    return Report(0.8, LABELS, of("test"), kinds, unseen, of("photo") if photos else None)
+    return Report(0.8, LABELS, of("test"), {}, unseen, of("photo") if photos else None)
 
 
 def rows(page: str) -> dict[str, list[str]]:
@@ -48,7 +47,7 @@ def rows(page: str) -> dict[str, list[str]]:
 
 
 def test_the_smallest_card_has_no_empty_section() -> None:
-    page = render(Sources(manifest(), report(), charts=[]))
+    page = render(manifest(), report())
     assert page.startswith("# Model card: red, blue\n\n")
     assert "\n\n\n" not in page
     assert page.endswith("|\n")
@@ -66,7 +65,7 @@ def test_the_smallest_card_has_no_empty_section() -> None:
 
 def test_settings_are_flat_and_complete() -> None:
     recipe = {"seed": 3, "augmentation": {"flip": 0.123456}}
-    found = rows(render(Sources(manifest(recipe=recipe, torch="2.13", added=[1, 2.5]), report(), charts=[])))
+    found = rows(render(manifest(recipe=recipe, torch="2.13", added=[1, 2.5]), report()))
     assert found["input"] == ["96x128"]
     assert found["PyTorch"] == ["2.13"]
     assert found["seed"] == ["3"]
@@ -77,16 +76,7 @@ def test_settings_are_flat_and_complete() -> None:
     assert found["added"] == ["1, 2.5"]
 
 
-def test_metrics_have_intervals_where_they_are_proportions_of_known_size() -> None:
-    found = rows(render(Sources(manifest(), report(photos=True), charts=[])))
-    assert found["metric"] == ["test images", "photos"]
-    assert found["accuracy"] == ["0.500 (0.095 to 0.905)"] * 2
-    assert found["coverage at threshold 0.8"] == ["0.500"] * 2
-    assert found["selective accuracy"] == ["0.000 (0.000 to 0.793)"] * 2
-    assert found["false acceptance rate"] == ["-"] * 2
-
-
 def test_errors_by_name_and_escaped() -> None:
-    page = render(Sources(manifest(), report(photos=True), charts=[]))
+    page = render(manifest(), report(photos=True))
     assert "| red/test\\|1.png | blue | 0.900 |" in page
     assert "| red/photo\\|1.png | blue | 0.900 |" in page

@@ -1,6 +1,7 @@
 """Which images a model is asked about, and in which form."""
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -103,22 +104,19 @@ def test_missing_archives_are_said_with_where_they_were_looked_for(
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    for name, colour in (
-        ("red/2.jpg", "blue"),
-        ("red/1.png", "red"),
-        ("blue/1.webp", "blue"),
-        ("other/1.png", "green"),
-    ):
-        write_photo(tmp_path / "photos" / name, colour)
+    for name in ("red/2.jpg", "red/1.png", "blue/1.webp", "other/1.png"):
+        write_photo(tmp_path / "photos" / name, "red")
     (tmp_path / "photos" / "other" / ".hidden").write_text("no photo")
     (tmp_path / "photos" / "README.txt").write_text("no photo")
     return tmp_path / "photos"
 
 
-def test_links_are_followed(photos: Path) -> None:
+def test_photos_are_found_by_label_and_links_are_followed(photos: Path) -> None:
     (photos / "red" / "0-link.png").symlink_to(photos / "red" / "1.png")
-    names = [one.name for one in predictions.read_photos(["red", "blue"], photos)]
-    assert "red/0-link.png" in names
+    found = [(path.name, label) for path, label in predictions.find_photos(["red", "blue"], photos)]
+    assert found == [
+        ("1.webp", "blue"), ("1.png", None), ("0-link.png", "red"), ("1.png", "red"), ("2.jpg", "red")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -130,16 +128,11 @@ def test_links_are_followed(photos: Path) -> None:
         ),
         (lambda photos: (photos / "red" / "deeper").mkdir(), "deeper: not a file"),
         (lambda photos: (photos / "red" / "dead.png").symlink_to("/nowhere"), "dead.png: not a file"),
+        (shutil.rmtree, "photos: no such folder"),
+        (lambda photos: [shutil.rmtree(one) for one in photos.glob("*/")], "no photos in folders named red"),
     ],
 )
 def test_what_would_be_left_out_is_named(photos: Path, make: Any, message: str) -> None:
     make(photos)
     with pytest.raises(UsageError, match=message):
-        predictions.read_photos(["red", "blue"], photos)
-
-
-def test_a_folder_without_photos(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no photos in folders named red, blue or other"):
-        predictions.read_photos(["red", "blue"], tmp_path)
-    with pytest.raises(UsageError, match="nowhere: no such folder"):
-        predictions.read_photos(["red", "blue"], tmp_path / "nowhere")
+        predictions.find_photos(["red", "blue"], photos)
