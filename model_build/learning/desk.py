@@ -14,32 +14,22 @@ SAMPLE: Final = 20_000  # records; a table is read in the order of its keys' has
 
 
 def stack_outputs(stack_name: str, session: boto3.Session) -> dict[str, str]:
-    """Return the outputs of a stack of this application.
-
-    Raises:
-        ModelBuildError: there is no such stack, or it is another application's.
-    """
+    """Return the outputs of a stack of this application; a ModelBuildError if it is none."""
     try:
         stack = session.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
     except ClientError as error:
         raise ModelBuildError(f"stack {stack_name}: {error.response['Error']['Message']}") from error
     outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
-    missing = [
-        name for name in ("PhotoBucketName", "ResultsTableName", "EndpointName") if name not in outputs
-    ]
-    if missing:
-        raise ModelBuildError(f"stack {stack_name} has no output {missing[0]}: is it this application's?")
+    for name in ("PhotoBucketName", "ResultsTableName", "EndpointName"):
+        if name not in outputs:
+            raise ModelBuildError(f"stack {stack_name} has no output {name}: is it this application's?")
     return outputs
 
 
 def download_labelled(bucket: str, folder: Path, session: boto3.Session) -> int:
-    """Make a folder equal to the bucket's `labelled/<label>/`; photos that are there are not read again.
+    """Make a folder equal to the bucket's `labelled/<label>/`, and return the number of photos.
 
-    Returns:
-        The number of photos.
-
-    Raises:
-        ModelBuildError: nobody has decided on a photo yet.
+    Photos that are there already are not read again. Without any photo it is a ModelBuildError.
     """
     s3 = session.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=LABELLED)
@@ -60,14 +50,11 @@ def download_labelled(bucket: str, folder: Path, session: boto3.Session) -> int:
 
 def accepted_share(table: str, session: boto3.Session) -> float | None:
     """Return the share of classified photos that the models accepted; None if they accepted none."""
-    pages = (
-        session.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=table,
-            ProjectionExpression="confidence, threshold",
-            PaginationConfig={"MaxItems": SAMPLE},
-        )
+    scan = session.client("dynamodb").get_paginator("scan")
+    pages = scan.paginate(
+        TableName=table,
+        ProjectionExpression="confidence, threshold",
+        PaginationConfig={"MaxItems": SAMPLE},
     )
     accepted = [
         float(one["confidence"]["N"]) >= float(one["threshold"]["N"])

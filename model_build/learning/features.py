@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from commandline.terminal import progress
-from model_build.learning.head import Floats
+from model_build.evaluation.metrics import Bools, Floats, Ints
 from model_build.learning.photos import Photos
 from model_build.serving import inference
 
@@ -77,19 +76,12 @@ OBJECTS: Final[tuple[Copy, ...]] = (*WORSE, mirrored, turned, turned, turned)
 
 @dataclass(frozen=True)
 class Features:
-    """What the networks compute of N photos and of their copies, M rows in all; the first N are the photos.
+    """What the networks compute of N photos and of their copies: M rows, the first N of the photos."""
 
-    Attributes:
-        rows: float [M, D].
-        offset: the experts' logits, float [M, outputs].
-        confused: whether each label is confused with something else, bool [N, labels]; see `inference.Look`.
-        photo: int [M], the photo of each row.
-    """
-
-    rows: Floats
-    offset: Floats
-    confused: npt.NDArray[np.bool_]
-    photo: npt.NDArray[np.int64]
+    rows: Floats  # [M, D]
+    offset: Floats  # the experts' logits, [M, outputs]
+    confused: Bools  # whether each label is confused with something else, [N, labels]; see `inference.Look`
+    photo: Ints  # the photo of each row, [M]
 
 
 def compute(model: inference.Model, view: Mapping[str, Any], photos: Photos, seed: int) -> Features:
@@ -98,7 +90,6 @@ def compute(model: inference.Model, view: Mapping[str, Any], photos: Photos, see
     Args:
         model: has the view's networks loaded; its labels are those to learn.
         view: with `experts` or without, and a `head` that names `networks`.
-        photos: N photos.
         seed: of what is random in the copies.
     """
     kinds, count = OBJECTS if "experts" in view else WORSE, len(photos.images)

@@ -14,7 +14,6 @@ import numpy as np
 
 from model_build.archive.manifest import (
     NETWORK,
-    Expert,
     Experts,
     Head,
     Manifest,
@@ -25,10 +24,9 @@ from model_build.archive.manifest import (
 from model_build.archive.package import write_code
 from model_build.data.images import is_held_out
 from model_build.learning.features import compute
-from model_build.learning.head import Floats
+from model_build.learning.head import Choice, Floats, Forecast, Learner, forecast
 from model_build.learning.meanings import COCO, IMAGENET, confusable, meanings
 from model_build.learning.photos import Photos, check_counts
-from model_build.learning.validation import Choice, Forecast, Learner, forecast
 from model_build.serving import inference
 
 HEAD: Final = "head.npz"
@@ -83,19 +81,23 @@ def learn(photos: Photos, base: Path, output: Path, seed: int) -> Learned:
     """Learn a head and write the model folder.
 
     Args:
-        photos: to learn from.
         base: folder of the shipped model, whose networks are used.
-        output: the model folder, created if missing.
         seed: of the copies and of the folds.
     """
     shipped = Manifest.read(base)
     view = photo_view(shipped, photos.labels)
+    before = shipped.training_data or TrainingData(sha256={}, images={})
+    trained = before.model_copy(update={"photos": tuple(sorted(photos.digests))})
+    thumbnails: tuple[View, ...] = ()
+    known = photos.labels == shipped.labels  # to the trained network, which answers thumbnails
+    if known:
+        thumbnails = tuple(one for one in shipped.views if not one.experts and not one.head and one.up_to)
     manifest = shipped.model_copy(
         update={
             "labels": photos.labels,
-            "views": (*_thumbnails(shipped, photos.labels), view),
-            "training_data": _training_data(shipped, photos),
-            "outputs": shipped.outputs if photos.labels == shipped.labels else None,
+            "views": (*thumbnails, view),
+            "training_data": trained,
+            "outputs": shipped.outputs if known else None,
         }
     )
     described = view.model_dump(mode="json", exclude_none=True)
@@ -104,49 +106,46 @@ def learn(photos: Photos, base: Path, output: Path, seed: int) -> Learned:
     measured = forecast(learner, manifest.default_threshold, seed)
     everything = np.ones(len(photos.classes), dtype=bool)
     choice = learner.choose(everything, seed)
-    head = _head(view).model_copy(update={"temperature": choice.temperature})
-    of_thumbnails = (shipped.metrics or {}) if photos.labels == shipped.labels else {}
     manifest = manifest.model_copy(
         update={
-            "views": (*manifest.views[:-1], view.model_copy(update={"head": head})),
-            "metrics": of_thumbnails | {"photos": measured.figures()},
+            "views": (*thumbnails, photo_view(shipped, photos.labels, choice.temperature)),
+            "metrics": {**((shipped.metrics or {}) if known else {}), "photos": measured.figures()},
         }
     )
-    _write(manifest, learner.axes.weights(learner.fit(everything, choice.penalty)), base, output)
+    weights, bias = learner.axes.weights(learner.fit(everything, choice.penalty))
+    _write(manifest, weights, bias, base, output)
     return Learned(Manifest.read(output), photos, measured, choice)
 
 
-def _write(manifest: Manifest, weights: tuple[Floats, Floats], base: Path, output: Path) -> None:
+def _write(manifest: Manifest, weights: Floats, bias: Floats, base: Path, output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     for name in manifest.networks:
         if name != HEAD:
             shutil.copyfile(base / name, output / name)
-    write_head(output / HEAD, *weights)
+    np.savez(output / HEAD, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
     manifest.write(output)
     write_code(output)
 
 
 def kept_for_learning(photos: Photos, hold_out: float) -> Photos:
-    """Return the photos but the share whose content keeps them out of every training.
-
-    Raises:
-        UsageError: a class has too few left.
-    """
+    """Return the photos but the share whose content keeps them out of every training."""
     kept = photos.part(np.array([not is_held_out(digest, hold_out) for digest in photos.digests]))
     check_counts(kept.labels, kept.counts())
     return kept
 
 
-def photo_view(shipped: Manifest, labels: Sequence[str]) -> View:
-    """Return the view that answers photos of some labels, its temperature still 1."""
+def photo_view(shipped: Manifest, labels: Sequence[str], temperature: float = 1.0) -> View:
+    """Return the view that answers photos of some labels."""
     template = next(view.experts for view in shipped.views if view.experts)
     classifier = template.classifier
     plain = Network(file=classifier.file, side=classifier.side, normalisation=classifier.normalisation)
     experts = _experts(template, labels)
     if experts:
-        return View(experts=experts, head=Head(file=HEAD, networks=(plain,), temperature=1.0, turned=TURNED))
+        return View(
+            experts=experts, head=Head(file=HEAD, networks=(plain,), temperature=temperature, turned=TURNED)
+        )
     lighter = Network(file=NETWORK, side=classifier.side, normalisation=shipped.normalisation)
-    return View(head=Head(file=HEAD, networks=(plain, lighter), temperature=1.0))
+    return View(head=Head(file=HEAD, networks=(plain, lighter), temperature=temperature))
 
 
 def _experts(template: Experts, labels: Sequence[str]) -> Experts | None:
@@ -157,30 +156,11 @@ def _experts(template: Experts, labels: Sequence[str]) -> Experts | None:
     classes, objects = meanings(labels, IMAGENET), meanings(labels, COCO)
     if classes is None:
         return None
-
-    def of(expert: Expert, outputs: dict[str, tuple[int, ...]]) -> Expert:
-        return expert.model_copy(update={"outputs": outputs})
-
-    detector = of(template.detector, dict(objects)) if objects and template.detector else None
-    return template.model_copy(
-        update={"classifier": of(template.classifier, dict(classes)), "detector": detector}
-    )
-
-
-def _thumbnails(shipped: Manifest, labels: Sequence[str]) -> tuple[View, ...]:
-    """Return the views of thumbnails: the trained network knows the labels that it was trained on."""
-    if tuple(labels) != shipped.labels:
-        return ()
-    return tuple(view for view in shipped.views if view.experts is None and view.head is None and view.up_to)
-
-
-def _training_data(shipped: Manifest, photos: Photos) -> TrainingData:
-    before = shipped.training_data
-    return TrainingData(
-        sha256=before.sha256 if before else {},
-        images=(before.images if before else {}),
-        photos=tuple(sorted(photos.digests)),
-    )
+    detector = None
+    if objects and template.detector:
+        detector = template.detector.model_copy(update={"outputs": objects})
+    classifier = template.classifier.model_copy(update={"outputs": classes})
+    return template.model_copy(update={"classifier": classifier, "detector": detector})
 
 
 def _networks_of(folder: Path, manifest: Manifest) -> inference.Model:
@@ -188,14 +168,3 @@ def _networks_of(folder: Path, manifest: Manifest) -> inference.Model:
     bare = manifest.model_dump(mode="json", by_alias=True, exclude_none=True)
     networks = [name for name in manifest.networks if name != HEAD]
     return inference.Model(bare, {name: inference.load_network(folder / name) for name in networks})
-
-
-def _head(view: View) -> Head:
-    if view.head is None:
-        raise TypeError("the view of photos has no head")
-    return view.head
-
-
-def write_head(path: Path, weights: Floats, bias: Floats) -> None:
-    """Write a head's arrays; equal ones give equal bytes."""
-    np.savez(path, weights=weights.astype(np.float32), bias=bias.astype(np.float32))

@@ -5,7 +5,7 @@ by hand, with the numbers of its classes and objects.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,10 +30,8 @@ WHEELED: Final = {
 }
 CYCLES: Final = {"bicycle", "motorcycle"}
 
-Outputs = Mapping[str, tuple[int, ...]]
 
-
-def meanings(labels: Sequence[str], kind: str) -> Outputs | None:
+def meanings(labels: Sequence[str], kind: str) -> dict[str, tuple[int, ...]] | None:
     """Return the indices of outputs by label; None if a label has no such meaning."""
     known: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))["labels"]
     found = {label: tuple(int(number) for number in known.get(label, {}).get(kind, {})) for label in labels}

@@ -1,7 +1,7 @@
 """Labelled photos in folders named for their classes, read and checked before anything is learned."""
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from commandline.terminal import plural, progress
 from model_build.data.images import photo_digest
 from model_build.errors import UsageError
+from model_build.evaluation.metrics import Bools, Ints
 from model_build.evaluation.predictions import OTHER
 from model_build.serving.inference import BadRequest, decode
 
@@ -27,30 +27,21 @@ SHOWN: Final = 5
 
 @dataclass(frozen=True)
 class Photos:
-    """N labelled photos.
+    """N labelled photos."""
 
-    Attributes:
-        labels: the classes, in the order of the answer.
-        names: `<label>/<file>`, N.
-        images: upright, as the endpoint decodes them, N.
-        classes: int [N], indices of labels; `len(labels)` for a photo of none of them.
-        digests: SHA-256 of the files, N.
-        groups: int [N], equal for near-duplicates and for files of one subfolder.
-    """
-
-    labels: tuple[str, ...]
-    names: tuple[str, ...]
-    images: tuple[Image.Image, ...]
-    classes: npt.NDArray[np.int64]
-    digests: tuple[str, ...]
-    groups: npt.NDArray[np.int64]
+    labels: tuple[str, ...]  # in the order of the answer
+    names: tuple[str, ...]  # `<label>/<file>`
+    images: tuple[Image.Image, ...]  # upright, as the endpoint decodes them
+    classes: Ints  # indices of labels, [N]; `len(labels)` for a photo of none of them
+    digests: tuple[str, ...]  # of the files, see `photo_digest`
+    groups: Ints  # equal for near-duplicates and for files of one subfolder, [N]
 
     @property
     def outputs(self) -> int:
         """Number of classes, that of no label included if it has photos."""
         return int(self.classes.max()) + 1
 
-    def part(self, kept: npt.NDArray[np.bool_]) -> "Photos":
+    def part(self, kept: Bools) -> "Photos":
         """Return some of the photos, bool [N]."""
         return Photos(
             self.labels,
@@ -71,7 +62,6 @@ def read_labelled(folders: Sequence[Path], order: Sequence[str] = ()) -> tuple[P
     """Read `<folder>/<label>/**` and `<folder>/other/**`; equal files are taken once.
 
     Args:
-        folders: of one set of labels.
         order: of the labels, if they are these; otherwise they are sorted.
 
     Returns:
@@ -105,15 +95,16 @@ def read_labelled(folders: Sequence[Path], order: Sequence[str] = ()) -> tuple[P
         raise UsageError(
             f"{plural(len(conflicts), 'photo')} in two classes, which one is right? {_some(conflicts)}"
         )
-    check_counts(names, Counter(label for label, *_ in kept))
-    order = [*names, OTHER]
+    found = [label for label, *_ in kept]
+    check_counts(names, Counter(found))
+    images = tuple(image for *_, image in kept)
     photos = Photos(
         labels=tuple(names),
         names=tuple(titles),
-        images=tuple(image for *_, image in kept),
-        classes=np.array([order.index(label) for label, *_ in kept]),
+        images=images,
+        classes=np.array([[*names, OTHER].index(label) for label in found]),
         digests=tuple(digest for _, _, digest, _ in kept),
-        groups=_groups([sub for _, sub, _, _ in kept], [image for *_, image in kept]),
+        groups=_groups([sub for _, sub, _, _ in kept], images),
     )
     return photos, tuple(unreadable)
 
@@ -158,7 +149,7 @@ def _some(messages: Sequence[str]) -> str:
     return "; ".join(messages[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _groups(subfolders: Sequence[str], images: Sequence[Image.Image]) -> npt.NDArray[np.int64]:
+def _groups(subfolders: Sequence[str], images: Sequence[Image.Image]) -> Ints:
     """Return group numbers: photos of one subfolder and near-duplicates share one."""
     parent = list(range(len(images)))
 
@@ -167,13 +158,10 @@ def _groups(subfolders: Sequence[str], images: Sequence[Image.Image]) -> npt.NDA
             parent[number] = number = parent[parent[number]]
         return number
 
-    members: defaultdict[str, list[int]] = defaultdict(list)
+    first: dict[str, int] = {}
     for number, sub in enumerate(subfolders):
         if sub:
-            members[sub].append(number)
-    for group in members.values():
-        for number in group[1:]:
-            parent[root(number)] = root(group[0])
+            parent[root(number)] = root(first.setdefault(sub, number))
     bits = np.array([_gradient_hash(image) for image in images])
     for number in range(1, len(images)):
         for near in np.flatnonzero((bits[:number] != bits[number]).sum(axis=1) <= NEAR):
@@ -181,8 +169,8 @@ def _groups(subfolders: Sequence[str], images: Sequence[Image.Image]) -> npt.NDA
     return np.array([root(number) for number in range(len(images))])
 
 
-def _gradient_hash(image: Image.Image) -> npt.NDArray[np.bool_]:
+def _gradient_hash(image: Image.Image) -> Bools:
     """Return the signs of horizontal brightness differences, 64 bits (dHash)."""
     small = np.asarray(image.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX), np.int16)
-    result: npt.NDArray[np.bool_] = (small[:, 1:] > small[:, :-1]).ravel()
+    result: Bools = (small[:, 1:] > small[:, :-1]).ravel()
     return result

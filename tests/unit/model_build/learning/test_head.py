@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from model_build.learning.head import Floats, fit, softmax
-from model_build.learning.validation import log_losses
+from model_build.learning.head import Floats, fit, log_losses, softmax
 
 
 def data(seed: int) -> tuple[Floats, np.ndarray, Floats, Floats]:
