@@ -42,20 +42,15 @@ from model_build.endpoint.found import version_name
 from model_build.endpoint.wanted import INSTANCE_TYPE
 from model_build.errors import CloudError, RefusedError
 from model_build.evaluation.report import evaluate
-from model_build.training.recipe import DEFAULT_CLASSES, Bounds, Recipe
+from model_build.training.recipe import DEFAULT_CLASSES, Recipe
 
 DEFAULT_INSTANCE_TYPE: Final = "ml.c5.xlarge"
-MAX_RUNTIME: Final = Bounds(60, 28 * 86_400)  # seconds; SageMaker's own limit is 28 days
 MIN_CLASSES: Final = 2
 
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """One training job. An object that exists is valid.
-
-    Raises:
-        RefusedError: AWS would refuse it; names the option and what to do instead.
-    """
+    """One training job; a RefusedError names what AWS would refuse, and what to give instead."""
 
     data: Sequence[Path]
     role_arn: str
@@ -87,7 +82,6 @@ class TrainRequest:
             )
         if self.image is not None and "/" not in self.image:
             raise RefusedError(f"--image {self.image!r}: give a whole image URI")
-        MAX_RUNTIME.require("max-runtime", self.max_runtime_seconds)
 
     def hyperparameters(self) -> dict[str, str]:
         """Return the job's hyperparameters apart from the data: what differs from the defaults, as text."""
@@ -114,9 +108,6 @@ class TrainResult:
 def train(request: TrainRequest, *, session: boto3.Session | None = None) -> TrainResult:
     """Upload the data, run the job, wait for it, download and measure the result.
 
-    Args:
-        session: whose account and region; None for the standard environment and configuration.
-
     Raises:
         RefusedError: the request cannot work.
         CloudError: AWS refused a call, or the job failed (with the reason and the log).
@@ -125,10 +116,10 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
     session = session or new_session()
     region_of(session)
     archives = [load_archive(path) for path in request.data]
-    _check_classes(request, archives)
-    importlib.import_module(
-        "sagemaker.train"
-    )  # takes seconds; where it is missing, before anything is uploaded
+    known = {name for archive in archives for name in archive.present}
+    if missing := [label for label in request.classes if label not in known]:
+        raise RefusedError(f"--classes {', '.join(missing)}: the data has {', '.join(sorted(known))}")
+    importlib.import_module("sagemaker.train")  # takes seconds; if it is missing, before anything is uploaded
     try:
         if notice := create_with_retention(session, TRAINING_LOG_GROUP):
             say(f"notice: {notice}")
@@ -139,17 +130,13 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
     except (ClientError, BotoCoreError) as error:
         raise CloudError(f"training on SageMaker failed: {aws_reason(error)}") from error
     model_data_url = job["ModelArtifacts"]["S3ModelArtifacts"]
-    model = download(model_data_url, request.output / "model.tar.gz", session)
-    return TrainResult(
-        job_name=job_name,
-        model_data_url=model_data_url,
-        billed_seconds=job.get("BillableTimeInSeconds"),
-        metrics=_measure(model, request.data),
-    )
+    with open_model(download(model_data_url, request.output / "model.tar.gz", session)) as loaded:
+        metrics = evaluate(loaded, request.data).report.to_json()
+    return TrainResult(job_name, model_data_url, job.get("BillableTimeInSeconds"), metrics)
 
 
 def create_with_retention(session: boto3.Session, group: str) -> str:
-    """Create a log group whose entries expire; leave one that exists as it is: it may be shared.
+    """Create a log group whose entries expire, unless it is there: it may be shared.
 
     Returns:
         Why it could not be done, for a notice; empty if it was, or the group exists.
@@ -163,17 +150,6 @@ def create_with_retention(session: boto3.Session, group: str) -> str:
     return ""
 
 
-def _measure(model: Path, data: Sequence[Path]) -> dict[str, Any]:
-    with open_model(model) as loaded:
-        return evaluate(loaded, data).report.to_json()
-
-
-def _check_classes(request: TrainRequest, archives: list[Archive]) -> None:
-    known = {name for archive in archives for name in archive.present}
-    if missing := [label for label in request.classes if label not in known]:
-        raise RefusedError(f"--classes {', '.join(missing)}: the data has {', '.join(sorted(known))}")
-
-
 def wait_for_job(
     session: boto3.Session, job_name: str, max_runtime_seconds: float, rhythm: Rhythm = DEFAULT_RHYTHM
 ) -> dict[str, Any]:
@@ -181,7 +157,6 @@ def wait_for_job(
 
     Raises:
         CloudError: the job failed, was stopped, or did not end in time.
-        botocore.exceptions.ClientError: AWS refused a call.
     """
     sagemaker = session.client("sagemaker")
     with waiting_bar(job_name, USUAL_SECONDS) as show:
@@ -213,11 +188,7 @@ OF_THE_MODEL: Final = "detector.onnx"  # training copies it
 
 
 def upload_by_class(archives: Sequence[Archive], bucket: str, prefix: str, session: boto3.Session) -> str:
-    """Upload the archives' training images: a folder per class, with a tar of images for each archive.
-
-    Raises:
-        botocore.exceptions.ClientError: AWS refused a call.
-    """
+    """Upload the archives' training images: a folder per class, with a tar of images for each archive."""
     s3 = session.client("s3", config=Config(max_pool_connections=UPLOADS_AT_A_TIME))
 
     def upload(item: tuple[int, Archive, int]) -> None:
@@ -277,19 +248,14 @@ CHANNEL_FOLDER: Final = f"/opt/ml/input/data/{CHANNEL}"  # where SageMaker puts 
 
 
 def start(request: TrainRequest, job_name: str, data_url: str, *, session: boto3.Session) -> str:
-    """Upload the code and start the job.
-
-    Raises:
-        botocore.exceptions.ClientError: AWS refused a call.
-    """
+    """Upload the code and start the job; return its name."""
     from sagemaker.core.training import configs  # noqa: PLC0415
 
     # The SDK refuses roles without rights on the account's networks, which a job outside a VPC never uses.
     # Only this variable turns that off.
     os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
     with tempfile.TemporaryDirectory(prefix="training-source-") as folder:
-        source = copy_source(Path(folder))
-        trainer = _trainer(request, job_name, source, session)
+        trainer = _trainer(request, job_name, copy_source(Path(folder)), session)
         data = configs.InputData(channel_name=CHANNEL, data_source=data_url)
         trainer.train(input_data_config=[data], wait=False, logs=False)
     return str(trainer._latest_training_job.training_job_name)  # noqa: SLF001 - the SDK's documented way
