@@ -64,11 +64,7 @@ def program() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code.
-
-    Args:
-        arguments: the command and its options; the process's own by default.
-    """
+    """Run a command, the process's own by default, and return its exit code."""
     return run(program, NAME, arguments)
 
 

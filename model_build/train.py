@@ -27,11 +27,7 @@ FAILURE_FILE: Final = "failure"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, and report a failure as SageMaker expects it.
-
-    Args:
-        arguments: options; the process's own by default, and SageMaker's hyperparameters if there are none.
-    """
+    """Train with the given options, the process's own or SageMaker's; report a failure as SageMaker does."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         train_command.main(options(given, os.environ), prog_name="train", standalone_mode=False)

@@ -17,8 +17,9 @@ import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from model_build.errors import ModelBuildError
 
@@ -118,19 +119,19 @@ def read_files(
         }
 
 
-def _chunks(source: IO[bytes]) -> Iterator[bytes]:
+def _chunks(source: BufferedReader) -> Iterator[bytes]:
     while chunk := source.read(LARGEST_READ):
         yield chunk
 
 
-Member = tuple[PurePosixPath, IO[bytes] | None]  # a file; None is a folder
+Member = tuple[PurePosixPath, BufferedReader | None]  # a file; None is a folder
 
 
 @contextmanager
 def _members(archive: Path, limits: Limits, *, any_compression: bool = False) -> Iterator[Iterator[Member]]:
     """Open an archive, and report what goes wrong while it is read."""
     try:
-        opener = _opener(archive) if any_compression else gzip.open
+        opener: Callable[..., Any] = _opener(archive) if any_compression else gzip.open
         with opener(archive, "rb") as unpacked:
             reader = _BoundedReader(unpacked, limits)
             with tarfile.open(fileobj=cast("BinaryIO", reader), mode="r:") as tar:
@@ -164,7 +165,7 @@ def _checked(tar: tarfile.TarFile, limits: Limits) -> Iterator[Member]:
             raise tarfile.TarError(f"more than {limits.members:,} members")
         if total > limits.total_bytes:
             raise tarfile.TarError(f"more than {limits.total_bytes:,} bytes")
-        yield name, tar.extractfile(member)
+        yield name, cast("BufferedReader | None", tar.extractfile(member))
 
 
 class _BoundedReader:

@@ -23,8 +23,9 @@ from model_build.archive.manifest import (
 )
 from model_build.archive.package import write_code
 from model_build.data.images import is_held_out
+from model_build.evaluation.metrics import Floats
 from model_build.learning.features import compute
-from model_build.learning.head import Choice, Floats, Forecast, Learner, forecast
+from model_build.learning.head import Choice, Forecast, Learner, forecast
 from model_build.learning.meanings import COCO, IMAGENET, confusable, meanings
 from model_build.learning.photos import Photos, check_counts
 from model_build.serving import inference

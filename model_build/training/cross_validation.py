@@ -40,7 +40,7 @@ class Outputs:
     @property
     def labels(self) -> int:
         """How many of the outputs are labels; they are the first."""
-        return self.priors.shape[1] - 1
+        return int(self.priors.shape[1]) - 1
 
     def probabilities(self, temperature: float) -> metrics.Floats:
         """Return the probabilities [N, labels] as inference computes them."""

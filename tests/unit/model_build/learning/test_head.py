@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from model_build.learning.head import Floats, fit, log_losses, softmax
+from model_build.evaluation.metrics import Floats
+from model_build.learning.head import fit, log_losses, softmax
 
 
 def data(seed: int) -> tuple[Floats, np.ndarray, Floats, Floats]:
