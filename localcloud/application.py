@@ -4,6 +4,7 @@ What differs from AWS is said in parameters only: the bucket's name, and the Pyt
 machine, which run the functions here. `ClassLabels` are the labels of the model.
 """
 
+import hashlib
 import json
 import re
 import shlex
@@ -13,6 +14,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +22,7 @@ import boto3
 
 from commandline.terminal import say
 from localcloud.access import LocalSession
-from localcloud.build import build, built_template, sam
-from localcloud.environment import ROOT, host_architecture, host_runtime, isolated_environment
+from localcloud.environment import ROOT, build_target, host_architecture, host_runtime, isolated_environment
 from localcloud.sagemaker.endpoints import serving_note
 from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps, timed
@@ -39,6 +40,7 @@ ENDPOINT_NAME: Final = "scones-vehicle-classifier"
 STACK_NAME: Final = "scones"
 MODEL_BUCKET: Final = "scones-models"
 
+_INPUTS: Final = ("template.yaml", "samconfig.toml", "functions", "statemachine", "localcloud/application.py")
 _ROLE_ARN: Final = "arn:aws:iam::000000000000:role/local-sagemaker"
 
 __all__ = ["DEFAULT_MODEL", "ROOT", "Application", "labels_of", "parameters"]
@@ -78,6 +80,26 @@ def parameters(labels: Sequence[str] | None = None) -> dict[str, str]:
     }
 
 
+def build_digest(root: Path = ROOT) -> str:
+    """Return a hexadecimal digest of everything that decides what `sam build` makes."""
+    digest = hashlib.sha256(f"{version('aws-sam-cli')} {host_runtime()} {host_architecture()}".encode())
+    for name in _INPUTS:
+        top = root / name
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"\0{path.relative_to(root)}\0".encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def sam(command: str) -> list[str]:
+    """Return the beginning of a command line of the SAM CLI in this environment."""
+    # The configuration is named: `sam` looks for it beside the template, and the built template is elsewhere.
+    config = str(ROOT / "samconfig.toml")
+    program = str(Path(sys.executable).with_name("sam"))
+    return [program, command, "--config-file", config, "--config-env", "local"]
+
+
 class Application:
     """The application on one local cloud; without a model, the one that served last, or the shipped one.
 
@@ -96,6 +118,7 @@ class Application:
             require_own_code(model, trusted=trust_code, name=f"--model {model}")
         # What serves already was trusted when it was deployed.
         self._trust_code = ["--trust-code"] if trust_code or model is None else []
+        self._built = folder.path / "sam-build" / "template.yaml"
         self._shipped = folder.path / "shipped-model"  # the URL of the archive that the shipped model became
 
     def build(self) -> None:
@@ -104,7 +127,20 @@ class Application:
         Raises:
             StepError: it failed.
         """
-        build(self._folder, self._steps)
+        digest_file = self._folder.path / "sam-build.digest"
+        digest = build_digest()
+        if digest_file.exists() and digest_file.read_text() == digest:
+            return
+        digest_file.unlink(missing_ok=True)
+        target = [f"PythonRuntime={host_runtime()}", f"Architecture={host_architecture()}"]
+        with timed("functions built"):
+            self._steps.run(
+                "sam-build",
+                [*sam("build"), "--build-dir", str(self._built.parent), "--parameter-overrides", *target],
+                isolated_environment(None) | build_target() | {"PYTHON": sys.executable},
+                ROOT,
+            )
+        digest_file.write_text(digest)
 
     def deploy(self, running: Running) -> Running:
         """Deploy the stack and, beside it, the model; return the local cloud with both.
@@ -154,7 +190,7 @@ class Application:
                 "sam-deploy",
                 [
                     *sam("deploy"),
-                    *("--template-file", str(built_template(self._folder)), "--stack-name", STACK_NAME),
+                    *("--template-file", str(self._built), "--stack-name", STACK_NAME),
                     *("--parameter-overrides", *overrides),
                 ],
                 environment,

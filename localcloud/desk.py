@@ -2,7 +2,7 @@
 
 import sys
 
-from localcloud.parent import end_with_parent
+from localcloud.service import end_with_parent
 
 
 def main() -> None:

@@ -1,10 +1,13 @@
-"""Starting and stopping a local cloud from a command."""
+"""Starting, deploying to and stopping a local cloud from a command."""
 
 import contextlib
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,11 +17,16 @@ from commandline.polling import PollingTimeoutError, Rhythm, poll
 from commandline.terminal import say
 from localcloud.access import LocalSession
 from localcloud.ministack.persistence import SAVE
+from localcloud.service import free_port
 from localcloud.state import Running, StateFolder
-from localcloud.steps import StepError, tail, timed
+from localcloud.steps import StepError, Steps, tail, timed
 from localcloud.supervisor import ALREADY_RUNNING, SAVE_TIMEOUT_S
 from operations.stack import Stack
 
+MEGABYTE: Final = 1024 * 1024
+NEEDED_FILES: Final = 512
+NEEDED_MB: Final = 500
+"""The demo used 364 MB at its peak: the built functions, and a copy for each of their processes."""
 _START_TIMEOUT_S: Final = 200
 _STOP_TIMEOUT_S: Final = SAVE_TIMEOUT_S + 10
 _PATIENCE_S: Final = 5
@@ -27,6 +35,73 @@ _OFTEN: Final = Rhythm(shortest_pause=0.1, longest_pause=0.1)
 
 class AlreadyRunningError(CommandError):
     """Another local cloud uses the state folder."""
+
+
+def start_and_build(
+    folder: StateFolder, steps: Steps, build: Callable[[], None], bind: str, *, owned: bool
+) -> tuple[Running, subprocess.Popen[bytes]]:
+    """Start a local cloud and build the functions meanwhile; return what runs, and the supervisor to stop.
+
+    Raises:
+        CommandError: one of the two failed; nothing runs then.
+    """
+    _require_open_files()
+    _require_space(folder)
+    free_port(bind)  # refuses an address of another machine now, without the logs of services
+    folder.put_old_logs_aside()
+    built = steps.submit(build)
+    running, process = start(folder, bind, owned=owned)
+    with stopped_on_error(process):
+        built.result()
+    return running, process
+
+
+def _require_space(folder: StateFolder) -> None:
+    free = shutil.disk_usage(folder.path).free // MEGABYTE
+    if free < NEEDED_MB:
+        raise CommandError(
+            f"{folder.path} has {free} MB free, and the local cloud needs {NEEDED_MB}: make room, or name a "
+            "folder on another disk with --state"
+        )
+
+
+def _require_open_files() -> None:
+    """Let the processes that are started have as many open files as they need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < NEEDED_FILES:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (NEEDED_FILES, hard))
+        except ValueError as error:
+            raise CommandError(
+                f"only {hard} files may be open at a time, and the local cloud needs {NEEDED_FILES}: raise "
+                f"that limit (ulimit -n {NEEDED_FILES})"
+            ) from error
+
+
+@contextlib.contextmanager
+def stopped_on_error(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Stop a local cloud if what is done with it fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        stop_process(process)
+        raise
+
+
+def deploy(folder: StateFolder, work: Callable[[Running], Running], running: Running) -> Running:
+    """Do the deploying `work` and write down what it deployed.
+
+    Raises:
+        StepError: it failed; the message says so if the local cloud itself has ended.
+    """
+    try:
+        deployed = work(running)
+    except CommandError as error:
+        say(str(error))
+        require_alive(folder)
+        raise StepError("deploying failed, see above") from error
+    folder.save(deployed)
+    return deployed
 
 
 def start(folder: StateFolder, bind: str, *, owned: bool) -> tuple[Running, subprocess.Popen[bytes]]:

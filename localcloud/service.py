@@ -1,8 +1,11 @@
-"""A service of the local cloud as a child process, and the port that it listens on."""
+"""A service of the local cloud as a child process that ends with its parent, and the port it listens on."""
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -36,41 +39,37 @@ def reachable(bind: str) -> str:
     return "127.0.0.1" if bind in {"", "0.0.0.0"} else bind  # noqa: S104  # compared, not bound
 
 
-@dataclass(frozen=True)
-class Health:
-    """How to see that a service is ready.
+def end_with_parent(grace_s: float = 10) -> None:
+    """Ask this process to end when its stdin closes, and kill it after a while.
 
-    Attributes:
-        url: answers when it is.
-        instance: what the answer must contain: another program's service may have taken the port first.
+    Whoever started it holds the other end of the pipe and never writes: the pipe closes when that process
+    ends, however it ends, SIGKILL included.
     """
 
-    url: str
-    instance: str
+    def wait() -> None:
+        while os.read(0, 4096):  # the descriptor itself: another thread may close the file object
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace_s)
+        os._exit(1)
 
-    def answers(self) -> bool:
-        """Ask once, through no proxy."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(self.url, timeout=2) as answer:
-                return self.instance in answer.read().decode()
-        except OSError:
-            return False
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @dataclass(frozen=True)
 class Service:
-    """One child process.
+    """One child process, whose stdin is the pipe that it ends with.
 
     Attributes:
         name: its role, and the name of its log file.
-        process: the process; its stdin is the pipe that it ends with.
-        health: how to see that it is ready.
+        url: answers when it is ready.
+        instance: what the answer must contain: another program's service may have taken the port first.
     """
 
     name: str
     process: subprocess.Popen[bytes]
-    health: Health
+    url: str
+    instance: str
 
     def wait_until_healthy(self) -> None:
         """Return when the service answers.
@@ -81,9 +80,7 @@ class Service:
         try:
             poll(self._is_healthy, until=bool, timeout_seconds=_START_TIMEOUT_S, rhythm=_OFTEN)
         except PollingTimeoutError as error:
-            raise StartError(
-                f"{self.name} did not answer {self.health.url} within {_START_TIMEOUT_S} s"
-            ) from error
+            raise StartError(f"{self.name} did not answer {self.url} within {_START_TIMEOUT_S} s") from error
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM, if the process still runs."""
@@ -101,4 +98,9 @@ class Service:
     def _is_healthy(self) -> bool:
         if self.process.poll() is not None:
             raise StartError(f"{self.name} ended with status {self.process.returncode}")
-        return self.health.answers()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(self.url, timeout=2) as answer:
+                return self.instance in answer.read().decode()
+        except OSError:
+            return False

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 
 from commandline.errors import CommandError
 from localcloud.environment import ROOT, Addresses, env_script
-from localcloud.faults.switches import FaultFile
+from localcloud.faults import FaultFile
 from localcloud.files import lock_holder, replace_text, take_lock
 from localcloud.kept import KeptState
 

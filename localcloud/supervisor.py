@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -21,10 +20,9 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from localcloud.environment import isolated_environment
-from localcloud.faults.switches import VARIABLE
+from localcloud.faults import VARIABLE
 from localcloud.kept import ministack_folders
-from localcloud.parent import wait_for_eof
-from localcloud.service import Health, Service, StartError, free_port, reachable
+from localcloud.service import Service, StartError, end_with_parent, free_port, reachable
 from localcloud.state import Running, StateFolder
 from operations.review.address import TOKEN_VARIABLE
 
@@ -115,21 +113,25 @@ class Supervisor:
             "TMPDIR": str(self._folder.temporary),
             VARIABLE: str(self._folder.faults.path),
         }
-        self._spawn(
+        ministack = self._spawn(
             "ministack",
             ["-m", "localcloud.ministack", str(self._folder.path)],  # the path is for `ps`
             environment | self._ministack_settings(host, aws_port, running.instance),
-            Health(f"{running.aws_url}/_ministack/health", running.instance),
+            f"{running.aws_url}/_ministack/health",
+            running.instance,
         )
-        self._spawn(
+        self._services.append(ministack)
+        sagemaker = self._spawn(
             "sagemaker",
             [
                 *("-m", "localcloud.sagemaker", "--bind", self._bind, "--port", str(sagemaker_port)),
                 *("--folder", str(self._folder.path / "sagemaker"), "--instance", running.instance),
             ],
             environment,
-            Health(f"{running.sagemaker_url}/health", running.instance),
+            f"{running.sagemaker_url}/health",
+            running.instance,
         )
+        self._services.append(sagemaker)
         for service in self._services:
             service.wait_until_healthy()
         pids = {"supervisor": os.getpid()} | {s.name: s.process.pid for s in self._services}
@@ -144,11 +146,12 @@ class Supervisor:
             return
         self._desk_due = time.monotonic() + _DESK_PAUSE_S
         address = urlsplit(running.desk_url)
-        self._desk = self._spawned(
+        self._desk = self._spawn(
             "review-desk",
             ["-m", "localcloud.desk", str(address.port), str(self._folder.path)],  # the path is for `ps`
             isolated_environment(running) | {TOKEN_VARIABLE: parse_qs(address.query)["token"][0]},
-            Health(running.desk_url, ""),
+            running.desk_url,
+            "",
         )
 
     def _ministack_settings(self, host: str, port: int, instance: str) -> dict[str, str]:
@@ -167,11 +170,8 @@ class Supervisor:
             "DOCKER_HOST": f"unix://{self._folder.temporary}/no-docker.sock",
         }
 
-    def _spawn(self, name: str, arguments: list[str], environment: dict[str, str], health: Health) -> None:
-        self._services.append(self._spawned(name, arguments, environment, health))
-
-    def _spawned(
-        self, name: str, arguments: list[str], environment: dict[str, str], health: Health
+    def _spawn(
+        self, name: str, arguments: list[str], environment: dict[str, str], url: str, instance: str
     ) -> Service:
         with (self._folder.logs / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
@@ -182,7 +182,7 @@ class Supervisor:
                 cwd=Path(__file__).resolve().parents[1],
                 env=environment,
             )
-        return Service(name, process, health)
+        return Service(name, process, url, instance)
 
 
 def _end_grandchildren() -> None:
@@ -200,14 +200,6 @@ def _stop_on_signal(stop: threading.Event) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, handler)
-
-
-def _stop_with_owner(stop: Callable[[], None]) -> None:
-    def wait() -> None:
-        wait_for_eof()
-        stop()
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def main() -> int:
@@ -229,7 +221,7 @@ def main() -> int:
     stop = threading.Event()
     _stop_on_signal(stop)
     if arguments.owned:
-        _stop_with_owner(stop.set)
+        end_with_parent(grace_s=2 * _STOP_TIMEOUT_S)
     folder.clear()
     supervisor = Supervisor(folder, arguments.bind, keep=arguments.keep)
     try:

@@ -1,6 +1,8 @@
 """`localcloud demo`."""
 
+import shutil
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -9,13 +11,17 @@ from commandline.options import FILE, FOLDER, POSITIVE, Seconds, json_option, tr
 from commandline.terminal import say
 from localcloud import lifecycle
 from localcloud.application import DEFAULT_MODEL, Application
-from localcloud.launch import deploy, start_and_build
 from localcloud.options import DEMO_STATE, bind_option, model_option, state_option
-from localcloud.samples import sample_photos
 from localcloud.state import StateFolder
 from localcloud.steps import Steps, timed
+from model_build.data.cifar import load_archive
+from model_build.data.download import find_archive
+from model_build.data.samples import write_samples
+from model_build.errors import ArchiveError
 from operations.photos.send import send_photos
-from operations.photos.sources import Photo, find_photos
+from operations.photos.sources import PREFIX, Photo, find_photos
+
+_ARCHIVE_PHOTOS: Final = 20
 
 
 @click.command("demo")
@@ -67,10 +73,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
     with folder.reserved(), Steps(folder.logs) as steps:
         application = Application(folder, steps, model or DEFAULT_MODEL, trust_code=trust_code)
         samples = None if own else steps.submit(_samples, folder, data)
-        running, process = start_and_build(folder, steps, application, bind, owned=True)
+        running, process = lifecycle.start_and_build(folder, steps, application.build, bind, owned=True)
         try:
             chosen = (own or (samples.result() if samples else []))[:limit]
-            running = deploy(folder, application, running)
+            running = lifecycle.deploy(folder, application.deploy, running)
             stack = lifecycle.stack_of(folder, running)
             page = folder.path / "outcomes.html"
             done = send_photos(stack, chosen, timeout_s=timeout, as_json=as_json, page=page)
@@ -89,3 +95,36 @@ def _photos_of_the_user(folder: Path) -> list[Photo]:
 def _samples(folder: StateFolder, data: Path | None) -> list[Photo]:
     with timed("sample photos drawn"):
         return sample_photos(folder.path / "samples", data)
+
+
+def sample_photos(folder: Path, archive: Path | None) -> list[Photo]:
+    """Write sample photos, with test images of CIFAR-100 or another archive if there is one; return them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    write_samples(folder / "drawn")
+    photos = find_photos([folder / "drawn"], f"{PREFIX}samples/", every_file=True).photos
+    archive = archive or _archive_at_hand()
+    return photos + from_archive(archive, folder / "archive", _ARCHIVE_PHOTOS) if archive else photos
+
+
+def from_archive(archive: Path, folder: Path, count: int) -> list[Photo]:
+    """Write `count` test images of a CIFAR archive, taken evenly from all, as PNG; return them."""
+    from PIL import Image  # noqa: PLC0415 - without an archive no image is written here
+
+    data = load_archive(archive)
+    total = len(data.test.images)
+    photos = []
+    for index in range(0, total, max(1, total // count)):
+        label = data.classes[int(data.test.labels[index])]
+        path = folder / label / f"{Path(data.test.filenames[index]).stem}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(data.test.images[index]).save(path)
+        name = f"{label}/{path.name}"
+        photos.append(Photo(f"test images/{name}", path, f"{PREFIX}test-images/{name}"))
+    return photos[:count]
+
+
+def _archive_at_hand() -> Path | None:
+    try:
+        return find_archive("cifar-100-python.tar.gz")
+    except ArchiveError:
+        return None

@@ -11,8 +11,7 @@ import click
 from commandline.errors import UsageError
 from commandline.options import POSITIVE, PROBABILITY, Seconds, json_option
 from commandline.terminal import plural, say
-from localcloud.faults.catalogue import PLACES
-from localcloud.faults.switches import Fault
+from localcloud.faults import PLACES, Fault
 from localcloud.options import state_option
 from localcloud.state import StateFolder
 

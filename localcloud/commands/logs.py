@@ -1,15 +1,21 @@
-"""`localcloud logs`."""
+"""`localcloud logs`: files of its processes, and what the functions wrote to CloudWatch Logs."""
 
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import click
 
 from commandline.errors import FAILED, UsageError
 from commandline.options import POSITIVE
 from commandline.terminal import say
-from localcloud.logs import find_logs
+from localcloud.access import LocalSession
 from localcloud.options import state_option
-from localcloud.state import StateFolder
+from localcloud.state import Running, StateFolder
+
+_STREAMS: Final = 20  # of a function: the newest
+_MOST_LINES: Final = 10_000  # of GetLogEvents
 
 
 @click.command("logs")
@@ -45,3 +51,50 @@ def command(*, names: tuple[str, ...], lines: int, state: Path) -> int:
             for line in log.read(lines):
                 print(f"    {line}")
     return 0
+
+
+class Log(NamedTuple):
+    """A log by the name that a user has for it, its file or log group, and what returns its last lines."""
+
+    name: str
+    where: str
+    read: Callable[[int], Sequence[str]]
+
+
+def find_logs(folder: StateFolder, running: Running | None) -> list[Log]:
+    """Return the logs of this run or, if nothing runs, those of the last one."""
+    files = {path.stem: path for path in sorted(folder.logs.glob("*.log"))}
+    files |= {path.stem: path for path in sorted((folder.path / "sagemaker" / "logs").glob("*.log"))}
+    found = [Log(name, str(path), _reader(path)) for name, path in files.items()]
+    return found + (_function_logs(running) if running and running.stack else [])
+
+
+def _reader(path: Path) -> Callable[[int], Sequence[str]]:
+    return lambda count: path.read_text(errors="replace").splitlines()[-count:]
+
+
+def _function_logs(running: Running) -> list[Log]:
+    client = LocalSession(running).client("logs")
+    prefix = f"/scones/{running.stack['name']}/"
+    groups = client.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
+    return [
+        Log(group.removeprefix(prefix), group, _group_reader(client, group))
+        for group in (group["logGroupName"] for group in groups)
+    ]
+
+
+def _group_reader(client: Any, group: str) -> Callable[[int], Sequence[str]]:
+    def read(count: int) -> Sequence[str]:
+        """Read the ends of the streams: FilterLogEvents, which reads them all, begins with the oldest."""
+        newest = {"orderBy": "LastEventTime", "descending": True, "limit": _STREAMS}
+        events = [
+            (event["timestamp"], event["message"].rstrip())
+            for stream in client.describe_log_streams(logGroupName=group, **newest)["logStreams"]
+            for event in client.get_log_events(
+                logGroupName=group, logStreamName=stream["logStreamName"], limit=min(count, _MOST_LINES)
+            )["events"]
+        ]
+        last = sorted(events, key=lambda event: event[0])[-count:]
+        return [f"{datetime.fromtimestamp(time / 1000, UTC):%H:%M:%S} {text}" for time, text in last]
+
+    return read

@@ -1,26 +1,31 @@
 """`localcloud up`."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import click
 
 from commandline.errors import UsageError
+from commandline.escapes import visible
 from commandline.options import trust_code_option
 from commandline.terminal import say
 from localcloud.application import Application
-from localcloud.launch import deploy, start_and_build, stopped_on_error
-from localcloud.lifecycle import save_state, stack_of
-from localcloud.lost import name_lost
+from localcloud.lifecycle import deploy, save_state, stack_of, start_and_build, stopped_on_error
 from localcloud.next_steps import print_next_steps
 from localcloud.options import bind_option, model_option, state_option, strict_option
 from localcloud.service import free_port
 from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps
+from operations.redrive import send_to_review, without_outcome
+from operations.results import ResultsTable
 from operations.review.address import LOOPBACK, desk_address, desk_token
+from operations.stack import Stack
 
 DESK_PORT: Final = 4580
+_UPLOADED: Final = timedelta(days=30)  # as far as `scones redrive --missing` looks back
+_ON_THE_WAY: Final = timedelta(seconds=10)
 
 
 @click.command("up")
@@ -48,11 +53,11 @@ def command(*, model: Path | None, trust_code: bool, bind: str, state: Path) -> 
             running = _deploy_again(folder, application, running, bind)
         else:
             kept, killed = folder.kept.last_ports(), folder.kept.killed()
-            running, process = start_and_build(folder, steps, application, bind, owned=False)
+            running, process = start_and_build(folder, steps, application.build, bind, owned=False)
             with stopped_on_error(process):
-                running = deploy(folder, application, running)
+                running = deploy(folder, application.deploy, running)
             if kept:
-                name_lost(stack_of(folder, running), killed)
+                _name_lost(stack_of(folder, running), killed)
         save_state(running)
         running = _with_desk(folder, running)
     print_next_steps(folder, running)
@@ -67,6 +72,24 @@ def _with_desk(folder: StateFolder, running: Running) -> Running:
     return running
 
 
+def _name_lost(stack: Stack, killed: datetime | None) -> None:
+    """Name the photos whose execution was not ended, and send review messages again that were lost by a kill.
+
+    `killed` is when messages were saved last, if they were not saved at the end.
+    """
+    table, now = ResultsTable(stack), stack.now()
+    if killed:
+        doubtful = table.find(outcome="LOW_CONFIDENCE", since=killed - _ON_THE_WAY)
+        for record in send_to_review(stack, (one for one in doubtful if not one.decided_by)):
+            say(f"  on the review queue again: {visible(record.object_uri)}")
+    # A clock that was set back makes uploads of before later than now.
+    photos = [one.photo for one in without_outcome(stack, table, now - _UPLOADED, now + _UPLOADED)]
+    for photo in photos:
+        say(f"  without an outcome: {visible(photo)}")
+    if photos:
+        say("classify them now: scones redrive --missing --older-than 1s")
+
+
 def _deploy_again(folder: StateFolder, application: Application, running: Running, bind: str) -> Running:
     if bind not in {LOOPBACK, running.bind}:
         raise UsageError(
@@ -75,4 +98,4 @@ def _deploy_again(folder: StateFolder, application: Application, running: Runnin
         )
     say(f"a local cloud runs already ({folder.path}); deploying to it again")
     application.build()
-    return deploy(folder, application, running)
+    return deploy(folder, application.deploy, running)

@@ -22,7 +22,7 @@ from localcloud.ministack import (
     strict,
     warm,
 )
-from localcloud.parent import end_with_parent
+from localcloud.service import end_with_parent
 
 # Faults lie around the repaired functions, and others are refused before anything else.
 REPAIRS = (

@@ -14,8 +14,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
-from localcloud.faults.catalogue import FUNCTIONS, PLACES
-from localcloud.faults.switches import Fault, Switches, of_this_process
+from localcloud.faults import FUNCTIONS, PLACES, Fault, Switches, of_this_process
 from localcloud.ministack.errors import during, expect, wrap
 from localcloud.ministack.events import DELIVERY, PermanentDeliveryError, TransientDeliveryError
 from localcloud.ministack.server import Application, Message, Receive, Send

@@ -7,9 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
-from localcloud.parent import end_with_parent
 from localcloud.sagemaker.server import SageMakerEmulator
 from localcloud.sagemaker.validation import service_model
+from localcloud.service import end_with_parent
 
 
 def main() -> None:

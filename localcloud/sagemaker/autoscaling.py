@@ -28,11 +28,7 @@ def _missing(what: str, key: _Key) -> ApiError:
 
 
 class AutoScaling:
-    """The service's operations on `sagemaker` variants.
-
-    Args:
-        endpoint_exists: returns whether there is an endpoint of that name.
-    """
+    """The service's operations on `sagemaker` variants."""
 
     def __init__(self, endpoint_exists: Callable[[str], bool]) -> None:
         self._endpoint_exists = endpoint_exists
@@ -40,11 +36,7 @@ class AutoScaling:
         self._policies: dict[tuple[_Key, str], Json] = {}
 
     def call(self, operation: str, params: Json) -> Json:
-        """Run one operation.
-
-        Args:
-            operation: name as in the X-Amz-Target header.
-            params: the request, already checked against the service model.
+        """Run an operation of a request that fits the service model.
 
         Raises:
             ApiError: the operation is not one of these, or refuses.

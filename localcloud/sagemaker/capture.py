@@ -36,29 +36,17 @@ class Exchange:
     custom_attributes: str = ""
 
 
-def _encoding(content_type: str, header: dict[str, list[str]]) -> str:
-    plain = content_type.partition(";")[0].strip().lower()
-    if plain in [kind.lower() for kind in header.get("JsonContentTypes", [])]:
-        return "JSON"
-    if plain in [kind.lower() for kind in header.get("CsvContentTypes", [])]:
-        return "CSV"
-    return "BASE64"
-
-
 def _side(mode: str, content_type: str, data: bytes, header: dict[str, list[str]]) -> dict[str, str]:
-    encoding = _encoding(content_type, header)
+    plain = content_type.partition(";")[0].strip().lower()
+    texts = {kind.lower(): "CSV" for kind in header.get("CsvContentTypes", [])}
+    texts |= {kind.lower(): "JSON" for kind in header.get("JsonContentTypes", [])}
+    encoding = texts.get(plain, "BASE64")
     text = base64.b64encode(data).decode() if encoding == "BASE64" else data.decode(errors="replace")
     return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}
 
 
 def record(exchange: Exchange, config: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Return one line of a capture file.
-
-    Args:
-        exchange: what went over the wire.
-        config: the endpoint config's DataCaptureConfig.
-        now: when the answer left.
-    """
+    """Return one line of a capture file, by the endpoint config's DataCaptureConfig."""
     modes = {option["CaptureMode"] for option in config["CaptureOptions"]}
     header = config.get("CaptureContentTypeHeader", {})
     captured: dict[str, Any] = {}
@@ -78,13 +66,7 @@ def record(exchange: Exchange, config: dict[str, Any], now: datetime) -> dict[st
 
 
 class Capture:
-    """Collects exchanges of one endpoint variant and writes them to S3 in the background.
-
-    Args:
-        config: dataCaptureConfig of the endpoint config.
-        endpoint: name of the endpoint.
-        variant: name of the production variant.
-    """
+    """Collects exchanges of one endpoint variant and writes them to S3 in the background."""
 
     def __init__(self, config: dict[str, Any], endpoint: str, variant: str) -> None:
         self._config = config

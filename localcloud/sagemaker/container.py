@@ -44,15 +44,15 @@ class Answer:
     custom_attributes: str = ""
 
 
-@dataclass(frozen=True)
-class ContainerSpec:
-    """What a container runs, and where.
+@dataclass
+class Container:
+    """A process that runs the inference.py of one model.tar.gz.
 
     Attributes:
         model_url: `s3://bucket/key` of the archive.
-        environment: the model's own environment variables.
+        environment: the model's own variables.
         variant: name of the production variant, for messages.
-        folder: where to extract the archive; removed when the container stops.
+        folder: where the archive is extracted; removed when the container stops.
         log_file: where the process writes; kept.
         startup_timeout_s: how long loading the model may take.
     """
@@ -64,16 +64,8 @@ class ContainerSpec:
     log_file: Path
     startup_timeout_s: float = _PING_TIMEOUT_S
 
-
-class Container:
-    """A process that runs the inference.py of one model.tar.gz.
-
-    Args:
-        spec: what it runs, and where.
-    """
-
-    def __init__(self, spec: ContainerSpec) -> None:
-        self._spec = spec
+    def __post_init__(self) -> None:
+        """Begin without a process."""
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._starting = threading.Lock()
@@ -103,13 +95,8 @@ class Container:
     def invoke(self, body: bytes, headers: dict[str, str]) -> Answer:
         """Send one request to the model, whose process is started again if it has ended, as SageMaker does.
 
-        Args:
-            body: the payload.
-            headers: `Content-Type` and `Accept`, as the client sent them.
-
         Raises:
-            OSError: the process died or did not answer in time.
-            http.client.HTTPException: The process died while it answered.
+            OSError, http.client.HTTPException: the process died, or did not answer in time.
         """
         self._start_if_ended()
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=INVOCATION_TIMEOUT_S)
@@ -153,17 +140,17 @@ class Container:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        shutil.rmtree(self._spec.folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _download(self) -> Path:
-        bucket, key = bucket_and_key(self._spec.model_url)
-        self._spec.folder.mkdir(parents=True)
-        archive = self._spec.folder / "model.tar.gz"
+        bucket, key = bucket_and_key(self.model_url)
+        self.folder.mkdir(parents=True)
+        archive = self.folder / "model.tar.gz"
         try:
             client("s3").download_file(bucket, key, str(archive))
         except (ClientError, BotoCoreError) as error:
             raise ContainerError(
-                f'Failed to download model data for container "primary" from URL: "{self._spec.model_url}". '
+                f'Failed to download model data for container "primary" from URL: "{self.model_url}". '
                 "Please ensure that there is an object located at the URL and that the role passed to "
                 "CreateModel has permissions to download the model."
             ) from error
@@ -171,33 +158,33 @@ class Container:
 
     def _unpack(self, archive: Path) -> None:
         """Extract the archive, whose code runs here with the user's rights: foreign code must be trusted."""
-        model = self._spec.folder / "model"
+        model = self.folder / "model"
         with archive.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         try:
-            trusted = self._spec.environment.get(TRUSTED_VARIABLE) == digest
-            require_own_code(archive, trusted=trusted, name=self._spec.model_url)
+            trusted = self.environment.get(TRUSTED_VARIABLE) == digest
+            require_own_code(archive, trusted=trusted, name=self.model_url)
             extract(archive, model)
         except ForeignCodeError as error:
             raise ContainerError(f"This emulator does not run it: {error}") from error
         except ExtractionError as error:
             raise ContainerError(
                 'Failed to extract model data archive for container "primary" from URL '
-                f'"{self._spec.model_url}". Please ensure that the object located at the URL is a valid '
+                f'"{self.model_url}". Please ensure that the object located at the URL is a valid '
                 "tar.gz archive."
             ) from error
 
     def _spawn(self) -> None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._port = listener.getsockname()[1]
-        with contextlib.closing(listener), self._spec.log_file.open("ab") as log:
+        with contextlib.closing(listener), self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(_WORKER), str(self._spec.folder / "model"), str(listener.fileno())],
+                [sys.executable, str(_WORKER), str(self.folder / "model"), str(listener.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 pass_fds=[listener.fileno()],
-                cwd=self._spec.folder / "model",
+                cwd=self.folder / "model",
                 env=self._process_environment(),
             )
 
@@ -216,7 +203,7 @@ class Container:
         # A container sees nothing of the host; one thread for each process, since several share the cores.
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         usual = {"OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
-        return {**kept, **usual, **self._spec.environment}
+        return {**kept, **usual, **self.environment}
 
     def _wait_until_healthy(self) -> None:
         def healthy() -> bool:
@@ -225,18 +212,18 @@ class Container:
             return self._answers_ping()
 
         failed = ContainerError(
-            f"The primary container for production variant {self._spec.variant} did not pass the ping health "
+            f"The primary container for production variant {self.variant} did not pass the ping health "
             "check. Please check CloudWatch logs for this endpoint."
         )
         rhythm = Rhythm(shortest_pause=0.05, longest_pause=0.5)
         try:
-            poll(healthy, until=bool, timeout_seconds=self._spec.startup_timeout_s, rhythm=rhythm)
+            poll(healthy, until=bool, timeout_seconds=self.startup_timeout_s, rhythm=rhythm)
         except PollingTimeoutError:
             raise failed from None
 
     def _answers_ping(self) -> bool:
         # The socket listens before the model is loaded: this waits for the answer, or for the process to end.
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._spec.startup_timeout_s)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self.startup_timeout_s)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("GET", "/ping")
             return connection.getresponse().status == http.HTTPStatus.OK
@@ -244,18 +231,12 @@ class Container:
 
     def _log(self, text: str) -> None:
         """Write to the container's log, where whoever looks for the reason of a failure finds it."""
-        with self._spec.log_file.open("a", encoding="utf-8") as log:
+        with self.log_file.open("a", encoding="utf-8") as log:
             log.write(text + "\n")
 
 
 class LogShipper:
-    """Copies what a container wrote to CloudWatch Logs, where SageMaker's users look for it.
-
-    Args:
-        group: name of the log group, such as /aws/sagemaker/Endpoints/<name>.
-        stream: name of the log stream.
-        log_file: the file to copy from.
-    """
+    """Copies what a container wrote to CloudWatch Logs, where SageMaker's users look for it."""
 
     def __init__(self, group: str, stream: str, log_file: Path) -> None:
         self.group = group

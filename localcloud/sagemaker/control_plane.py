@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.faults.switches import of_this_process
+from localcloud.faults import of_this_process
 from localcloud.sagemaker.endpoints import Config, Endpoint
 from localcloud.sagemaker.resources import (
     ApiError,
@@ -34,9 +34,7 @@ class ControlPlane:
 
     The operations take requests and return answers of the API:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_Operations_Amazon_SageMaker_Service.html.
-
-    Args:
-        folder: where endpoints unpack their versions and keep their logs.
+    Endpoints unpack their versions and keep their logs in `folder`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,11 +53,11 @@ class ControlPlane:
             "UpdateEndpoint": self._update_endpoint,
             "DescribeEndpoint": lambda params: self._endpoints.find(params["EndpointName"]).describe(),
             "DeleteEndpoint": self._delete_endpoint,
-            "ListEndpoints": lambda params: _list(self._endpoints, params, "Endpoints"),
+            "ListEndpoints": lambda params: self._endpoints.page(params, "Endpoints"),
             "CreateTrainingJob": self._create_training_job,
             "DescribeTrainingJob": lambda params: self._jobs.find(params["TrainingJobName"]).describe(),
             "StopTrainingJob": self._stop_training_job,
-            "ListTrainingJobs": lambda params: _list(self._jobs, params, "TrainingJobSummaries"),
+            "ListTrainingJobs": lambda params: self._jobs.page(params, "TrainingJobSummaries"),
             "AddTags": self._add_tags,
             "ListTags": lambda params: {"Tags": _as_list(self._tags_of(params["ResourceArn"]))},
             "DeleteTags": self._delete_tags,
@@ -71,11 +69,7 @@ class ControlPlane:
         (folder / "logs").mkdir(parents=True)
 
     def call(self, operation: str, params: Json) -> Json:
-        """Run one operation.
-
-        Args:
-            operation: name as in the X-Amz-Target header.
-            params: the request, already checked against the service model.
+        """Run an operation of a request that fits the service model.
 
         Raises:
             ApiError: the operation is not one of these, or refuses.
@@ -112,13 +106,11 @@ class ControlPlane:
             self._forget(records, params[name])
             return {}
 
-        def list_page(params: Json) -> Json:
-            found, more = records.page(params)
-            return more | {
-                f"{prefix}s": [{name: one.name, arn: one.arn, "CreationTime": one.created} for one in found]
-            }
-
-        return {f"Describe{prefix}": describe, f"Delete{prefix}": delete, f"List{prefix}s": list_page}
+        return {
+            f"Describe{prefix}": describe,
+            f"Delete{prefix}": delete,
+            f"List{prefix}s": lambda params: records.page(params, f"{prefix}s"),
+        }
 
     def _create_model(self, params: Json) -> Json:
         """Answer CreateModel; the archive must exist, as on SageMaker."""
@@ -198,24 +190,6 @@ class ControlPlane:
         stopping.join()
         with self._lock:
             self._forget(self._endpoints, endpoint.name)
-
-
-def _list(records: Collection[Any], params: Json, member: str) -> Json:
-    """Return a page of endpoints or jobs, which have a status."""
-    status, prefix = params.get("StatusEquals"), records.prefix
-    found, more = records.page(params, lambda one: status in {None, one.status})
-    return more | {
-        member: [
-            {
-                f"{prefix}Name": one.name,
-                f"{prefix}Arn": one.arn,
-                "CreationTime": one.created,
-                "LastModifiedTime": one.modified,
-                f"{prefix}Status": one.status,
-            }
-            for one in found
-        ]
-    }
 
 
 def _primary_container(params: Json) -> Json:

@@ -11,16 +11,16 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from localcloud.sagemaker.capture import Capture
-from localcloud.sagemaker.container import Container, ContainerError, ContainerSpec, LogShipper
-from localcloud.sagemaker.resources import Resource, invalid
-from localcloud.sagemaker.serverless import Capacity
+from localcloud.sagemaker.container import INVOCATION_TIMEOUT_S, Container, ContainerError, LogShipper
+from localcloud.sagemaker.resources import ApiError, Resource, invalid
 
+COLD_START_VARIABLE: Final = "SCONES_LOCAL_COLD_START_SECONDS"
 _log = logging.getLogger(__name__)
 
 
@@ -53,6 +53,52 @@ class Config(Resource):
         return settings if settings and settings.get("EnableCapture", True) else None
 
 
+class Capacity:
+    """How many requests a serverless endpoint takes at a time, and how long it needs for the first.
+
+    SageMaker throttles requests beyond the endpoint's MaxConcurrency, and starts a container when the first
+    request arrives: https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html. The emulator's
+    containers are always warm; `COLD_START_VARIABLE` in the model's environment makes an endpoint start cold.
+    """
+
+    def __init__(self, max_concurrency: int, cold_start_s: float = 0) -> None:
+        self._limit = max_concurrency
+        self._cold_start_s = cold_start_s
+        self._warm_at: float | None = None
+        self._in_flight = 0
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of_variant(cls, variant: Mapping[str, Any], environment: Mapping[str, str]) -> "Capacity":
+        """Read MaxConcurrency of a serverless variant, and the cold start from the model's environment."""
+        cold_start_s = float(environment.get(COLD_START_VARIABLE, "0"))
+        return cls(variant["ServerlessConfig"]["MaxConcurrency"], cold_start_s)
+
+    @contextlib.contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold one of the endpoint's slots, from when it is warm.
+
+        Raises:
+            ApiError: ThrottlingException where all slots are taken.
+            TimeoutError: the cold start takes longer than SageMaker waits for an answer.
+        """
+        with self._lock:
+            if self._in_flight >= self._limit:
+                raise ApiError("ThrottlingException", "Rate exceeded")
+            self._in_flight += 1
+            if self._warm_at is None:
+                self._warm_at = time.monotonic() + self._cold_start_s
+            wait_s = self._warm_at - time.monotonic()
+        try:
+            time.sleep(min(max(wait_s, 0), INVOCATION_TIMEOUT_S))
+            if wait_s > INVOCATION_TIMEOUT_S:
+                raise TimeoutError
+            yield
+        finally:
+            with self._lock:
+                self._in_flight -= 1
+
+
 @dataclass
 class Version:
     """A configuration that serves: its process, its log, what it captures, its serverless capacity."""
@@ -72,15 +118,7 @@ class Version:
 
 
 class Endpoint(Resource):
-    """One endpoint.
-
-    Args:
-        name: its name.
-        arn: its ARN.
-        request: the CreateEndpoint request.
-        config: the configuration to start with.
-        folder: where versions are unpacked and their logs kept.
-    """
+    """One endpoint, from CreateEndpoint on; its versions are unpacked in `folder`, and their logs kept."""
 
     def __init__(self, name: str, arn: str, request: dict[str, Any], config: Config, folder: Path) -> None:
         super().__init__(name, arn, request)
@@ -212,17 +250,15 @@ class Endpoint(Resource):
         label = f"{re.sub('[^A-Za-z0-9-]', '-', self.name)}-{number}"
         log_file = self._folder / "logs" / f"endpoint-{label}.log"
         variant = config.variant
-        spec = ContainerSpec(
+        container = Container(
             model_url=config.model["ModelDataUrl"],
             environment=config.model.get("Environment", {}),
             variant=variant["VariantName"],
             folder=self._folder / "versions" / label,
             log_file=log_file,
         )
-        if "ContainerStartupHealthCheckTimeoutInSeconds" in variant:
-            patience = variant["ContainerStartupHealthCheckTimeoutInSeconds"]
-            spec = replace(spec, startup_timeout_s=patience)
-        container = Container(spec)
+        if patience := variant.get("ContainerStartupHealthCheckTimeoutInSeconds"):
+            container.startup_timeout_s = patience
         group = f"/aws/sagemaker/Endpoints/{self.name}"
         logs = LogShipper(group, f"{variant['VariantName']}/i-{number}", log_file)
         try:
@@ -230,7 +266,7 @@ class Endpoint(Resource):
         finally:
             logs.ship()
         capture = Capture(config.capture, self.name, variant["VariantName"]) if config.capture else None
-        capacity = Capacity.of_variant(variant, spec.environment) if config.serverless else None
+        capacity = Capacity.of_variant(variant, container.environment) if config.serverless else None
         return Version(config, container, logs, capture, capacity)
 
     def _refuse_while_changing(self) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -21,13 +21,9 @@ _lock = threading.Lock()
 
 @dataclass
 class ApiError(Exception):
-    """An error that is the answer to a request.
+    """An error that is the answer to a request: `code` is what boto3 shows in brackets, empty for none.
 
-    Attributes:
-        code: AWS's error code, what boto3 shows in brackets; empty when AWS sends none.
-        message: the text for a person, in AWS's own words where they are known.
-        status: HTTP status.
-        extra: further members of the error's shape.
+    `message` is in AWS's own words where they are known; `extra` has further members of the error's shape.
     """
 
     code: str
@@ -77,23 +73,32 @@ def bucket_and_key(url: str) -> tuple[str, str]:
 
 @dataclass
 class Resource:
-    """A record: its name as the request spelled it, its ARN, the request, and when that was made."""
+    """A record: its name as the request spelled it, its ARN, the request, and when that was made.
+
+    Endpoints and training jobs also have a status, and when that changed last.
+    """
 
     name: str
     arn: str
     request: dict[str, Any]
     created: float = field(default_factory=time.time)
+    status: str = ""
+    modified: float = 0.0
+
+    def summary(self, prefix: str) -> dict[str, Any]:
+        """Return its line in a list; `prefix` begins the members' names, such as `EndpointName`."""
+        shown = {f"{prefix}Name": self.name, f"{prefix}Arn": self.arn, "CreationTime": self.created}
+        changed = {f"{prefix}Status": self.status, "LastModifiedTime": self.modified} if self.status else {}
+        return shown | changed
 
 
 R = TypeVar("R", bound=Resource)
 
 
 class Collection(Generic[R]):
-    """All resources of one kind, with SageMaker's error messages.
+    """All resources of one `kind`, as ARNs name it, with SageMaker's error messages.
 
-    Args:
-        kind: of the resources, in their ARNs.
-        prefix: of the members of answers, such as `Endpoint` in `EndpointName`.
+    `prefix` begins the names of members of answers, such as `EndpointName`.
     """
 
     def __init__(self, kind: str, prefix: str) -> None:
@@ -129,23 +134,17 @@ class Collection(Generic[R]):
         """Iterate over all of them, oldest first."""
         return iter(list(self._items.values()))
 
-    def page(
-        self, params: dict[str, Any], matches: Callable[[R], bool] = lambda _: True
-    ) -> tuple[list[R], dict[str, str]]:
-        """Return one page of a List operation and, when there are more, {"NextToken": …}.
-
-        Args:
-            params: the request: NameContains, SortBy, SortOrder, MaxResults, NextToken.
-            matches: a further filter.
-        """
-        wanted = params.get("NameContains", "").lower()
-        found = [item for item in self if wanted in item.name.lower() and matches(item)]
+    def page(self, params: dict[str, Any], member: str) -> dict[str, Any]:
+        """Return the answer of a List operation, whose summaries are in `member`."""
+        wanted, status = params.get("NameContains", "").lower(), params.get("StatusEquals")
+        found = [item for item in self if wanted in item.name.lower() and status in {None, item.status}]
         by_name = params.get("SortBy") == "Name"
         newest_first = params.get("SortOrder", "Descending") == "Descending"
         found.sort(key=lambda item: item.name if by_name else item.created, reverse=newest_first)
         start = int(params.get("NextToken", "0"))
         end = start + params.get("MaxResults", _DEFAULT_PAGE)
-        return found[start:end], {"NextToken": str(end)} if end < len(found) else {}
+        more = {"NextToken": str(end)} if end < len(found) else {}
+        return {member: [item.summary(self.prefix) for item in found[start:end]], **more}
 
     @property
     def _title(self) -> str:

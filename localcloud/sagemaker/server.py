@@ -5,16 +5,19 @@ import http.client
 import json
 import logging
 import re
+import time
 import uuid
+from collections.abc import Callable
+from dataclasses import replace
 from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote
 
 from localcloud.access_guard import refusal
-from localcloud.faults.endpoint import asked
+from localcloud.faults import PLACES, Switches
 from localcloud.sagemaker.autoscaling import AutoScaling
 from localcloud.sagemaker.capture import Exchange
 from localcloud.sagemaker.container import Answer
@@ -28,26 +31,23 @@ _INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
 _MAX_REQUEST = 64 * 1024 * 1024
 HEALTH_PATH = "/health"
 REALTIME_BODY_LIMIT = 6_291_456
-"""Bytes that a real-time endpoint takes."""
-
 SERVERLESS_BODY_LIMIT = 4 * 1024 * 1024
-"""Bytes that a serverless endpoint takes."""
+"""Bytes that an endpoint takes."""
 
 _TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency "
     "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
 )
+_FAULTY_ANSWERS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "wrong-length": lambda body: json.dumps([*json.loads(body), 0.0]).encode(),
+    "not-a-number": lambda body: json.dumps([float("nan") for _ in json.loads(body)]).encode(),
+    "not-json": lambda _: b"<html>502</html>",
+    "empty": lambda _: b"",
+}
 
 
 class SageMakerEmulator(ThreadingHTTPServer):
-    """The server.
-
-    Args:
-        address: address and port to listen on; port 0 takes a free one.
-        folder: where endpoints unpack their versions and keep their logs.
-        instance: a name that the answer to the health check repeats.
-        access_key: the key that requests must be signed with.
-    """
+    """The server, of requests that are signed with a key; the health check repeats the name `instance`."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -154,14 +154,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _invoke(plane: ControlPlane, name: str, headers: Message, body: bytes) -> tuple[Answer, str]:
-    """Return the answer to one InvokeEndpoint request and the variant that gave it.
+    """Return the answer to one InvokeEndpoint request and the variant that gave it; ApiError as AWS has it.
 
-    Errors: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
-
-    Raises:
-        ApiError: ValidationError for an endpoint that is not there, 413 for a body that is too large,
-            ThrottlingException if a serverless endpoint has no capacity left, ModelError when the
-            container failed.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
     """
     endpoint = plane.endpoint(name)
     if endpoint is None:
@@ -188,6 +183,20 @@ def _invoke(plane: ControlPlane, name: str, headers: Message, body: bytes) -> tu
                 )
             )
         return answer, version.config.variant["VariantName"]
+
+
+def asked(switches: Switches | None, ask: Callable[[], Answer]) -> Answer:
+    """Return the endpoint's answer, or what a fault makes of it; raise SageMaker's error as an ApiError."""
+    fault = switches.pick("sagemaker", "InvokeEndpoint") if switches else None
+    if fault is None:
+        return ask()
+    if fault.name in {"slow", "timeout"}:
+        time.sleep(fault.seconds)
+    if error := PLACES["sagemaker"].error(fault.name):
+        status, code, message = error
+        raise ApiError(code, message, status=status)
+    answer = ask()
+    return replace(answer, body=_FAULTY_ANSWERS.get(fault.name, bytes)(answer.body))
 
 
 def _ask(version: Version, headers: Message, body: bytes) -> Answer:

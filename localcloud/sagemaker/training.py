@@ -42,14 +42,7 @@ class _Stopped(Exception):  # noqa: N818  # not an error: it was asked to stop, 
 
 
 class TrainingJob(Resource):
-    """One job, from its creation on.
-
-    Args:
-        name: its name.
-        arn: its ARN.
-        request: the CreateTrainingJob request.
-        folder: where jobs keep their files; this one's are removed when it ends, its log stays.
-    """
+    """One job, from its creation on; its files in `folder` are removed when it ends, its log stays."""
 
     def __init__(self, name: str, arn: str, request: Json, folder: Path) -> None:
         super().__init__(name, arn, request)
@@ -141,7 +134,9 @@ class TrainingJob(Resource):
         hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
         instance = self.request["ResourceConfig"].get("InstanceType", "local")
         files = {
-            "hyperparameters.json": {k: self._here(v) for k, v in self._hyperparameters().items()},
+            "hyperparameters.json": {
+                k: self._here(v) for k, v in self.request.get("HyperParameters", {}).items()
+            },
             "inputdataconfig.json": {c["ChannelName"]: {"TrainingInputMode": "File"} for c in channels},
             "resourceconfig.json": hosts
             | {
@@ -158,9 +153,6 @@ class TrainingJob(Resource):
         }
         for name, content in files.items():
             (self._folder / "input" / "config" / name).write_text(json.dumps(content))
-
-    def _hyperparameters(self) -> dict[str, str]:
-        return dict(self.request.get("HyperParameters", {}))
 
     def _download(self, channel: Json) -> None:
         url = channel["DataSource"]["S3DataSource"]["S3Uri"]

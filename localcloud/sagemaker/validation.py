@@ -6,7 +6,7 @@ are checked by the service. A request that only a lenient emulator accepts would
 
 import re
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import botocore.session
@@ -47,13 +47,8 @@ def service_model(service: str) -> ServiceModel:
 def check_request(service: str, operation: str, params: dict[str, Any]) -> None:
     """Refuse a request that the service would refuse.
 
-    Args:
-        service: a botocore service name.
-        operation: one of its operations.
-        params: the request, decoded from JSON.
-
     Raises:
-        ApiError: validationException in AWS's wording, all findings in one message.
+        ApiError: ValidationException in AWS's wording, all findings in one message.
     """
     shape = service_model(service).operation_model(operation).input_shape
     if shape is None:
@@ -64,14 +59,12 @@ def check_request(service: str, operation: str, params: dict[str, Any]) -> None:
         raise invalid(f"{len(findings)} validation error{plural} detected: " + "; ".join(findings))
 
 
+@cache
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """Translate a pattern of the service model (Java's dialect) to Python's."""
     for java, python in _DIALECT:
         pattern = pattern.replace(java, python)
     return re.compile(pattern)
-
-
-_compiled = lru_cache(maxsize=None)(compile_pattern)
 
 
 def _findings(value: Any, shape: Shape, path: str) -> Iterator[str]:
@@ -115,7 +108,7 @@ def _string(value: str, shape: StringShape, path: str) -> Iterator[str]:
         yield f"{where} satisfy enum value set: [{', '.join(shape.enum)}]"
     yield from _length(value, shape, path)
     pattern = shape.metadata.get("pattern")
-    if pattern and not _compiled(pattern).fullmatch(value):
+    if pattern and not compile_pattern(pattern).fullmatch(value):
         yield f"{where} satisfy regular expression pattern: {pattern}"
 
 

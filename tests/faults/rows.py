@@ -17,7 +17,7 @@ class Row:
 
     Attributes:
         name: what is broken, in words.
-        faults: members of localcloud.faults.switches.Fault, for each fault.
+        faults: members of localcloud.faults.Fault, for each fault.
         outcomes: the records that there must be in the end: outcome and error.
         alarms: the alarms that must be raised.
         doubtful: whether the photo is one that the model is unsure of.

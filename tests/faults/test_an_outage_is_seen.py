@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from localcloud.access import LocalSession
-from localcloud.faults.switches import Fault, FaultFile
+from localcloud.faults import Fault, FaultFile
 from localcloud.state import StateFolder
 from operations.__main__ import main
 from operations.checks import Check, Status

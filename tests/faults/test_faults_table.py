@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.faults.switches import Fault, FaultFile
+from localcloud.faults import Fault, FaultFile
 from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
 from tests.faults.balance import Observer, Seen
 from tests.faults.conftest import PATIENCE_S, set_patience

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
-from localcloud.faults.switches import Fault, FaultFile
+from localcloud.faults import Fault, FaultFile
 from localcloud.state import StateFolder
 from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
 from tests.faults.balance import OUTCOME_EVENTS, Observer

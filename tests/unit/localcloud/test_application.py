@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from commandline.errors import UsageError
 from localcloud import application
-from localcloud.application import ENDPOINT_NAME, Application, labels_of, parameters
+from localcloud.application import ENDPOINT_NAME, Application, build_digest, labels_of, parameters
 from localcloud.environment import ROOT
 from localcloud.sagemaker.endpoints import serving_note
 from localcloud.state import Running, StateFolder
@@ -138,3 +138,21 @@ def test_a_model_of_the_users_own_and_its_labels_stay_until_another_is_named(
 def test_an_archive_that_was_erased_leaves_the_shipped_model(cloud: tuple[StateFolder, Commands]) -> None:
     cloud[1].serve("s3://scones-models/erased.tar.gz")
     assert deploy(cloud)["parameters"]["ClassLabels"] == "bicycle,motorcycle"
+
+
+def test_a_changed_function_changes_the_digest(tmp_path: Path) -> None:
+    for name in ("template.yaml", "samconfig.toml", "localcloud/application.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    function = tmp_path / "functions" / "f" / "app.py"
+    function.parent.mkdir(parents=True)
+    (tmp_path / "statemachine").mkdir()
+    function.write_text("one")
+    before = build_digest(tmp_path)
+    assert build_digest(tmp_path) == before
+
+    function.write_text("two")
+    changed = build_digest(tmp_path)
+    assert changed != before
+    function.rename(function.with_name("other.py"))
+    assert build_digest(tmp_path) != changed

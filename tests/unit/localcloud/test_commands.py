@@ -154,7 +154,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_a_line(
 def test_a_disk_that_is_nearly_full_is_told_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("localcloud.launch.NEEDED_MB", 10**12)
+    monkeypatch.setattr("localcloud.lifecycle.NEEDED_MB", 10**12)
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("something was started"))
 
     assert main(["up", "--state", str(tmp_path / "state")]) == 1

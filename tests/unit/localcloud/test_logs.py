@@ -6,7 +6,7 @@ from unittest.mock import Mock
 import pytest
 
 from localcloud.__main__ import main
-from localcloud.logs import _group_reader
+from localcloud.commands.logs import _group_reader
 from localcloud.state import StateFolder
 
 

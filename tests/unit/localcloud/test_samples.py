@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from localcloud.samples import from_archive, sample_photos
+from localcloud.commands.demo import from_archive, sample_photos
 from tests.support.tiny_model import cifar100_files, write_archive
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from localcloud.sagemaker import serverless
+from localcloud.sagemaker import endpoints
+from localcloud.sagemaker.endpoints import COLD_START_VARIABLE, Capacity
 from localcloud.sagemaker.resources import ApiError
-from localcloud.sagemaker.serverless import COLD_START_VARIABLE, Capacity
 
 VARIANT = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 2}}
 
@@ -27,7 +27,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(serverless, "time", clock)
+    monkeypatch.setattr(endpoints, "time", clock)
     return clock
 
 

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.faults.catalogue import PLACES
-from localcloud.faults.endpoint import asked
-from localcloud.faults.switches import Fault, FaultFile, Switches
+from localcloud.faults import PLACES, Fault, FaultFile, Switches
 from localcloud.ministack import fault_hooks
 from localcloud.ministack.events import PermanentDeliveryError, TransientDeliveryError
 from localcloud.ministack.fault_hooks import (
@@ -23,6 +21,7 @@ from localcloud.ministack.fault_hooks import (
 )
 from localcloud.sagemaker.container import Answer
 from localcloud.sagemaker.resources import ApiError
+from localcloud.sagemaker.server import asked
 
 GOOD = Answer(200, "application/json", b"[0.75, 0.25]")
 

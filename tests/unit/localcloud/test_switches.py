@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.faults.switches import VARIABLE, Fault, FaultFile, Switches, of_this_process
+from localcloud.faults import VARIABLE, Fault, FaultFile, Switches, of_this_process
 
 
 @pytest.fixture

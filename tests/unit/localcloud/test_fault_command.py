@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.__main__ import main
-from localcloud.faults.catalogue import PLACES
+from localcloud.faults import PLACES
 from localcloud.state import StateFolder
 
 
