@@ -17,14 +17,8 @@ from typing import Any
 
 import click
 
-from bench.batch import OnALocalCloud, on_a_local_cloud
-from bench.cases import (
-    classify_a_photo,
-    load_the_model,
-    shrink_a_heic,
-    shrink_a_phone_photo,
-)
-from bench.timing import Result
+from bench.cases import classify_a_photo, load_the_model, shrink_a_heic, shrink_a_phone_photo
+from bench.cloud import on_a_local_cloud
 from commandline.options import FOLDER, PATH, VariadicOption, json_option
 from commandline.program import CONTEXT, run
 from commandline.terminal import progress_bar
@@ -74,38 +68,29 @@ def bench(  # noqa: PLR0913 - one parameter for each option
       python -m bench --rounds 20
     """
     few = max(3, rounds // 10)
-    here, cloud = run_here(model, rounds, few), run_on_a_local_cloud(batch, few)
+    with progress_bar(total=rounds + 3 * few, title="in this process", unit="round") as bar:
+        here = [
+            classify_a_photo(model, rounds, bar.update),
+            load_the_model(model, few, bar.update),
+            shrink_a_phone_photo(few, bar.update),
+            shrink_a_heic(few, bar.update),
+        ]
+    with progress_bar(total=few + len(batch), title="on a local cloud", unit="round") as bar:
+        there, peak_mb, batches = on_a_local_cloud(batch, few, bar.update)
     report: dict[str, Any] = {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "python": platform.python_version(),
         "machine": platform.machine(),
         "processors": os.cpu_count(),
-        "results": [asdict(result) for result in here + cloud.results],
-        "peak_mb": cloud.peak_mb,
-        "batches": cloud.batches,
+        "results": [asdict(result) for result in here + there],
+        "peak_mb": peak_mb,
+        "batches": batches,
     }
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if keep:
         RESULTS.write_text(PAGE.format(**report, table=table(report)), encoding="utf-8")
     click.echo(json.dumps(report) if as_json else table(report))
-
-
-def run_on_a_local_cloud(sizes: Sequence[int], rounds: int) -> OnALocalCloud:
-    """Measure the functions, the workflow, and a batch of each size, on a local cloud of its own."""
-    with progress_bar(total=rounds + len(sizes), title="on a local cloud", unit="round") as bar:
-        return on_a_local_cloud(sizes, rounds, bar.update)
-
-
-def run_here(model_dir: Path, rounds: int, few: int) -> list[Result]:
-    """Measure the model and the shrinking: `rounds` times, or `few` times what takes longer."""
-    with progress_bar(total=rounds + 3 * few, title="in this process", unit="round") as bar:
-        return [
-            classify_a_photo(model_dir, rounds, bar.update),
-            load_the_model(model_dir, few, bar.update),
-            shrink_a_phone_photo(few, bar.update),
-            shrink_a_heic(few, bar.update),
-        ]
 
 
 def table(report: dict[str, Any]) -> str:

@@ -23,24 +23,19 @@ Tick = Callable[[], object]
 def classify_a_photo(model_dir: Path, rounds: int, tick: Tick) -> Result:
     """Measure the endpoint's work for one JPEG as SerializeImage sends it: decode, classify, answer."""
     side = _longest_side()
-    photo = _jpeg((side, side))
+    photo = _encoded(draw("bicycle", FIRST_TEST_SEED, (side, side)), "JPEG", quality=90)
+    model = inference.model_fn(str(model_dir))
+
+    def answer() -> str:
+        image = inference.input_fn(photo, "image/jpeg")
+        return inference.output_fn(inference.predict_fn(image, model), "application/json")
+
     return compare(
-        Case(f"classify one {side}-pixel photo, one thread", _classification(model_dir, photo)),
+        Case(f"classify one {side}-pixel photo, one thread", answer),
         Case("decode that photo", lambda: _decode_whole(photo, side)),
         rounds=rounds,
         tick=tick,
     )
-
-
-def _classification(model_dir: Path, jpeg: bytes) -> Callable[[], str]:
-    """Return what an endpoint does with one request."""
-    model = inference.model_fn(str(model_dir))
-
-    def answer() -> str:
-        image = inference.input_fn(jpeg, "image/jpeg")
-        return inference.output_fn(inference.predict_fn(image, model), "application/json")
-
-    return answer
 
 
 def load_the_model(model_dir: Path, rounds: int, tick: Tick) -> Result:
@@ -75,11 +70,8 @@ def shrink_a_heic(rounds: int, tick: Tick) -> Result:
     import pillow_heif  # noqa: PLC0415 - the function's own lock has it too
 
     pillow_heif.register_heif_opener()
-    shrink, photo, jpeg = (
-        _shrinking(),
-        phone_photo("HEIF", quality=60, thumbnails=[320]),
-        phone_photo("JPEG", quality=90),
-    )
+    photo, jpeg = phone_photo("HEIF", quality=60, thumbnails=[320]), phone_photo("JPEG", quality=90)
+    shrink = _shrinking()
     return compare(
         Case("shrink a 12-megapixel HEIC (SerializeImage)", lambda: shrink(photo)),
         Case("shrink a JPEG of the same picture", lambda: shrink(jpeg)),
@@ -105,15 +97,13 @@ def phone_photo(file_format: str, quality: int, **options: Any) -> bytes:
     """Return a file of 12 megapixels with the noise of a camera, which a drawing lacks."""
     drawn = np.asarray(draw("bicycle", FIRST_TEST_SEED, PHONE_PHOTO)).astype(np.int16)
     noise = np.random.default_rng(1).integers(-6, 7, drawn.shape)
-    buffer = io.BytesIO()
     photo = Image.fromarray((drawn + noise).clip(0, 255).astype(np.uint8))
-    photo.save(buffer, file_format, quality=quality, **options)
-    return buffer.getvalue()
+    return _encoded(photo, file_format, quality=quality, **options)
 
 
-def _jpeg(size: tuple[int, int]) -> bytes:
+def _encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    draw("bicycle", FIRST_TEST_SEED, size).save(buffer, "JPEG", quality=90)
+    image.save(buffer, file_format, **options)
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.pictures`: draw what the model is often wrong about, for the table in docs/model.md."""
+"""Draw what the model is often wrong about, for the table in docs/model.md: run this as a module."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
