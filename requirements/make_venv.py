@@ -16,7 +16,6 @@ import ast
 import fcntl
 import hashlib
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -27,9 +26,6 @@ from pathlib import Path
 OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parents[1]
 UV_LOCK = Path(__file__).resolve().with_name("uv.txt")
-REQUIREMENT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*\s*==", re.MULTILINE)
-STARTED = re.compile(r"\s*(?:Collecting|Ignoring) ([^\s=:]+)")
-TAIL_LINES = 25
 MEGABYTE = 1024 * 1024
 # What pip calls it, and uv; a value of pip's may be a list.
 OPTIONS = {
@@ -155,24 +151,11 @@ def pip_configuration(pip: list[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def install(pip: list[str], options: list[str], lock: Path) -> None:
-    """Run pip, with a line that moves on a terminal; exit with the end of pip's output if it fails."""
-    command = [*pip, "install", "--disable-pip-version-check", "--progress-bar", "off"]
-    total = len(REQUIREMENT.findall(lock.read_text()))
-    lines, started = [], 0
-    process = subprocess.Popen(
-        [*command, *options, "-r", str(lock)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    for line in process.stdout or ():
-        lines.append(line)
-        found = STARTED.match(line)
-        if found:
-            started += 1
-            show(f"{started:>4} of {max(total, started)} packages: {found.group(1)}")
-        elif line.startswith("Installing"):
-            show(f"installing {started} packages")
-    show("")
-    if process.wait():
-        sys.stderr.write("".join(lines[-TAIL_LINES:]))
+    """Run pip, which shows its progress on a terminal; exit with a message if it fails."""
+    command = [*pip, "install", "--disable-pip-version-check", *options, "-r", str(lock)]
+    if not sys.stderr.isatty():
+        command.append("--quiet")
+    if subprocess.run(command, check=False, stdout=2).returncode:  # standard output is for results
         sys.exit(f"{lock} cannot be installed, see above: is there a network, and room on the disk?")
 
 
@@ -192,14 +175,6 @@ def write_program(folder: Path) -> None:
         "sys.exit(main())\n"
     )
     program.chmod(0o755)
-
-
-def show(text: str) -> None:
-    """Redraw the last line of a terminal; elsewhere print nothing."""
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(f"\r{text[:width]:<{width}}\r")
-        sys.stderr.flush()
 
 
 def say(text: str) -> None:
