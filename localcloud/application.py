@@ -122,11 +122,7 @@ class Application:
         self._shipped = folder.path / "shipped-model"  # the URL of the archive that the shipped model became
 
     def build(self) -> None:
-        """Run `sam build`, unless its inputs are those of the last time.
-
-        Raises:
-            StepError: it failed.
-        """
+        """Run `sam build`, unless its inputs are those of the last time."""
         digest_file = self._folder.path / "sam-build.digest"
         digest = build_digest()
         if digest_file.exists() and digest_file.read_text() == digest:
@@ -143,11 +139,7 @@ class Application:
         digest_file.write_text(digest)
 
     def deploy(self, running: Running) -> Running:
-        """Deploy the stack and, beside it, the model; return the local cloud with both.
-
-        Raises:
-            StepError: one of them failed.
-        """
+        """Deploy the stack and, beside it, the model; return the local cloud with both."""
         session = LocalSession(running)
         session.client("s3").create_bucket(Bucket=MODEL_BUCKET)
         _provide_serving_image(session)

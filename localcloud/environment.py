@@ -34,18 +34,11 @@ _IMPATIENT: Final = {"AWS_MAX_ATTEMPTS": "2"}
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where a local cloud listens.
-
-    Attributes:
-        bind: address that it listens on.
-        aws_url: endpoint URL of ministack.
-        sagemaker_url: endpoint URL of the SageMaker emulator.
-        access_key: the id and the secret of the one key that its servers answer.
-    """
+    """Where a local cloud listens; its servers answer one key, whose id and secret are the same."""
 
     bind: str
-    aws_url: str
-    sagemaker_url: str
+    aws_url: str  # ministack
+    sagemaker_url: str  # the SageMaker emulator
     access_key: str = field(repr=False)
 
 

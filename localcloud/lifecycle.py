@@ -42,8 +42,7 @@ def start_and_build(
 ) -> tuple[Running, subprocess.Popen[bytes]]:
     """Start a local cloud and build the functions meanwhile; return what runs, and the supervisor to stop.
 
-    Raises:
-        CommandError: one of the two failed; nothing runs then.
+    If one of the two fails, nothing runs.
     """
     _require_open_files()
     _require_space(folder)
@@ -160,11 +159,7 @@ def _wait_until_up(folder: StateFolder, process: subprocess.Popen[bytes]) -> Run
 
 
 def require_alive(folder: StateFolder, instance: str = "") -> None:
-    """Check that a local cloud, `instance` or whichever, still runs.
-
-    Raises:
-        StepError: it has ended; the message has the cause and the end of its logs.
-    """
+    """Raise a StepError, with cause and ends of logs, if a local cloud, `instance` or any, has ended."""
     running = folder.load()
     if running and instance in {"", running.instance}:
         return
@@ -211,11 +206,7 @@ def stop_process(process: subprocess.Popen[bytes]) -> None:
 
 
 def stop(folder: StateFolder) -> bool:
-    """Stop the local cloud of a state folder; return whether one was running.
-
-    Raises:
-        StepError: it does not stop.
-    """
+    """Stop the local cloud of a state folder; return whether one was running."""
     supervisor = folder.supervisor()
     if supervisor is None:
         folder.clear()
@@ -237,12 +228,7 @@ def stop(folder: StateFolder) -> bool:
 
 def _becomes_free(folder: StateFolder, seconds: float = _STOP_TIMEOUT_S) -> bool:
     try:
-        poll(
-            folder.supervisor,
-            until=lambda pid: pid is None,
-            timeout_seconds=seconds,
-            rhythm=_OFTEN,
-        )
+        poll(folder.supervisor, until=lambda pid: pid is None, timeout_seconds=seconds, rhythm=_OFTEN)
     except PollingTimeoutError:
         return False
     return True

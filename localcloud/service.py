@@ -23,11 +23,7 @@ class StartError(CommandError):
 
 
 def free_port(bind: str, *preferred: int) -> int:
-    """Return a port that is free on an address: the first of the preferred ones that is, otherwise any.
-
-    Raises:
-        StartError: the address is not one of this machine's.
-    """
+    """Return a port that is free on an address: the first of the preferred ones that is, otherwise any."""
     for port in (*preferred, 0):
         with contextlib.suppress(OSError), socket.create_server((bind, port)) as server:
             return int(server.getsockname()[1])
@@ -72,11 +68,7 @@ class Service:
     instance: str
 
     def wait_until_healthy(self) -> None:
-        """Return when the service answers.
-
-        Raises:
-            StartError: it ended, or took too long.
-        """
+        """Return when the service answers; StartError if it ended, or took too long."""
         try:
             poll(self._is_healthy, until=bool, timeout_seconds=_START_TIMEOUT_S, rhythm=_OFTEN)
         except PollingTimeoutError as error:

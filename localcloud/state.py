@@ -28,21 +28,13 @@ class BusyError(CommandError):
 
 @dataclass(frozen=True)
 class Running(Addresses):
-    """A local cloud that is up.
+    """A local cloud that is up; what is not deployed yet is empty."""
 
-    Attributes:
-        instance: a random name, new with every start.
-        pids: process ids by role.
-        stack: name, outputs and parameters of the deployed stack; empty before.
-        endpoint: name of the deployed SageMaker endpoint; empty before.
-        desk_url: where the review desk is to be, with its token, once the stack is deployed; empty for none.
-    """
-
-    instance: str = ""
-    pids: Mapping[str, int] = field(default_factory=dict)
-    stack: Mapping[str, Any] = field(default_factory=dict)
+    instance: str = ""  # a random name, new with every start
+    pids: Mapping[str, int] = field(default_factory=dict)  # by role
+    stack: Mapping[str, Any] = field(default_factory=dict)  # name, outputs and parameters
     endpoint: str = ""
-    desk_url: str = ""
+    desk_url: str = ""  # where the review desk is to be, with its token
 
 
 class StateFolder:
@@ -69,11 +61,7 @@ class StateFolder:
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
-        """Keep other commands from starting or deploying to this local cloud at the same time.
-
-        Raises:
-            BusyError: another command does so already.
-        """
+        """Keep other commands from starting or deploying to this local cloud; BusyError if one does."""
         self.make()
         path = self.path / "command-lock"
         file = take_lock(path)
@@ -86,11 +74,7 @@ class StateFolder:
             yield
 
     def make(self) -> None:
-        """Make the folder, which nobody else may look into: it has photos, results and the access key.
-
-        Raises:
-            CommandError: it is another user's.
-        """
+        """Make the folder, which nobody else may look into: it has photos, results and the access key."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.path.chmod(0o700)

@@ -54,11 +54,7 @@ class Supervisor:
         self._desk_due = 0.0
 
     def start(self) -> Running:
-        """Start everything, on other ports if another program takes the chosen ones first.
-
-        Raises:
-            StartError: a service did not come up.
-        """
+        """Start everything, on other ports if another program takes the chosen ones first."""
         shutil.rmtree(self._folder.temporary, ignore_errors=True)
         self._folder.temporary.mkdir(parents=True)
         self._folder.faults.clear()
@@ -124,7 +120,7 @@ class Supervisor:
         sagemaker = self._spawn(
             "sagemaker",
             [
-                *("-m", "localcloud.sagemaker", "--bind", self._bind, "--port", str(sagemaker_port)),
+                *("-m", "localcloud.sagemaker.server", "--bind", self._bind, "--port", str(sagemaker_port)),
                 *("--folder", str(self._folder.path / "sagemaker"), "--instance", running.instance),
             ],
             environment,

@@ -1,10 +1,14 @@
 """The HTTP server: dispatches to control plane, runtime and auto scaling in AWS's JSON protocols."""
 
+import argparse
 import contextlib
 import http.client
 import json
 import logging
+import os
 import re
+import signal
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -24,7 +28,8 @@ from localcloud.sagemaker.container import Answer
 from localcloud.sagemaker.control_plane import ControlPlane
 from localcloud.sagemaker.endpoints import Version
 from localcloud.sagemaker.resources import ACCOUNT, REGION, ApiError, unknown_operation
-from localcloud.sagemaker.validation import check_request
+from localcloud.sagemaker.validation import check_request, service_model
+from localcloud.service import end_with_parent
 
 _log = logging.getLogger(__name__)
 _INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
@@ -232,3 +237,25 @@ def _model_error(version: Version, status: int, text: str) -> ApiError:
         "ErrorCode": "CLIENT_ERROR_FROM_MODEL" if client_fault else "INTERNAL_FAILURE_FROM_MODEL",
     }
     return ApiError("ModelError", message, status=424, extra=extra)
+
+
+def main() -> None:
+    """Serve until a signal or the end of the parent."""
+    parser = argparse.ArgumentParser(prog="python -m localcloud.sagemaker.server", description=__doc__)
+    parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=4567, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, required=True, help="where endpoints keep files and logs")
+    parser.add_argument("--instance", default="", help="a name that the answer to GET /health repeats")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    end_with_parent()
+    service_model("sagemaker")  # half a second now instead of in the first request
+    address, key = (arguments.bind, arguments.port), os.environ["AWS_ACCESS_KEY_ID"]
+    with SageMakerEmulator(address, arguments.folder, arguments.instance, access_key=key) as server:
+        _log.info("listening on %s port %s", *server.server_address[:2])
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
