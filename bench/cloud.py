@@ -7,9 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,10 +16,9 @@ from typing import Any, Final
 from bench.cases import phone_photo
 from bench.timing import Result, compared, seconds
 from localcloud.environment import aws_variables
-from localcloud.state import StateFolder
 from model_build.data.drawings import FIRST_TEST_SEED, draw
 from tests.support.lambda_runtime import LambdaRuntime, lambda_runtime
-from tests.support.local_cloud import LocalCloud
+from tests.support.local_cloud import LocalCloud, deployed_cloud, without_rule
 from tests.support.sam_app import ROOT
 
 ENDPOINT: Final = "scones-vehicle-classifier"
@@ -40,7 +38,7 @@ def on_a_local_cloud(
     Returns the results, the functions' peaks of memory in MB, and the batches. `tick` is called after each of
     the `rounds` in which the functions are started anew, and after each batch.
     """
-    with tempfile.TemporaryDirectory() as folder, _local_cloud(Path(folder)) as cloud:
+    with tempfile.TemporaryDirectory() as folder, deployed_cloud(Path(folder)) as cloud, without_rule(cloud):
         cloud.upload("incoming/phone.jpg", phone_photo("JPEG", quality=90))
         results, peaks = _functions(cloud, "incoming/phone.jpg", rounds, tick)
         results.append(_workflow(cloud))
@@ -51,25 +49,6 @@ def on_a_local_cloud(
             batches.append({"photos": size, "seconds": spent, "memory_mb": _memory(folder)})
             tick()
         return results, peaks, batches
-
-
-@contextmanager
-def _local_cloud(state: Path) -> Iterator[LocalCloud]:
-    """Run a local cloud whose upload rule is off."""
-    command = [sys.executable, "-m", "localcloud"]
-    subprocess.run([*command, "up", "--state", str(state)], cwd=ROOT, check=True, capture_output=True)
-    try:
-        running = StateFolder(state).load()
-        if running is None:
-            raise RuntimeError("the local cloud has ended")
-        cloud = LocalCloud(running, state)
-        events = cloud.client("events")
-        for rule in events.list_rules()["Rules"]:
-            if "PhotoUploaded" in rule["Name"]:
-                events.disable_rule(Name=rule["Name"])
-        yield cloud
-    finally:
-        subprocess.run([*command, "down", "--state", str(state)], cwd=ROOT, check=False, capture_output=True)
 
 
 def _functions(cloud: LocalCloud, key: str, rounds: int, tick: Tick) -> tuple[list[Result], dict[str, float]]:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from localcloud.environment import ROOT
 from model_build.data.samples import png_claiming
-from tests.e2e.conftest import ROOT, localcloud
-from tests.support.local_cloud import LocalCloud, processes_about, wait_until
+from tests.support.local_cloud import LocalCloud, localcloud, processes_about, wait_until
 from tests.support.tiny_model import COLOURS
 
 RED, GREEN = COLOURS["red"], COLOURS["green"]

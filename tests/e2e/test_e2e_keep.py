@@ -11,8 +11,8 @@ import pytest
 from localcloud.environment import Addresses
 from localcloud.state import Running, StateFolder
 from operations.photos.labelled import file_name
-from tests.e2e.conftest import localcloud, model_build, operations
-from tests.support.local_cloud import LocalCloud, wait_until
+from tests.e2e.conftest import model_build, operations
+from tests.support.local_cloud import LocalCloud, localcloud, wait_until
 from tests.support.tiny_model import write_model, write_photo
 
 ROLE = "arn:aws:iam::000000000000:role/local-sagemaker"
@@ -28,9 +28,7 @@ def own(tmp_path: Path) -> Iterator[Path]:
 def up(state: Path, model: Path | None = None) -> Running:
     done = localcloud("up", "--state", state, *(("--model", model) if model else ()))
     assert done.returncode == 0, done.stdout + done.stderr
-    running = StateFolder(state).load()
-    assert running is not None
-    return running
+    return LocalCloud.of(state).running
 
 
 def send(state: Path, folder: Path) -> dict[str, tuple[str, str | None]]:
@@ -130,9 +128,7 @@ def test_photos_records_and_stack_outlive_a_kill(own: Path, model: Path, tmp_pat
     assert again.returncode == 0, again.stdout + again.stderr
     assert "was killed when it ended: photos and records are kept" in again.stderr
     assert "without an outcome: s3://scones-photos/incoming/lost.png" in again.stderr
-    running = StateFolder(own).load()
-    assert running is not None
-    cloud = LocalCloud(running, own)
+    cloud = LocalCloud.of(own)
     assert [record["label"] for record in cloud.records("incoming/photos/red.png")] == ["bicycle"]
 
 

@@ -1,44 +1,25 @@
 """A local cloud whose workflows lose patience within seconds, and the table of what was seen."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from localcloud.state import StateFolder
+from localcloud.environment import ROOT
 from tests.faults.balance import Observer
-from tests.support.local_cloud import LocalCloud
+from tests.support.local_cloud import LocalCloud, deployed_cloud
 from tests.support.tiny_model import write_model
 
-ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 8
 """The template's minimum is 30; what is tested is what comes after it."""
-
-
-def localcloud(*arguments: str | Path) -> None:
-    """Run a command of localcloud to its end."""
-    environment = {name: value for name, value in os.environ.items() if name != "SCONES_STATE"}
-    command = [sys.executable, "-m", "localcloud", *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """Return a local cloud with a model that calls red things bicycles, and is unsure of yellow ones."""
     model = write_model(tmp_path_factory.mktemp("model"), ["red", "green"], names=["bicycle", "motorcycle"])
-    folder = tmp_path_factory.mktemp("faults")
-    localcloud("up", "--state", folder, "--model", model)
-    running = StateFolder(folder).load()
-    assert running is not None
-    yield LocalCloud(running, folder)
-    localcloud("down", "--state", folder)
+    with deployed_cloud(tmp_path_factory.mktemp("faults"), "--model", model) as cloud:
+        yield cloud
 
 
 def set_patience(observer: Observer, seconds: int) -> None:

@@ -14,7 +14,7 @@ from operations.checks import Check, Status
 from operations.stack import Stack, find_stack
 from operations.status import Situation
 from tests.e2e.test_e2e_workflow import BETWEEN, RED
-from tests.support.local_cloud import LocalCloud, environment_of, wait_until
+from tests.support.local_cloud import LocalCloud, environment_of, wait_until, without_rule
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +107,9 @@ def test_a_disabled_rule_is_named(
     rule: str,
     then: str,
 ) -> None:
-    events = cloud.client("events")
-    (name,) = (one["Name"] for one in events.list_rules()["Rules"] if rule in one["Name"])
-    events.disable_rule(Name=name)
-    with environment_of(cloud.running):
+    with without_rule(cloud, rule) as name, environment_of(cloud.running):
         assert main(["status", "--json"]) == 1
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    events.enable_rule(Name=name)
 
     (check,) = (one for one in shown if one.get("name", "").endswith("Rule"))
     assert check["detail"].startswith("is disabled: ")

@@ -5,7 +5,6 @@ import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,7 @@ from tests.faults.balance import Observer, Seen
 from tests.faults.conftest import PATIENCE_S, set_patience
 from tests.faults.kill import FUNCTIONS, MODEL, kill
 from tests.faults.rows import ACCEPTED, DOUBTFUL, ENDPOINT, RULE, WORKFLOW, Row
-from tests.support.local_cloud import wait_until
+from tests.support.local_cloud import wait_until, without_rule
 
 pytestmark = pytest.mark.timeout(400)
 TOGETHER_S = 25
@@ -89,7 +88,7 @@ def shown(observer: Observer) -> dict[str, Rows]:
         for number, one in enumerate(row.faults)
     )
     set_patience(observer, TOGETHER_S)
-    with without_rule(observer):
+    with without_rule(observer.cloud):
         for row in rows["EXPRESS"]:
             key = ways["EXPRESS"].keys[row.name]
             version = observer.cloud.upload(key, body_of(row))
@@ -115,15 +114,6 @@ def shown(observer: Observer) -> dict[str, Rows]:
     for some in ways.values():
         some.mended = observer.see(some.keys.values())
     return ways
-
-
-@contextmanager
-def without_rule(observer: Observer) -> Iterator[None]:
-    events = observer.cloud.client("events")
-    (rule,) = [one["Name"] for one in events.list_rules()["Rules"] if "PhotoUploaded" in one["Name"]]
-    events.disable_rule(Name=rule)
-    yield
-    events.enable_rule(Name=rule)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +177,7 @@ def test_a_batch_leaves_what_a_service_failed_to_the_next_run(
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         return code, {line["s3_key"]: line for line in lines[:-1]}
 
-    with without_rule(observer):
+    with without_rule(observer.cloud):
         for row in lasting:
             observer.cloud.upload(keys[row.name], body_of(row))
         code, lines = batch()

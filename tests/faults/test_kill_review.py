@@ -13,10 +13,10 @@ from commandline.errors import CommandError
 from localcloud import lifecycle
 from localcloud.state import StateFolder
 from operations.review.desk import Desk, Settings
-from tests.e2e.conftest import localcloud, model
+from tests.e2e.conftest import model
 from tests.e2e.test_e2e_workflow import BETWEEN
 from tests.faults.kill import processes
-from tests.support.local_cloud import LocalCloud, wait_until
+from tests.support.local_cloud import LocalCloud, localcloud, wait_until
 
 __all__ = ["model"]
 PHOTOS = {f"incoming/{number}.jpg" for number in range(30)}
@@ -28,9 +28,7 @@ def up(state: Path, *options: str | Path) -> tuple[LocalCloud, str]:
     """Start the local cloud; return it, and what was said."""
     done = localcloud("up", "--state", state, *options)
     assert done.returncode == 0, done.stderr
-    running = StateFolder(state).load()
-    assert running is not None
-    return LocalCloud(running, state), done.stderr
+    return LocalCloud.of(state), done.stderr
 
 
 @pytest.fixture

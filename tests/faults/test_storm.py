@@ -17,11 +17,10 @@ import pytest
 from localcloud.state import StateFolder
 from tests.e2e.test_e2e_workflow import RED
 from tests.faults.balance import OUTCOME_EVENTS, Observer
-from tests.faults.conftest import localcloud
 from tests.faults.kill import DESK, FUNCTIONS, MODEL, kill, pids
 from tests.faults.test_soak import check_balance, mend, plan, published, records, running, send
 from tests.faults.test_soak import patient as patient  # noqa: PLC0414 - a fixture
-from tests.support.local_cloud import Listener, LocalCloud, wait_until
+from tests.support.local_cloud import Listener, LocalCloud, localcloud, wait_until
 
 SEEDS = int(os.environ.get("STORM_SEEDS") or 1)
 KILLS = 20
@@ -75,12 +74,9 @@ def test_a_storm_of_kills_loses_no_photo(
 @pytest.mark.timeout(600)
 def test_the_cloud_goes_down_and_up_after_it(cloud: LocalCloud) -> None:
     """The last test that uses this cloud: it is another one then."""
-    localcloud("down", "--state", cloud.folder)
+    assert localcloud("down", "--state", cloud.folder).returncode == 0
     assert not StateFolder(cloud.folder).temporary.exists()
-    localcloud("up", "--state", cloud.folder)
-    again = StateFolder(cloud.folder).load()
-    assert again is not None
-    key = "incoming/after-the-storm.jpg"
-    after = LocalCloud(again, cloud.folder)
+    assert localcloud("up", "--state", cloud.folder).returncode == 0
+    key, after = "incoming/after-the-storm.jpg", LocalCloud.of(cloud.folder)
     after.upload(key, RED)
     assert [one["status"] for one in after.executions(key)] == ["SUCCEEDED"]

@@ -3,8 +3,9 @@
 import json
 import os
 import subprocess
+import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from unittest import mock
 from commandline.polling import Rhythm, poll
 from localcloud import lifecycle
 from localcloud.access import LocalSession
-from localcloud.environment import Addresses, isolated_environment
+from localcloud.environment import ROOT, Addresses, isolated_environment
 from localcloud.state import Running, StateFolder
 
 WAIT_S = 120
@@ -28,6 +29,13 @@ class LocalCloud:
         self.folder = folder
         self._session = LocalSession(running)
         self._clients: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, folder: Path) -> "LocalCloud":
+        """Return the one that runs with a state folder."""
+        running = StateFolder(folder).load()
+        assert running is not None
+        return cls(running, folder)
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of a service of this local cloud."""
@@ -128,6 +136,51 @@ def bare_cloud(folder: Path) -> Iterator[LocalCloud]:
         yield LocalCloud(running, folder)
     finally:
         lifecycle.stop_process(process)
+
+
+def localcloud(*arguments: str | Path, prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Run a command of localcloud to its end, behind a prefix such as `env`."""
+    environment = {name: value for name, value in os.environ.items() if name != "SCONES_STATE"}
+    return run_program("localcloud", arguments, environment, prefix)
+
+
+def run_program(
+    program: str, arguments: Sequence[str | Path], environment: Mapping[str, str], prefix: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of this project to its end."""
+    return subprocess.run(
+        [*prefix, sys.executable, "-m", program, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+@contextmanager
+def deployed_cloud(folder: Path, *options: str | Path) -> Iterator[LocalCloud]:
+    """Run a local cloud with the application, by `up` with these options and `down`."""
+    done = localcloud("up", "--state", folder, *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    try:
+        yield LocalCloud.of(folder)
+    finally:
+        stopped = localcloud("down", "--state", folder)
+    assert stopped.returncode == 0, stopped.stderr
+
+
+@contextmanager
+def without_rule(cloud: LocalCloud, rule: str = "PhotoUploadedRule") -> Iterator[str]:
+    """Disable a rule of the application, which is the one that starts the workflow; yield its name."""
+    events = cloud.client("events")
+    (name,) = [one["Name"] for one in events.list_rules()["Rules"] if rule in one["Name"]]
+    events.disable_rule(Name=name)
+    try:
+        yield name
+    finally:
+        events.enable_rule(Name=name)
 
 
 def _key(workflow_input: Mapping[str, Any]) -> Any:
