@@ -15,10 +15,18 @@ UnsupportedImage = function.errors.UnsupportedImage
 ImageTooLarge = function.errors.ImageTooLarge
 
 
+def shrink(photo: bytes, max_pixels: int = 60_000_000, longest_side: int = 224) -> Any:
+    """Return the result, after checking that it is an RGB image of the stated type and size."""
+    result = function.photo.shrink(photo, longest_side=longest_side, max_pixels=max_pixels)
+    image = Image.open(io.BytesIO(result.data))
+    assert f"image/{(image.format or '').lower()}" == result.content_type
+    assert (image.mode, image.size) == ("RGB", (result.width, result.height))
+    return result
+
+
 def shrunk(photo: bytes, max_pixels: int = 60_000_000) -> npt.NDArray[np.int16]:
     """Return the pixels of the result."""
-    result = function.photo.shrink(photo, longest_side=224, max_pixels=max_pixels)
-    return np.asarray(Image.open(io.BytesIO(result.data))).astype(np.int16)
+    return np.asarray(Image.open(io.BytesIO(shrink(photo, max_pixels).data))).astype(np.int16)
 
 
 def corners(pixels: npt.NDArray[np.int16]) -> list[tuple[int, ...]]:
