@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from localcloud.sagemaker.resources import ACCOUNT, REGION, ApiError, invalid, unknown_operation
+from localcloud.sagemaker.resources import ACCOUNT, REGION, ApiError, invalid
 
 Json = dict[str, Any]
 _Key = tuple[str, str, str]
@@ -34,14 +34,7 @@ class AutoScaling:
         self._endpoint_exists = endpoint_exists
         self._targets: dict[_Key, Json] = {}
         self._policies: dict[tuple[_Key, str], Json] = {}
-
-    def call(self, operation: str, params: Json) -> Json:
-        """Run an operation of a request that fits the service model.
-
-        Raises:
-            ApiError: the operation is not one of these, or refuses.
-        """
-        known: dict[str, Callable[[Json], Json]] = {
+        self.operations: dict[str, Callable[[Json], Json]] = {
             "RegisterScalableTarget": self._register,
             "DescribeScalableTargets": self._describe_targets,
             "DeregisterScalableTarget": self._deregister,
@@ -49,13 +42,10 @@ class AutoScaling:
             "DescribeScalingPolicies": self._describe_policies,
             "DeleteScalingPolicy": self._delete_policy,
         }
-        if operation not in known:
-            raise unknown_operation(operation)
-        if params.get("ServiceNamespace") != "sagemaker":
-            raise invalid("This emulator supports the sagemaker namespace only.")
-        return known[operation](params)
 
     def _register(self, params: Json) -> Json:
+        if params["ServiceNamespace"] != "sagemaker":
+            raise invalid("This emulator supports the sagemaker namespace only.")
         kind, _, rest = params["ResourceId"].partition("/")
         if kind != "endpoint" or not self._endpoint_exists(rest.split("/")[0]):
             raise invalid(f"Endpoint or variant not found: {params['ResourceId']}")

@@ -18,7 +18,6 @@ from localcloud.sagemaker.resources import (
     bucket_and_key,
     client,
     invalid,
-    unknown_operation,
 )
 from localcloud.sagemaker.training import TrainingJob
 
@@ -40,7 +39,7 @@ class ControlPlane:
     def __init__(self, folder: Path) -> None:
         self.faults = of_this_process()
         self._folder = folder
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()  # held by whoever runs an operation
         self._models: Collection[Resource] = Collection("model", "Model")
         self._configs: Collection[Config] = Collection("endpoint-config", "EndpointConfig")
         self._endpoints: Collection[Endpoint] = Collection("endpoint", "Endpoint")
@@ -67,17 +66,6 @@ class ControlPlane:
         for left_over in ("versions", "training", "logs"):
             shutil.rmtree(folder / left_over, ignore_errors=True)
         (folder / "logs").mkdir(parents=True)
-
-    def call(self, operation: str, params: Json) -> Json:
-        """Run an operation of a request that fits the service model.
-
-        Raises:
-            ApiError: the operation is not one of these, or refuses.
-        """
-        if operation not in self.operations:
-            raise unknown_operation(operation)
-        with self._lock:
-            return self.operations[operation](params)
 
     def endpoint(self, name: str) -> Endpoint | None:
         """Return the endpoint of that name, for the runtime; None if there is none."""
@@ -188,7 +176,7 @@ class ControlPlane:
 
     def _forget_when_stopped(self, endpoint: Endpoint, stopping: threading.Thread) -> None:
         stopping.join()
-        with self._lock:
+        with self.lock:
             self._forget(self._endpoints, endpoint.name)
 
 

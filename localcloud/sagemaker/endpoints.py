@@ -134,14 +134,11 @@ class Endpoint(Resource):
     @contextlib.contextmanager
     def serving(self) -> Iterator[Version | None]:
         """Yield the version that answers now, kept alive until the block ends; None if none does."""
-        with self._lock:
-            version = self._version
-            lease = version.container.lease() if version else contextlib.nullcontext()
-            lease.__enter__()
-        try:
+        with contextlib.ExitStack() as leased:
+            with self._lock:
+                if version := self._version:
+                    leased.enter_context(version.container.lease())
             yield version
-        finally:
-            lease.__exit__(None, None, None)
 
     def update(self, config: Config) -> None:
         """Move to another configuration.

@@ -46,11 +46,6 @@ def invalid(message: str) -> ApiError:
     return ApiError("ValidationException", message)
 
 
-def unknown_operation(operation: str) -> ApiError:
-    """Return the error for what this emulator does not have."""
-    return ApiError("UnknownOperationException", f"this emulator does not support {operation}")
-
-
 def client(service: str) -> Any:
     """Return the shared client of a service, at the address that the AWS_ENDPOINT_URL* variables name.
 

@@ -27,7 +27,7 @@ from localcloud.sagemaker.capture import Exchange
 from localcloud.sagemaker.container import Answer
 from localcloud.sagemaker.control_plane import ControlPlane
 from localcloud.sagemaker.endpoints import Version
-from localcloud.sagemaker.resources import ACCOUNT, REGION, ApiError, unknown_operation
+from localcloud.sagemaker.resources import ACCOUNT, REGION, ApiError
 from localcloud.sagemaker.validation import check_request, service_model
 from localcloud.service import end_with_parent
 
@@ -118,19 +118,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _call(self, target: str, body: bytes) -> dict[str, Any]:
         prefix, _, operation = target.partition(".")
-        services: dict[str, tuple[str, ControlPlane | AutoScaling]] = {
-            "SageMaker": ("sagemaker", self.server.control_plane),
-            "AnyScaleFrontendService": ("application-autoscaling", self.server.auto_scaling),
+        plane = self.server.control_plane
+        services = {
+            "SageMaker": ("sagemaker", plane.operations),
+            "AnyScaleFrontendService": ("application-autoscaling", self.server.auto_scaling.operations),
         }
-        if prefix not in services:
-            raise unknown_operation(target or self.path)
-        service, backend = services[prefix]
+        service, operations = services.get(prefix, ("", {}))
+        if operation not in operations:
+            raise ApiError(
+                "UnknownOperationException", f"this emulator does not support {target or self.path}"
+            )
         try:
             params = json.loads(body or b"{}")
         except ValueError as error:
             raise ApiError("SerializationException", f"the request is not JSON: {error}") from error
         check_request(service, operation, params)
-        return backend.call(operation, params)
+        with plane.lock:
+            return operations[operation](params)
 
     def _invoke(self, name: str, body: bytes) -> None:
         answer, variant = _invoke(self.server.control_plane, name, self.headers, body)
