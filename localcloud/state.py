@@ -1,4 +1,4 @@
-"""The state folder: what runs, where it listens, what was deployed, and the logs.
+"""The state folder: what runs, where it listens, what was deployed, the logs, and what is kept.
 
 Whether something runs is decided by a lock that the supervisor holds for as long as it lives: the lock is
 free again after a crash or a reboot, whatever files were left.
@@ -10,14 +10,16 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
+from urllib.parse import urlsplit
 
 from commandline.errors import CommandError
 from localcloud.environment import ROOT, Addresses, env_script
 from localcloud.faults import FaultFile
 from localcloud.files import lock_holder, replace_text, take_lock
-from localcloud.kept import KeptState
+from localcloud.ministack.persistence import UNSAVED
 
 USUAL_STATE: Final = ROOT / "build" / "localcloud"
 
@@ -35,6 +37,82 @@ class Running(Addresses):
     stack: Mapping[str, Any] = field(default_factory=dict)  # name, outputs and parameters
     endpoint: str = ""
     desk_url: str = ""  # where the review desk is to be, with its token
+
+
+class KeptState:
+    """What `down` keeps for the next `up`: ministack's own state files, its objects, and the ports.
+
+    ministack reads it when it starts. It writes photos and records at once, messages a second later, and
+    everything else when it is asked to (after a deployment) and when it is stopped.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._addresses = folder / "addresses.json"
+
+    def settings(self) -> dict[str, str]:
+        """Return ministack's variables that let it read and write this state."""
+        return ministack_folders(self.folder) | {"PERSIST_STATE": "1", "S3_PERSIST": "1"}
+
+    def last_ports(self) -> list[int]:
+        """Return the ports of the last start, ministack's first; [] if there was none."""
+        return [port for url in self._last_urls() if (port := urlsplit(url).port)]
+
+    def move_to(self, addresses: Addresses) -> None:
+        """Replace the last start's URLs (of queues, for instance) by those of this start."""
+        last = self._last_urls()
+        if last and last[0] != addresses.aws_url:
+            for file in (self.folder / "state").glob("*.json"):
+                text = file.read_text(encoding="utf-8")
+                if last[0] in text:
+                    replace_text(file, text.replace(last[0], addresses.aws_url))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        replace_text(self._addresses, json.dumps([addresses.aws_url, addresses.sagemaker_url]) + "\n")
+
+    def recover(self) -> str:
+        """Make what a killed ministack left fit for a start; return what was lost, empty if nothing."""
+        if not (lost := self.lost()) or any((self.folder / "state").glob("*.json")):
+            return lost
+        self.erase()
+        return "the local cloud was killed last time before anything was deployed: it starts anew"
+
+    def lost(self) -> str:
+        """Return what the last stop did not save, empty if it saved everything."""
+        unsaved = self.folder / UNSAVED
+        if not unsaved.exists():
+            return ""
+        services = unsaved.read_text(encoding="utf-8")
+        if services:
+            return (
+                f"the local cloud could not save the state of {services} when it ended (is the disk full?): "
+                "photos and records are kept"
+            )
+        return (
+            "the local cloud was killed when it ended: photos and records are kept; executions, traces, "
+            "logs and changes of resources since the last `up` are not, nor messages of the last second"
+        )
+
+    def killed(self) -> datetime | None:
+        """Return when messages were saved last, if the last end did not save them."""
+        messages = self.folder / "state" / "sqs.json"
+        if not self.lost() or not messages.exists():
+            return None
+        return datetime.fromtimestamp(messages.stat().st_mtime, UTC)
+
+    def erase(self) -> None:
+        """Remove photos, results, stacks and everything else that is kept."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _last_urls(self) -> list[str]:
+        try:
+            return [str(url) for url in json.loads(self._addresses.read_text(encoding="utf-8"))]
+        except (FileNotFoundError, ValueError, TypeError):
+            return []
+
+
+def ministack_folders(folder: Path) -> dict[str, str]:
+    """Return ministack's variables that keep its files in a folder, instead of in /tmp."""
+    return {"STATE_DIR": str(folder / "state"), "S3_DATA_DIR": str(folder / "s3")}
 
 
 class StateFolder:

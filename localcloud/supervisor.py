@@ -21,9 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from localcloud.environment import isolated_environment
 from localcloud.faults import VARIABLE
-from localcloud.kept import ministack_folders
 from localcloud.service import Service, StartError, end_with_parent, free_port, reachable
-from localcloud.state import Running, StateFolder
+from localcloud.state import Running, StateFolder, ministack_folders
 from operations.review.address import TOKEN_VARIABLE
 
 AWS_PORT: Final = 4566

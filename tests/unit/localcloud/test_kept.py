@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from localcloud.environment import Addresses
-from localcloud.kept import KeptState
 from localcloud.ministack.persistence import UNSAVED
+from localcloud.state import KeptState
 
 
 def at(port: int) -> Addresses:
