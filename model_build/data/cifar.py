@@ -5,7 +5,7 @@ An archive is a tar.gz of pickles, which `cifar_pickle` reads safely.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import numpy as np
@@ -83,13 +83,9 @@ def load_archive(path: Path) -> Archive:
     )
 
 
-def _base_name(name: str) -> str:
-    return name.rsplit("/", 1)[-1]
-
-
-def _wanted(name: str) -> bool:
-    base = _base_name(name)
-    return base in {"meta", "train", "test", "batches.meta", "test_batch"} or base.startswith("data_batch")
+def _wanted(path: str) -> bool:
+    name = PurePosixPath(path).name
+    return name in {"meta", "train", "test", "batches.meta", "test_batch"} or name.startswith("data_batch")
 
 
 def _read_members(path: Path) -> dict[str, bytes]:
@@ -98,7 +94,7 @@ def _read_members(path: Path) -> dict[str, bytes]:
         files = read_files(path, _wanted, LIMITS)
     except ExtractionError as error:
         raise ArchiveError(f"{error}: not a CIFAR archive (tar.gz); download it again") from error
-    return {_base_name(name): content for name, content in files.items()}
+    return {PurePosixPath(path).name: content for path, content in files.items()}
 
 
 def _unpickle(members: dict[str, bytes], name: str, path: Path) -> dict[str, Any]:
