@@ -22,7 +22,7 @@ def _trained(folder: Path, seed: int, accuracy: float) -> Path:
     write_model(folder, ["red", "blue"], ["green"])
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest |= {
-        "recipe": {"seed": seed, "augmentation": {"flip": 0.5}},
+        "recipe": {"seed": seed, "augmentation": {"flip": 0.123456}, "steps": [1, 2.5]},
         "metrics": {"accuracy": accuracy, "coverage": 0.5},
         "training_data": {"sha256": {"a.tar.gz": "abc123"}, "images": {"blue": 7, "green": 8, "red": 9}},
     }
@@ -34,7 +34,7 @@ def _trained(folder: Path, seed: int, accuracy: float) -> Path:
 def arguments(tmp_path: Path, model: Path) -> list[str]:
     data = write_archive(tmp_path / "c100.tar.gz", cifar100_files(["red", "blue"], 1, 4))
     others = write_archive(tmp_path / "c10.tar.gz", cifar10_files(["green", "white"], 1, 3))
-    photo = write_photo(tmp_path / "photos" / "red" / "wrong.png", "blue")
+    photo = write_photo(tmp_path / "photos" / "red" / "wrong|1.png", "blue")
     return [
         "card", "--model", str(model), "--data", str(data), str(others), "--photos", str(photo.parents[1]),
         "--output", str(tmp_path / "CARD.md"),
@@ -60,10 +60,12 @@ def test_the_card_contains_what_was_measured(tmp_path: Path, model: Path, argume
     assert rows["white"] == ["3", "0.000", "no"]  # the test images; the network has no output for them
     assert "training never saw (white; 3 images)" in card
     assert "all others were compressed too" in card
-    assert rows["red/wrong.png"] == ["blue", "1.000"]
+    assert rows["red/wrong\\|1.png"] == ["blue", "1.000"]
     assert "None on the test images." in card
-    assert rows["augmentation.flip"] == ["0.5"]
-    assert rows["views.1.side"] == ["32"]
+    settings = ("input", "PyTorch", "seed", "augmentation.flip", "steps", "threshold", "views.1.side")
+    assert [rows[name] for name in settings] == [
+        ["32x32"], ["-"], ["0"], ["0.1235"], ["1, 2.5"], ["0.8"], ["32"]
+    ]  # fmt: skip
     assert "SHA-256 `abc123`" in card
     assert "### Seeds" not in card
     figures = json.loads((model / "evaluation.json").read_text())
@@ -94,8 +96,19 @@ def test_without_negatives_the_card_omits_their_sections(
     assert capsys.readouterr().out.strip() == str(card)
     text = card.read_text(encoding="utf-8")
     assert "were compressed too" not in text
-    assert "Out-of-distribution rejection" not in text
     assert "(model/confusion.png)" in text
+    assert "\n\n\n" not in text
+    assert [line.strip("# ") for line in text.splitlines() if line.startswith("##")] == [
+        "Intended use",
+        "Out of scope",
+        "Training data",
+        "Recipe",
+        "Evaluation",
+        "Error bounds",
+        "Operating points",
+        "Charts",
+        "Most confident errors",
+    ]
 
 
 @pytest.mark.parametrize(
