@@ -1,6 +1,6 @@
 """Puts the application on a local cloud with the commands that put it on AWS: `sam` and `model_build`.
 
-What differs from AWS is said in parameters only: the bucket's name, and the Python and processor of this
+What differs from AWS are parameters only: the bucket's name, and the Python and processor of this
 machine, which run the functions here. `ClassLabels` are the labels of the model.
 """
 

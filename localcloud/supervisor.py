@@ -71,7 +71,7 @@ class Supervisor:
         raise AssertionError("unreachable")
 
     def watch(self, stop: threading.Event) -> str:
-        """Return when told to stop (an empty text) or when a service ends by itself (its name and status)."""
+        """Return when it is to stop (empty) or when a service ends by itself (its name and status)."""
         while not stop.wait(0.5):
             self._start_desk()
             for service in self._services:

@@ -49,11 +49,11 @@ def test_each_command_of_the_page_works(checkout: Path) -> None:
     commands = blocks()
     service = next(block for block in commands if "start-lambda" in block)
     position = commands.index(service)
-    said = [run(checkout, block) for block in commands[:position]]
+    shown = [run(checkout, block) for block in commands[:position]]
     with running(checkout, service):
-        said += [run(checkout, block) for block in commands[position + 1 :]]
+        shown += [run(checkout, block) for block in commands[position + 1 :]]
 
-    answers = list(objects("".join(said)))
+    answers = list(objects("".join(shown)))
     assert [sorted(answer.keys() & {"image_data", "inferences", "errorType"}) for answer in answers] == [
         ["image_data", "inferences"],  # SerializeImage
         ["inferences"],  # ClassifyImage
@@ -62,7 +62,7 @@ def test_each_command_of_the_page_works(checkout: Path) -> None:
         ["inferences"],  # ClassifyImage, through the AWS CLI
     ]
     assert answers[2]["errorType"] == "ThresholdConfidenceNotMet"
-    assert re.fullmatch(r"motorcycle 0\.9\d+\n", said[-1])
+    assert re.fullmatch(r"motorcycle 0\.9\d+\n", shown[-1])
 
 
 def run(checkout: Path, block: str) -> str:

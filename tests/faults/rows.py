@@ -8,7 +8,7 @@ ACCEPTED = ("ACCEPTED",)
 DOUBTFUL = ("LOW_CONFIDENCE THRESHOLD_CONFIDENCE_NOT_MET",)
 COSTLY = ("REJECTED ImageTooCostly",)
 FAILED_ALARM = ("FailedPhotosAlarm",)
-UNTOLD_ALARM = ("PhotosWithoutOutcomeAlarm",)
+NO_OUTCOME_ALARM = ("PhotosWithoutOutcomeAlarm",)
 
 
 @dataclass(frozen=True)
@@ -96,22 +96,22 @@ RECORDING = [
         "results table refuses, for ever",
         [at("dynamodb", "denied")],
         outcomes=(),
-        alarms=UNTOLD_ALARM,
+        alarms=NO_OUTCOME_ALARM,
         mended=ACCEPTED,
     ),
 ]
 REVIEW: dict[str, Any] = {"doubtful": True, "outcomes": DOUBTFUL}
-TELLING = [
+DELIVERY = [
     Row("review queue throttles, twice", [at("sqs", "throttled", 2)], **REVIEW),
     Row("review queue: internal error, twice", [at("sqs", "error", 2)], **REVIEW),
     Row("review queue refuses", [at("sqs", "denied")], alarms=("ReviewGivenUpAlarm",), **REVIEW),
     Row("event bus throttles, four times", [at("events", "throttled", 4)]),
     Row("event bus: internal error, four times, doubtful photo", [at("events", "error", 4)], **REVIEW),
-    Row("event bus refuses, for ever", [at("events", "denied")], alarms=UNTOLD_ALARM, mended=ACCEPTED),
+    Row("event bus refuses, for ever", [at("events", "denied")], alarms=NO_OUTCOME_ALARM, mended=ACCEPTED),
     Row(
         "event bus refuses, for ever, doubtful photo",
         [at("events", "denied")],
-        alarms=UNTOLD_ALARM,
+        alarms=NO_OUTCOME_ALARM,
         mended=DOUBTFUL,
         **REVIEW,
     ),
@@ -141,6 +141,6 @@ RULE = [
         mended=ACCEPTED,
     ),
 ]
-WORKFLOW = [*STORAGE, *FUNCTIONS, *RECORDING, *TELLING, *TOGETHER]
+WORKFLOW = [*STORAGE, *FUNCTIONS, *RECORDING, *DELIVERY, *TOGETHER]
 """Faults of calls that name the photo: all at once."""
 ROWS = [*ENDPOINT, *WORKFLOW, *RULE]

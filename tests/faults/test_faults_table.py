@@ -47,7 +47,7 @@ def start(observer: Observer, machine: str, data: dict[str, Any]) -> None:
     )
 
 
-def check_told(seen: Seen, outcomes: Sequence[str], *, reviewed: bool = True) -> None:
+def check_published(seen: Seen, outcomes: Sequence[str], *, reviewed: bool = True) -> None:
     """Each outcome was published once, and each doubtful photo sent for review once."""
     assert sorted(seen.outcomes) == sorted(outcomes)
     names = [one.split()[0] for one in outcomes]
@@ -132,7 +132,7 @@ def test_fault(way: str, row: Row, shown: dict[str, Rows], observer: Observer) -
     if row.mended:
         assert not seen.events, "nothing is published yet"
         observer.report(f"{way}: {row.name}; then `redrive --missing`", row.mended, mended)
-    check_told(mended, row.mended or row.outcomes, reviewed="ReviewGivenUpAlarm" not in row.alarms)
+    check_published(mended, row.mended or row.outcomes, reviewed="ReviewGivenUpAlarm" not in row.alarms)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_fault_of_the_endpoint(row: Row, endpoint_rows: Rows, observer: Observer
     observer.report(row.name, row.outcomes, seen, endpoint_rows.hits[row.name])
     assert endpoint_rows.hits[row.name] > 0, "the fault hit nothing"
     assert tuple(seen.alarms) == row.alarms
-    check_told(seen, row.outcomes)
+    check_published(seen, row.outcomes)
 
 
 def test_a_batch_leaves_what_a_service_failed_to_the_next_run(
@@ -200,7 +200,7 @@ def test_a_batch_leaves_what_a_service_failed_to_the_next_run(
         now = mended[keys[row.name]]
         expected = row.mended or (ACCEPTED if row.alarms == ("FailedPhotosAlarm",) else row.outcomes)
         observer.report(f"batch: {row.name}; then again", expected, now)
-        check_told(now, expected, reviewed="ReviewGivenUpAlarm" not in row.alarms)
+        check_published(now, expected, reviewed="ReviewGivenUpAlarm" not in row.alarms)
 
 
 # --- Faults that somebody or something causes in the middle ------------------------------------------------
@@ -219,7 +219,7 @@ def finish(observer: Observer, name: str, key: str, *outcomes: str) -> Seen:
     wait_until(lambda: observer.ended([key]) and len(observer.cloud.records(key)) >= len(outcomes), 120)
     seen = observer.see([key])[key]
     observer.report(name, outcomes, seen)
-    check_told(seen, outcomes)
+    check_published(seen, outcomes)
     return seen
 
 
@@ -310,4 +310,4 @@ def test_the_type_of_the_workflow_is_changed_in_an_outage(observer: Observer, fa
     wait_until(lambda: observer.ended(keys), 60)
     for key, seen in observer.see(keys).items():
         observer.report(f"type changed in an outage: {key}", ACCEPTED, seen)
-        check_told(seen, ACCEPTED)
+        check_published(seen, ACCEPTED)

@@ -25,7 +25,7 @@ PARTS = ("localcloud.desk", "sagemaker/worker.py", "localcloud.sagemaker", "loca
 
 
 def up(state: Path, *options: str | Path) -> tuple[LocalCloud, str]:
-    """Start the local cloud; return it, and what was said."""
+    """Start the local cloud; return it, and what it showed."""
     done = localcloud("up", "--state", state, *options)
     assert done.returncode == 0, done.stderr
     return LocalCloud.of(state), done.stderr
@@ -74,9 +74,9 @@ def test_no_decision_is_lost(cloud: LocalCloud) -> None:
         decided |= decide_and_kill(cloud, part)
         if part not in PARTS[:2]:  # those are started again by themselves
             wait_until(lambda: StateFolder(state).supervisor() is None)
-            cloud, said = up(state)
-            assert ("was killed" in said) == (part != "localcloud.sagemaker"), "then the others can save"
-            assert "without an outcome" not in said
+            cloud, shown = up(state)
+            assert ("was killed" in shown) == (part != "localcloud.sagemaker"), "then the others can save"
+            assert "without an outcome" not in shown
 
     assert len(decided) >= 3 * len(PARTS)
     records = {key: record for key in PHOTOS for record in cloud.records(key)}

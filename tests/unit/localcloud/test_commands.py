@@ -28,9 +28,9 @@ def kept(tmp_path: Path) -> Path:
 
 def test_down_says_what_is_kept(tmp_path: Path, kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["down", "--state", str(tmp_path)]) == 0
-    told = capsys.readouterr().err
-    assert f"nothing runs with the state folder {tmp_path}" in told
-    assert "photos, results and stack are kept" in told
+    shown = capsys.readouterr().err
+    assert f"nothing runs with the state folder {tmp_path}" in shown
+    assert "photos, results and stack are kept" in shown
     assert kept.exists()
 
 
@@ -80,7 +80,7 @@ def test_status_of_nothing_is_a_failure_that_says_how_to_start(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "shown"),
     [
         (["demo", "--photos", "/no/such"], "/no/such"),
         (["demo", "--photos", "."], "there are no photos in ."),
@@ -93,9 +93,9 @@ def test_status_of_nothing_is_a_failure_that_says_how_to_start(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_use_is_told_before_anything_starts(
+def test_wrong_use_is_refused_before_anything_starts(
     arguments: list[str],
-    told: str,
+    shown: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -106,11 +106,11 @@ def test_wrong_use_is_told_before_anything_starts(
 
     assert main(arguments) == 2
 
-    assert told in capsys.readouterr().err
+    assert shown in capsys.readouterr().err
     assert not (tmp_path / "state").exists()
 
 
-def test_too_few_open_files_are_told_before_anything_starts(tmp_path: Path) -> None:
+def test_too_few_open_files_are_named_before_anything_starts(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "localcloud", "up", "--state", str(tmp_path / "state")]
     done = subprocess.run(
         ["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh", *command],
@@ -135,7 +135,7 @@ def test_too_few_open_files_are_told_before_anything_starts(tmp_path: Path) -> N
         (OSError(errno.EROFS, "Read-only file system", "build"), "build: Read-only file system"),
     ],
 )
-def test_a_folder_that_cannot_be_written_to_is_told_in_a_line(
+def test_a_folder_that_cannot_be_written_to_is_named_in_a_line(
     tmp_path: Path,
     error: OSError,
     says: str,
@@ -151,7 +151,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_in_a_line(
     assert says in line
 
 
-def test_a_disk_that_is_nearly_full_is_told_before_anything_starts(
+def test_a_disk_that_is_nearly_full_is_refused_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("localcloud.lifecycle.NEEDED_MB", 10**12)
@@ -159,6 +159,6 @@ def test_a_disk_that_is_nearly_full_is_told_before_anything_starts(
 
     assert main(["up", "--state", str(tmp_path / "state")]) == 1
 
-    told = capsys.readouterr().err
-    assert f"python -m localcloud up: {tmp_path}/state has " in told
-    assert "MB free, and the local cloud needs" in told
+    shown = capsys.readouterr().err
+    assert f"python -m localcloud up: {tmp_path}/state has " in shown
+    assert "MB free, and the local cloud needs" in shown

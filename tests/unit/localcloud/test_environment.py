@@ -1,4 +1,4 @@
-"""What a shell and child processes are told of a local cloud."""
+"""The variables that lead a shell and child processes to a local cloud."""
 
 import os
 import subprocess

@@ -20,7 +20,7 @@ def state(tmp_path: Path) -> Path:
     return folder.path
 
 
-def test_the_end_of_each_log_is_shown_and_told_to_be_old(
+def test_the_end_of_each_log_is_shown_and_marked_as_old(
     state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["logs", "--lines", "2", "--state", str(state)]) == 0

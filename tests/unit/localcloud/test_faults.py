@@ -1,0 +1,119 @@
+"""Faults: which calls are hit, that a run can be repeated, and the command `localcloud fault`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from localcloud.__main__ import main
+from localcloud.faults import PLACES, VARIABLE, Fault, FaultFile, Switches, of_this_process
+from localcloud.state import StateFolder
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> FaultFile:
+    return FaultFile(tmp_path / "state" / "faults.json")
+
+
+def hits(switches: Switches, count: int, operation: str = "GetObject", about: str = "") -> list[bool]:
+    return [switches.pick("s3", operation, about) is not None for _ in range(count)]
+
+
+def test_nothing_is_hit_while_nothing_is_on(file: FaultFile) -> None:
+    assert not any(hits(Switches(file), 5))
+
+
+def test_a_fault_hits_its_calls_only(file: FaultFile) -> None:
+    file.save([Fault("1", "error", "s3", "GetObject", key="incoming/a")])
+    switches = Switches(file)
+    assert all(hits(switches, 3, about="bucket/incoming/a.jpg"))
+    assert not any(hits(switches, 3, about="bucket/incoming/b.jpg"))
+    assert not any(hits(switches, 3, operation="PutObject", about="bucket/incoming/a.jpg"))
+    assert switches.pick("sqs", "GetObject", "incoming/a") is None
+    assert file.hits() == {"1": 3}
+
+
+def test_a_fault_without_operation_hits_all_of_the_service(file: FaultFile) -> None:
+    file.save([Fault("1", "slow", "s3")])
+    assert all(hits(Switches(file), 2, operation="PutObject"))
+
+
+def test_it_ends_after_its_times(file: FaultFile) -> None:
+    file.save([Fault("1", "error", "s3", times=2)])
+    assert hits(Switches(file), 4) == [True, True, False, False]
+
+
+def test_equal_seeds_hit_equal_calls_at_the_rate(file: FaultFile, tmp_path: Path) -> None:
+    file.save([Fault("1", "error", "s3", rate=0.2, seed=7)])
+    other = FaultFile(tmp_path / "other.json")
+    other.save([Fault("another", "error", "s3", rate=0.2, seed=7)])
+    first = hits(Switches(file), 2000)
+    assert first == hits(Switches(other), 2000)
+    assert 0.17 < sum(first) / 2000 < 0.23
+    other.save([Fault("third", "error", "s3", rate=0.2, seed=8)])
+    assert first != hits(Switches(other), 2000)
+
+
+def test_switching_off_and_on_is_seen_by_a_running_service(file: FaultFile) -> None:
+    switches = Switches(file)
+    assert hits(switches, 1) == [False]
+    file.save([Fault("1", "error", "s3")])
+    assert hits(switches, 1) == [True]
+    file.clear()
+    assert hits(switches, 1) == [False]
+    assert file.hits() == {}
+
+
+def test_a_process_that_belongs_to_no_local_cloud_has_no_faults(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert of_this_process() is None
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "faults.json"))
+    assert of_this_process() is not None
+
+
+def test_that_no_fault_is_on_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fault", "list", "--state", str(tmp_path)]) == 0
+    assert capsys.readouterr() == ("", "no fault is on\n")
+
+
+def test_faults_are_set_listed_and_cleared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = ["--state", str(tmp_path)]
+    assert main(["fault", "set", "crash", "--operation", "ClassifyImage", "--times", "1", *state]) == 0
+    assert main(["fault", "set", "throttled", "--service", "sqs", "--rate", "0.5", *state]) == 0
+    capsys.readouterr()
+
+    assert main(["fault", "list", "--json", *state]) == 0
+    crash, throttled = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    wanted = {"service": "lambda", "operation": "ClassifyImage", "times": 1, "hits": 0}
+    assert {name: crash[name] for name in wanted} == wanted
+    assert (throttled["service"], throttled["rate"]) == ("sqs", 0.5)
+    assert main(["fault", "list", *state]) == 0
+    assert "throttled of sqs, 50% of the calls: 0 hits" in capsys.readouterr().out
+
+    assert main(["fault", "clear", *state]) == 0
+    assert StateFolder(tmp_path).faults.load() == []
+
+
+def test_all_faults_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fault", "list", "--known", "--state", str(tmp_path)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == sum(len(place.faults) for place in PLACES.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["flood"], "there is no fault 'flood'"),
+        (["throttled"], "of which --service? sagemaker, lambda, dynamodb, sqs, events, rule"),
+        (["slow-down", "--service", "sqs"], "there is no fault 'slow-down' of sqs"),
+        (["slow-down", "--operation", "PutObject"], "s3 has no --operation PutObject; it has GetObject"),
+        (["crash", "--rate", "2"], "2"),
+    ],
+)
+def test_what_is_refused(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fault", "set", *arguments, "--state", str(tmp_path)]) == 2
+    assert says in capsys.readouterr().err
+    assert StateFolder(tmp_path).faults.load() == []
