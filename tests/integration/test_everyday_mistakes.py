@@ -1,11 +1,9 @@
 """What each command says and how it ends when it is used as people use things: one line, no traceback.
 
-The programs run as processes of their own, in a folder of their own, without the user's AWS account.
+The programs run in a folder of their own, without the user's AWS account.
 """
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +11,17 @@ from pathlib import Path
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+import localcloud.__main__
+import model_build.__main__
+import operations.__main__
 from localcloud.state import StateFolder
 from tests.support.sam_app import ROOT
 
+PROGRAMS = {
+    "localcloud": localcloud.__main__.main,
+    "model_build": model_build.__main__.main,
+    "operations": operations.__main__.main,
+}
 MODEL = str(ROOT / "model_build" / "default_model")
 ROLE = "arn:aws:iam::123456789012:role/scones-model"
 DEPLOY = ["deploy", "--model", MODEL, "--endpoint-name", "e", "--role-arn", ROLE, "--bucket"]
@@ -85,38 +91,29 @@ def aws() -> Iterator[str]:
     server.stop()
 
 
-def run(mistake: Mistake, folder: Path, aws: str) -> subprocess.CompletedProcess[str]:
-    """Run a command line in a folder, with the variables of the mistake and no other account."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    environment |= {
-        "HOME": str(folder),
-        "PYTHONPATH": str(ROOT),
-        "SCONES_STATE": str(folder / "state"),
-        "AWS_ENDPOINT_URL": aws,
-        **mistake.variables,
-    }
-    return subprocess.run(
-        [sys.executable, "-m", mistake.program, *mistake.arguments],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("mistake", MISTAKES, ids=str)
-def test_a_mistake_is_told_in_one_line(mistake: Mistake, tmp_path: Path, aws: str) -> None:
+def test_a_mistake_is_told_in_one_line(
+    mistake: Mistake,
+    tmp_path: Path,
+    aws: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "photo.jpg").write_bytes(b"not a photo")
-    with StateFolder(tmp_path / "busy").reserved():
-        done = run(mistake, tmp_path, aws)
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    home = {"HOME": str(tmp_path), "SCONES_STATE": str(tmp_path / "state"), "AWS_ENDPOINT_URL": aws}
+    for name, value in (home | mistake.variables).items():
+        monkeypatch.setenv(name, value)
 
-    (*before, line) = done.stderr.splitlines()
+    with StateFolder(tmp_path / "busy").reserved():
+        code = PROGRAMS[mistake.program](mistake.arguments)
+
+    (*before, line) = capfd.readouterr().err.splitlines()
     assert mistake.reported in line
-    assert done.returncode == mistake.code
-    assert line.startswith("python -m")
-    assert "Traceback" not in done.stderr
+    assert code == mistake.code
+    assert line.startswith(f"python -m {mistake.program}")
+    assert not any("Traceback" in other for other in before)
     assert len(before) <= 2, "notices of what was done before, if anything"

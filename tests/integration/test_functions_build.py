@@ -81,30 +81,23 @@ def test_without_any_pip_the_build_says_what_it_lacks(tmp_path: Path) -> None:
     assert "no Python with pip found: name one" in built.stderr
 
 
-@pytest.mark.parametrize("name", ["$HOME $(USER) $$", "it's r&d (ü)"])
-def test_a_folder_with_an_odd_name_is_built_into(tmp_path: Path, name: str) -> None:
-    target = tmp_path / name / "out"
-    target.mkdir(parents=True)
-    python = tmp_path / name / "python3"
+def test_a_folder_with_an_odd_name_is_built_into_and_later_without_a_network(tmp_path: Path) -> None:
+    folder = tmp_path / "$HOME $(USER) $$, it's r&d (ü)"
+    folder.mkdir()
+    python = folder / "python3"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
     python.chmod(0o755)
-    built = make(target, PYTHON=str(python), **TARGET)
-    assert built.returncode == 0, built.stderr
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert (target / "app.py").is_file()
-    assert (target / "build_target.json").is_file()
-    assert (target / "PIL").is_dir()
-
-
-def test_a_later_build_needs_no_network(tmp_path: Path) -> None:
-    target = {**TARGET, "WHEELS": "host", "SCONES_WHEELS": str(tmp_path / "$HOME's wheels")}
-    first = make(tmp_path / "first", **target)
-    assert first.returncode == 0, first.stderr
-    second = make(tmp_path / "second", **target, PIP_INDEX_URL="http://127.0.0.1:9/", PIP_NO_INDEX="1")
-    assert second.returncode == 0, second.stderr
-    files = [sorted(path.name for path in (tmp_path / name).rglob("*")) for name in ("first", "second")]
+    target = {**TARGET, "WHEELS": "host", "SCONES_WHEELS": str(folder / "wheels"), "PYTHON": str(python)}
+    offline = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_NO_INDEX": "1"}
+    files = []
+    for name, variables in (("first", {}), ("second", offline)):
+        (folder / name).mkdir()
+        built = make(folder / name, **target, **variables)
+        assert built.returncode == 0, built.stderr
+        files.append(sorted(path.name for path in (folder / name).rglob("*")))
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert {"app.py", "build_target.json", "PIL", "pillow_heif"} <= set(files[0])
     assert files[0] == files[1]
-    assert {"PIL", "pillow_heif"} <= set(files[1])
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ The programs run in this process, against AWS in moto, in a folder of their own,
 """
 
 import errno
+import functools
 import io
 import os
 import random
@@ -91,14 +92,15 @@ def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tup
             yield (*path, name), command
 
 
-COMMANDS: Final = [
-    (program, path, command) for program, group in PROGRAMS.items() for path, command in leaves(group)
-]
+@functools.cache
+def commands() -> list[tuple[str, tuple[str, ...], click.Command]]:
+    """Return each program's commands, which only the process that runs these tests has to import."""
+    return [(name, path, command) for name, group in PROGRAMS.items() for path, command in leaves(group)]
 
 
 def command_line(chance: random.Random) -> tuple[str, list[str]]:
     """Return a command with what it needs, in which one to three values are hostile."""
-    program, path, command = chance.choice(COMMANDS)
+    program, path, command = chance.choice(commands())
     # Not of regions: moto knows AWS's only.
     parameters = [one for one in command.params if one.name not in {"help", "version", "region"}]
     chosen = chance.sample(parameters, min(len(parameters), chance.randint(1, 3)))
@@ -128,6 +130,7 @@ def hostile(chance: random.Random) -> str:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Make a folder with a few files, and AWS with a stack, a photo and a record; close every connection."""
+    commands()  # imported before anything is patched
     folder = tmp_path_factory.mktemp("hostile") / "inner"  # `..` is small, too
     folder.mkdir()
     (folder / "photo.jpg").write_bytes(b"\xff\xd8\xff not a photo")

@@ -81,24 +81,24 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 
 def parameter_default(name: str) -> str:
     """Return a parameter's default as CloudFormation passes it on: a string."""
-    return str(template()["Parameters"][name]["Default"])
+    return str(_template()["Parameters"][name]["Default"])
 
 
 def constant(group: str, name: str) -> int:
     """Return a constant of the template's mapping."""
-    return int(template()["Mappings"]["Constants"][group][name])
+    return int(_template()["Mappings"]["Constants"][group][name])
 
 
 def function_environment(folder: str) -> dict[str, str]:
     """Return the environment variables of a function, with the parameters' defaults."""
-    variables = template()["Resources"][LOGICAL_IDS[folder]]["Properties"]["Environment"]["Variables"]
+    variables = _template()["Resources"][LOGICAL_IDS[folder]]["Properties"]["Environment"]["Variables"]
     return {name: _value(value) for name, value in variables.items()}
 
 
 def _value(value: Any) -> str:
     match value:
         case {"Ref": name}:
-            return parameter_default(name) if name in template()["Parameters"] else str(name)
+            return parameter_default(name) if name in _template()["Parameters"] else str(name)
         case {"Fn::GetAtt": [name, _]}:
             return f"arn:aws:lambda:us-east-1:111122223333:function:{name}"
         case {"Fn::FindInMap": ["Constants", group, name]}:
@@ -112,7 +112,7 @@ MACHINES = {"STANDARD": "ClassifyImageStateMachine", "EXPRESS": "ClassifyImageEx
 
 def substitutions(workflow_type: str = "STANDARD") -> dict[str, str]:
     """Return the substitutions of one of the two machines, with values as CloudFormation inserts them."""
-    given = template()["Resources"][MACHINES[workflow_type]]["Properties"]["DefinitionSubstitutions"]
+    given = _template()["Resources"][MACHINES[workflow_type]]["Properties"]["DefinitionSubstitutions"]
     return {name: _value(value) for name, value in given.items()}
 
 
