@@ -6,17 +6,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from PIL import Image
 
+from commandline.scones import main
 from localcloud.environment import isolated_environment
 from model_build.archive.package import package_model
 from tests.support.endpoint_stream import Stream
 from tests.support.gate import Gate
-from tests.support.local_cloud import LocalCloud, bare_cloud, wait_until
+from tests.support.local_cloud import LocalCloud, bare_cloud, environment_of, wait_until
 from tests.support.serving_image import provide_own_image
 from tests.support.tiny_model import picture, write_model
 
@@ -45,29 +48,22 @@ class Account:
         self.broken = str(package_model(broken, folder / "broken.tar.gz"))
         self.gate = Gate(folder / "gate")
         self.held_up = str(write_held_up(folder / "held-up", self.gate))
-        self._environment = isolated_environment(cloud.running)
         photo = io.BytesIO()
         Image.fromarray(picture("red")).save(photo, "PNG")
         self.photo = photo.getvalue()
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `scones model …`."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "commandline.scones", "model", *arguments],
-            cwd=ROOT,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
     def run(self, *arguments: str, code: int = 0) -> tuple[str, str]:
         """Run `scones model …`, check its exit code, return what it wrote."""
-        process = self.start(*arguments)
-        output, errors = process.communicate(timeout=240)
-        assert process.returncode == code, f"{arguments}\n{output}\n{errors}"
-        return output, errors
+        output, errors = io.StringIO(), io.StringIO()
+        with (
+            environment_of(self.cloud.running),
+            patch("sys.stdin", io.StringIO()),
+            redirect_stdout(output),
+            redirect_stderr(errors),
+        ):
+            status = main(["model", *arguments])
+        assert status == code, f"{arguments}\n{output.getvalue()}\n{errors.getvalue()}"
+        return output.getvalue(), errors.getvalue()
 
     def deploy(self, *arguments: str, code: int = 0) -> tuple[dict[str, Any], str]:
         """Deploy with our own image; return the result and what it wrote to standard error."""
@@ -91,10 +87,18 @@ class Account:
     def interrupt(self, status: str, *arguments: str) -> tuple[int, str]:
         """Press Ctrl-C once the endpoint has a status; return exit code and what was written about it.
 
-        `held_up` starts after that.
+        The command is a process of its own; `held_up` starts after that.
         """
         self.gate.close()
-        process = self.start(*arguments)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "commandline.scones", "model", *arguments],
+            cwd=ROOT,
+            env=isolated_environment(self.cloud.running),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         wait_until(lambda: process.poll() is not None or self.endpoint_status() == status)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
