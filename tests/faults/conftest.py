@@ -6,20 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from localcloud.environment import ROOT
+from tests.e2e.conftest import cloud, model, state
 from tests.faults.balance import Observer
-from tests.support.local_cloud import LocalCloud, deployed_cloud
-from tests.support.tiny_model import write_model
+from tests.support.local_cloud import LocalCloud
+
+__all__ = ["cloud", "model", "state"]
 
 PATIENCE_S = 8
 """The template's minimum is 30; what is tested is what comes after it."""
-
-
-@pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """Return a local cloud with a model that calls red things bicycles, and is unsure of yellow ones."""
-    model = write_model(tmp_path_factory.mktemp("model"), ["red", "green"], names=["bicycle", "motorcycle"])
-    with deployed_cloud(tmp_path_factory.mktemp("faults"), "--model", model) as cloud:
-        yield cloud
 
 
 def set_patience(observer: Observer, seconds: int) -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
@@ -188,9 +189,6 @@ def test_an_invalid_image_never_reaches_the_endpoint(runtime: Stubber, name: str
 
 @pytest.mark.parametrize("kind", [EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError])
 def test_connection_errors_are_unavailable(kind: Any) -> None:
-    class Client:
-        def invoke_endpoint(self, **_: Any) -> Any:
-            raise kind(endpoint_url="https://runtime")
-
+    client = Mock(invoke_endpoint=Mock(side_effect=kind(endpoint_url="https://runtime")))
     with pytest.raises(errors.EndpointUnavailable, match="did not respond"):
-        function.endpoint.classify(Client(), "e", IMAGE, "image/png", ("bicycle", "motorcycle"))
+        function.endpoint.classify(client, "e", IMAGE, "image/png", ("bicycle", "motorcycle"))

@@ -98,24 +98,14 @@ def test_each_answer_of_s3_is_an_error_of_its_kind(s3: Any, code: str) -> None:
         read_object(s3.client, PHOTO, 100)
 
 
-class FailingClient:
-    """A client whose connection fails, either at once or in the body."""
-
-    def __init__(self, error: Exception, *, in_body: bool) -> None:
-        self._error, self._in_body = error, in_body
-
-    def get_object(self, **_: Any) -> dict[str, Any]:
-        """Fail as GetObject would."""
-        if self._in_body:
-            return {"Body": StreamingBody(Mock(read=Mock(side_effect=self._error)), 5), "ContentLength": 5}
-        raise self._error
-
-
 @pytest.mark.parametrize("kind", [EndpointConnectionError, ConnectTimeoutError, ReadTimeoutError])
 @pytest.mark.parametrize("in_body", [False, True])
 def test_connection_errors_are_unavailable(kind: Any, *, in_body: bool) -> None:
+    fail = Mock(side_effect=kind(endpoint_url="https://s3"))
+    broken = {"Body": StreamingBody(Mock(read=fail), 5), "ContentLength": 5}
+    client = Mock(get_object=Mock(return_value=broken) if in_body else fail)
     with pytest.raises(errors.StorageUnavailable):
-        read_object(FailingClient(kind(endpoint_url="https://s3"), in_body=in_body), PHOTO, 100)
+        read_object(client, PHOTO, 100)
 
 
 def test_a_body_that_ends_early_is_unavailable(s3: Any) -> None:
