@@ -103,13 +103,13 @@ class State:
         else:
             self._unsaved.unlink(missing_ok=True)
 
-    def keep_saving(self, name: str, state: Callable[[], Any]) -> None:
-        """Save one service whenever it has changed, once it has been saved with the others."""
+    def keep_saving(self, name: str, text_of: Callable[[], str]) -> None:
+        """Save one service whenever its text has changed, once it has been saved with the others."""
         last = ""
         while True:
             time.sleep(_MESSAGES_EVERY_S)
             with suppress(RuntimeError, OSError):  # it changed meanwhile, or the disk is full: the next time
-                text = "".join(self._dump(name, state()))
+                text = text_of()
                 if text != last and (self._folder / f"{name}.json").exists():
                     self._write(name, text)
                     last = text
@@ -142,10 +142,18 @@ def apply() -> None:
     states: Any = getattr(server, "_build_persistence_save_dict", None)
     expect(callable(states) and server.save_all is persistence.save_all, "the state is saved in another way")
 
+    encoder = json.JSONEncoder(default=persistence._json_default)  # noqa: SLF001
+
+    def wrapped(name: str, state: Any) -> dict[str, Any]:
+        return {"__ministack_format__": persistence._state_format_version(name), "payload": state}  # noqa: SLF001
+
     def dump(name: str, state: Any) -> Iterable[str]:
-        version = persistence._state_format_version(name)  # noqa: SLF001
-        wrapped = {"__ministack_format__": version, "payload": state}
-        return json.JSONEncoder(default=persistence._json_default).iterencode(wrapped)  # noqa: SLF001
+        return encoder.iterencode(wrapped(name, state))
+
+    messages = {name: getattr(sqs, f"_{name}") for name in sqs.get_state()}  # itself, where that copies
+
+    def messages_text() -> str:
+        return encoder.encode(wrapped("sqs", messages))
 
     state = State(Path(persistence.STATE_DIR), dump)
     replay = _journal_items(dynamodb, state.journal, persistence)
@@ -155,7 +163,7 @@ def apply() -> None:
             load()
             replay()
             _show_received(sqs)
-            threading.Thread(target=state.keep_saving, args=("sqs", sqs.get_state), daemon=True).start()
+            threading.Thread(target=state.keep_saving, args=("sqs", messages_text), daemon=True).start()
 
         return load_all
 
