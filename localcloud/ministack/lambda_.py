@@ -15,9 +15,11 @@ gives it. It keeps the logs of all invocations, 12 KiB a photo; here those of a 
 
 import json
 import os
+import queue
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -27,6 +29,7 @@ WORKERS_A_FUNCTION: Final = max(2, min(4, 1 + (os.cpu_count() or 1)))
 """Three functions then have 12 processes at most, 50 to 80 MB each."""
 LOGS: Final = 500
 THROTTLED: Final = "Lambda.TooManyRequestsException"
+_LOG_S: Final = 1.0  # far above what its pipe takes; a function may have closed it
 _WAIT_S: Final = 600  # far above a burst; a function that waits for itself must end some time
 
 Execute = Callable[[dict[str, Any], Any, str], dict[str, Any]]
@@ -34,6 +37,8 @@ Execute = Callable[[dict[str, Any], Any, str], dict[str, Any]]
 
 RAISED = "scones.local/raised"
 """Key that marks a worker's reply as an exception; no handler returns it."""
+LOGGED: Final = "scones.local/logged "
+"""Begins the line behind the log of an invocation, which ends with the request's id."""
 
 _DROPS_THE_NAME = '{"status": "error", "error": str(e), "trace": traceback.format_exc()}'
 _KEEPS_THE_NAME = (
@@ -67,6 +72,16 @@ _SCRIPT: Final = (
             except ImportError as error:
                 name, text = "Runtime.ImportModuleError", f"Unable to import module '{module_name}': {error}"
                 raise type(name, (Exception,), {})(text) from error
+""",
+    ),
+    # Whoever reads the log of an invocation need not wait for more.
+    (
+        "            result = handler_fn(event, context)\n",
+        f"""            try:
+                result = handler_fn(event, context)
+            finally:
+                sys.__stderr__.write({LOGGED!r} + _ms_ctx.get("request_id", "") + "\\n")
+                sys.__stderr__.flush()
 """,
     ),
     # As in Lambda's own runtime, bytes are text and an answer has a limit.
@@ -120,6 +135,36 @@ def error_line(raised: Mapping[str, Any]) -> str:
     line = {"timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "log_level": "ERROR", **raised}
     own = any(text.startswith(f"errors.{raised['errorType']}: ") for text in raised["stackTrace"])
     return json.dumps({name: value for name, value in line.items() if name != "stackTrace" or not own})
+
+
+def expecting(invoke: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a worker's `invoke` that notes the end of the log that a Python worker will write."""
+
+    def note_and_invoke(worker: Any, event: Any, request_id: str, **more: Any) -> Any:
+        is_python = worker.config.get("Runtime", "python").startswith("python")
+        worker.end_of_log = LOGGED + request_id if is_python else None
+        return invoke(worker, event, request_id, **more)
+
+    return note_and_invoke
+
+
+def whole_log(drain: Callable[..., str]) -> Callable[..., str]:
+    """Return a worker's `_drain_stderr_bounded` that reads to the end of an invocation's log, and no longer.
+
+    ministack looks every millisecond whether more came, and waits 50 ms for a function that logs nothing.
+    """
+
+    def read_to_the_end(worker: Any, *args: Any, **kwargs: Any) -> str:
+        end = getattr(worker, "end_of_log", None)
+        if not end or worker._proc is None:  # noqa: SLF001 - which died
+            return drain(worker, *args, **kwargs)
+        lines = [""]
+        with suppress(queue.Empty):
+            while not lines[-1].endswith(end):
+                lines.append(worker._stderr_queue.get(timeout=_LOG_S))  # noqa: SLF001
+        return "\n".join(line.partition(LOGGED)[0] for line in lines[1:] if not line.startswith(LOGGED))
+
+    return read_to_the_end
 
 
 def ending_alone(invoke: Callable[..., Any], end: Callable[[list[Any]], None]) -> Callable[..., Any]:
@@ -221,7 +266,9 @@ def apply() -> None:
         return Queue(WORKERS_A_FUNCTION).around(lambda *args: as_lambda_error(execute(*args)), throttled)
 
     end, pools = lambda_runtime.kill_workers, lambda_runtime._workers  # noqa: SLF001
-    wrap(lambda_runtime.Worker, "invoke", ("self", "event", "request_id"), lambda one: ending_alone(one, end))
+    invocation = ("self", "event", "request_id")
+    wrap(lambda_runtime.Worker, "invoke", invocation, lambda one: expecting(ending_alone(one, end)))
+    wrap(lambda_runtime.Worker, "_drain_stderr_bounded", ("self",), whole_log)
     wrap(lambda_svc, "release_worker", ("worker",), lambda one: ending_discarded(one, pools, end))
     lambda_runtime._PYTHON_WORKER_SCRIPT = repair_script(lambda_runtime._PYTHON_WORKER_SCRIPT)  # noqa: SLF001
     wrap(

@@ -19,8 +19,11 @@ from localcloud.ministack.lambda_ import (
     Queue,
     ending_alone,
     ending_discarded,
+    expecting,
     keeping_latest,
     named,
+    repair_script,
+    whole_log,
 )
 
 
@@ -103,8 +106,10 @@ def test_the_logs_of_the_latest_invocations_are_kept() -> None:
 
 ECHO = """
 import os
+import sys
 
 def handler(event, context):
+    sys.stderr.write(event)
     return event if event else os._exit(1)
 """
 
@@ -181,3 +186,18 @@ def test_a_worker_whose_code_was_replaced_meanwhile_is_ended(pool: Pool) -> None
     pool.invoke(worker)
     pool.release(worker)
     assert (worker._proc, pool.folders()) == (None, 0)  # noqa: SLF001
+
+
+def test_the_log_of_an_invocation_is_read_to_its_end_and_not_longer(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = pool.runtime
+    script = repair_script(runtime._PYTHON_WORKER_SCRIPT)  # noqa: SLF001
+    monkeypatch.setattr(runtime, "_PYTHON_WORKER_SCRIPT", script)
+    drain = whole_log(lambda *_: "ministack's")
+    monkeypatch.setattr(runtime.Worker, "_drain_stderr_bounded", drain)
+    invoke = expecting(runtime.Worker.invoke)
+    worker = pool.acquire()
+    for number, log in enumerate(["one", "two\n", "three\n\nfour", ".", "last\n" * 1000]):
+        assert invoke(worker, log, f"request {number}")["log"] == log.removesuffix("\n")
+    assert invoke(worker, "", "its last")["log"] == "ministack's", "a dead one writes no end"
