@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
 import functools
 import json
 import threading
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ MOST_BYTES: Final = 262_144
 """Largest input or output of a state, in bytes of UTF-8."""
 _LINES_A_STREAM: Final = 500
 _EXPRESS_S: Final = 300
+_WATCH_EVERY_S: Final = 0.1
 _STREAMS: Final = 40  # of a log group; older ones are deleted
 _DATA: Final = ("input", "output", "parameters")
 _ENDS: Final = ("Failed", "TimedOut", "Aborted")
@@ -128,7 +130,8 @@ class Recorder:
     def __init__(self, engine: Any, log: Log) -> None:
         self._engine, self._log = engine, log
         self._add = engine._add_event  # noqa: SLF001
-        self._timers: dict[str, threading.Timer] = {}
+        self._deadlines: dict[str, tuple[float, Callable[[], None]]] = {}
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def add(self, execution: dict[str, Any], kind: str, details: Mapping[str, Details] | None = None) -> Any:
         """Add ministack's event as AWS has it, or raise States.DataLimitExceeded if it has too much."""
@@ -138,8 +141,8 @@ class Recorder:
         if len(execution["events"]) == 1:  # ministack wrote that the execution started
             self.record(execution, execution["events"][0])
             self._limit(execution)
-        elif kind.startswith("Execution") and (timer := self._timers.pop(execution["executionArn"], None)):
-            timer.cancel()
+        elif kind.startswith("Execution"):
+            self._deadlines.pop(execution["executionArn"], None)
         given = next(iter((details or {}).values()), {})
         for name, more in as_on_aws(
             kind, given, execution["events"][-1]["type"] if execution["events"] else ""
@@ -178,10 +181,17 @@ class Recorder:
             seconds = min(seconds or _EXPRESS_S, _EXPRESS_S)
         if seconds:
             run = copy_context().run  # the account
-            timer = threading.Timer(seconds, run, (self._time_out, execution))
-            timer.daemon = True
-            self._timers[execution["executionArn"]] = timer
-            timer.start()
+            end = functools.partial(run, self._time_out, execution)
+            self._deadlines[execution["executionArn"]] = time.monotonic() + seconds, end
+
+    def _watch(self) -> None:
+        """End executions at their deadlines: a timer of its own for each would be one thread more."""
+        while True:
+            time.sleep(_WATCH_EVERY_S)
+            for arn, (deadline, end) in list(self._deadlines.items()):
+                if time.monotonic() >= deadline:
+                    self._deadlines.pop(arn, None)
+                    end()
 
     def _time_out(self, execution: dict[str, Any]) -> None:
         if execution["status"] == "RUNNING":
@@ -190,9 +200,8 @@ class Recorder:
             self._engine._emit_execution_status_event(execution)  # noqa: SLF001
 
     def _machine(self, execution: Mapping[str, Any]) -> dict[str, Any]:
-        arn = execution["stateMachineArn"].partition("/")[
-            0
-        ]  # of a Distributed Map's child: that of its parent
+        # A child of a Distributed Map has the machine of its parent.
+        arn = execution["stateMachineArn"].partition("/")[0]
         machine: dict[str, Any] = self._engine._state_machines.get(arn, {})  # noqa: SLF001
         return machine
 

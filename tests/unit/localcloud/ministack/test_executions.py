@@ -1,12 +1,13 @@
 """Executions: which events they have and log, and what EXPRESS does not keep."""
 
 import json
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from localcloud.ministack.executions import MOST_BYTES, Log, as_on_aws, logged, path, too_large
+from localcloud.ministack.executions import MOST_BYTES, Log, Recorder, as_on_aws, logged, path, too_large
 from localcloud.ministack.language import Models, is_date_time, with_sdk
 
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:f"
@@ -80,6 +81,35 @@ def test_a_log_keeps_its_latest_streams() -> None:
         log.write("g", "m", number, str(number))
     assert len(streams) == 40
     assert [line for lines in streams.values() for line in lines] == [str(n) for n in range(5_000, 25_000)]
+
+
+def test_an_execution_ends_at_the_limit_of_its_machine() -> None:
+    emitted = threading.Event()
+
+    def add(execution: dict[str, Any], kind: str, _details: Any = None) -> dict[str, Any]:
+        execution["events"].append({"type": kind, "id": len(execution["events"]) + 1})
+        return dict(execution["events"][-1])
+
+    engine = SimpleNamespace(
+        _state_machines={"m": {"definition": json.dumps({"TimeoutSeconds": 0.01})}},
+        _add_event=add,
+        _emit_execution_status_event=lambda _: emitted.set(),
+        now_iso=lambda: "now",
+    )
+    recorder = Recorder(engine, Log(SimpleNamespace()))
+
+    def begun(arn: str) -> dict[str, Any]:
+        events = [{"type": "ExecutionStarted", "id": 1}]
+        execution = {"executionArn": arn, "stateMachineArn": "m", "status": "RUNNING", "events": events}
+        recorder.add(execution, "PassStateEntered", {"stateEnteredEventDetails": {"name": "Pass"}})
+        return execution
+
+    ended, running = begun("ended"), begun("running")
+    ended["status"] = "SUCCEEDED"
+    recorder.add(ended, "ExecutionSucceeded")
+    assert emitted.wait(10)
+    assert (running["status"], running["events"][-1]["type"]) == ("TIMED_OUT", "ExecutionTimedOut")
+    assert (ended["status"], ended["events"][-1]["type"]) == ("SUCCEEDED", "ExecutionSucceeded")
 
 
 def test_errors_have_the_names_of_the_sdk() -> None:
