@@ -2,28 +2,27 @@
 
 ministack ignores `JitterStrategy` and `MaxDelaySeconds`, so that all photos of a burst come back at once;
 takes an event that EventBridge refuses for published; keeps every execution for ever, 0.2 MiB a photo, where
-here the latest `EXECUTIONS` can be described; waits 0.15 s before each execution; and parses an
-expression each time.
+here the latest `EXECUTIONS` can be described; waits 0.15 s before each execution; parses definitions and
+expressions each time; starts a thread for each task; and starts a synchronous execution by way of its server.
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-handling-retrying-after-an-error
 """
 
 import copy
 import functools
-import inspect
 import json
 import random
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
-from contextvars import ContextVar
-from types import SimpleNamespace
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from typing import Any, Final
 
-from localcloud.ministack.errors import during, expect, wrap
+from localcloud.ministack.errors import during, rewrite, wrap
 
 EXECUTIONS: Final = 500
 PUT_EVENTS: Final = "arn:aws:states:::events:putEvents"
-_START_PAUSE_S: Final = 0.15
+_TASKS: Final = 10_000
+"""Threads at most, far above what runs: a task may wait for those of the execution that it started."""
 EXECUTION: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("execution", default=None)
 """The execution whose task runs."""
 _random = random.Random()  # noqa: S311  # no secret
@@ -72,16 +71,24 @@ def refusing(put: Callable[..., Any], error: Callable[[str, str], Exception]) ->
     return put_or_fail
 
 
-def remembering(parse: Any) -> Callable[..., Any]:
+def remembering(parse: Any, register: Callable[[Any], None]) -> Callable[[str], Any]:
     """Return the class `Jsonata` as a function that parses an expression only once.
 
     An expression has no time limit: AWS's second is one of its own machines, which a busy laptop is not.
-    """
-    parsed = functools.lru_cache(maxsize=1024)(parse)
 
-    def expression(text: str, **_: Any) -> Any:
+    Args:
+        parse: the class.
+        register: adds the functions of Step Functions to an expression.
+    """
+
+    @functools.lru_cache(maxsize=1024)
+    def parsed(text: str) -> Any:
+        expression = parse(text)
+        register(expression)
+        return expression
+
+    def expression(text: str) -> Any:
         fresh = copy.copy(parsed(text))  # threads share what is parsed, not what is bound
-        fresh.environment = fresh.create_frame(parse.static_frame)
         parse.CURRENT.jsonata = fresh
         return fresh
 
@@ -113,20 +120,48 @@ class Finished:
         return run_and_note
 
 
+_CHANGES: Final = {
+    "_run_execution": {
+        "    time.sleep(0.15)\n": "",
+        'json.loads(sm["definition"])': '_parsed(sm["definition"])',
+    },
+    "_evaluate_jsonata": {
+        "jsonata.Jsonata.jsonata(expression, timeout=1000)": "_expression(expression)",
+        "        _register_sfn_jsonata_functions(expr)\n": "",
+    },
+    "_jsonata_result_defined": {
+        'jsonata.Jsonata.jsonata(f"$exists(({expression}))", timeout=1000)': """_expression(
+            f"$exists(({expression}))")""",
+        "        _register_sfn_jsonata_functions(probe)\n": "",
+    },
+    "_invoke_resource_with_timeout": {
+        "ThreadPoolExecutor(max_workers=1)": "_tasks",
+        "    pool.shutdown(wait=False)\n": "",
+    },
+    "_dispatch_aws_sdk_json": {
+        "or app.call_": "or _start(service_key, pascal_action, wire_data) or app.call_"
+    },
+}
+
+
 def apply() -> None:
     """Repair the imported ministack."""
     import jsonata  # type: ignore[import-untyped]  # noqa: PLC0415
     from ministack.services import stepfunctions as engine  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    pause, parse = f"time.sleep({_START_PAUSE_S})", "jsonata.Jsonata.jsonata(expression, "
-    run = inspect.getsource(engine._run_execution)  # noqa: SLF001
-    expect(run.count(pause) == 1, "executions begin in another way")
-    evaluate = inspect.getsource(engine._evaluate_jsonata)  # noqa: SLF001
-    expect(parse in evaluate, "expressions are parsed in another way")
-    parse_once = remembering(jsonata.Jsonata)
-    engine.jsonata = SimpleNamespace(Jsonata=SimpleNamespace(jsonata=parse_once), utils=jsonata.utils)
-    sleep = lambda seconds: None if seconds == _START_PAUSE_S else time.sleep(seconds)  # noqa: E731
-    engine.time = SimpleNamespace(**{**vars(time), "sleep": sleep})
+    def start(service: str, action: str, data: Any) -> Any:
+        if (service, action) != ("states", "StartSyncExecution"):
+            return None
+        return engine._finalize_response(copy_context().run(engine._start_sync_execution, data))  # noqa: SLF001
+
+    rewrite(
+        engine,
+        _CHANGES,
+        _parsed=functools.lru_cache(json.loads),
+        _expression=remembering(jsonata.Jsonata, engine._register_sfn_jsonata_functions),  # noqa: SLF001
+        _tasks=ThreadPoolExecutor(_TASKS),
+        _start=start,
+    )
     wrap(engine, "_find_matching_retrier", ("retriers", "error", "retry_counts"), with_delays)
     executions, finished = engine._executions, Finished(EXECUTIONS)  # noqa: SLF001
     wrap(engine, "_run_execution", ("exec_arn",), lambda run: finished.after(run, executions))

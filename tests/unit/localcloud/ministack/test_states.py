@@ -64,18 +64,23 @@ def test_the_latest_finished_executions_are_kept() -> None:
 
 
 def test_an_expression_is_parsed_once_and_keeps_no_bindings() -> None:
-    parse = remembering(jsonata.Jsonata)
-    text = "$map([1..20], function($i) { $add($i, $n) })"
+    def register(expression: Any) -> None:
+        expression.register_lambda("add", lambda i, n: i + n)
+
+    parse = remembering(jsonata.Jsonata, register)
+    text = "$map([1..20], function($i) { ($total := $add($i, $n); $total) })"
 
     def evaluate(number: int) -> Any:
-        expression = parse(text, timeout=1)
-        expression.register_lambda("add", lambda i, n: i + n)
-        return expression.evaluate(None, {"n": number})
+        return parse(text).evaluate(None, {"n": number})
 
     with ThreadPoolExecutor(8) as pool:
         for number, result in enumerate(pool.map(evaluate, range(200))):
             assert result == [i + number for i in range(1, 21)]
     assert parse(text).ast is parse(text).ast
+    assert parse("$kept := $n").evaluate(None, {"n": 1}) == 1
+    for name in ("n", "kept", "total"):
+        assert parse(f"$exists(${name})").evaluate(None, {}) is False
+    assert parse("$exists($n)").evaluate(None, {"n": 1}) is True
     assert parse("$exists($n)").evaluate(None, {}) is False
     with pytest.raises(Exception, match="Unexpected end"):
         parse("1 +")
