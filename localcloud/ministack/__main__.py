@@ -41,7 +41,7 @@ def main() -> None:
     end_with_parent()
     for module in REPAIRS:
         module.apply()
-    from ministack import app  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack import app
 
     sys.argv = ["ministack"]
     app.main()

@@ -104,14 +104,7 @@ class Admission:
 
 
 def admit(module: Any, caller: str, function: str, admission: Admission) -> None:
-    """Run a function of ministack by admission wherever its module starts a thread with it.
-
-    Args:
-        module: where both are.
-        caller: the function that starts the thread.
-        function: the one that runs on it.
-        admission: says when it runs.
-    """
+    """Run a function of ministack by admission where `caller`, of its module, starts a thread for it."""
     started = inspect.getsource(getattr(module, caller))
     expect(
         "threading.Thread(" in started and f"args=({function}, " in started, f"{caller} starts another thread"
@@ -128,7 +121,7 @@ def admit(module: Any, caller: str, function: str, admission: Admission) -> None
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.services import s3, stepfunctions  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import s3, stepfunctions
 
     executions = Admission(RUNNING, BEGUN)
     admit(stepfunctions, "_start_execution", "_run_execution", executions)

@@ -115,14 +115,14 @@ class Evaluator:
         state, reason = state_of(alarm, values)
         if state != (old := alarm["StateValue"]):
             alarm |= {"StateValue": state, "StateReason": reason, "StateUpdatedTimestamp": int(now)}
-            self._cloudwatch._record_history(alarm["AlarmName"], old, state, reason)  # noqa: SLF001
-            self._cloudwatch._dispatch_alarm_actions(alarm, old, state, reason)  # noqa: SLF001
+            self._cloudwatch._record_history(alarm["AlarmName"], old, state, reason)
+            self._cloudwatch._dispatch_alarm_actions(alarm, old, state, reason)
 
     def _measuring(self, start: float, end: float) -> Measure:
         def measure(metric: Mapping[str, Any], stat: str) -> Value:
             dimensions = {one["Name"]: one["Value"] for one in metric.get("Dimensions") or []}
-            key = metric["Namespace"], metric["MetricName"], self._cloudwatch._dims_key(dimensions)  # noqa: SLF001
-            points = self._cloudwatch._metrics.get(key) or []  # noqa: SLF001
+            key = metric["Namespace"], metric["MetricName"], self._cloudwatch._dims_key(dimensions)
+            points = self._cloudwatch._metrics.get(key) or []
             return statistic([one for one in list(points) if start < one["Timestamp"] <= end], stat)
 
         return measure
@@ -133,7 +133,7 @@ class Evaluator:
             time.sleep(MINUTE / 12)
             for queue in list(self._queues.values()):
                 self._measure(queue, time.time())
-            self._cloudwatch._evaluate_all_alarms()  # noqa: SLF001
+            self._cloudwatch._evaluate_all_alarms()
 
     def _measure(self, queue: Mapping[str, Any], now: float) -> None:
         messages = list(queue["messages"])
@@ -166,9 +166,9 @@ def mail(topic: Mapping[str, Any], subject: str, message: str) -> None:
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.services import cloudwatch, lambda_svc, sns, sqs  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import cloudwatch, lambda_svc, sns, sqs
 
-    evaluator = Evaluator(cloudwatch, sqs._queues)  # noqa: SLF001
+    evaluator = Evaluator(cloudwatch, sqs._queues)
 
     def recording(_: Any) -> Callable[..., None]:
         def record(
@@ -179,7 +179,7 @@ def apply() -> None:
             dimensions: Mapping[str, str] | None = None,
         ) -> None:
             named = dict(dimensions or {})
-            points = cloudwatch._metric_bucket((namespace, metric_name, cloudwatch._dims_key(named)))  # noqa: SLF001
+            points = cloudwatch._metric_bucket((namespace, metric_name, cloudwatch._dims_key(named)))
             add_point(points, float(value), time.time(), {"Unit": unit, "Dimensions": named})
 
         return record
@@ -187,7 +187,7 @@ def apply() -> None:
     def mailing(fanout: Callable[..., None]) -> Callable[..., None]:
         def fan_out(topic_arn: str, msg_id: str, message: str, subject: str, *more: Any, **named: Any) -> Any:
             fanout(topic_arn, msg_id, message, subject, *more, **named)
-            if topic := sns._topic_by_arn_any_scope(topic_arn):  # noqa: SLF001
+            if topic := sns._topic_by_arn_any_scope(topic_arn):
                 mail(topic, subject, message)
 
         return fan_out

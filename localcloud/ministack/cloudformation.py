@@ -70,16 +70,14 @@ def checking(
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.services import lambda_svc  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services.cloudformation import (  # type: ignore[import-untyped]  # noqa: PLC0415
-        provisioners,
-    )
+    from ministack.services import lambda_svc
+    from ministack.services.cloudformation import provisioners
 
     wrap(provisioners, "_cw_metric_alarm_record", ("name", "props"), with_metric_math)
     tables = [one for one in vars(provisioners).values() if isinstance(one, dict)]
     repairs: dict[str, Callable[[Any, int], Any]] = {
-        "AWS::Lambda::Function": lambda one, at: reserving(one, at, lambda: lambda_svc._functions),  # noqa: SLF001
-        "AWS::StepFunctions::StateMachine": lambda one, at: checking(one, at, provisioners._sfn_definition),  # noqa: SLF001
+        "AWS::Lambda::Function": lambda one, at: reserving(one, at, lambda: lambda_svc._functions),
+        "AWS::StepFunctions::StateMachine": lambda one, at: checking(one, at, provisioners._sfn_definition),
     }
     for resource, repair in repairs.items():
         found = [one[resource] for one in tables if resource in one]

@@ -123,11 +123,11 @@ def refusal(machine: Machine) -> tuple[str, str] | None:
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.services import stepfunctions as engine  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import stepfunctions as engine
 
     def checking(make: Callable[[Machine], Answer]) -> Callable[[Machine], Answer]:
         def check_and_make(data: Machine) -> Answer:
-            known = engine._state_machines.get(data.get("stateMachineArn"), {})  # noqa: SLF001
+            known = engine._state_machines.get(data.get("stateMachineArn"), {})
             error = refusal({"type": known.get("type", "STANDARD"), **data})
             return engine.error_response_json(*error, 400) if error else make(data)
 

@@ -53,7 +53,7 @@ def write_results(
         children: the run's executions.
         where: arguments of the `ResultWriter`: `Bucket`, `Prefix`.
         run: ARN of the map run.
-        put: stores an object.
+        put: stores an object under bucket and key.
     """
     folder = "/".join(filter(None, [where.get("Prefix", "").rstrip("/"), run.rsplit(":", 1)[1]]))
     files: dict[str, list[dict[str, Any]]] = {status: [] for status in _STATUSES}
@@ -70,17 +70,12 @@ def write_results(
 
 
 class DistributedMap:
-    """Runs Distributed Map states, in place of ministack's own function.
-
-    Args:
-        engine: ministack's module of Step Functions.
-        put: stores an object.
-    """
+    """Runs Distributed Map states in place of ministack's own function; `engine` is its Step Functions."""
 
     def __init__(self, engine: Any, put: Put) -> None:
         self._engine, self._put = engine, put
-        self._run = engine._run_distributed_map  # noqa: SLF001
-        self._run_states = engine._run_sub_machine  # noqa: SLF001
+        self._run = engine._run_distributed_map
+        self._run_states = engine._run_sub_machine
 
     def __call__(  # noqa: PLR0913, PLR0917 - ministack's own arguments
         self,
@@ -93,17 +88,17 @@ class DistributedMap:
     ) -> Any:
         """Run a state; return its output and the name of the next one."""
         engine = self._engine
-        is_jsonata = engine._state_query_language(state_def, ctx) == "JSONata"  # noqa: SLF001
+        is_jsonata = engine._state_query_language(state_def, ctx) == "JSONata"
 
         def evaluate(template: Any, context: Any = ctx) -> Any:
             if is_jsonata:
-                return engine._apply_jsonata_template(template, raw_input, context)  # noqa: SLF001
-            return engine._resolve_params_obj(template, effective, context)  # noqa: SLF001
+                return engine._apply_jsonata_template(template, raw_input, context)
+            return engine._resolve_params_obj(template, effective, context)
 
         items = self._items(state_def, effective, evaluate, ctx)
         plain = self._numbers(state_def, effective, evaluate, ctx)
         plain |= {name: state_def[name] for name in ("Label", "Type") if name in state_def}
-        runs = engine._map_runs  # noqa: SLF001
+        runs = engine._map_runs
         before = set(runs)
         try:
             result, _ = self._run(
@@ -112,31 +107,31 @@ class DistributedMap:
         finally:
             mine = execution["executionArn"]  # others may run at the same time
             run = next(arn for arn in set(runs) - before if runs[arn]["executionArn"] == mine)
-            children = [one for one in list(engine._executions.values()) if one.get("mapRunArn") == run]  # noqa: SLF001
+            children = [one for one in list(engine._executions.values()) if one.get("mapRunArn") == run]
             if writer := state_def.get("ResultWriter"):
                 where = evaluate(writer.get("Arguments") or writer.get("Parameters") or {})
                 written = write_results(children, where, run, self._put)
             for child in children[:-EXECUTIONS]:
-                engine._executions.pop(child["executionArn"], None)  # noqa: SLF001
+                engine._executions.pop(child["executionArn"], None)
         result = written if writer else result
         if is_jsonata:
-            output = engine._apply_jsonata_output(state_def, raw_input, ctx, result=result, default=result)  # noqa: SLF001
+            output = engine._apply_jsonata_output(state_def, raw_input, ctx, result=result, default=result)
         else:
-            selected = engine._apply_result_selector(state_def, result)  # noqa: SLF001
-            output = engine._apply_result_path(state_def, raw_input, selected)  # noqa: SLF001
-            output = engine._apply_output_path(state_def, output, ctx)  # noqa: SLF001
-        return output, engine._next_or_end(state_def)  # noqa: SLF001
+            selected = engine._apply_result_selector(state_def, result)
+            output = engine._apply_result_path(state_def, raw_input, selected)
+            output = engine._apply_output_path(state_def, output, ctx)
+        return output, engine._next_or_end(state_def)
 
     def _items(self, state: Mapping[str, Any], effective: Any, evaluate: Evaluate, ctx: Any) -> list[Any]:
         """Return the inputs of the children: read, selected and in batches, as the state says."""
         engine = self._engine
         if "ItemReader" in state:
             reader = evaluate(state["ItemReader"])
-            items = engine._read_map_items(reader, effective, ctx)  # noqa: SLF001
+            items = engine._read_map_items(reader, effective, ctx)
         elif "Items" in state:
             items = evaluate(state["Items"])
         else:
-            items = engine._resolve_path_or_ctx(state.get("ItemsPath", "$"), effective, ctx)  # noqa: SLF001
+            items = engine._resolve_path_or_ctx(state.get("ItemsPath", "$"), effective, ctx)
         if selector := state.get("ItemSelector") or state.get("Parameters"):
             contexts = [{**ctx, "Map": {"Item": {"Index": n, "Value": one}}} for n, one in enumerate(items)]
             items = [evaluate(selector, context) for context in contexts]
@@ -148,19 +143,19 @@ class DistributedMap:
         engine, found = self._engine, {name: evaluate(state[name]) for name in _NUMBERS if name in state}
         for name in _NUMBERS:
             if path := state.get(f"{name}Path"):
-                found[name] = engine._resolve_path_or_ctx(path, effective, ctx)  # noqa: SLF001
+                found[name] = engine._resolve_path_or_ctx(path, effective, ctx)
         if not 0 <= found.get("ToleratedFailurePercentage", 0) <= 100:  # noqa: PLR2004
             text = "ToleratedFailurePercentage must be between 0 and 100."
-            raise engine._ExecutionError("States.Runtime", text)  # noqa: SLF001
+            raise engine._ExecutionError("States.Runtime", text)
         return found
 
     def run_states(self, states: Any, start_at: str, data: Any, execution: Any, ctx: Any) -> Any:
         """Run the states of a child, whose context names the child; an aborted parent starts no more."""
-        run = self._engine._map_runs.get(execution.get("mapRunArn"))  # noqa: SLF001
+        run = self._engine._map_runs.get(execution.get("mapRunArn"))
         if run:
-            parent = self._engine._executions.get(run["executionArn"], {})  # noqa: SLF001
+            parent = self._engine._executions.get(run["executionArn"], {})
             if parent.get("status") != "RUNNING":
-                raise self._engine._ExecutionError("States.TaskFailed", "the run was stopped")  # noqa: SLF001
+                raise self._engine._ExecutionError("States.TaskFailed", "the run was stopped")
             ctx["Execution"] = {
                 "Id": execution["executionArn"],
                 "Name": execution["name"],
@@ -171,10 +166,10 @@ class DistributedMap:
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.services import s3, stepfunctions  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import s3, stepfunctions
 
     engine, states = stepfunctions, ("states", "start_at", "input_data", "execution", "ctx")
-    distributed = DistributedMap(engine, lambda bucket, key, body: s3._put_object(bucket, key, body, {}))  # noqa: SLF001
+    distributed = DistributedMap(engine, lambda bucket, key, body: s3._put_object(bucket, key, body, {}))
     wrap(engine, "_run_distributed_map", _PARAMETERS, lambda _: distributed)
     wrap(engine, "_run_sub_machine", states, lambda _: distributed.run_states)
     wrap(s3, "_put_object", ("bucket_name", "key", "body", "headers"), lambda put: put)

@@ -17,7 +17,7 @@ WRITES: Final = ("_put_item", "_update_item", "_delete_item", "_batch_write_item
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.services import dynamodb  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import dynamodb
 
     lock = threading.RLock()  # a batch writes through the others
 

@@ -28,13 +28,7 @@ def expect(condition: object, what: str) -> None:
 def wrap(
     module: Any, name: str, parameters: tuple[str, ...], around: Callable[[Any], Callable[..., Any]]
 ) -> None:
-    """Replace a function of ministack by what `around` makes of it.
-
-    Args:
-        module: where it is.
-        name: its name.
-        parameters: its first ones, as the repair expects them.
-        around: takes the function and returns the repaired one.
+    """Replace a function of ministack, whose first parameters are known, by what `around` makes of it.
 
     Raises:
         IncompatibleMinistackError: there is no such function, or its parameters are others.

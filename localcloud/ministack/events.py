@@ -158,9 +158,9 @@ def refusal(entry: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.services import eventbridge, sqs, stepfunctions  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import eventbridge, sqs, stepfunctions
 
-    send = eventbridge._dispatch_to_sqs  # noqa: SLF001
+    send = eventbridge._dispatch_to_sqs
     DELIVERY.bury = lambda arn, payload: send(eventbridge.parse_arn(arn), payload)
 
     def remembering_target(invoke: Callable[..., None]) -> Callable[..., None]:
@@ -175,7 +175,7 @@ def apply() -> None:
             entries = log()
             if not isinstance(entries, Latest):
                 entries = Latest(entries[-EVENTS:])
-                eventbridge._events_log["entries"] = entries  # noqa: SLF001
+                eventbridge._events_log["entries"] = entries
             return entries
 
         return latest_events
@@ -183,14 +183,14 @@ def apply() -> None:
     def to_workflow(start: Send) -> Send:
         return DELIVERY.around(
             start,
-            lambda arn: stepfunctions._resolve_state_machine_arn(arn) is not None,  # noqa: SLF001
+            lambda arn: stepfunctions._resolve_state_machine_arn(arn) is not None,
         )
 
     def to_queue(put: Send) -> Send:
-        return DELIVERY.around(put, lambda arn: sqs._queue_by_arn(arn) is not None)  # noqa: SLF001
+        return DELIVERY.around(put, lambda arn: sqs._queue_by_arn(arn) is not None)
 
     rewrite(eventbridge, _CHANGES, _refusal=refusal, _too_large=too_large)
-    eventbridge._OPERAND_VALIDATORS["wildcard"] = eventbridge._validate_wildcard  # noqa: SLF001
+    eventbridge._OPERAND_VALIDATORS["wildcard"] = eventbridge._validate_wildcard
     wrap(eventbridge, "_invoke_target", ("target",), remembering_target)
     wrap(eventbridge, "_dispatch_to_stepfunctions", ("arn", "payload"), to_workflow)
     wrap(eventbridge, "_dispatch_to_sqs", ("spec", "payload"), to_queue)

@@ -103,20 +103,20 @@ class Log:
 
     def write(self, group: str, machine: str, milliseconds: int, line: str) -> None:
         """Write a line; one to a group that is gone is lost, as on AWS."""
-        groups = self._logs._log_groups  # noqa: SLF001
+        groups = self._logs._log_groups
         if group not in groups:
             return
         with self._lock:
             mine = [name for name in groups[group]["streams"] if name.startswith("states/")]
             if not mine or self._lines[group] % _LINES_A_STREAM == 0:
                 mine.append(f"states/{machine}/{milliseconds:015}/{uuid.uuid4().hex[:8]}")
-                self._logs._create_log_stream({"logGroupName": group, "logStreamName": mine[-1]})  # noqa: SLF001
+                self._logs._create_log_stream({"logGroupName": group, "logStreamName": mine[-1]})
             for old in mine[:-_STREAMS]:
-                self._logs._delete_log_stream({"logGroupName": group, "logStreamName": old})  # noqa: SLF001
+                self._logs._delete_log_stream({"logGroupName": group, "logStreamName": old})
             self._lines[group] += 1
         events = [{"timestamp": milliseconds, "message": line}]
         request = {"logGroupName": group, "logStreamName": mine[-1], "logEvents": events}
-        self._logs._put_log_events(request)  # noqa: SLF001
+        self._logs._put_log_events(request)
 
 
 class Recorder:
@@ -129,7 +129,7 @@ class Recorder:
 
     def __init__(self, engine: Any, log: Log) -> None:
         self._engine, self._log = engine, log
-        self._add = engine._add_event  # noqa: SLF001
+        self._add = engine._add_event
         self._deadlines: dict[str, tuple[float, Callable[[], None]]] = {}
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -149,7 +149,7 @@ class Recorder:
         ):
             if name.endswith(("Succeeded", "Exited")) and too_large(more.get("output") or ""):
                 who = more.get("resourceType") or more.get("resource") or more.get("name")
-                raise self._engine._ExecutionError(  # noqa: SLF001
+                raise self._engine._ExecutionError(
                     "States.DataLimitExceeded",
                     f"The state/task '{who}' returned a result with a size exceeding the maximum number of "
                     "bytes service limit.",
@@ -168,7 +168,7 @@ class Recorder:
         settings = machine.get("loggingConfiguration", {})
         if not logged(event["type"], settings.get("level", "OFF")):
             return
-        when = self._engine._iso_to_epoch_ms(event["timestamp"])  # noqa: SLF001
+        when = self._engine._iso_to_epoch_ms(event["timestamp"])
         with_data = bool(settings.get("includeExecutionData"))
         group = settings["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"].split(":log-group:")[1]
         line = log_line(execution["executionArn"], event, when, with_data=with_data)
@@ -197,12 +197,12 @@ class Recorder:
         if execution["status"] == "RUNNING":
             execution |= {"status": "TIMED_OUT", "stopDate": self._engine.now_iso()}
             self.add(execution, "ExecutionTimedOut")
-            self._engine._emit_execution_status_event(execution)  # noqa: SLF001
+            self._engine._emit_execution_status_event(execution)
 
     def _machine(self, execution: Mapping[str, Any]) -> dict[str, Any]:
         # A child of a Distributed Map has the machine of its parent.
         arn = execution["stateMachineArn"].partition("/")[0]
-        machine: dict[str, Any] = self._engine._state_machines.get(arn, {})  # noqa: SLF001
+        machine: dict[str, Any] = self._engine._state_machines.get(arn, {})
         return machine
 
 
@@ -222,7 +222,7 @@ def refusing_express(engine: Any, answer: Call) -> Call:
     """Return a call of the API that refuses EXPRESS executions and state machines."""
 
     def answer_or_refuse(data: Mapping[str, Any]) -> Any:
-        machine = engine._state_machines.get(data.get("stateMachineArn"), {})  # noqa: SLF001
+        machine = engine._state_machines.get(data.get("stateMachineArn"), {})
         if is_express(data.get("executionArn")):
             text = "Invalid Arn: 'Resource type not valid in this context: express'"
             return engine.error_response_json("InvalidArn", text, 400)
@@ -241,7 +241,7 @@ def billed(engine: Any, start: Call) -> Call:
         status, headers, body = start(data)
         answer = json.loads(body)
         if is_express(answer.get("executionArn")):
-            begin, end = (engine._iso_to_epoch_ms(answer[f"{when}Date"]) for when in ("start", "stop"))  # noqa: SLF001
+            begin, end = (engine._iso_to_epoch_ms(answer[f"{when}Date"]) for when in ("start", "stop"))
             duration = {"billedDurationInMilliseconds": (begin - end) // 100 * -100}
             answer["billingDetails"] = {"billedMemoryUsedInMB": 64, **duration}
         if answer.get("status") not in {None, "SUCCEEDED"}:
@@ -253,8 +253,8 @@ def billed(engine: Any, start: Call) -> Call:
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.services import cloudwatch_logs  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services import stepfunctions as engine  # noqa: PLC0415
+    from ministack.services import cloudwatch_logs
+    from ministack.services import stepfunctions as engine
 
     def unless_express(emit: Call) -> Call:
         return lambda execution: None if is_express(execution["executionArn"]) else emit(execution)

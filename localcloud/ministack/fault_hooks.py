@@ -158,17 +158,13 @@ async def _answer(send: Send, status: int, code: str, text: str) -> None:
 
 def apply() -> None:
     """Put the faults around what the imported ministack does, if this process belongs to a local cloud."""
-    from ministack import app as server  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services import (  # type: ignore[import-untyped]  # noqa: PLC0415
-        eventbridge,
-        lambda_svc,
-        stepfunctions,
-    )
+    from ministack import app as server
+    from ministack.services import eventbridge, lambda_svc, stepfunctions
 
     switches = of_this_process()
     if switches is None:
         return
-    calls, error = stepfunctions._SERVICE_DISPATCH, stepfunctions._ExecutionError  # noqa: SLF001
+    calls, error = stepfunctions._SERVICE_DISPATCH, stepfunctions._ExecutionError
     expect(all(map(callable, calls.values())), "states call services in another way")
     calls |= {
         resource: faulty_integration(switches, resource, call, error) for resource, call in calls.items()

@@ -156,12 +156,12 @@ def whole_log(drain: Callable[..., str]) -> Callable[..., str]:
 
     def read_to_the_end(worker: Any, *args: Any, **kwargs: Any) -> str:
         end = getattr(worker, "end_of_log", None)
-        if not end or worker._proc is None:  # noqa: SLF001 - which died
+        if not end or worker._proc is None:  # which died
             return drain(worker, *args, **kwargs)
         lines = [""]
         with suppress(queue.Empty):
             while not lines[-1].endswith(end):
-                lines.append(worker._stderr_queue.get(timeout=_LOG_S))  # noqa: SLF001
+                lines.append(worker._stderr_queue.get(timeout=_LOG_S))
         return "\n".join(line.partition(LOGGED)[0] for line in lines[1:] if not line.startswith(LOGGED))
 
     return read_to_the_end
@@ -248,34 +248,31 @@ def named(throttle: dict[str, Any]) -> dict[str, Any]:
 
 def apply() -> None:
     """Repair the imported ministack."""
-    # Imported here: it takes a second, and the tests of the pure parts need none of it.
-    from ministack.core import lambda_runtime  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services import cloudwatch_logs, lambda_svc  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.core import lambda_runtime
+    from ministack.services import cloudwatch_logs, lambda_svc
 
     def naming(throttle: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
         return lambda *args, **kwargs: named(throttle(*args, **kwargs))
 
     def throttled() -> dict[str, Any]:
         reason = f"no worker became free within {_WAIT_S} s"
-        answer: dict[str, Any] = lambda_svc._throttle_response(  # noqa: SLF001
-            "ConcurrentInvocationLimitExceeded", reason
-        )
+        answer: dict[str, Any] = lambda_svc._throttle_response("ConcurrentInvocationLimitExceeded", reason)
         return answer
 
     def queueing(execute: Execute) -> Execute:
         return Queue(WORKERS_A_FUNCTION).around(lambda *args: as_lambda_error(execute(*args)), throttled)
 
-    end, pools = lambda_runtime.kill_workers, lambda_runtime._workers  # noqa: SLF001
+    end, pools = lambda_runtime.kill_workers, lambda_runtime._workers
     invocation = ("self", "event", "request_id")
     wrap(lambda_runtime.Worker, "invoke", invocation, lambda one: expecting(ending_alone(one, end)))
     wrap(lambda_runtime.Worker, "_drain_stderr_bounded", ("self",), whole_log)
     wrap(lambda_svc, "release_worker", ("worker",), lambda one: ending_discarded(one, pools, end))
-    lambda_runtime._PYTHON_WORKER_SCRIPT = repair_script(lambda_runtime._PYTHON_WORKER_SCRIPT)  # noqa: SLF001
+    lambda_runtime._PYTHON_WORKER_SCRIPT = repair_script(lambda_runtime._PYTHON_WORKER_SCRIPT)
     wrap(
         lambda_svc,
         "_emit_lambda_logs",
         ("func", "request_id", "log_text"),
-        lambda write: keeping_latest(write, lambda: cloudwatch_logs._log_groups),  # noqa: SLF001
+        lambda write: keeping_latest(write, lambda: cloudwatch_logs._log_groups),
     )
     wrap(lambda_svc, "_throttle_response", ("reason_code", "msg"), naming)
     wrap(lambda_svc, "_execute_function_warm", ("func", "event", "request_id"), queueing)

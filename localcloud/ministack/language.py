@@ -166,12 +166,12 @@ _CHANGES: Final = {
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.services import stepfunctions as engine  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import stepfunctions as engine
 
     def timeout(state: Mapping[str, Any], data: Any, context: Any) -> Any:
         if "TimeoutSecondsPath" in state:
-            return engine._resolve_path_or_ctx(state["TimeoutSecondsPath"], data, context)  # noqa: SLF001
-        return engine._apply_jsonata_template(state.get("TimeoutSeconds"), data, context)  # noqa: SLF001
+            return engine._resolve_path_or_ctx(state["TimeoutSecondsPath"], data, context)
+        return engine._apply_jsonata_template(state.get("TimeoutSeconds"), data, context)
 
     def with_state(begin: Callable[[Any, str, str], None]) -> Callable[[Any, str, str], None]:
         return lambda error, name, cause: begin(error, name, located(cause) if name in _LOCATED else cause)
@@ -184,10 +184,10 @@ def apply() -> None:
 
         return fail_without
 
-    models = Models(engine._service_model, engine.error_response_json)  # noqa: SLF001
+    models = Models(engine._service_model, engine.error_response_json)
     more = {"_visible": visible, "_is_date_time": is_date_time, "_text": wrong_expression}
     rewrite(engine, _CHANGES, _models=models, _with_sdk=with_sdk, _timeout=timeout, **more)
-    calls = engine._SERVICE_DISPATCH  # noqa: SLF001
+    calls = engine._SERVICE_DISPATCH
     calls |= {name: vars(engine)[one.__name__] for name, one in calls.items() if one.__name__ in _CHANGES}
-    wrap(engine._ExecutionError, "__init__", ("self", "error", "cause"), with_state)  # noqa: SLF001
+    wrap(engine._ExecutionError, "__init__", ("self", "error", "cause"), with_state)
     wrap(engine, "_fail_execution", ("execution", "error", "cause"), without_output)

@@ -101,8 +101,8 @@ class Lines:
 
         def append_and_count(stream: dict[str, Any], events: list[dict[str, Any]]) -> None:
             append(stream, events)
-            for (group, _), one in list(self._logs._metric_filters.items()):  # noqa: SLF001
-                streams = self._logs._log_groups.get(group, {}).get("streams", {})  # noqa: SLF001
+            for (group, _), one in list(self._logs._metric_filters.items()):
+                streams = self._logs._log_groups.get(group, {}).get("streams", {})
                 if any(other is stream for other in list(streams.values())):
                     for event in events:
                         for namespace, name, value, dimensions in values(one, event["message"]):
@@ -112,25 +112,19 @@ class Lines:
 
     def write(self, group: str, line: str) -> None:
         """Write an event to a log group; one that is gone gets none, as on AWS."""
-        if found := self._logs._log_groups.get(group):  # noqa: SLF001
+        if found := self._logs._log_groups.get(group):
             if _EVENTS not in found["streams"]:
-                self._logs._create_log_stream({"logGroupName": group, "logStreamName": _EVENTS})  # noqa: SLF001
+                self._logs._create_log_stream({"logGroupName": group, "logStreamName": _EVENTS})
             now = int(time.time() * 1000)
             stream = found["streams"][_EVENTS]
-            self._logs._append_log_events(  # noqa: SLF001
-                stream, [{"timestamp": now, "message": line, "ingestionTime": now}]
-            )
+            self._logs._append_log_events(stream, [{"timestamp": now, "message": line, "ingestionTime": now}])
             del stream["events"][:-_LINES]
 
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.core import lambda_runtime  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services import (  # type: ignore[import-untyped]  # noqa: PLC0415
-        cloudwatch,
-        cloudwatch_logs,
-        eventbridge,
-    )
+    from ministack.core import lambda_runtime
+    from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
 
     lines = Lines(cloudwatch_logs, cloudwatch.record_metric)
 
@@ -139,7 +133,7 @@ def apply() -> None:
             if ":log-group:" not in str(target.get("Arn")):
                 invoke(target, event, rule, view)
                 return
-            shown = (view or eventbridge._pattern_event_view(event)).event_with_detail()  # noqa: SLF001
+            shown = (view or eventbridge._pattern_event_view(event)).event_with_detail()
             lines.write(target["Arn"].split(":log-group:")[1].removesuffix(":*"), json.dumps(shown))
 
         return invoke_or_write
@@ -147,8 +141,8 @@ def apply() -> None:
     def known(compile_: Callable[[str], Any]) -> Callable[[str], Any]:
         return lambda raw: pattern(raw) if (raw or "").strip().startswith("{") else compile_(raw)
 
-    script = logging_script(lambda_runtime._PYTHON_WORKER_SCRIPT)  # noqa: SLF001
-    lambda_runtime._PYTHON_WORKER_SCRIPT = script  # noqa: SLF001
+    script = logging_script(lambda_runtime._PYTHON_WORKER_SCRIPT)
+    lambda_runtime._PYTHON_WORKER_SCRIPT = script
     wrap(eventbridge, "_invoke_target", ("target", "event", "rule", "view"), to_log_group)
     wrap(cloudwatch_logs, "_append_log_events", ("stream", "events"), lines.counting)
     wrap(cloudwatch_logs, "_compile_filter_pattern", ("raw",), known)

@@ -133,19 +133,19 @@ class State:
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack import app as server  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.core import persistence  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services import dynamodb, sqs  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack import app as server
+    from ministack.core import persistence
+    from ministack.services import dynamodb, sqs
 
     if not persistence.PERSIST_STATE:
         return
     states: Any = getattr(server, "_build_persistence_save_dict", None)
     expect(callable(states) and server.save_all is persistence.save_all, "the state is saved in another way")
 
-    encoder = json.JSONEncoder(default=persistence._json_default)  # noqa: SLF001
+    encoder = json.JSONEncoder(default=persistence._json_default)
 
     def wrapped(name: str, state: Any) -> dict[str, Any]:
-        return {"__ministack_format__": persistence._state_format_version(name), "payload": state}  # noqa: SLF001
+        return {"__ministack_format__": persistence._state_format_version(name), "payload": state}
 
     def dump(name: str, state: Any) -> Iterable[str]:
         return encoder.iterencode(wrapped(name, state))
@@ -174,19 +174,19 @@ def apply() -> None:
 
 def _journal_items(dynamodb: Any, journal: Journal, persistence: Any) -> Callable[[], None]:
     """Write changes of items to a journal; return what applies those of the last process."""
-    changes = [dynamodb._remove_item, dynamodb._set_item]  # noqa: SLF001
+    changes = [dynamodb._remove_item, dynamodb._set_item]
 
     def journaled(change: Callable[..., Any]) -> Callable[..., Any]:
         def write_and_change(table: Any, *how: Any) -> Any:
-            journal.append(json.dumps([table["TableId"], *how], default=persistence._json_default))  # noqa: SLF001
+            journal.append(json.dumps([table["TableId"], *how], default=persistence._json_default))
             return change(table, *how)
 
         return write_and_change
 
     def replay() -> None:
-        tables = {table["TableId"]: table for table in dynamodb._tables.all_values()}  # noqa: SLF001
+        tables = {table["TableId"]: table for table in dynamodb._tables.all_values()}
         for line in lines(journal.before):
-            table, *how = json.loads(line, object_hook=persistence._json_object_hook)  # noqa: SLF001
+            table, *how = json.loads(line, object_hook=persistence._json_object_hook)
             if table in tables:
                 changes[len(how) - 2](tables[table], *how)
 
@@ -197,7 +197,7 @@ def _journal_items(dynamodb: Any, journal: Journal, persistence: Any) -> Callabl
 
 def _show_received(sqs: Any) -> None:
     """Let messages be received again: whoever had received them ended with the last process."""
-    for queue in sqs._queues.all_values():  # noqa: SLF001
+    for queue in sqs._queues.all_values():
         for message in queue["messages"]:
             if message["receipt_handle"]:
                 message["visible_at"] = 0

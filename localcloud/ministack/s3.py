@@ -64,8 +64,8 @@ def on_disk_only(
 
 
 def _forget(s3: Any, bucket: str, key: str) -> None:
-    del s3._buckets[bucket]["objects"][key]  # noqa: SLF001
-    s3._delete_persisted_object(bucket, key)  # noqa: SLF001
+    del s3._buckets[bucket]["objects"][key]
+    s3._delete_persisted_object(bucket, key)
 
 
 def _refuse_what_is_not_kept(s3: Any) -> None:
@@ -87,19 +87,19 @@ def _refuse_what_is_not_kept(s3: Any) -> None:
         @functools.wraps(store)
         def store_or_refuse(bucket_name: str, key: str, *args: Any, **kwargs: Any) -> Any:
             if shutil.disk_usage(s3.DATA_DIR).free < 2 * len(args[0]) + _ROOM:  # its body, or headers
-                return s3._error(*NOT_KEPT)  # noqa: SLF001
-            objects = s3._buckets.get(bucket_name, {}).get("objects", {})  # noqa: SLF001
+                return s3._error(*NOT_KEPT)
+            objects = s3._buckets.get(bucket_name, {}).get("objects", {})
             before = objects.get(key)
-            versions = list(s3._object_versions.get((bucket_name, key), ()))  # noqa: SLF001
+            versions = list(s3._object_versions.get((bucket_name, key), ()))
             events: list[Callable[[], None]] = []
             with during(deferred, events):
                 answer = store(bucket_name, key, *args, **kwargs)
             if s3.S3_PERSIST and events and objects[key].get("body") is not None:  # not in memory only
-                s3._object_versions[bucket_name, key] = versions  # noqa: SLF001
+                s3._object_versions[bucket_name, key] = versions
                 objects[key] = before
                 if before is None:
                     _forget(s3, bucket_name, key)
-                return s3._error(*NOT_KEPT)  # noqa: SLF001
+                return s3._error(*NOT_KEPT)
             for fire in events:
                 fire()
             return answer
@@ -115,7 +115,7 @@ def _refuse_what_is_not_kept(s3: Any) -> None:
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.services import eventbridge, s3  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import eventbridge, s3
 
     version: ContextVar[str | None] = ContextVar("version", default=None)
     encoded: ContextVar[bool] = ContextVar("encoded", default=False)
@@ -136,7 +136,7 @@ def apply() -> None:
 
     def remembering_encoding(listed: Callable[..., Any]) -> Callable[..., Any]:
         def list_versions(bucket_name: str, query_params: Any) -> Any:
-            with during(encoded, s3._qp(query_params, "encoding-type", "") == "url"):  # noqa: SLF001
+            with during(encoded, s3._qp(query_params, "encoding-type", "") == "url"):
                 return listed(bucket_name, query_params)
 
         return list_versions
@@ -156,9 +156,9 @@ def apply() -> None:
     }
     rewrite(s3, {"_fire_s3_event": event})
     _refuse_what_is_not_kept(s3)
-    expect("version_id" in signature(s3._fire_s3_event).parameters, "S3's events know no version")  # noqa: SLF001
+    expect("version_id" in signature(s3._fire_s3_event).parameters, "S3's events know no version")
     wrap(s3, "_fire_s3_event", ("bucket_name", "key"), remembering_version)
     wrap(eventbridge, "_dispatch_event", ("event",), adding_version)
     wrap(s3, "_list_object_versions", ("bucket_name", "query_params"), remembering_encoding)
     wrap(s3, "_xml_body", ("root",), encoding)
-    wrap(s3, "_persist_object", ("bucket", "key", "obj"), lambda one: on_disk_only(one, s3._object_versions))  # noqa: SLF001
+    wrap(s3, "_persist_object", ("bucket", "key", "obj"), lambda one: on_disk_only(one, s3._object_versions))

@@ -49,9 +49,9 @@ async def _refuse(send: Send, reason: str) -> None:
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack import app as server  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.core import lambda_runtime  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services import lambda_svc  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack import app as server
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
 
     expect(
         "hypercorn_serve(app, config)" in inspect.getsource(server.main),

@@ -146,24 +146,24 @@ _CHANGES: Final = {
 
 def apply() -> None:
     """Repair the imported ministack."""
-    import jsonata  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services import stepfunctions as engine  # type: ignore[import-untyped]  # noqa: PLC0415
+    import jsonata  # type: ignore[import-untyped]
+    from ministack.services import stepfunctions as engine
 
     def start(service: str, action: str, data: Any) -> Any:
         if (service, action) != ("states", "StartSyncExecution"):
             return None
-        return engine._finalize_response(copy_context().run(engine._start_sync_execution, data))  # noqa: SLF001
+        return engine._finalize_response(copy_context().run(engine._start_sync_execution, data))
 
     rewrite(
         engine,
         _CHANGES,
         _parsed=functools.lru_cache(json.loads),
-        _expression=remembering(jsonata.Jsonata, engine._register_sfn_jsonata_functions),  # noqa: SLF001
+        _expression=remembering(jsonata.Jsonata, engine._register_sfn_jsonata_functions),
         _tasks=ThreadPoolExecutor(_TASKS),
         _start=start,
     )
     wrap(engine, "_find_matching_retrier", ("retriers", "error", "retry_counts"), with_delays)
-    executions, finished = engine._executions, Finished(EXECUTIONS)  # noqa: SLF001
+    executions, finished = engine._executions, Finished(EXECUTIONS)
     wrap(engine, "_run_execution", ("exec_arn",), lambda run: finished.after(run, executions))
 
     def naming_execution(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -174,5 +174,5 @@ def apply() -> None:
         return run_task
 
     wrap(engine, "_execute_task", ("state_def", "raw_input", "execution", "ctx"), naming_execution)
-    calls = engine._SERVICE_DISPATCH  # noqa: SLF001
-    calls[PUT_EVENTS] = refusing(calls[PUT_EVENTS], engine._ExecutionError)  # noqa: SLF001
+    calls = engine._SERVICE_DISPATCH
+    calls[PUT_EVENTS] = refusing(calls[PUT_EVENTS], engine._ExecutionError)

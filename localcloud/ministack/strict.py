@@ -86,19 +86,19 @@ def apply() -> None:
     """Make the imported ministack strict, if this local cloud shall be."""
     if not os.environ.get(VARIABLE):
         return
-    from ministack import app as server  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services import eventbridge, lambda_svc, s3, sqs  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack import app as server
+    from ministack.services import eventbridge, lambda_svc, s3, sqs
 
     def created(bucket: str) -> datetime | None:
-        found = s3._buckets.get(bucket)  # noqa: SLF001
+        found = s3._buckets.get(bucket)
         return datetime.fromisoformat(found["created"]) if found else None
 
     def default_wait(queue: str) -> int:
-        found = sqs._get_q(queue, "sqs:ReceiveMessage")  # noqa: SLF001
+        found = sqs._get_q(queue, "sqs:ReceiveMessage")
         return int(found["attributes"].get("ReceiveMessageWaitTimeSeconds", "0"))
 
-    expect(isinstance(lambda_svc._ACCOUNT_CONCURRENCY_CAP, int), "Lambda's concurrency is bounded otherwise")  # noqa: SLF001
-    lambda_svc._ACCOUNT_CONCURRENCY_CAP = CONCURRENCY  # noqa: SLF001
-    sqs._HANDLERS["ReceiveMessage"] = missing(sqs._HANDLERS["ReceiveMessage"], default_wait)  # noqa: SLF001
+    expect(isinstance(lambda_svc._ACCOUNT_CONCURRENCY_CAP, int), "Lambda's concurrency is bounded otherwise")
+    lambda_svc._ACCOUNT_CONCURRENCY_CAP = CONCURRENCY
+    sqs._HANDLERS["ReceiveMessage"] = missing(sqs._HANDLERS["ReceiveMessage"], default_wait)
     wrap(eventbridge, "_dispatch_event", ("event",), lambda one: late(one, created))
     server.app = slow(server.app)

@@ -39,8 +39,8 @@ def _start(start: Callable[[Mapping[str, Any]], None], function: Mapping[str, An
 
 def apply() -> None:
     """Repair the imported ministack."""
-    from ministack.core import lambda_runtime  # type: ignore[import-untyped]  # noqa: PLC0415
-    from ministack.services import lambda_svc  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
 
     def start(function: Mapping[str, Any]) -> None:
         config, code = function["config"], function.get("code_zip")
@@ -53,7 +53,7 @@ def apply() -> None:
             lambda_svc.release_worker(worker)
 
     def around(deploy: Callable[..., Any]) -> Callable[..., Any]:
-        return warming(deploy, lambda_svc._functions, start)  # noqa: SLF001
+        return warming(deploy, lambda_svc._functions, start)
 
     wrap(lambda_svc, "_create_function", ("data",), around)
     wrap(lambda_svc, "_update_code", ("name", "data"), around)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from ministack.services import dynamodb as service  # type: ignore[import-untyped]
+from ministack.services import dynamodb as service
 
 from localcloud.ministack import dynamodb
 

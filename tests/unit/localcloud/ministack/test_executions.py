@@ -113,7 +113,7 @@ def test_an_execution_ends_at_the_limit_of_its_machine() -> None:
 
 
 def test_errors_have_the_names_of_the_sdk() -> None:
-    from ministack.core.responses import _service_model  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.core.responses import _service_model  # noqa: PLC0415
 
     models = Models(_service_model, lambda *error: error)
     assert models.name("dynamodb", "putItem", "ResourceNotFoundException", "x") == "ResourceNotFoundException"

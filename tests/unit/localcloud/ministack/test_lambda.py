@@ -118,7 +118,7 @@ class Pool:
     """Workers of ministack's own, with a handler that returns its event or dies; its folder is the test's."""
 
     def __init__(self, folder: Path) -> None:
-        from ministack.core import lambda_runtime  # type: ignore[import-untyped]  # noqa: PLC0415
+        from ministack.core import lambda_runtime  # noqa: PLC0415
 
         self.runtime, self.folder = lambda_runtime, folder
         code = io.BytesIO()

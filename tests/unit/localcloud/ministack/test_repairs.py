@@ -25,7 +25,7 @@ def lambda_handler(event, context):
 
 @pytest.fixture
 def repaired() -> str:
-    from ministack.core import lambda_runtime  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.core import lambda_runtime  # noqa: PLC0415
 
     return repair_script(lambda_runtime._PYTHON_WORKER_SCRIPT)  # noqa: SLF001
 
@@ -104,7 +104,7 @@ def test_an_event_of_s3_gets_the_objects_version() -> None:
 
 
 def test_an_alarm_on_metric_math_keeps_its_queries() -> None:
-    from ministack.services.cloudformation import (  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services.cloudformation import (  # noqa: PLC0415
         provisioners,
     )
 

@@ -8,7 +8,7 @@ from localcloud.ministack.s3 import on_disk_only
 
 
 def test_versions_are_read_from_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ministack.services import s3  # type: ignore[import-untyped]  # noqa: PLC0415
+    from ministack.services import s3  # noqa: PLC0415
 
     monkeypatch.setattr(s3, "S3_PERSIST", True)
     monkeypatch.setattr(s3, "DATA_DIR", str(tmp_path))
