@@ -7,7 +7,7 @@ import click
 from commandline.errors import FAILED
 from commandline.options import FiniteRange, Seconds, json_option
 from commandline.terminal import say
-from operations.load.plan import DEFAULT_MIX, SHAPES, Plan, parse_mix
+from operations.load import DEFAULT_MIX, SHAPES, Load, Plan, balances, parse_mix
 from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
 
@@ -61,8 +61,6 @@ def command(  # noqa: PLR0913 - one parameter for each option
       scones load --rate 5 --duration 60 --mix good=.9,doubtful=.1
     """
     plan = Plan(rate, duration, shape, burst, parse_mix(mix), seed)
-    from operations.load.run import Load, balances  # noqa: PLC0415 - draws samples, which takes NumPy
-
     stack = choice.find()
     say(f"{len(plan.arrivals())} photos in {duration:g} s to the stack {stack.name}, seed {seed}")
     account = Load(stack, plan).run(timeout)

@@ -1,9 +1,59 @@
-"""The account balances, or says by how much it does not."""
+"""A load: when photos are sent and which; the account balances, or shows by how much it does not."""
+
+import math
+from collections import Counter
 
 import pytest
 
-from operations.load.run import Account, balances, percentile
+from commandline.errors import UsageError
+from operations.load import Account, Plan, balances, parse_mix, percentile
 from operations.results import Record
+
+
+def test_a_constant_rate_is_even() -> None:
+    assert Plan(2, 3, "constant").arrivals() == [0, 0.5, 1, 1.5, 2, 2.5]
+
+
+def test_bursts_come_together_at_the_same_mean_rate() -> None:
+    arrivals = Plan(10, 4, "burst", burst=20).arrivals()
+    assert Counter(arrivals) == {0: 20, 2: 20}
+
+
+def test_poisson_arrivals_are_ordered_within_the_time_and_of_the_right_number() -> None:
+    arrivals = Plan(50, 40, seed=3).arrivals()
+    assert arrivals == sorted(arrivals)
+    assert 0 < arrivals[0] <= arrivals[-1] < 40
+    assert abs(len(arrivals) - 2000) < 4 * math.sqrt(2000)
+
+
+def test_a_seed_gives_the_same_schedule_again_and_another_seed_another() -> None:
+    one, same, other = Plan(5, 60, seed=1), Plan(5, 60, seed=1), Plan(5, 60, seed=2)
+    assert one.arrivals() == same.arrivals() != other.arrivals()
+    assert one.kinds(100) == same.kinds(100) != other.kinds(100)
+
+
+def test_kinds_come_in_their_shares() -> None:
+    counts = Counter(Plan(1, 1, mix={"good": 0.9, "broken": 0.1}).kinds(10_000))
+    assert set(counts) == {"good", "broken"}
+    assert abs(counts["broken"] - 1000) < 120
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("good=.5", "sum to 0.5"),
+        ("good=1,perfect=0", "none of good, doubtful"),
+        ("good=half,doubtful=.5", "not a share"),
+        ("good=1.5", "from 0 to 1"),
+        ("good=nan", "from 0 to 1"),
+        ("good=.5,good=.5", "named twice"),
+        ("", "none of"),
+    ],
+)
+def test_a_mix_that_makes_no_sense_is_named(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parse_mix(text)
+
 
 DUE = 1_790_000_000.0
 TIME = "2026-09-21T14:13:2{}.000Z"  # DUE is 14:13:20
@@ -73,8 +123,14 @@ def test_what_was_not_sent_does_not_balance() -> None:
 )
 def test_percentiles_are_exact(share: float, value: float) -> None:
     assert percentile(list(range(100, 0, -1)), share) == value
+    assert percentile([3.0, 1.0, 2.0], 0.99) == 3.0, "of few values the largest"
 
 
-def test_of_few_values_a_high_percentile_is_the_largest() -> None:
-    assert percentile([3.0, 1.0, 2.0], 0.99) == 3.0
-    assert percentile([], 0.5) is None
+def test_the_progress_has_outcomes_latencies_and_what_was_not_sent() -> None:
+    one = account(4)
+    assert one.progress() == ""
+    settle(one, 0)
+    settle(one, 1, "REJECTED")
+    assert one.progress() == "1 ACCEPTED, 1 REJECTED, p50 1.0 s, p95 2.0 s, p99 2.0 s, max 2.0 s"
+    one.unsent.append("a.jpg: the bucket is gone")
+    assert one.progress().endswith(", not sent 1, the last a.jpg: the bucket is gone")
