@@ -13,9 +13,8 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from model_build.data.samples import write_samples
-from operations.attempts import logged
 from operations.checks import Check, UnansweredError, ask, ok, unknown, wrong
-from operations.execution_log import has_ended, is_express
+from operations.executions import has_ended, is_express, logged
 from operations.photos.listener import DETAIL_TYPE, SOURCE
 from operations.photos.sources import PREFIX
 from operations.photos.steps import steps_of

@@ -1,4 +1,4 @@
-"""A deployed stack: its outputs, and clients of the services that it is made of."""
+"""A deployed stack: its outputs, clients of the services that it is made of, and the options that name it."""
 
 import os
 import threading
@@ -7,10 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import click
 
 from commandline.errors import CommandError
+from commandline.options import Command
 
 if TYPE_CHECKING:  # it takes longer than all else: only what calls AWS imports it
     import boto3
@@ -36,11 +39,7 @@ class Stack:
     clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def output(self, key: str) -> str:
-        """Return the value of an output.
-
-        Raises:
-            StackError: the stack has no such output.
-        """
+        """Return the value of an output; StackError if the stack has none of that name."""
         if key not in self.outputs:
             raise StackError(
                 f"the stack {self.name} has no output {key}: it was deployed from another template than this "
@@ -82,11 +81,7 @@ class Stack:
 
 
 def open_session(region: str | None = None, profile: str | None = None) -> "boto3.Session":
-    """Return a session with the region and credentials that every AWS tool would take.
-
-    Raises:
-        botocore.exceptions.ProfileNotFound: there is no such profile.
-    """
+    """Return a session with the region and credentials that every AWS tool would take."""
     import boto3  # noqa: PLC0415 - see above
 
     # The AWS CLI and all other SDKs read AWS_REGION, boto3 does not.
@@ -94,13 +89,7 @@ def open_session(region: str | None = None, profile: str | None = None) -> "boto
 
 
 def find_stack(name: str, session: "boto3.Session") -> Stack:
-    """Look up a deployed stack.
-
-    Raises:
-        StackError: there is no such stack in that region.
-        botocore.exceptions.BotoCoreError: no region, no credentials, no connection.
-        ClientError: AWS refuses the request.
-    """
+    """Look up a deployed stack; StackError if there is none of that name in that region."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - see above
 
     try:
@@ -128,3 +117,41 @@ def _clock(answer: Mapping[str, Any]) -> timedelta:
     with suppress(ValueError):
         return parsedate_to_datetime(date).astimezone(UTC) - datetime.now(UTC)
     return timedelta()
+
+
+@dataclass(frozen=True)
+class StackChoice:
+    """The stack that the command line names; it is looked up only when the rest was found to be in order."""
+
+    name: str
+    region: str | None
+    profile: str | None
+
+    def session(self) -> "boto3.Session":
+        """Return a session with the chosen region and profile."""
+        return open_session(self.region, self.profile)
+
+    def find(self) -> Stack:
+        """Look the stack up; StackError if there is none."""
+        return find_stack(self.name, self.session())
+
+
+def stack_options(command: Command) -> Command:
+    """Add --stack-name, --region and --profile; the command is called with `choice`, a StackChoice."""
+
+    @wraps(command)
+    def with_choice(stack_name: str, region: str | None, profile: str | None, **options: Any) -> Any:
+        if not stack_name.strip():  # CloudFormation takes it for every stack
+            raise click.UsageError("--stack-name: an empty name")
+        return command(choice=StackChoice(stack_name, region, profile), **options)
+
+    decorated: Any = with_choice
+    for option in (
+        click.option("--profile", metavar="NAME", help="Profile of ~/.aws/config.  [default: AWS_PROFILE]"),
+        click.option(
+            "--region", metavar="NAME", help="Region of the stack.  [default: AWS_REGION, or the profile's]"
+        ),
+        click.option("--stack-name", default="scones", metavar="NAME", help="Name of the deployed stack."),
+    ):
+        decorated = option(decorated)
+    return cast("Command", decorated)

@@ -15,8 +15,8 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from commandline.terminal import plural
-from operations.attempts import Attempts, in_progress, logged
 from operations.checks import Check, Status, ok, run_checks, wrong
+from operations.executions import Attempts, in_progress, logged
 from operations.results import Record, ResultsTable
 from operations.stack import Stack
 

@@ -11,11 +11,10 @@ from commandline.errors import FAILED, UsageError
 from commandline.escapes import visible
 from commandline.options import FiniteRange, json_option
 from commandline.terminal import plural, progress, progress_bar, say
-from operations.batch.manifest import Listed, Version, listed, under
-from operations.batch.run import AT_A_TIME, Run, RunError, Runs, summarize
+from operations.batch import AT_A_TIME, Listed, Run, RunError, Runs, Version, listed, summarize, under
 from operations.cost import batch_dollars
-from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
+from operations.stack import StackChoice, stack_options
 
 
 @click.command("batch")

@@ -5,8 +5,7 @@ import click
 from commandline.options import json_option
 from operations.checks import report
 from operations.doctor import examine
-from operations.options import StackChoice, stack_options
-from operations.stack import open_session
+from operations.stack import StackChoice, stack_options
 
 
 @click.command()
@@ -25,4 +24,4 @@ def command(choice: StackChoice, as_json: bool) -> int:
     Example:
       scones doctor --stack-name scones
     """
-    return report(examine(open_session(choice.region, choice.profile), choice.name), as_json=as_json)
+    return report(examine(choice.session(), choice.name), as_json=as_json)

@@ -11,8 +11,8 @@ from commandline.errors import CommandError, UsageError
 from commandline.escapes import visible
 from commandline.options import Duration, json_option
 from commandline.terminal import confirm, plural, progress, say
-from operations.options import StackChoice, stack_options
 from operations.photos.sources import PREFIX
+from operations.stack import StackChoice, stack_options
 
 if TYPE_CHECKING:
     from operations.photos.forgetting import Traces

@@ -8,8 +8,8 @@ from commandline.errors import FAILED
 from commandline.options import FiniteRange, Seconds, json_option
 from commandline.terminal import say
 from operations.load import DEFAULT_MIX, SHAPES, Load, Plan, balances, parse_mix
-from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
+from operations.stack import StackChoice, stack_options
 
 
 @click.command("load")

@@ -12,8 +12,7 @@ import click
 from commandline.errors import CommandError
 from commandline.options import Duration, json_option
 from commandline.terminal import say
-from operations.options import StackChoice, stack_options
-from operations.stack import StackError, open_session
+from operations.stack import StackChoice, StackError, stack_options
 
 if TYPE_CHECKING:
     import boto3
@@ -55,7 +54,7 @@ def list_command(*, choice: StackChoice, endpoint_name: str | None, since: timed
     from model_build.endpoint.wanted import DEFAULT_ENDPOINT  # noqa: PLC0415 - it takes AWS's SDK
     from operations.results import ResultsTable  # noqa: PLC0415
 
-    session, photos = open_session(choice.region, choice.profile), None
+    session, photos = choice.session(), None
     try:
         stack = choice.find()
         endpoint_name = endpoint_name or stack.parameters.get("EndpointName")

@@ -14,7 +14,6 @@ from commandline.escapes import visible
 from commandline.options import Duration, Seconds, json_option
 from commandline.terminal import plural, progress, say
 from operations.delivery import Delivery
-from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES
 from operations.redrive import (
     Redrive,
@@ -26,7 +25,7 @@ from operations.redrive import (
     without_outcome,
 )
 from operations.results import Item, Record, ResultsTable
-from operations.stack import Stack
+from operations.stack import Stack, StackChoice, stack_options
 
 
 @click.command("redrive")

@@ -10,12 +10,11 @@ from click.core import ParameterSource
 from commandline.errors import FAILED, UsageError
 from commandline.options import PROBABILITY, Duration, NameList, json_option
 from commandline.terminal import progress_bar
-from operations.options import StackChoice, stack_options
 from operations.report.drift import statistics_of, to_json
-from operations.report.files import check_target, write_text
 from operations.report.gather import ReportRequest, make_report, required
 from operations.report.page import render
-from operations.stack import open_session
+from operations.s3 import check_target, write
+from operations.stack import StackChoice, stack_options
 
 _PROGRAM: Final = ("scones", "report")
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
@@ -95,15 +94,15 @@ def command(  # noqa: PLR0913 - one parameter for each option
         baseline=baseline,
         threshold=threshold,
         labels=labels,
-        session=open_session(choice.region, choice.profile),
+        session=choice.session(),
         command=_again(choice if named else None, captures, since),
     )
     with progress_bar(total=None, title="captures", unit="record") as bar:
         report = make_report(request, bar.update)
     if write_baseline is not None:
         text = to_json(statistics_of(required(report.window)))
-        write_text(write_baseline, text, "application/json", request.session)
-    write_text(output, render(report, datetime.now(UTC)), "text/html; charset=utf-8", request.session)
+        write(write_baseline, text, "application/json", request.session)
+    write(output, render(report, datetime.now(UTC)), "text/html; charset=utf-8", request.session)
     if as_json:
         print(json.dumps(report.as_json() | {"output": output}))
     else:

@@ -10,8 +10,8 @@ import click
 from commandline.escapes import visible
 from commandline.options import POSITIVE, Duration, json_option
 from commandline.terminal import has_colour, plural, say
-from operations.options import StackChoice, stack_options
 from operations.outcomes import OUTCOMES, painted
+from operations.stack import StackChoice, stack_options
 
 if TYPE_CHECKING:
     from operations.results import Record

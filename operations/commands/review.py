@@ -8,8 +8,8 @@ import click
 
 from commandline.options import PROBABILITY
 from commandline.terminal import say
-from operations.options import StackChoice, stack_options
 from operations.review.address import LOOPBACK, desk_address, desk_token
+from operations.stack import StackChoice, stack_options
 
 
 def default_reviewer() -> str:

@@ -10,8 +10,8 @@ from commandline.errors import FAILED
 from commandline.escapes import visible
 from commandline.options import EXISTING, PATH, Seconds, json_option
 from commandline.terminal import confirm, plural, say
-from operations.options import StackChoice, stack_options
 from operations.photos.sources import PREFIX, find_photos
+from operations.stack import StackChoice, stack_options
 
 MANY: Final = 200
 

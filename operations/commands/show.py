@@ -10,8 +10,8 @@ from commandline.errors import CommandError
 from commandline.escapes import visible
 from commandline.options import json_option
 from commandline.terminal import has_colour, plural
-from operations.options import StackChoice, stack_options
 from operations.outcomes import painted
+from operations.stack import StackChoice, stack_options
 
 if TYPE_CHECKING:
     from operations.photos.traces import Version

@@ -7,10 +7,10 @@ import click
 from commandline.options import FILE, FiniteRange, json_option
 from commandline.terminal import plural, say
 from operations.checks import report
-from operations.options import StackChoice, stack_options
 from operations.photos.listener import OutcomeListener
 from operations.photos.watcher import Watcher
 from operations.smoke import Limits, SmokeTest, draw_samples
+from operations.stack import StackChoice, stack_options
 
 SECONDS = FiniteRange(min=1, max=3600)
 

@@ -4,7 +4,7 @@ import click
 
 from commandline.options import json_option
 from operations.checks import report
-from operations.options import StackChoice, stack_options
+from operations.stack import StackChoice, stack_options
 from operations.status import Situation
 
 

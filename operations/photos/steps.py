@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from operations.execution_log import FAILURES, LONGEST, details_of, is_express, log_events
+from operations.executions import FAILURES, LONGEST, details_of, is_express, log_events
 from operations.stack import Stack
 
 _SHOWN: Final = ("TaskStateEntered", "FailStateEntered", "SucceedStateEntered")

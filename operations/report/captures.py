@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from commandline.errors import UsageError
-from operations.report.files import is_s3, split_uri
-from operations.s3_errors import named
+from operations.s3 import is_s3, named, split_uri
 
 SUM_TOLERANCE: Final = 1e-3
 FIRST_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()

@@ -16,10 +16,10 @@ from model_build.archive.package import DEFAULT_MODEL
 from operations.report.captures import DamagedRecordError, capture_source
 from operations.report.drift import Drift, Statistics, detect_drift, from_json, sampled, statistics_of
 from operations.report.figures import Report
-from operations.report.files import is_s3, read_text
 from operations.report.history import History, read_history
 from operations.report.window import Window, read_window
 from operations.results import Record, ResultsTable
+from operations.s3 import is_s3, read
 from operations.stack import Stack
 
 _FILE_SUFFIX = ".json"
@@ -132,7 +132,7 @@ def _baseline(
         )
     if location.endswith(_FILE_SUFFIX) or (not is_s3(location) and path.is_file()):
         try:
-            return from_json(read_text(location, request.session), location)
+            return from_json(read(location, request.session).decode(), location)
         except UnicodeDecodeError as error:
             raise UsageError(f"--baseline {location}: the file is not text") from error
     return statistics_of(read_window(capture_source(location, request.session), labels, progress=progress))

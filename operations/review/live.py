@@ -10,8 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from commandline.errors import UsageError
-from operations.attempts import Attempts, in_progress, logged
-from operations.execution_log import running
+from operations.executions import Attempts, in_progress, logged, running
 from operations.outcomes import OUTCOMES
 from operations.photos.labelled import shortened
 from operations.photos.sources import PREFIX

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from operations.__main__ import main
-from operations.batch.manifest import under
-from operations.batch.run import Runs
+from operations.batch import Runs, under
 from operations.stack import find_stack, open_session
 from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
 from tests.support.local_cloud import Listener, LocalCloud, environment_of, wait_until

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from commandline.errors import UsageError
-from operations.attempts import Attempts
+from operations.executions import Attempts
 from operations.results import partition, timestamp
 from operations.review.live import MOST_BYTES, Live
 from operations.stack import Stack

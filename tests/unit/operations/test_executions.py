@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from operations.attempts import HISTORIES, Attempts, attempts_in, in_progress, logged
+from operations.executions import HISTORIES, Attempts, attempts_in, in_progress, logged
 from operations.stack import Stack
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -1,1 +1,0 @@
-"""Classifying all photos of a prefix or a manifest in one execution."""
