@@ -16,10 +16,7 @@ _HINTS: Final = {
 }
 _HTML: Final = re.compile(r"<(!doctype|html)\b.*", re.IGNORECASE)
 """The answer of a proxy, or of a server that is not AWS's."""
-_ADVICE: Final = {
-    "EndpointConnectionError": "check the network; if AWS_ENDPOINT_URL is set, does what it names still run?",
-}
-"""What to do, after the text of the error."""
+_UNREACHED: Final = "check the network; if AWS_ENDPOINT_URL is set, does what it names still run?"
 _UNKNOWN: Final = "AWS does not know these credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID"
 _SEE_CODE: Final = {
     "ExpiredToken": "the credentials have expired: get new ones",
@@ -44,8 +41,8 @@ def explain_aws(error: Exception) -> str | None:
         if kind.__name__ in _HINTS:
             return _HINTS[kind.__name__]
     text = one_line(str(error)) or type(error).__name__
-    if advice := _ADVICE.get(type(error).__name__):
-        return f"{text}: {advice}"
+    if type(error).__name__ == "EndpointConnectionError":
+        return f"{text}: {_UNREACHED}"
     response = getattr(error, "response", None)
     return _refusal(text, response) if isinstance(response, Mapping) else text
 

@@ -10,8 +10,6 @@ from typing import Any, Final, TypeVar
 import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
 LONGEST: Final = timedelta(days=36_525)  # a century, far from the ends of the calendar
 
 
@@ -27,11 +25,8 @@ class HomePath(click.Path):
             if self.exists and path.is_char_device():  # such as /dev/zero, which has no end
                 self.fail(f"{str(value)!r} is a device", param, ctx)
             return super().convert(path, param, ctx)
-        except (
-            ValueError,
-            RuntimeError,
-            OSError,
-        ) as error:  # a NUL, the home of nobody, a name that is too long
+        # A NUL, the home of nobody, or a name that is too long:
+        except (ValueError, RuntimeError, OSError) as error:
             self.fail(f"{str(value)[:100]!r}: {getattr(error, 'strerror', None) or error}", param, ctx)
 
 

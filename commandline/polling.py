@@ -45,10 +45,7 @@ def poll(
     """Ask until an answer is final, a last time once `timeout_seconds` have passed; return that answer.
 
     `waiting` is called with every other answer and the seconds waited so far. An exception of `ask` or
-    `until` ends the waiting.
-
-    Raises:
-        PollingTimeoutError: no answer was final within the time.
+    `until` ends the waiting. PollingTimeoutError if no answer was final within the time.
     """
     started, paused = time.monotonic(), 0.0
     while not until(answer := ask()):

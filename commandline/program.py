@@ -59,7 +59,8 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
         super().__init__(*args, context_settings=CONTEXT, **kwargs)
         self.lazy = dict(lazy)
-        self.params.append(_version_option())
+        shown = f"{DISTRIBUTION} {version()}, Python {platform.python_version()}"
+        click.version_option(message=shown, version="")(self)
         keep_paragraphs(self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -94,22 +95,6 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
 
-def _version_option() -> click.Option:
-    def show(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-        if wanted and not ctx.resilient_parsing:
-            print(f"{DISTRIBUTION} {version()}, Python {platform.python_version()}")
-            ctx.exit()
-
-    return click.Option(
-        ["--version"],
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=show,
-        help="Show the version and exit.",
-    )
-
-
 def version() -> str:
     """Return this checkout's version."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -126,11 +111,7 @@ def keep_paragraphs(command: click.Command) -> None:
 
 
 def run(program: click.Command, name: str, arguments: Sequence[str] | None = None) -> int:
-    """Run a program's command line.
-
-    Returns:
-        The exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted.
-    """
+    """Run a program's command line and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = " ".join([name, *given[:1]]) if given and not given[0].startswith("-") else name
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or onnxruntime writes reports into the home folder

@@ -23,11 +23,7 @@ def say(text: str) -> None:
 
 
 def confirm(what: str) -> None:
-    """Ask whether to do what cannot be undone; return if the answer is yes.
-
-    Raises:
-        UsageError: the answer is no, or nobody can be asked.
-    """
+    """Ask whether to do what cannot be undone; UsageError if the answer is no, or nobody can be asked."""
     if not sys.stdin.isatty():
         raise UsageError(f"{what[:1].lower()}{what[1:]}; give --yes to do so without being asked")
     if not click.confirm(f"{visible(what)}. Continue?", err=True):
@@ -41,16 +37,15 @@ def has_colour(stream: IO[str]) -> bool:
 
 def progress(items: Iterable[Item], *, total: int | None = None, title: str, unit: str) -> Iterator[Item]:
     """Yield the items under a progress bar on standard error, if that is a terminal."""
-    from tqdm import tqdm  # noqa: PLC0415 - most commands need none
-
-    yield from tqdm(items, total=total, desc=title, unit=unit, disable=not shows_progress())
+    yield from progress_bar(total=total, title=title, unit=unit, iterable=items)
 
 
 def progress_bar(*, total: float | None, title: str, unit: str, **options: Any) -> "tqdm[Any]":
-    """Return a progress bar on standard error, disabled where that is not a terminal."""
+    """Return a progress bar on standard error, disabled where that is no terminal that can redraw a line."""
     from tqdm import tqdm  # noqa: PLC0415 - most commands need none
 
-    return tqdm(total=total, desc=title, unit=unit, disable=not shows_progress(), **options)
+    shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return tqdm(total=total, desc=title, unit=unit, disable=not shown, **options)
 
 
 @contextmanager
@@ -75,9 +70,12 @@ def waiting_bar(title: str, usual_seconds: float) -> Iterator[Callable[[str, flo
         yield show
 
 
-def shows_progress() -> bool:
-    """Return whether standard error is a terminal that can redraw a line."""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+def print_lines(lines: Iterable[str]) -> int:
+    """Print results as they come; return how many."""
+    count = 0
+    for count, line in enumerate(lines, 1):  # noqa: B007 - the count is what is wanted
+        print(line)
+    return count
 
 
 def plural(count: int, noun: str) -> str:

@@ -10,7 +10,7 @@ import click
 from commandline.errors import FAILED, UsageError
 from commandline.escapes import visible
 from commandline.options import FiniteRange, json_option
-from commandline.terminal import plural, progress, progress_bar, say
+from commandline.terminal import plural, print_lines, progress, progress_bar, say
 from operations.batch import AT_A_TIME, Listed, Run, RunError, Runs, Version, listed, summarize, under
 from operations.cost import batch_dollars
 from operations.outcomes import OUTCOMES
@@ -118,9 +118,10 @@ def _report_left_out(found: Listed) -> None:
 
 
 def _list(photos: Iterator[Version], found: Listed, *, as_json: bool) -> int:
-    count = 0
-    for count, (key, version) in enumerate(photos, 1):  # noqa: B007 - the count is what is wanted
-        print(json.dumps({"key": key, "version_id": version}) if as_json else visible(key))
+    count = print_lines(
+        json.dumps({"key": key, "version_id": version}) if as_json else visible(key)
+        for key, version in photos
+    )
     _report_left_out(found)
     say(f"{plural(count, 'photo')} would be classified")
     return 0

@@ -12,7 +12,7 @@ import click
 from commandline.errors import FAILED, UsageError
 from commandline.escapes import visible
 from commandline.options import Duration, Seconds, json_option
-from commandline.terminal import plural, progress, say
+from commandline.terminal import plural, print_lines, progress, say
 from operations.delivery import Delivery
 from operations.outcomes import OUTCOMES
 from operations.redrive import (
@@ -114,7 +114,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if dry_run:
         return _list(debts, starts, as_json=as_json)
     begun = time.monotonic()
-    delivered = _deliver(delivery, debts, as_json=as_json)
+    paid = (item for item in debts if delivery.deliver(item))
+    delivered = print_lines(_debt(item, "event published", as_json=as_json) for item in paid)
     results = list(_drive(stack, starts, rate, timeout if wait else None, as_json=as_json))
     counts = Counter(one.outcome for one in results)
     summary: dict[str, float] = {"photos": len(results), **{name: counts[name] for name in OUTCOMES}}
@@ -128,33 +129,19 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _review(photos: Iterable[Record], *, as_json: bool) -> int:
-    count = 0
-    for count, record in enumerate(photos, 1):  # noqa: B007 - the count is what is wanted
-        print(json.dumps({"photo": record.object_uri}) if as_json else visible(record.object_uri))
+    uris = (record.object_uri for record in photos)
+    count = print_lines(json.dumps({"photo": uri}) if as_json else visible(uri) for uri in uris)
     say(f"{plural(count, 'photo')} for review")
     return 0
 
 
 def _list(debts: Iterable[Item], starts: Iterable[Start], *, as_json: bool) -> int:
-    count = late = 0
-    for late, item in enumerate(debts, 1):  # noqa: B007 - the count is what is wanted
-        print(_debt(item, "event not published", as_json=as_json))
-    for count, one in enumerate(starts, 1):  # noqa: B007 - the count is what is wanted
-        print(json.dumps(one.input) if as_json else visible(one.photo))
+    late = print_lines(_debt(item, "event not published", as_json=as_json) for item in debts)
+    count = print_lines(json.dumps(one.input) if as_json else visible(one.photo) for one in starts)
     if late:
         say(f"{plural(late, 'event')} would be published")
     say(f"{plural(count, 'photo')} would be started again")
     return 0
-
-
-def _deliver(delivery: Delivery, debts: Iterable[Item], *, as_json: bool) -> int:
-    """Publish the events of recorded outcomes; return how many."""
-    count = 0
-    for item in debts:
-        if delivery.deliver(item):
-            count += 1
-            print(_debt(item, "event published", as_json=as_json))
-    return count
 
 
 def _debt(item: Item, state: str, *, as_json: bool) -> str:

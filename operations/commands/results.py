@@ -9,7 +9,7 @@ import click
 
 from commandline.escapes import visible
 from commandline.options import POSITIVE, Duration, json_option
-from commandline.terminal import has_colour, plural, say
+from commandline.terminal import has_colour, plural, print_lines, say
 from operations.outcomes import OUTCOMES, painted
 from operations.stack import StackChoice, stack_options
 
@@ -46,12 +46,11 @@ def command(  # noqa: PLR0913 - one parameter for each option
     """
     from operations.results import ResultsTable  # noqa: PLC0415 - it takes AWS's SDK
 
-    stack, number = choice.find(), 0
+    stack = choice.find()
     start = stack.now() - (since or DEFAULT_PERIOD)
     found = ResultsTable(stack).find(outcome=outcome, label=label, since=start, newest=limit)
-    for record in reversed(list(found)) if limit else found:
-        number += 1
-        print(json.dumps(record.as_json()) if as_json else _line(record))
+    records = reversed(list(found)) if limit else found
+    number = print_lines(json.dumps(record.as_json()) if as_json else _line(record) for record in records)
     if not as_json:
         default = "" if since else f" of the last {DEFAULT_PERIOD.days} days; --since 365d lists more"
         say(plural(number, "record") + default)
