@@ -72,7 +72,8 @@ class Listed:
     def without_outcome(self) -> Iterator[Version]:
         """Yield the photos that have no outcome in that version, or `FAILED`."""
         head = f"{SCHEME}{self._stack.output('PhotoBucketName')}/"
-        todo = ResultsTable(self._stack).unfinished((head + key, version) for key, version in self.photos())
+        versions = ((head + key, version) for key, version in self.photos())
+        todo = ResultsTable(self._stack).missing(versions, or_failed=True)
         yield from ((uri.removeprefix(head), version) for uri, version in todo)
 
 

@@ -66,9 +66,8 @@ class UnansweredError(Exception):
 def ask(session: boto3.Session, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
     """Make one read-only call: `ask(session, "stepfunctions", "DescribeExecution", executionArn=…)`.
 
-    Raises:
-        UnansweredError: the call is not permitted or not offered, or AWS could not be reached.
-        ClientError: AWS's answer about what was asked is an error.
+    UnansweredError if the call is not permitted or not offered, or AWS could not be reached; ClientError if
+    AWS's answer about what was asked is one.
     """
     client: Any = session.client(service)  # type: ignore[call-overload]  # the name is not a literal
     try:
@@ -85,12 +84,10 @@ def ask(session: boto3.Session, service: str, operation: str, **parameters: Any)
         raise UnansweredError(f"{type(error).__name__}: {error}") from error
 
 
-NamedCheck = tuple[str, Callable[[], Iterable[Check]]]
-
-
-def run_checks(checks: Iterable[NamedCheck]) -> Iterator[Check]:
+def run_checks(*checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:
     """Make the checks one after the other; one that cannot be asked does not end the others."""
-    for name, check in checks:
+    for check in checks:
+        name = getattr(check, "func", check).__name__.replace("_", " ")  # of a partial, its function's
         try:
             yield from check()
         except UnansweredError as error:

@@ -2,11 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
-from typing import Final
+from functools import cache, partial
+from typing import Any, Final
 
 import boto3
 from botocore.exceptions import ClientError
@@ -36,41 +36,23 @@ LABELS_TAG: Final = "scones:labels"
 _QUOTA_CONSOLE: Final = "ask for more in the Service Quotas console (Amazon SageMaker)"
 
 
-@dataclass(frozen=True)
-class Application:
-    """The application: as it is deployed, or as this checkout's template would deploy it."""
+@cache
+def _template() -> dict[str, Any]:
+    """Return this checkout's template."""
+    template: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    return template
 
-    name: str
-    session: boto3.Session
-    status: str = ""  # empty: not deployed
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    outputs: Mapping[str, str] = field(default_factory=dict)
-    functions: int = 0
 
-    @cached_property
-    def stack(self) -> Stack:
-        """The deployed stack."""
-        return Stack(self.name, self.outputs, self.session)
-
-    @classmethod
-    def find(cls, name: str, session: boto3.Session) -> "Application":
-        """Look the stack up; what it does not have is the template's default.
-
-        Raises:
-            UnansweredError: CloudFormation could not be asked.
-        """
-        template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
-        defaults = {key: str(one["Default"]) for key, one in template["Parameters"].items()}
-        functions = sum(one["Type"] == "AWS::Serverless::Function" for one in template["Resources"].values())
-        try:
-            stack = ask(session, "cloudformation", "DescribeStacks", StackName=name)["Stacks"][0]
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ValidationError":
-                raise
-            return cls(name, session, parameters=defaults, functions=functions)
-        given = {one["ParameterKey"]: one.get("ParameterValue", "") for one in stack.get("Parameters", [])}
-        outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", [])}
-        return cls(name, session, stack["StackStatus"], defaults | given, outputs, functions)
+def look_up(name: str, session: boto3.Session) -> Stack:
+    """Return a stack as it is deployed, or else with the template's defaults, no status and no outputs."""
+    defaults = {key: str(one["Default"]) for key, one in _template()["Parameters"].items()}
+    try:
+        stack = Stack.described(ask(session, "cloudformation", "DescribeStacks", StackName=name), session)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        return Stack(name, {}, session, defaults)
+    return replace(stack, parameters=defaults | dict(stack.parameters))
 
 
 def examine(session: boto3.Session, stack_name: str) -> Iterator[Check]:
@@ -78,30 +60,22 @@ def examine(session: boto3.Session, stack_name: str) -> Iterator[Check]:
     if session.region_name is None:
         yield wrong("region", "none is configured", "set AWS_REGION, or name one with --region")
         return
-    yield from run_checks(
-        [
-            ("identity", partial(identity, session)),
-            ("region", partial(region, session)),
-            ("SageMaker quotas", partial(sagemaker_quotas, session)),
-            ("images", partial(images_exist, session)),
-        ]
-    )
+    of_account = (identity, region, sagemaker_quotas, images)
+    yield from run_checks(*(partial(check, session) for check in of_account))
     try:
-        application = Application.find(stack_name, session)
+        stack = look_up(stack_name, session)
     except (UnansweredError, ClientError) as error:
         yield unknown(f"stack {stack_name}", str(error))
         return
-    for_all = (stack_is_complete, endpoint_fits, lambda_concurrency, log_policies)
-    if_deployed = (
-        (rules_are_enabled, doubtful_photos_wait, records_are_of_the_bucket) if application.outputs else ()
-    )
-    yield from run_checks(
-        (check.__name__.replace("_", " "), partial(check, application)) for check in (*for_all, *if_deployed)
-    )
-    if application.outputs:
-        proofs = Proofs(application.stack)
-        asked = (proofs.event_patterns, proofs.metric_filters, proofs.workflow_states, proofs.role_policies)
-        yield from run_checks((check.__name__.replace("_", " "), check) for check in asked)
+    of_stack = (stack_is_complete, endpoint_fits, lambda_concurrency, log_policies)
+    yield from run_checks(*(partial(check, stack) for check in of_stack))
+    if stack.outputs:
+        deployed = (rules_are_enabled, doubtful_photos_wait, records_are_of_the_bucket)
+        yield from run_checks(*(partial(check, stack) for check in deployed))
+        proofs = Proofs(stack)
+        yield from run_checks(
+            proofs.event_patterns, proofs.metric_filters, proofs.workflow_states, proofs.role_policies
+        )
 
 
 # ------------------------------------------------------------------ the account
@@ -163,7 +137,7 @@ def _quotas(session: boto3.Session) -> Iterator[tuple[str, float]]:
             token = {"NextToken": page["NextToken"]}
 
 
-def images_exist(session: boto3.Session) -> Iterator[Check]:
+def images(session: boto3.Session) -> Iterator[Check]:
     """Ask the registries whether the default images' tags exist."""
     serving, _ = serving_image(DEFAULT_SERVING_IMAGE, session.region_name)
     yield image_exists(session, "serving", serving)
@@ -191,9 +165,9 @@ def image_exists(session: boto3.Session, purpose: str, uri: str) -> Check:
 # ------------------------------------------------------------------ the stack, deployed or not
 
 
-def stack_is_complete(application: Application) -> Iterator[Check]:
+def stack_is_complete(stack: Stack) -> Iterator[Check]:
     """Check the stack's name, and that its last deployment succeeded."""
-    name, status = application.name, application.status
+    name, status = stack.name, stack.status
     title = f"stack {name}"
     if len(name) > LONGEST_STACK_NAME:
         yield wrong(title, f"has {len(name)} characters", f"name it with {LONGEST_STACK_NAME} at most")
@@ -207,12 +181,12 @@ def stack_is_complete(application: Application) -> Iterator[Check]:
         yield wrong(title, status, "see the stack's events in CloudFormation, then deploy again")
 
 
-def endpoint_fits(application: Application) -> Iterator[Check]:
+def endpoint_fits(stack: Stack) -> Iterator[Check]:
     """Check that the endpoint is in service and answers with the labels that the stack expects."""
-    name = application.parameters["EndpointName"]
+    name = stack.parameters["EndpointName"]
     title = f"endpoint {name}"
     try:
-        endpoint = ask(application.session, "sagemaker", "DescribeEndpoint", EndpointName=name)
+        endpoint = ask(stack.session, "sagemaker", "DescribeEndpoint", EndpointName=name)
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"ValidationException", "ResourceNotFound"}:
             raise
@@ -224,8 +198,8 @@ def endpoint_fits(application: Application) -> Iterator[Check]:
         yield wrong(title, f"{status}: {reason}", "see `scones model status`; deploy the model again")
         return
     yield ok(title, f"in service with {endpoint['EndpointConfigName']}")
-    tags = ask(application.session, "sagemaker", "ListTags", ResourceArn=endpoint["EndpointArn"])
-    yield _labels_check(tags.get("Tags", []), application.parameters["ClassLabels"])
+    tags = ask(stack.session, "sagemaker", "ListTags", ResourceArn=endpoint["EndpointArn"])
+    yield _labels_check(tags.get("Tags", []), stack.parameters["ClassLabels"])
 
 
 def _labels_check(tags: list[dict[str, str]], expected: str) -> Check:
@@ -242,14 +216,16 @@ def _labels_check(tags: list[dict[str, str]], expected: str) -> Check:
     )
 
 
-def lambda_concurrency(application: Application) -> Iterator[Check]:
+def lambda_concurrency(stack: Stack) -> Iterator[Check]:
     """Check that the account can reserve what the stack would ask for; a deployed one has it already."""
-    limits = ask(application.session, "lambda", "GetAccountSettings")["AccountLimit"]
+    limits = ask(stack.session, "lambda", "GetAccountSettings")["AccountLimit"]
     total, unreserved = int(limits["ConcurrentExecutions"]), int(limits["UnreservedConcurrentExecutions"])
     spare = max(0, unreserved - UNRESERVED_CONCURRENCY)
-    reserve = int(application.parameters["FunctionConcurrency"]) * application.functions
+    reserve = int(stack.parameters["FunctionConcurrency"]) * sum(
+        one["Type"] == "AWS::Serverless::Function" for one in _template()["Resources"].values()
+    )
     found = f"{total:,} concurrent executions, {spare:,} of them can be reserved"
-    if application.status or reserve <= spare:
+    if stack.status or reserve <= spare:
         yield ok("Lambda concurrency", found)
         return
     yield wrong(
@@ -260,15 +236,15 @@ def lambda_concurrency(application: Application) -> Iterator[Check]:
     )
 
 
-def log_policies(application: Application) -> Iterator[Check]:
+def log_policies(stack: Stack) -> Iterator[Check]:
     """Check that EventBridge may write outcomes to their log group: an account has ten such policies."""
     title = "log resource policies"
-    answer = ask(application.session, "logs", "DescribeResourcePolicies", limit=50)
+    answer = ask(stack.session, "logs", "DescribeResourcePolicies", limit=50)
     names = {one["policyName"] for one in answer.get("resourcePolicies", [])}
-    if application.status and f"{application.name}-outcomes" not in names:
+    if stack.status and f"{stack.name}-outcomes" not in names:
         lost = "no outcome reaches its log group and the alarms"
-        yield wrong(title, f"{application.name}-outcomes is missing: {lost}", "deploy the stack again")
-    elif not application.status and len(names) >= LOG_POLICIES:
+        yield wrong(title, f"{stack.name}-outcomes is missing: {lost}", "deploy the stack again")
+    elif not stack.status and len(names) >= LOG_POLICIES:
         yield wrong(
             title,
             f"{len(names)} of {LOG_POLICIES} that this region can have: the stack cannot add its own",
@@ -281,19 +257,18 @@ def log_policies(application: Application) -> Iterator[Check]:
 # ------------------------------------------------------------------ the deployed stack
 
 
-def rules_are_enabled(application: Application) -> Iterator[Check]:
+def rules_are_enabled(stack: Stack) -> Iterator[Check]:
     """Check the state of every rule of the stack: one that is disabled loses events in silence."""
-    return Situation(application.stack).rules()
+    return Situation(stack).rules()
 
 
-def doubtful_photos_wait(application: Application) -> Iterator[Check]:
+def doubtful_photos_wait(stack: Stack) -> Iterator[Check]:
     """Compare the doubtful records with the review queue."""
-    stack = application.stack
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     messages = 0
     for queue in ("ReviewQueueUrl", "ReviewDeadLetterQueueUrl"):  # the desk reviews dead letters too
         request = {"QueueUrl": stack.output(queue), "AttributeNames": names}
-        counted = ask(application.session, "sqs", "GetQueueAttributes", **request)
+        counted = ask(stack.session, "sqs", "GetQueueAttributes", **request)
         messages += sum(int(counted["Attributes"][name]) for name in names)
     records = ResultsTable(stack).count("LOW_CONFIDENCE", datetime.now(UTC) - REVIEWABLE)
     found = f"{records:,} LOW_CONFIDENCE records of {REVIEWABLE.days} days, {messages:,} messages"
@@ -308,14 +283,14 @@ def doubtful_photos_wait(application: Application) -> Iterator[Check]:
         yield ok("review queue", found)
 
 
-def records_are_of_the_bucket(application: Application) -> Iterator[Check]:
+def records_are_of_the_bucket(stack: Stack) -> Iterator[Check]:
     """Look for records of another bucket, left by a change of `BucketName`, in one page of the table."""
-    bucket = application.outputs["PhotoBucketName"]
+    bucket = stack.outputs["PhotoBucketName"]
     page = ask(
-        application.session,
+        stack.session,
         "dynamodb",
         "Scan",
-        TableName=application.outputs["ResultsTableName"],
+        TableName=stack.outputs["ResultsTableName"],
         ProjectionExpression="object_uri",
         FilterExpression="begins_with(object_uri, :s3) AND NOT begins_with(object_uri, :bucket)",
         ExpressionAttributeValues={":s3": {"S": "s3://"}, ":bucket": {"S": f"s3://{bucket}/"}},

@@ -4,7 +4,7 @@ Event patterns, metric filters, the workflow's states with mocked results, and t
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -14,9 +14,8 @@ from operations.photos.listener import DETAIL_TYPE, SOURCE
 from operations.stack import Stack
 
 _STATES: Final = 40  # a walk of more never ends
-_CALLS: Final[
-    dict[str, dict[str, tuple[str, ...]]]
-] = {  # by role: what its code calls, by the resource that the template names
+# By role: what its code calls, by the resource that the template names.
+_CALLS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "SerializeImageRole": {"photo": ("s3:GetObject", "s3:GetObjectVersion")},
     "ClassifyImageRole": {"endpoint": ("sagemaker:InvokeEndpoint",)},
     "ClassifyImageWorkflowRole": {
@@ -46,6 +45,22 @@ _ENDS: Final = (  # the state that fails, its error, and where the execution mus
 )
 
 
+def matches(session: Any, rule: Mapping[str, Any], detail: Any, *, upload: bool = False) -> bool:
+    """Ask EventBridge whether a rule, as DescribeRule has it, matches an outcome's event, or an upload's."""
+    event = {
+        "id": "proof",
+        "account": rule["Arn"].split(":")[4],
+        "region": session.region_name,
+        "time": "2026-01-01T00:00:00Z",
+        "resources": [],
+        "source": "aws.s3" if upload else SOURCE,
+        "detail-type": "Object Created" if upload else DETAIL_TYPE,
+        "detail": detail,
+    }
+    parameters = {"EventPattern": rule.get("EventPattern", "{}"), "Event": json.dumps(event)}
+    return bool(ask(session, "events", "TestEventPattern", **parameters)["Result"])
+
+
 class Proofs:
     """The proofs of one deployed stack."""
 
@@ -63,22 +78,10 @@ class Proofs:
     def event_patterns(self) -> Iterator[Check]:
         """Ask EventBridge whether each rule matches the events that it must, and no other."""
         wrongly = []
-        for rule, detail, matched in self._events():
-            pattern = ask(self._session, "events", "DescribeRule", Name=self._resources[rule])["EventPattern"]
-            upload = rule == "PhotoUploadedRule"
-            event: dict[str, Any] = {
-                "id": "proof",
-                "account": self._account,
-                "region": self._session.region_name,
-            }
-            event |= {"time": "2026-01-01T00:00:00Z", "resources": [], "detail": detail}
-            event |= {"source": "aws.s3" if upload else SOURCE}
-            event |= {"detail-type": "Object Created" if upload else DETAIL_TYPE}
-            found = ask(
-                self._session, "events", "TestEventPattern", EventPattern=pattern, Event=json.dumps(event)
-            )
-            if found["Result"] is not matched:
-                wrongly.append(f"{rule} {'does not match' if matched else 'matches'} {json.dumps(detail)}")
+        for name, detail, expected in self._events():
+            rule = ask(self._session, "events", "DescribeRule", Name=self._resources[name])
+            if matches(self._session, rule, detail, upload=name == "PhotoUploadedRule") is not expected:
+                wrongly.append(f"{name} {'does not match' if expected else 'matches'} {json.dumps(detail)}")
         yield _proved("event patterns", "each rule matches its events, and no other", wrongly)
 
     def _events(self) -> Iterator[tuple[str, dict[str, Any], bool]]:
@@ -181,10 +184,6 @@ class Proofs:
         for name in ask(self._session, "iam", "ListRolePolicies", RoleName=role)["PolicyNames"]:
             found = ask(self._session, "iam", "GetRolePolicy", RoleName=role, PolicyName=name)
             yield json.dumps(found["PolicyDocument"])
-
-    @property
-    def _account(self) -> str:
-        return self._resources["ClassifyImageStateMachine"].split(":")[4]
 
     def _arns(self) -> dict[str, str]:
         """Return the ARN of each resource that `_CALLS` names."""

@@ -74,9 +74,9 @@ def without_outcome(stack: Stack, table: ResultsTable, since: datetime, before: 
 
 def send_to_review(stack: Stack, photos: Iterable[Record]) -> Iterator[Record]:
     """Put photos on the review queue again, for messages that were lost; a desk drops a second one."""
+    url = stack.output("ReviewQueueUrl")
     for record in photos:
         body = {"object_uri": record.object_uri, "object_version": record.object_version}
-        url = stack.output("ReviewQueueUrl")
         stack.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(body))
         yield record
 

@@ -36,36 +36,25 @@ _CLOCKS_DIFFER: Final = timedelta(minutes=5)  # of AWS's services among each oth
 
 @dataclass(frozen=True)
 class Record:
-    """An item of the results table; what does not apply to the outcome is None. Times are ISO 8601 in UTC.
-
-    Attributes:
-        object_uri: `s3://bucket/key` of the photo.
-        object_version: version of the object, or its ETag in a bucket without versions.
-        label: the most probable class, or a person's.
-        confidence: the model's probability of its class, 0 to 1.
-        model_version: the model that answered; None if none did, or it does not say.
-        neither: the model's probability that the photo shows none of the labels; None if it does not say.
-        model_label: the model's label, if a person decided.
-        in_review: since when the photo waits for review, if it has been reclassified meanwhile.
-    """
+    """An item of the results table; what does not apply to the outcome is None. Times are ISO 8601 in UTC."""
 
     object_uri: str
-    object_version: str
+    object_version: str  # or the object's ETag in a bucket without versions
     outcome: str
-    label: str | None = None
-    confidence: float | None = None
+    label: str | None = None  # the most probable class, or a person's
+    confidence: float | None = None  # the model's probability of its class, 0 to 1
     threshold: float | None = None
     error: str | None = None
     cause: str | None = None
     execution_arn: str | None = None
     started_at: str | None = None
     recorded_at: str | None = None
-    model_version: str | None = None
-    neither: float | None = None
+    model_version: str | None = None  # None if no model answered, or it does not say
+    neither: float | None = None  # the model's probability that the photo shows none of the labels
     decided_by: str | None = None
     decided_at: str | None = None
-    model_label: str | None = None
-    in_review: str | None = None
+    model_label: str | None = None  # the model's label, if a person decided
+    in_review: str | None = None  # since when, if it has been reclassified meanwhile
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:
@@ -121,8 +110,7 @@ class ResultsTable:
     ) -> tuple[bool, Item]:
         """Change a record by DynamoDB's expressions.
 
-        Returns:
-            Whether the condition held, and the record as it is now, empty if there is none.
+        Returns whether the condition held, and the record as it is now, empty if there is none.
         """
         try:
             answer = self._client.update_item(
@@ -259,17 +247,11 @@ class ResultsTable:
                     time.sleep(pause)
                     pause = min(2 * pause, longest)
 
-    def missing(self, versions: Iterable[Version]) -> Iterator[Version]:
-        """Yield the versions without a record."""
-        for part in _parts(versions):
-            found = {record.version for record in self.get_many(part)}
-            yield from (one for one in part if one not in found)
-
-    def unfinished(self, versions: Iterable[Version]) -> Iterator[Version]:
-        """Yield the versions without a final outcome: those without a record, and FAILED ones."""
+    def missing(self, versions: Iterable[Version], *, or_failed: bool = False) -> Iterator[Version]:
+        """Yield the versions without a record, or with one that is not final, which is FAILED."""
         for part in _parts(versions):
             records = self.get_many(part)
-            done = {one.version for one in records if one.outcome != "FAILED"}
+            done = {one.version for one in records if not (or_failed and one.outcome == "FAILED")}
             yield from (one for one in part if one not in done)
 
 

@@ -1,12 +1,12 @@
 """The checks of `scones smoke`: photos with expected outcomes, and what else a healthy deployment does."""
 
-import json
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +15,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from model_build.data.samples import write_samples
 from operations.checks import Check, UnansweredError, ask, ok, unknown, wrong
 from operations.executions import has_ended, is_express, logged
-from operations.photos.listener import DETAIL_TYPE, SOURCE
 from operations.photos.sources import PREFIX
 from operations.photos.steps import steps_of
 from operations.photos.watcher import Event, Sent, Watcher
+from operations.proofs import matches
 
 CANARY_PAUSE_S: Final = 15  # between two uploads while a new bucket sends no events yet
 SMOKE: Final = f"{PREFIX}smoke/"  # the rule of the review queue leaves these out
@@ -90,7 +90,7 @@ class SmokeTest:
         ended = [(sample, one) for sample, one in sent if one.events]
         for sample, one in ended:
             if sample.outcome == "LOW_CONFIDENCE":
-                yield self._guarded(REVIEW, lambda one=one: self._review(one))  # type: ignore[misc]
+                yield self._guarded(REVIEW, partial(self._review, one))
             if sample.outcome == "FAILED":  # its error, which names the object, is always logged
                 yield self._log(one)
         if ended:
@@ -206,12 +206,8 @@ class SmokeTest:
         return wrong(REVIEW, "no rule sends LOW_CONFIDENCE outcomes to it", "deploy the stack again")
 
     def _matches(self, rule: Mapping[str, Any], detail: Event) -> bool:
-        account, time_, region = rule["Arn"].split(":")[4], detail["recorded_at"], self._session.region_name
-        event = {"id": "smoke", "account": account, "region": region, "time": time_, "resources": []}
         photo = {**detail, "object_uri": detail["object_uri"].replace(f"/{SMOKE}", f"/{PREFIX}")}
-        event |= {"source": SOURCE, "detail-type": DETAIL_TYPE, "detail": photo}
-        parameters = {"EventPattern": rule.get("EventPattern", "{}"), "Event": json.dumps(event)}
-        return bool(ask(self._session, "events", "TestEventPattern", **parameters)["Result"])
+        return matches(self._session, rule, photo)
 
     def _log(self, one: Sent) -> Check:
         group = f"/scones/{self._stack.name}/serialize-image"
@@ -279,7 +275,7 @@ class SmokeTest:
         before = [(results.get(one.uri, one.version), len(one.events)) for one in ended]
         started = [self._watcher.start(one.key, one.version) for one in ended]
         for arn in started:
-            self._watcher.wait(lambda arn=arn: self._has_ended(arn), self._limits.photo)  # type: ignore[misc]
+            self._watcher.wait(partial(self._has_ended, arn), self._limits.photo)
         quiet = time.monotonic() + QUIET_S
         self._watcher.wait(lambda: time.monotonic() > quiet, QUIET_S + 1)
         problems = [

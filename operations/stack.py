@@ -34,9 +34,24 @@ class Stack:
     outputs: Mapping[str, str]
     session: "boto3.Session"
     parameters: Mapping[str, str] = field(default_factory=dict)
+    status: str = ""  # as CloudFormation has it; empty: not deployed
     created: datetime = _LATER
     clock: timedelta = timedelta()  # by how much AWS's is ahead of this machine's
     clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def described(cls, answer: Mapping[str, Any], session: "boto3.Session") -> "Stack":
+        """Return the stack of an answer of DescribeStacks."""
+        stack = answer["Stacks"][0]
+        return cls(
+            stack["StackName"],
+            {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])},
+            session,
+            {item["ParameterKey"]: item.get("ParameterValue", "") for item in stack.get("Parameters", [])},
+            stack["StackStatus"],
+            stack["CreationTime"],
+            _clock(answer),
+        )
 
     def output(self, key: str) -> str:
         """Return the value of an output; StackError if the stack has none of that name."""
@@ -101,14 +116,10 @@ def find_stack(name: str, session: "boto3.Session") -> Stack:
             f"there is no stack {name!r} in {session.region_name}: deploy it (`sam deploy`), or name another "
             "with --stack-name or another region with --region"
         ) from error
-    stack = answer["Stacks"][0]
-    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
-    if not outputs:
-        raise StackError(f"the stack {name} is {stack['StackStatus']} and has no outputs: deploy it again")
-    parameters = {
-        item["ParameterKey"]: item.get("ParameterValue", "") for item in stack.get("Parameters", [])
-    }
-    return Stack(name, outputs, session, parameters, stack["CreationTime"], _clock(answer))
+    stack = Stack.described(answer, session)
+    if not stack.outputs:
+        raise StackError(f"the stack {name} is {stack.status} and has no outputs: deploy it again")
+    return stack
 
 
 def _clock(answer: Mapping[str, Any]) -> timedelta:

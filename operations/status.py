@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -55,11 +55,12 @@ class Situation:
 
     def checks(self) -> Iterator[Check]:
         """Say how everything stands."""
-        return _made(self.photos, self.failed, self.rules, self.queues, self.alarms, self.model)
+        return run_checks(self.photos, self.failed, self.rules, self.queues, self.alarms, self.model)
 
     def trouble(self) -> list[str]:
         """Return what keeps photos from their outcomes now, a sentence each."""
-        wrong = (check for check in _made(self.photos, self.rules) if check.status is Status.WRONG)
+        checks = run_checks(self.photos, self.rules)
+        wrong = (check for check in checks if check.status is Status.WRONG)
         return [f"the {check.name} {check.detail}; next: {check.advice}" for check in wrong]
 
     def banner(self) -> dict[str, Any]:
@@ -200,10 +201,6 @@ class Situation:
             "results table": f"aws dynamodb describe-table --table-name {table}",
             "event bus": "scones redrive --missing, once it works again: until then it is tried again",
         }[part]
-
-
-def _made(*checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:
-    return run_checks((check.__name__, check) for check in checks)
 
 
 def _part(error: str, step: str = "") -> tuple[str, str]:

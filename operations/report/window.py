@@ -5,6 +5,7 @@ Photos stay in their files; a row keeps where its photo lies. 20,000 records tak
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -39,27 +40,27 @@ _PLACE_COLUMNS: Final = 3  # time, offset and length stand before the probabilit
 class Damage:
     """Records that could not be used, by what is wrong with them."""
 
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)  # `FILE line N` of the first few
 
     @property
     def total(self) -> int:
         """The number of records that could not be used."""
-        return sum(self.counts.values())
+        return self.counts.total()
 
     def add(self, kind: str, place: str) -> None:
         """Count one."""
-        self.counts[kind] = self.counts.get(kind, 0) + 1
+        self.counts[kind] += 1
         shown = self.examples.setdefault(kind, [])
         if len(shown) < MAX_EXAMPLES:
             shown.append(place)
 
     def merge(self, other: "Damage") -> None:
         """Count another file's."""
-        for kind, count in other.counts.items():
-            self.counts[kind] = self.counts.get(kind, 0) + count
+        self.counts.update(other.counts)
+        for kind, places in other.examples.items():
             shown = self.examples.setdefault(kind, [])
-            shown += other.examples[kind][: MAX_EXAMPLES - len(shown)]
+            shown += places[: MAX_EXAMPLES - len(shown)]
 
 
 @dataclass(frozen=True)

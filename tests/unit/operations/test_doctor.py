@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import boto3
@@ -12,8 +13,8 @@ from botocore.stub import Stubber
 
 from operations import doctor
 from operations.checks import Check, Status, UnansweredError, ask, run_checks
-from operations.doctor import Application
 from operations.results import ResultsTable
+from operations.stack import Stack
 
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:endpoint/scones"
 PARAMETERS = {"EndpointName": "scones", "ClassLabels": "bicycle,motorcycle", "FunctionConcurrency": "0"}
@@ -57,10 +58,10 @@ def session() -> StubbedSession:
 
 
 @pytest.fixture
-def application(session: StubbedSession) -> Application:
-    queues = {"ReviewQueueUrl": "https://sqs/q", "ReviewDeadLetterQueueUrl": "https://sqs/dead"}
-    outputs = {**queues, "ResultsTableName": "results"}
-    return Application("scones", session, "CREATE_COMPLETE", PARAMETERS, outputs, functions=3)
+def stack(session: StubbedSession) -> Stack:
+    outputs = {"ReviewQueueUrl": "https://sqs/q", "ReviewDeadLetterQueueUrl": "https://sqs/dead"}
+    outputs |= {"ResultsTableName": "results", "PhotoBucketName": "photos"}
+    return Stack("scones", outputs, session, PARAMETERS, "CREATE_COMPLETE")
 
 
 def only(checks: Iterable[Check]) -> Check:
@@ -79,9 +80,9 @@ def test_a_check_that_cannot_be_asked_does_not_end_the_others(session: StubbedSe
         raise UnansweredError("the permission a:B is missing")
 
     session.answer("sts", "get_caller_identity", {"Arn": "arn:aws:iam::1:user/a", "Account": "111122223333"})
-    checks = list(run_checks([("one", denied), ("two", lambda: doctor.identity(session))]))
+    checks = run_checks(denied, partial(doctor.identity, session))
     found = {check.name: check.status for check in checks}
-    assert found == {"one": Status.UNKNOWN, "identity": Status.OK}
+    assert found == {"denied": Status.UNKNOWN, "identity": Status.OK}
 
 
 def test_a_web_page_in_the_place_of_an_answer_is_one_line() -> None:
@@ -89,7 +90,7 @@ def test_a_web_page_in_the_place_of_an_answer_is_one_line() -> None:
         page = "<!doctype html>\n<html lang=en>\n<h1>Internal Server Error</h1>"
         raise ClientError({"Error": {"Code": "500", "Message": page}}, "ValidatePolicy")
 
-    assert only(run_checks([("policies", broken)])).detail == "500: an HTML page"
+    assert only(run_checks(broken)).detail == "500: an HTML page"
 
 
 def test_without_credentials_the_identity_is_wrong(
@@ -119,8 +120,7 @@ def test_reserved_concurrency_must_leave_what_lambda_keeps(
 ) -> None:
     found = {"ConcurrentExecutions": total, "UnreservedConcurrentExecutions": total}
     session.answer("lambda", "get_account_settings", {"AccountLimit": found})
-    parameters = PARAMETERS | {"FunctionConcurrency": limit}
-    new = Application("scones", session, parameters=parameters, functions=3)
+    new = Stack("scones", {}, session, PARAMETERS | {"FunctionConcurrency": limit})
     assert only(doctor.lambda_concurrency(new)).status is expected
 
 
@@ -182,23 +182,21 @@ def endpoint(status: str = "InService", **more: Any) -> dict[str, Any]:
     ],
 )
 def test_the_endpoints_labels_are_compared_with_the_stacks(
-    session: StubbedSession, application: Application, tags: list[dict[str, str]], status: Status
+    session: StubbedSession, stack: Stack, tags: list[dict[str, str]], status: Status
 ) -> None:
     session.answer("sagemaker", "describe_endpoint", endpoint())
     session.answer("sagemaker", "list_tags", {"Tags": tags})
-    in_service, labels = doctor.endpoint_fits(application)
+    in_service, labels = doctor.endpoint_fits(stack)
     assert in_service.status is Status.OK
     assert labels.status is status
 
 
-def test_an_endpoint_that_is_not_in_service_is_wrong(
-    session: StubbedSession, application: Application
-) -> None:
+def test_an_endpoint_that_is_not_in_service_is_wrong(session: StubbedSession, stack: Stack) -> None:
     session.answer("sagemaker", "describe_endpoint", endpoint("Failed", FailureReason="no such image"))
-    check = only(doctor.endpoint_fits(application))
+    check = only(doctor.endpoint_fits(stack))
     assert (check.status, check.detail) == (Status.WRONG, "Failed: no such image")
     session.refuse("sagemaker", "describe_endpoint", "ValidationException", "Could not find endpoint")
-    check = only(doctor.endpoint_fits(application))
+    check = only(doctor.endpoint_fits(stack))
     assert check.status is Status.WRONG
     assert "scones model deploy --endpoint-name scones" in check.advice
 
@@ -216,14 +214,13 @@ def test_an_endpoint_that_is_not_in_service_is_wrong(
 def test_a_stack_is_ok_if_it_can_be_deployed_or_was(
     session: StubbedSession, name: str, stack_status: str, status: Status
 ) -> None:
-    assert only(doctor.stack_is_complete(Application(name, session, stack_status))).status is status
+    assert only(doctor.stack_is_complete(Stack(name, {}, session, status=stack_status))).status is status
 
 
 def test_before_the_first_deployment_the_templates_defaults_are_checked(session: StubbedSession) -> None:
     session.refuse("cloudformation", "describe_stacks", "ValidationError")
-    found = Application.find("scones", session)
+    found = doctor.look_up("scones", session)
     assert (found.status, found.outputs) == ("", {})
-    assert found.functions >= 3
     assert found.parameters["EndpointName"] == "scones-vehicle-classifier"
 
 
@@ -237,16 +234,16 @@ def test_before_the_first_deployment_the_templates_defaults_are_checked(session:
     ],
 )
 def test_a_stack_needs_one_of_the_accounts_ten_log_policies(
-    session: StubbedSession, application: Application, policies: list[str], stack_status: str, status: Status
+    session: StubbedSession, stack: Stack, policies: list[str], stack_status: str, status: Status
 ) -> None:
     answer = {"resourcePolicies": [{"policyName": name} for name in policies]}
     session.answer("logs", "describe_resource_policies", answer)
-    assert only(doctor.log_policies(replace(application, status=stack_status))).status is status
+    assert only(doctor.log_policies(replace(stack, status=stack_status))).status is status
 
 
 @pytest.mark.parametrize(("state", "status"), [("ENABLED", Status.OK), ("DISABLED", Status.WRONG)])
 def test_a_rule_that_is_disabled_is_named(
-    session: StubbedSession, application: Application, state: str, status: Status
+    session: StubbedSession, stack: Stack, state: str, status: Status
 ) -> None:
     rule = {"LogicalResourceId": "OutcomeRule", "PhysicalResourceId": "scones-OutcomeRule-1"}
     more = {
@@ -256,7 +253,7 @@ def test_a_rule_that_is_disabled_is_named(
     }
     session.answer("cloudformation", "list_stack_resources", {"StackResourceSummaries": [rule | more]})
     session.answer("events", "describe_rule", {"Name": "scones-OutcomeRule-1", "State": state})
-    check = only(doctor.rules_are_enabled(application))
+    check = only(doctor.rules_are_enabled(stack))
     assert check.status is status
     assert (check.name == "OutcomeRule") is (status is Status.WRONG)
 
@@ -264,7 +261,7 @@ def test_a_rule_that_is_disabled_is_named(
 @pytest.mark.parametrize(("records", "status"), [(3, Status.OK), (4, Status.WRONG)])
 def test_doubtful_photos_that_are_not_on_the_queue_are_counted(
     session: StubbedSession,
-    application: Application,
+    stack: Stack,
     monkeypatch: pytest.MonkeyPatch,
     records: int,
     status: Status,
@@ -273,7 +270,7 @@ def test_doubtful_photos_that_are_not_on_the_queue_are_counted(
         counts = {"ApproximateNumberOfMessages": waiting, "ApproximateNumberOfMessagesNotVisible": held}
         session.answer("sqs", "get_queue_attributes", {"Attributes": counts})
     monkeypatch.setattr(ResultsTable, "count", lambda *_: records)
-    check = only(doctor.doubtful_photos_wait(application))
+    check = only(doctor.doubtful_photos_wait(stack))
     assert (check.status, check.detail) == (
         status, f"{records} LOW_CONFIDENCE records of 13 days, 3 messages"
     )  # fmt: skip
@@ -281,10 +278,9 @@ def test_doubtful_photos_that_are_not_on_the_queue_are_counted(
 
 @pytest.mark.parametrize(("bucket", "status"), [("photos", Status.OK), ("former", Status.WRONG)])
 def test_records_of_a_former_bucket_are_named(
-    session: StubbedSession, application: Application, bucket: str, status: Status
+    session: StubbedSession, stack: Stack, bucket: str, status: Status
 ) -> None:
     found = {} if bucket == "photos" else {"object_uri": {"S": f"s3://{bucket}/incoming/a.jpg"}}
     session.answer("dynamodb", "scan", {"Items": [found] if found else []})
-    outputs = {"PhotoBucketName": "photos", "ResultsTableName": "results"}
-    check = only(doctor.records_are_of_the_bucket(replace(application, outputs=outputs)))
+    check = only(doctor.records_are_of_the_bucket(stack))
     assert (check.status, bucket in check.detail) == (status, True)

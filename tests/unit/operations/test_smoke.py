@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 from moto.events.models import EventPattern
 
-from operations import checks, smoke
+from operations import checks, proofs, smoke
 from operations.checks import Check
 from operations.photos.watcher import Watcher
 from operations.smoke import Limits, Sample, SmokeTest
@@ -75,6 +75,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return {"events": [1]} if "nextToken" in parameters else {"events": [], "nextToken": "more"}
 
     monkeypatch.setattr(smoke, "ask", ask)
+    monkeypatch.setattr(proofs, "ask", ask)
     return requests
 
 
