@@ -8,6 +8,7 @@ from moto import mock_aws
 
 from operations.stack import Stack
 from tests.support.aws_stack import deployed_stack
+from tests.support.commands import Scones
 
 
 @pytest.fixture
@@ -28,6 +29,12 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("operations.stack.Stack.refreshed", lambda self: self)
     with mock_aws():
         yield
+
+
+@pytest.fixture
+def scones(capsys: pytest.CaptureFixture[str]) -> Scones:
+    """Return what calls command lines."""
+    return Scones(capsys)
 
 
 @pytest.fixture

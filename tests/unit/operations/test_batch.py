@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from commandline.errors import UsageError
-from operations.__main__ import main
 from operations.batch import Run, Runs, listed, summarize, under
 from operations.commands.batch import capped
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, create_in_cloudformation, put_record
+from tests.support.commands import Scones
 from tests.unit.operations.test_redrive import uploaded
 
 LISTS = "lists"
@@ -184,26 +184,21 @@ DEEP = "[" * 100_000
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_no_list_is_one_line(
-    stack: Stack, name: str, body: bytes, says: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_no_list_is_one_line(stack: Stack, name: str, body: bytes, says: str, scones: Scones) -> None:
     create_in_cloudformation(dict(stack.outputs))
-    assert main(["batch", "--manifest", put_list(stack, name, body), "--dry-run"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert says in said.err
-    assert said.err.strip().count("\n") == 0
+    assert scones("batch", "--manifest", put_list(stack, name, body), "--dry-run") == 2
+    assert scones.out == ""
+    assert says in scones.err
+    assert scones.err.strip().count("\n") == 0
 
 
 @pytest.mark.parametrize(
     "uri", ["list.jsonl", "s3://lists", "s3:///a.csv", "s3://lists/gone.csv", "s3://no bucket/a.csv"]
 )
-def test_an_address_of_no_list_is_one_line(
-    stack: Stack, uri: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_address_of_no_list_is_one_line(stack: Stack, uri: str, scones: Scones) -> None:
     create_in_cloudformation(dict(stack.outputs))
-    assert main(["batch", "--manifest", uri, "--dry-run"]) == 2
-    said = capsys.readouterr().err
+    assert scones("batch", "--manifest", uri, "--dry-run") == 2
+    said = scones.err
     assert "Traceback" not in said
     assert uri in said
 
@@ -257,11 +252,9 @@ def test_photos_at_a_time_are_no_more_than_the_functions_take(
 
 
 @pytest.mark.parametrize(("wanted", "free", "taken"), [(8, 10, 8), (20, 8, 8), (8, None, 8), (8, 0, 1)])
-def test_the_cap_is_shown(
-    wanted: int, free: int | None, taken: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_cap_is_shown(wanted: int, free: int | None, taken: int, scones: Scones) -> None:
     assert capped(wanted, free) == taken
-    assert ("has no room for" in capsys.readouterr().err) is (taken < wanted)
+    assert ("has no room for" in scones.err) is (taken < wanted)
 
 
 @pytest.mark.parametrize(
@@ -323,39 +316,38 @@ def test_the_summary_counts_every_photo() -> None:
     }
 
 
-def test_a_dry_run_lists_what_has_no_outcome(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_lists_what_has_no_outcome(stack: Stack, scones: Scones) -> None:
     versions = [upload(stack, f"incoming/{name}") for name in "ab"]
     put_record(stack, "incoming/a", "ACCEPTED", object_version=versions[0])
     create_in_cloudformation(dict(stack.outputs))
 
-    assert main(["batch", "--prefix", "incoming/", "--dry-run"]) == 0
-    assert capsys.readouterr().out == "incoming/b\n"
-    assert main(["batch", "--prefix", "incoming/", "--all", "--dry-run", "--json"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert scones("batch", "--prefix", "incoming/", "--dry-run") == 0
+    assert scones.out == "incoming/b\n"
+    assert scones("batch", "--prefix", "incoming/", "--all", "--dry-run", "--json") == 0
+    assert len(scones.out.splitlines()) == 2
     assert not stack.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="runs/")["KeyCount"]
 
 
-def test_a_run_that_is_not_waited_for_is_named(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_is_not_waited_for_is_named(stack: Stack, scones: Scones) -> None:
     upload(stack, "incoming/a.jpg")
     create_in_cloudformation(dict(stack.outputs))
-    assert main(["batch", "--prefix", "incoming/", "--json", "--no-wait"]) == 0
-    assert json.loads(capsys.readouterr().out)["execution_arn"].startswith("arn:aws:states:")
+    assert scones("batch", "--prefix", "incoming/", "--json", "--no-wait") == 0
+    assert scones.lines[0]["execution_arn"].startswith("arn:aws:states:")
 
 
 @pytest.mark.parametrize("options", [[], ["--prefix", "incoming/", "--manifest", "s3://b/k.csv"]])
-def test_prefix_or_manifest(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["batch", *options]) == 2
-    assert "either --prefix or --manifest" in capsys.readouterr().err
+def test_prefix_or_manifest(options: list[str], scones: Scones) -> None:
+    assert scones("batch", *options) == 2
+    assert "either --prefix or --manifest" in scones.err
 
 
-def test_nothing_to_do_is_no_failure(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_do_is_no_failure(stack: Stack, scones: Scones) -> None:
     put_record(stack, "incoming/a", "ACCEPTED", object_version=upload(stack, "incoming/a"))
     create_in_cloudformation(dict(stack.outputs))
     for prefix, reported in (
         ("incoming/", "every photo has an outcome"),
         ("incoming/nope/", "no photo is in incoming/nope/"),
     ):
-        assert main(["batch", "--prefix", prefix, "--json"]) == 0
-        said = capsys.readouterr()
-        assert json.loads(said.out) == {"summary": {"photos": 0}}
-        assert reported in said.err
+        assert scones("batch", "--prefix", prefix, "--json") == 0
+        assert json.loads(scones.out) == {"summary": {"photos": 0}}
+        assert reported in scones.err

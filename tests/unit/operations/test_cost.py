@@ -11,8 +11,8 @@ import pytest
 from commandline.prices import PriceTable, instance_prices
 from model_build.errors import RefusedError
 from operations import cost
-from operations.__main__ import main
 from operations.cost import WORKFLOWS, batch_dollars, instances_needed, month, prices, traces
+from tests.support.commands import Scones
 from tests.support.sam_app import ROOT, definition, load_function, resources
 from tests.support.workflow_interpreter import Execution, TaskError
 
@@ -130,18 +130,18 @@ def test_every_price_is_used() -> None:
     assert [name for name in prices().prices if f'"{name}"' not in source] == []
 
 
-def test_the_command_prints_one_line_and_the_page_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_one_line_and_the_page_its_figures(scones: Scones) -> None:
     rows = re.findall(r"^\| +([\d,]+) \| \$([\d,.]+) \| \$([\d,.]+) \| \$([\d,.]+) \|$", PAGE, re.MULTILINE)
     assert len(rows) >= 3
     for photos, *shown in rows:
         for workflow, dollars in zip(WORKFLOWS, shown, strict=True):
-            assert main(["cost", "--photos", photos.replace(",", ""), "--workflow", workflow]) == 0
-            line = capsys.readouterr().out
+            assert scones("cost", "--photos", photos.replace(",", ""), "--workflow", workflow) == 0
+            line = scones.out
             assert line.count("\n") == 1
             assert line.startswith(f"{photos} photos a month: ${dollars} (")
-    assert main(["cost", "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
+    assert scones("cost", "--json") == 0
+    answer = json.loads(scones.out)
     parts = sum(answer[f"{part}_usd"] for part in ("endpoint", "workflow", "calls", "storage", "fixed"))
     assert answer["total_usd"] == pytest.approx(parts)
     assert answer["prices"]["lambda_request"]["source"].startswith("https://")
-    assert main(["cost", "--photos", "-1"]) == main(["cost", "--photos", "9" * 30]) == 2
+    assert scones("cost", "--photos", "-1") == scones("cost", "--photos", "9" * 30) == 2

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from operations.__main__ import main
 from operations.delivery import Delivery, NotPublishedError
 from operations.results import timestamp
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, create_in_cloudformation, put_record, with_workflow
+from tests.support.commands import Scones
 from tests.support.review import Faults, events, items, messages, review_stack
 
 NOW = datetime.now(UTC)
@@ -90,27 +90,27 @@ def test_an_event_that_cannot_be_published_stays_a_debt_that_anybody_may_pay(
     assert len(events(stack)) == 1
 
 
-def test_lost_review_messages_are_sent_again(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lost_review_messages_are_sent_again(stack: Stack, scones: Scones) -> None:
     put_record(stack, "incoming/doubtful.jpg", "LOW_CONFIDENCE", recorded_at=timestamp(NOW))
     put_record(stack, "incoming/sure.jpg", "ACCEPTED", recorded_at=timestamp(NOW))
     create_in_cloudformation(dict(stack.outputs))
     photo = f"s3://{BUCKET}/incoming/doubtful.jpg"
     for dry in (["--dry-run"], []):
         assert messages(stack) == []
-        assert main(["redrive", "--reviews", "--json", *dry]) == 0
-        assert json.loads(capsys.readouterr().out) == {"photo": photo}
+        assert scones("redrive", "--reviews", "--json", *dry) == 0
+        assert scones.lines[0] == {"photo": photo}
     assert messages(stack) == [photo]
 
 
-def test_the_command_publishes_and_counts(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_publishes_and_counts(stack: Stack, scones: Scones) -> None:
     put_record(stack, "incoming/a.jpg", "REJECTED", undelivered="event", execution_arn="arn:x")
     create_in_cloudformation(dict(stack.outputs))
 
-    assert main(["redrive", "--missing", "--dry-run"]) == 0
-    assert "1 event would be published" in capsys.readouterr().err
-    assert main(["redrive", "--missing", "--json"]) == 0
+    assert scones("redrive", "--missing", "--dry-run") == 0
+    assert "1 event would be published" in scones.err
+    assert scones("redrive", "--missing", "--json") == 0
 
-    line, summary = map(json.loads, capsys.readouterr().out.splitlines())
+    line, summary = map(json.loads, scones.out.splitlines())
     photo = f"s3://{BUCKET}/incoming/a.jpg"
     assert line == {"photo": photo, "outcome": "REJECTED", "delivered": ["event"]}
     assert (summary["summary"]["delivered"], summary["summary"]["photos"]) == (1, 0)

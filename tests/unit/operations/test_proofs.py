@@ -1,13 +1,13 @@
 """What doctor proves with AWS's engines, played here by the tests' own interpreter of the workflow."""
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
 import boto3
 import pytest
 
+from localcloud.ministack.metric_filters import pattern
 from operations import proofs
 from operations.checks import Status
 from operations.proofs import Proofs
@@ -96,21 +96,10 @@ def filters() -> list[dict[str, Any]]:
 
 
 def matches(request: dict[str, Any]) -> dict[str, Any]:
-    """Match lines with comparisons that must all hold, as CloudWatch Logs' TestMetricFilter does."""
-    wanted = re.findall(r'\$\.([\w.]+) = "([^"]*)"', request["filterPattern"])
-
-    def value(line: str, path: str) -> str:
-        found: Any = json.loads(line)
-        for name in path.split("."):
-            found = found.get(name, {})
-        return str(found)
-
-    numbers = [
-        number
-        for number, line in enumerate(request["logEventMessages"], start=1)
-        if all(re.fullmatch(text.replace("*", ".*"), value(line, path)) for path, text in wanted)
-    ]
-    return {"matches": [{"eventNumber": number} for number in numbers]}
+    """Match lines as CloudWatch Logs' TestMetricFilter does."""
+    matched = pattern(request["filterPattern"])
+    lines = enumerate(request["logEventMessages"], start=1)
+    return {"matches": [{"eventNumber": number} for number, line in lines if matched(line)]}
 
 
 def test_every_line_counts_for_its_metric(engines: dict[str, Answer]) -> None:

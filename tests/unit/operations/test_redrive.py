@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from moto.s3.models import s3_backends
 
-from operations.__main__ import main
 from operations.redrive import (
     REJECTIONS,
     Redrive,
@@ -26,6 +25,7 @@ from tests.support.aws_stack import (
     put_record,
     with_workflow,
 )
+from tests.support.commands import Scones
 
 NOW = datetime.now(UTC)
 TODAY = NOW.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -90,7 +90,7 @@ def test_the_latest_versions_without_a_record_are_missing(stack: Stack) -> None:
 
 @pytest.mark.parametrize(("retention", "missing"), [("30", [2, 29]), ("0", [2, 29, 31, 364]), ("", [2, 29])])
 def test_photos_whose_records_have_expired_are_not_missing(
-    stack: Stack, retention: str, missing: list[int], capsys: pytest.CaptureFixture[str]
+    stack: Stack, retention: str, missing: list[int], scones: Scones
 ) -> None:
     for days in (1, 2, 29, 31, 364):
         version = uploaded(stack, f"incoming/{days}.jpg", days_ago=days)
@@ -99,9 +99,9 @@ def test_photos_whose_records_have_expired_are_not_missing(
     create_in_cloudformation(dict(stack.outputs), {"ResultRetentionDays": retention} if retention else {})
     since = "400d" if retention else "30d"
 
-    assert main(["redrive", "--missing", "--dry-run", "--json", "--since", since]) == 0
+    assert scones("redrive", "--missing", "--dry-run", "--json", "--since", since) == 0
 
-    keys = [json.loads(line)["s3_key"] for line in capsys.readouterr().out.splitlines()]
+    keys = [json.loads(line)["s3_key"] for line in scones.out.splitlines()]
     assert sorted(keys) == sorted(f"incoming/{days}.jpg" for days in missing)
 
 
@@ -172,25 +172,24 @@ def test_the_rejections_are_those_of_the_workflow() -> None:
     assert rejected - costly | {"ImageTooCostly"} == set(REJECTIONS)
 
 
-def test_the_command_lists_or_starts_and_counts(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_lists_or_starts_and_counts(stack: Stack, scones: Scones) -> None:
     for number in range(3):
         put_record(stack, f"incoming/{number}.jpg", "FAILED", recorded_at=TODAY)
     create_in_cloudformation(dict(stack.outputs))
 
-    assert main(["redrive", "--dry-run", "--json"]) == 0
-    printed = capsys.readouterr()
-    listed = [json.loads(line) for line in printed.out.splitlines()]
-    assert "3 photos would be started" in printed.err
+    assert scones("redrive", "--dry-run", "--json") == 0
+    listed = [json.loads(line) for line in scones.out.splitlines()]
+    assert "3 photos would be started" in scones.err
     assert inputs(stack) == []
 
-    assert main(["redrive", "--no-wait", "--rate", "100", "--json"]) == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert scones("redrive", "--no-wait", "--rate", "100", "--json") == 0
+    lines = scones.lines
     assert [line["outcome"] for line in lines[:-1]] == [None] * 3
     assert lines[-1]["summary"]["photos"] == 3
     assert inputs(stack) == sorted(listed, key=lambda one: str(one["s3_key"]))
 
 
 @pytest.mark.parametrize("other", [["--outcome", "FAILED"], ["--reviews"]])
-def test_missing_and_others_exclude_each_other(capsys: pytest.CaptureFixture[str], other: list[str]) -> None:
-    assert main(["redrive", "--missing", *other]) == 2
-    assert "exclude each other" in capsys.readouterr().err
+def test_missing_and_others_exclude_each_other(scones: Scones, other: list[str]) -> None:
+    assert scones("redrive", "--missing", *other) == 2
+    assert "exclude each other" in scones.err

@@ -72,7 +72,7 @@ def broken(**changes: Any) -> str:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "{", "[]", "{}", broken(format=2), broken(labels=None), broken(records="many")),
+        *("", "{", "[]", "{}", "[" * 100_000, broken(format=2), broken(labels=None), broken(records="many")),
         *(broken(features={"confidence": one}) for one in ([], [0.5, None], [[0.5]], ["high"])),
         broken(features=[]),
     ],

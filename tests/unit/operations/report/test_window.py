@@ -9,7 +9,6 @@ import boto3
 import numpy as np
 import pytest
 
-from commandline.errors import UsageError
 from operations.report import window as window_module
 from operations.report.captures import (
     NOT_AN_IMAGE,
@@ -174,12 +173,3 @@ def test_a_prefix_in_s3_is_read_page_by_page_and_photos_by_range() -> None:
 
 def photo_of(record: dict[str, dict[str, dict[str, str]]]) -> bytes:
     return base64.b64decode(record["captureData"]["endpointInput"]["data"])
-
-
-@pytest.mark.parametrize(
-    ("location", "reported"),
-    [("/no/such/folder", "there is no such folder"), ("s3://", "give s3://BUCKET/KEY")],
-)
-def test_a_location_that_does_not_exist_is_named(location: str, reported: str) -> None:
-    with pytest.raises(UsageError, match=reported):
-        capture_source(location, None)
