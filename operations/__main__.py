@@ -13,32 +13,23 @@ import click
 
 from commandline.program import LazyCommand, LazyGroup, run
 
+_PURPOSES: Final = {
+    "doctor": "Check that an account is ready for the application.",
+    "smoke": "Prove a deployed stack with photos of its own.",
+    "send": "Send photos to a stack and show the outcome of each.",
+    "results": "List the recorded outcomes.",
+    "review": "Decide on doubtful photos in a browser.",
+    "show": "Show what became of one photo, and why.",
+    "status": "Say how a stack stands, and what to do.",
+    "forget": "Delete a photo and its records.",
+    "redrive": "Start photos again that failed or have no outcome.",
+    "batch": "Classify all photos of a prefix or a list.",
+    "load": "Send photos on a schedule and balance the account.",
+    "cost": "Estimate the monthly cost on AWS.",
+    "report": "Write a page about confidence, outcomes and drift.",
+}
 COMMANDS: Final = {
-    "doctor": LazyCommand(
-        "operations.commands.doctor:command", "Check that an account is ready for the application."
-    ),
-    "smoke": LazyCommand(
-        "operations.commands.smoke:command", "Prove a deployed stack with photos of its own."
-    ),
-    "send": LazyCommand(
-        "operations.commands.send:command", "Send photos to a stack and show the outcome of each."
-    ),
-    "results": LazyCommand("operations.commands.results:command", "List the recorded outcomes."),
-    "review": LazyCommand("operations.commands.review:command", "Decide on doubtful photos in a browser."),
-    "show": LazyCommand("operations.commands.show:command", "Show what became of one photo, and why."),
-    "status": LazyCommand("operations.commands.status:command", "Say how a stack stands, and what to do."),
-    "forget": LazyCommand("operations.commands.forget:command", "Delete a photo and its records."),
-    "redrive": LazyCommand(
-        "operations.commands.redrive:command", "Start photos again that failed or have no outcome."
-    ),
-    "batch": LazyCommand("operations.commands.batch:command", "Classify all photos of a prefix or a list."),
-    "load": LazyCommand(
-        "operations.commands.load:command", "Send photos on a schedule and balance the account."
-    ),
-    "cost": LazyCommand("operations.commands.cost:command", "Estimate the monthly cost on AWS."),
-    "report": LazyCommand(
-        "operations.commands.report:command", "Write a page about confidence, outcomes and drift."
-    ),
+    name: LazyCommand(f"operations.commands.{name}:command", purpose) for name, purpose in _PURPOSES.items()
 }
 
 

@@ -63,9 +63,7 @@ class Delivery:
             return False
         try:
             return bool(self._workflow.describe_execution(executionArn=arn)["status"] == "RUNNING")
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
-                raise
+        except self._workflow.exceptions.ExecutionDoesNotExist:
             return False
 
     def claim(self) -> str:
@@ -83,8 +81,7 @@ class Delivery:
     def publish(self, item: Item) -> None:
         """Publish the event of a record whose debt is claimed, and remove debt and claim.
 
-        Raises:
-            NotPublishedError: the event is still missing; the claim is given up.
+        NotPublishedError if the event is still missing; the claim is given up.
         """
         ours = "claimed_until = :mine", {"mine": item["claimed_until"]}
         try:

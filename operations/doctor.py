@@ -264,12 +264,8 @@ def rules_are_enabled(stack: Stack) -> Iterator[Check]:
 
 def doubtful_photos_wait(stack: Stack) -> Iterator[Check]:
     """Compare the doubtful records with the review queue."""
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    messages = 0
-    for queue in ("ReviewQueueUrl", "ReviewDeadLetterQueueUrl"):  # the desk reviews dead letters too
-        request = {"QueueUrl": stack.output(queue), "AttributeNames": names}
-        counted = ask(stack.session, "sqs", "GetQueueAttributes", **request)
-        messages += sum(int(counted["Attributes"][name]) for name in names)
+    queues = ("ReviewQueueUrl", "ReviewDeadLetterQueueUrl")  # the desk reviews dead letters too
+    messages = sum(map(stack.messages, queues))
     records = ResultsTable(stack).count("LOW_CONFIDENCE", datetime.now(UTC) - REVIEWABLE)
     found = f"{records:,} LOW_CONFIDENCE records of {REVIEWABLE.days} days, {messages:,} messages"
     if messages < records:

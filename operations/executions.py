@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from operations.stack import Stack
 
 LONGEST: Final = timedelta(minutes=5)
@@ -135,9 +133,7 @@ def in_progress(stack: Stack) -> tuple[int | None, list[Attempts]]:
     request = {"stateMachineArn": machine, "statusFilter": "RUNNING", "maxResults": _MOST}
     try:
         running = client.list_executions(**request)["executions"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "StateMachineTypeNotSupported":
-            raise
+    except client.exceptions.StateMachineTypeNotSupported:
         return None, []
     some = running[: HISTORIES // 2] + running[HISTORIES // 2 :][-(HISTORIES // 2) :]
     patience = _patience(client, machine) if some else {}

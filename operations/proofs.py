@@ -13,6 +13,7 @@ from operations.outcomes import OUTCOMES
 from operations.photos.listener import DETAIL_TYPE, SOURCE
 from operations.stack import Stack
 
+_TIME: Final = "2026-01-01T00:00:00Z"
 _STATES: Final = 40  # a walk of more never ends
 # By role: what its code calls, by the resource that the template names.
 _CALLS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
@@ -51,7 +52,7 @@ def matches(session: Any, rule: Mapping[str, Any], detail: Any, *, upload: bool 
         "id": "proof",
         "account": rule["Arn"].split(":")[4],
         "region": session.region_name,
-        "time": "2026-01-01T00:00:00Z",
+        "time": _TIME,
         "resources": [],
         "source": "aws.s3" if upload else SOURCE,
         "detail-type": "Object Created" if upload else DETAIL_TYPE,
@@ -135,11 +136,7 @@ class Proofs:
         """Return the states of an execution in which one state fails, or none."""
         machine = json.loads(definition)
         states, value, variables = [machine["StartAt"]], json.dumps(_PHOTO), "{}"
-        context = {
-            "Id": "arn:aws:states:::execution:proof:1",
-            "Name": "1",
-            "StartTime": "2026-01-01T00:00:00Z",
-        }
+        context = {"Id": "arn:aws:states:::execution:proof:1", "Name": "1", "StartTime": _TIME}
         while len(states) < _STATES:
             name = states[-1]
             request: dict[str, Any] = {"definition": definition, "stateName": name, "input": value}

@@ -10,8 +10,6 @@ from itertools import islice, product
 from operator import attrgetter
 from typing import Any, Final, Self, cast
 
-from botocore.exceptions import ClientError
-
 from operations.outcomes import OUTCOMES
 from operations.stack import Stack
 
@@ -126,9 +124,7 @@ class ResultsTable:
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
+        except self._client.exceptions.ConditionalCheckFailedException as error:
             return False, cast("Item", error.response.get("Item", {}))
         return True, answer["Attributes"]
 

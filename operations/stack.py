@@ -87,6 +87,22 @@ class Stack:
         """Return the physical names of the resources of a type by their names in the template."""
         return {name: physical for name, (type_, physical) in self.resources.items() if type_ == kind}
 
+    def endpoint(self) -> dict[str, Any]:
+        """Return the endpoint as SageMaker describes it; empty if there is none."""
+        client = self.client("sagemaker")
+        try:
+            return dict(client.describe_endpoint(EndpointName=self.output("EndpointName")))
+        except client.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in {"ValidationException", "ResourceNotFound"}:
+                raise
+            return {}
+
+    def messages(self, output: str) -> int:
+        """Return how many messages a queue has, those included that somebody has received."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        request = {"QueueUrl": self.output(output), "AttributeNames": names}
+        return sum(map(int, self.client("sqs").get_queue_attributes(**request)["Attributes"].values()))
+
     def client(self, service: str) -> Any:
         """Return the boto3 client of a service, such as `s3`; threads may share it."""
         with _making_clients:  # which a session cannot do in several threads

@@ -12,8 +12,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from botocore.exceptions import ClientError
-
 from commandline.terminal import plural
 from operations.checks import Check, Status, ok, run_checks, wrong
 from operations.executions import Attempts, in_progress, logged
@@ -124,12 +122,8 @@ class Situation:
 
     def queues(self) -> Iterator[Check]:
         """Yield what waits in the queues; what is in the last two is wrong."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         for name, (output, noun, advice) in _QUEUES.items():
-            url = self._stack.output(output)
-            request = {"QueueUrl": url, "AttributeNames": names}
-            counts = self._stack.client("sqs").get_queue_attributes(**request)["Attributes"]
-            count = sum(int(number) for number in counts.values())
+            count = self._stack.messages(output)
             found = plural(count, noun) if count else "empty"
             yield wrong(name, found, advice) if count and advice else ok(name, found)
 
@@ -150,7 +144,7 @@ class Situation:
 
     def model(self) -> Iterator[Check]:
         """Yield which model answers, and since when."""
-        endpoint = self._described
+        endpoint = self._stack.endpoint()
         if endpoint.get("EndpointStatus") not in {"InService", "Updating", "SystemUpdating"}:
             status = endpoint.get("EndpointStatus", "missing")
             yield wrong("model", f"endpoint {self._endpoint}: {status}", self._advice("endpoint", Attempts()))
@@ -172,23 +166,10 @@ class Situation:
     def _endpoint(self) -> str:
         return self._stack.output("EndpointName")
 
-    @property
-    def _described(self) -> dict[str, Any]:
-        """The endpoint as SageMaker describes it; empty if there is none."""
-        try:
-            found: dict[str, Any] = self._stack.client("sagemaker").describe_endpoint(
-                EndpointName=self._endpoint
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in {"ValidationException", "ResourceNotFound"}:
-                raise
-            return {}
-        return found
-
     def _advice(self, part: str, failing: Attempts) -> str:
         """Return the next command for a part that does not work."""
         if part == "endpoint":
-            if not self._described:
+            if not self._stack.endpoint():
                 return f"scones model deploy --endpoint-name {self._endpoint}"
             agreed = failing.error != "EndpointContractViolation"
             return f"scones model status --endpoint-name {self._endpoint}" if agreed else "scones doctor"

@@ -12,12 +12,11 @@ import click
 from commandline.errors import CommandError
 from commandline.options import Duration, json_option
 from commandline.terminal import say
+from operations.results import Record, ResultsTable
 from operations.stack import StackChoice, StackError, stack_options
 
 if TYPE_CHECKING:
     import boto3
-
-    from operations.results import Record
 
 
 @dataclass
@@ -52,7 +51,6 @@ def list_command(*, choice: StackChoice, endpoint_name: str | None, since: timed
       scones model list --since 30d
     """
     from model_build.endpoint.wanted import DEFAULT_ENDPOINT  # noqa: PLC0415 - it takes AWS's SDK
-    from operations.results import ResultsTable  # noqa: PLC0415
 
     session, photos = choice.session(), None
     try:
@@ -68,7 +66,7 @@ def list_command(*, choice: StackChoice, endpoint_name: str | None, since: timed
         print("\n".join(line(one) for one in found) or f"no model was deployed to {endpoint_name}")
 
 
-def count(records: Iterable["Record"]) -> dict[str, Photos]:
+def count(records: Iterable[Record]) -> dict[str, Photos]:
     """Count photos by the model that answered."""
     photos: dict[str, Photos] = {}
     for record in records:
@@ -86,11 +84,7 @@ def count(records: Iterable["Record"]) -> dict[str, Photos]:
 def models(
     session: "boto3.Session", endpoint_name: str, photos: dict[str, Photos] | None
 ) -> list[dict[str, Any]]:
-    """Return the models that an endpoint has had, by when they were deployed last.
-
-    Raises:
-        CloudError: AWS refused a call.
-    """
+    """Return the models that an endpoint has had, by when they were deployed last."""
     from model_build.endpoint.aws import explained  # noqa: PLC0415 - see above
     from model_build.endpoint.found import history, look, read_facts  # noqa: PLC0415
 

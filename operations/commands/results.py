@@ -3,7 +3,7 @@
 import json
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
@@ -11,10 +11,8 @@ from commandline.escapes import visible
 from commandline.options import POSITIVE, Duration, json_option
 from commandline.terminal import has_colour, plural, print_lines, say
 from operations.outcomes import OUTCOMES, painted
+from operations.results import Record, ResultsTable
 from operations.stack import StackChoice, stack_options
-
-if TYPE_CHECKING:
-    from operations.results import Record
 
 DEFAULT_PERIOD: Final = timedelta(days=30)
 
@@ -44,8 +42,6 @@ def command(  # noqa: PLR0913 - one parameter for each option
     Example:
       scones results --outcome FAILED --since 24h
     """
-    from operations.results import ResultsTable  # noqa: PLC0415 - it takes AWS's SDK
-
     stack = choice.find()
     start = stack.now() - (since or DEFAULT_PERIOD)
     found = ResultsTable(stack).find(outcome=outcome, label=label, since=start, newest=limit)
@@ -56,7 +52,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
         say(plural(number, "record") + default)
 
 
-def _line(record: "Record") -> str:
+def _line(record: Record) -> str:
     label, confidence, error = record.label or "", record.confidence, record.error or ""
     if record.decided_by:  # what the model answered is no part of a person's decision
         label, confidence = record.label or "neither", None

@@ -7,8 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from commandline.errors import CommandError, UsageError
 from commandline.terminal import plural
 from model_build.archive.manifest import Manifest
@@ -109,16 +107,9 @@ def _window(
 
 def captured_by(stack: Stack) -> str | None:
     """Return where the endpoint of a stack captures its data, s3://BUCKET/PREFIX; None if it does not."""
-    name = stack.output("EndpointName")
-    try:
-        endpoint = stack.client("sagemaker").describe_endpoint(EndpointName=name)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ValidationException":  # there is no such endpoint
-            return None
-        raise
-    config = endpoint.get("DataCaptureConfig") or {}
+    config = stack.endpoint().get("DataCaptureConfig") or {}
     destination = str(config.get("DestinationS3Uri", "")).rstrip("/")
-    return f"{destination}/{name}/" if destination else None
+    return f"{destination}/{stack.output('EndpointName')}/" if destination else None
 
 
 def _baseline(

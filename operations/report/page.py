@@ -3,7 +3,7 @@
 import base64
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
@@ -43,7 +43,7 @@ def render(report: Report, now: datetime) -> str:
         lstrip_blocks=True,
         finalize=_readable,
     )
-    environment.filters["count"] = "{:,}".format
+    environment.filters |= {"count": "{:,}".format, "seconds": _seconds}
     return environment.get_template("report.html.j2").render(_context(report, now))
 
 
@@ -58,9 +58,8 @@ def _context(report: Report, now: datetime) -> dict[str, Any]:
     first, last = report.span()
     return {
         "report": report,
-        "made": f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        "made": minute(now.timestamp()),
         "span": "no records" if math.isnan(first) else f"{minute(first)} to {minute(last)} UTC",
-        "verdict": "drift" if report.drifted else "good",
         "tiles": _tiles(report),
         "steps": report.next_steps(),
         "scatter": _scatter(report),
@@ -113,16 +112,8 @@ def _classes(report: Report) -> list[dict[str, Any]]:
     values = [window.confidences[window.answers == number] for number in range(len(report.labels))]
     most = max(1, *(int(charts.class_histogram(one, report.labels)[0].max()) for one in values))
     return [
-        {
-            "label": row.label,
-            "chart": charts.confidence_of_class(
-                values[number], number, report.labels, report.threshold, most
-            ),
-            "answers": f"{row.answers:,}",
-            "accepted": f"{row.accepted / row.answers:.1%}" if row.answers else _UNKNOWN,
-            "median": _UNKNOWN if math.isnan(row.median_confidence) else f"{row.median_confidence:.3f}",
-        }
-        for number, row in enumerate(report.classes())
+        {"row": row, "chart": charts.confidence_of_class(one, number, report.labels, report.threshold, most)}
+        for number, (row, one) in enumerate(zip(report.classes(), values, strict=True))
     ]
 
 
@@ -136,27 +127,35 @@ def _days(report: Report) -> dict[str, Any] | None:
         outcomes = np.where(window.confidences >= report.threshold, accepted, doubtful)
     else:
         return None
-    buckets = charts.by_time(times, MOST_DAYS)
-    counts = np.array([np.bincount(outcomes[one.rows], minlength=len(OUTCOMES)) for one in buckets])
-    texts = [one.text for one in buckets]
-    rows = [(text, int(row.sum()), row.tolist()) for text, row in zip(texts, counts, strict=True)]
-    unit = charts.unit_of(times)
-    return {"unit": unit, "chart": charts.outcomes_over_time(texts, counts), "rows": rows}
+
+    def counts(rows: slice) -> Ints:
+        return np.bincount(outcomes[rows], minlength=len(OUTCOMES))
+
+    return _over_time(times, counts, charts.outcomes_over_time)
 
 
 def _latency(report: Report) -> dict[str, Any] | None:
     history = report.history
     if history is None or not len(history) or np.isnan(history.seconds).all():
         return None
-    buckets = charts.by_time(history.times, MOST_DAYS)
-    found = np.array([charts.percentiles(history.seconds[one.rows], (0.5, 0.95)) for one in buckets])
-    texts = [one.text for one in buckets]
+    seconds = history.seconds
+    return _over_time(
+        history.times, lambda rows: charts.percentiles(seconds[rows], (0.5, 0.95)), charts.time_to_outcome
+    )
+
+
+def _over_time(
+    times: Floats, figures: Callable[[slice], Any], draw: Callable[[list[str], Any], Markup]
+) -> dict[str, Any]:
+    """Return figures by hour or day: as a chart, and as rows of text, number of photos and figures."""
+    buckets = charts.by_time(times, MOST_DAYS)
+    found = np.array([figures(one.rows) for one in buckets])
     rows = [
-        (one.text, f"{one.rows.stop - one.rows.start:,}", *map(_seconds, pair))
-        for one, pair in zip(buckets, found.tolist(), strict=True)
+        (one.text, one.rows.stop - one.rows.start, cells)
+        for one, cells in zip(buckets, found.tolist(), strict=True)
     ]
-    unit = charts.unit_of(history.times)
-    return {"unit": unit, "chart": charts.time_to_outcome(texts, found), "rows": rows}
+    chart = draw([one.text for one in buckets], found)
+    return {"unit": charts.unit_of(times), "chart": chart, "rows": rows}
 
 
 def _seconds(value: float) -> str:
@@ -167,7 +166,6 @@ def _feature(report: Report, feature: FeatureDrift, photos: Photos) -> dict[str,
     title = feature.name.replace("_", " ").capitalize()
     decimals = _DECIMALS.get(feature.name, 2)
     before, after = float(np.median(feature.baseline)), float(np.median(feature.window))
-    tiny = feature.p_value < _TINY_P
     return {
         "title": title,
         "drifted": feature.drifted,
@@ -175,7 +173,7 @@ def _feature(report: Report, feature: FeatureDrift, photos: Photos) -> dict[str,
         "chart": charts.feature_histograms(title, feature.baseline, feature.window),
         "medians": f"{before:,.{decimals}f} → {after:,.{decimals}f}",
         "distance": f"{feature.distance:.0%}",
-        "chance": "< 0.000001" if tiny else f"{feature.p_value:.2g}",
+        "chance": "< 0.000001" if feature.p_value < _TINY_P else f"{feature.p_value:.2g}",
         "photos": [photos(row) for row in report.responsible(feature)],
     }
 
