@@ -184,12 +184,10 @@ DEEP = "[" * 100_000
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_no_list_is_one_line(stack: Stack, name: str, body: bytes, says: str, scones: Scones) -> None:
-    create_in_cloudformation(dict(stack.outputs))
-    assert scones("batch", "--manifest", put_list(stack, name, body), "--dry-run") == 2
-    assert scones.out == ""
-    assert says in scones.err
-    assert scones.err.strip().count("\n") == 0
+def test_what_is_no_list_is_one_line(stack: Stack, name: str, body: bytes, says: str) -> None:
+    with pytest.raises(UsageError, match=says) as refused:
+        photos_of(stack, put_list(stack, name, body))
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -252,9 +250,11 @@ def test_photos_at_a_time_are_no_more_than_the_functions_take(
 
 
 @pytest.mark.parametrize(("wanted", "free", "taken"), [(8, 10, 8), (20, 8, 8), (8, None, 8), (8, 0, 1)])
-def test_the_cap_is_shown(wanted: int, free: int | None, taken: int, scones: Scones) -> None:
+def test_the_cap_is_shown(
+    wanted: int, free: int | None, taken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert capped(wanted, free) == taken
-    assert ("has no room for" in scones.err) is (taken < wanted)
+    assert ("has no room for" in capsys.readouterr().err) is (taken < wanted)
 
 
 @pytest.mark.parametrize(
