@@ -61,8 +61,7 @@ def prices() -> PriceTable:
 def month(photos: int, workflow: str = "STANDARD", instance_type: str | None = None) -> Cost:
     """Compute a month; without an instance type the endpoint is serverless.
 
-    Raises:
-        RefusedError: the price of the instance type is not known.
+    RefusedError if the price of the instance type is not known.
     """
     usd = prices().usd
     endpoint, endpoint_usd = _endpoint(photos, workflow, instance_type)

@@ -73,11 +73,7 @@ class Plan:
 
 
 def parse_mix(text: str) -> dict[str, float]:
-    """Read shares such as `good=.8,doubtful=.2`.
-
-    Raises:
-        UsageError: a kind is unknown or named twice, a share is no number from 0 to 1, or their sum is not 1.
-    """
+    """Read shares such as `good=.8,doubtful=.2`, each of 0 to 1; they sum to 1."""
     mix: dict[str, float] = {}
     for part in text.split(","):
         name, _, share = part.strip().partition("=")

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from commandline.errors import CommandError, UsageError
-from operations.report.window import Window
+from operations.report.captures import Window
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -129,11 +129,7 @@ def compare(first: Floats, second: Floats) -> Difference:
     """Test whether two samples come from one distribution.
 
     The test assumes nothing of that distribution. Values that occur several times make it conservative: the
-    p-value is then too large, never too small.
-
-    Args:
-        first: [m], m > 0, in any order.
-        second: [n], n > 0.
+    p-value is then too large, never too small. The samples are in any order, and not empty.
     """
     m, n = len(first), len(second)
     if not m or not n:

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from commandline.terminal import plural
+from operations.report.captures import Window
 from operations.report.charts import percentiles
 from operations.report.drift import Drift, FeatureDrift, responsible
 from operations.report.history import History
-from operations.report.window import Window
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

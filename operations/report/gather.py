@@ -11,11 +11,10 @@ from commandline.errors import CommandError, UsageError
 from commandline.terminal import plural
 from model_build.archive.manifest import Manifest
 from model_build.archive.package import DEFAULT_MODEL
-from operations.report.captures import DamagedRecordError, capture_source
+from operations.report.captures import DamagedRecordError, Window, capture_source, read_window
 from operations.report.drift import Drift, Statistics, detect_drift, from_json, sampled, statistics_of
 from operations.report.figures import Report
 from operations.report.history import History, read_history
-from operations.report.window import Window, read_window
 from operations.results import Record, ResultsTable
 from operations.s3 import is_s3, read
 from operations.stack import Stack
@@ -38,12 +37,7 @@ class ReportRequest:
 
 
 def make_report(request: ReportRequest, progress: Callable[[int], object]) -> Report:
-    """Read everything that a report needs; `progress` gets the number of captured records of each file.
-
-    Raises:
-        UsageError: a location does not exist, or the baseline does not fit.
-        CommandError: there are no usable records.
-    """
+    """Read everything that a report needs; `progress` gets the number of captured records of each file."""
     labels = request.labels or _labels(request.stack)
     baseline = None if request.baseline is None else _baseline(request, request.baseline, labels, progress)
     window = _window(request, labels, progress)

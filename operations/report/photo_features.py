@@ -30,13 +30,8 @@ def photo_features(body: bytes) -> tuple[float, ...]:
     Brightness and contrast are mean and standard deviation of the luma, 0 to 1; colourfulness is that of
     Hasler and Süsstrunk (2003, Measuring colourfulness in natural images) on 0 to 1; sharpness is the
     standard deviation of the Laplacian of the luma; the aspect ratio is width / height. All but the number of
-    bytes are rounded to 4 decimals, so that a value is the same wherever it is stored.
-
-    Args:
-        body: the bytes of a PNG, JPEG or other image file.
-
-    Raises:
-        UnreadablePhotoError: they cannot be decoded, or have more than 25 million pixels.
+    bytes are rounded to 4 decimals, so that a value is the same wherever it is stored. UnreadablePhotoError
+    if they are no photo that can be decoded, or have more than 25 million pixels.
     """
     try:
         with warnings.catch_warnings():
@@ -55,11 +50,7 @@ def photo_features(body: bytes) -> tuple[float, ...]:
 
 
 def thumbnail(body: bytes, side: int) -> bytes:
-    """Return a small JPEG of a photo, `side` pixels on its longer side at most.
-
-    Raises:
-        UnreadablePhotoError: the photo cannot be decoded.
-    """
+    """Return a small JPEG of a photo, up to `side` pixels on its longer side; or an UnreadablePhotoError."""
     try:
         opened = Image.open(io.BytesIO(body), formats=_FORMATS)
         opened.draft("RGB", (side, side))

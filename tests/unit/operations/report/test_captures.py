@@ -1,16 +1,30 @@
-"""Lines of capture files: what is read of good ones, and what is said of bad ones."""
+"""Capture files: what is read of good lines and what bad ones are counted as; windows, folders and S3."""
 
 import base64
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import boto3
+import numpy as np
 import pytest
 
 from localcloud.sagemaker.capture import Exchange, record
 from operations.report import captures as kinds
-from operations.report.captures import DamagedRecordError, parse_record
-from tests.support.captures import START, capture, photo
+from operations.report.captures import (
+    CaptureSource,
+    DamagedRecordError,
+    Window,
+    capture_source,
+    may_hold,
+    parse_record,
+    read_window,
+)
+from operations.report.photo_features import FEATURES, photo_features
+from tests.support.captures import START, capture, content, exchanges, key, photo, write_captures
+
+LABELS = ("bicycle", "motorcycle")
 
 
 def line(document: object) -> bytes:
@@ -107,3 +121,152 @@ def test_what_the_stand_in_captures_is_read() -> None:
     found = parse_record(line(record(exchange, settings, now)), 2)
 
     assert (found.time, found.probabilities, found.photo) == (now.timestamp(), (0.4, 0.6), photo())
+
+
+def read(folder: Path) -> Window:
+    return read_window(CaptureSource(str(folder)), LABELS)
+
+
+def test_every_record_is_a_row_in_the_order_of_time(tmp_path: Path) -> None:
+    records = exchanges(130)
+    write_captures(tmp_path, records[::-1], a_file=20)
+
+    found = read(tmp_path)
+
+    assert len(found) == 130
+    assert len(found.files) == 7
+    assert found.damage.total == 0
+    assert np.diff(found.times).tolist() == [60.0] * 129
+    answers = [json.loads(record["captureData"]["endpointOutput"]["data"]) for record in records]
+    assert found.probabilities.tolist() == answers
+    assert found.confidences.tolist() == [max(answer) for answer in answers]
+
+
+def test_features_are_the_answers_and_what_photos_look_like(tmp_path: Path) -> None:
+    body = photo(200)
+    write_captures(tmp_path, [capture((0.3, 0.7), body)])
+
+    features = read(tmp_path).features()
+
+    assert list(features) == ["confidence", "probability of bicycle", *FEATURES]
+    assert [values[0] for values in features.values()] == [0.7, 0.3, *photo_features(body)]
+
+
+def test_photos_are_read_again_from_their_place(tmp_path: Path) -> None:
+    bodies = [photo(seed=number) for number in range(30)]
+    write_captures(
+        tmp_path,
+        [capture(body=body, time=START + timedelta(minutes=n)) for n, body in enumerate(bodies)],
+        a_file=7,
+    )
+    found = read(tmp_path)
+    assert [found.photo(row) for row in range(30)] == bodies
+
+
+def test_damaged_records_are_counted_with_their_places(tmp_path: Path) -> None:
+    good = capture()
+    cut_off = json.dumps(good)[:300]
+    write_captures(
+        tmp_path,
+        [good, cut_off, "", capture(body=b"no image"), capture((0.2, 0.3, 0.5)), *([cut_off] * 4), good],
+    )
+
+    found = read(tmp_path)
+
+    assert len(found) == 2
+    assert found.damage.counts == {kinds.NOT_JSON: 5, kinds.NOT_AN_IMAGE: 1, kinds.WRONG_LENGTH: 1}
+    assert found.damage.total == 7
+    file = key(0, START)
+    assert found.damage.examples[kinds.NOT_JSON] == [f"{file} line {line}" for line in (2, 6, 7)]
+
+
+def test_examples_of_damage_are_few_over_many_files(tmp_path: Path) -> None:
+    write_captures(tmp_path, ["{"] * 20, a_file=2)
+    damage = read(tmp_path).damage
+    assert damage.counts == {kinds.NOT_JSON: 20}
+    assert len(damage.examples[kinds.NOT_JSON]) == 3
+
+
+def test_a_line_that_is_too_long_is_skipped_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = capture()
+    size = len(json.dumps(good)) + 1
+    monkeypatch.setattr(kinds, "MAX_LINE_BYTES", size)
+    write_captures(tmp_path, [good, "x" * (3 * size), good])
+
+    found = read(tmp_path)
+
+    assert found.damage.counts == {kinds.TOO_LONG: 1}
+    assert [found.photo(row) for row in range(len(found))] == [photo(), photo()]
+
+
+def test_an_endpoint_that_captures_answers_only_has_no_photos(tmp_path: Path) -> None:
+    record = capture()
+    del record["captureData"]["endpointInput"]
+    write_captures(tmp_path, [record, record])
+
+    found = read(tmp_path)
+
+    assert np.isnan(found.photos).all()
+    assert found.photo(0) is None
+    assert found.distinct(np.array([1, 0]), 5) == [1, 0]
+
+
+def test_a_photo_that_was_sent_again_is_shown_once(tmp_path: Path) -> None:
+    bodies = [photo(seed=1), photo(seed=1), photo(seed=2), photo(seed=1), photo(seed=3)]
+    write_captures(tmp_path, [capture(body=body) for body in bodies])
+    assert read(tmp_path).distinct(np.arange(5), 2) == [0, 2]
+
+
+def test_since_leaves_out_older_files_and_records(tmp_path: Path) -> None:
+    write_captures(tmp_path, exchanges(300), a_file=60)
+    old = tmp_path / key(9, START - timedelta(days=3))
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"not even JSON\n")
+
+    found = read_window(CaptureSource(str(tmp_path)), LABELS, since=START + timedelta(minutes=100))
+
+    assert len(found) == 200
+    assert found.damage.total == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("scones/AllTraffic/2026/11/02/10/59-59-000-a.jsonl", True),
+        ("scones/AllTraffic/2026/11/02/09/59-59-000-a.jsonl", True),  # goes on into the next hour
+        ("scones/AllTraffic/2026/11/02/07/00-00-000-a.jsonl", False),
+        ("2026/11/01/23/00-00-000-a.jsonl", False),
+        ("2026/99/99/99/00-00-000-a.jsonl", True),
+        ("anything.jsonl", True),
+    ],
+)
+def test_a_files_hour_tells_whether_it_is_read(file: str, *, expected: bool) -> None:
+    assert may_hold(file, START + timedelta(hours=2)) is expected
+
+
+def test_only_jsonl_files_are_read_and_none_are_needed(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    found = read(tmp_path)
+    assert (len(found), found.files, found.probabilities.shape) == (0, [], (0, 2))
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_prefix_in_s3_is_read_page_by_page_and_photos_by_range() -> None:
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket="models")
+    records = exchanges(40)
+    for number in range(4):
+        part = records[10 * number : 10 * number + 10]
+        s3.put_object(Bucket="models", Key=f"capture/{key(number, START)}", Body=content(part))
+    s3.put_object(Bucket="models", Key="capture/other.txt", Body=b"x")
+    s3.put_object(Bucket="models", Key=f"elsewhere/{key(0, START)}", Body=content(records))
+
+    found = read_window(capture_source("s3://models/capture/", boto3.Session()), LABELS)
+
+    assert len(found) == 40
+    assert found.source.name == "s3://models/capture/"
+    assert [found.photo(row) for row in (0, 25)] == [photo_of(records[0]), photo_of(records[25])]
+
+
+def photo_of(record: dict[str, dict[str, dict[str, str]]]) -> bytes:
+    return base64.b64decode(record["captureData"]["endpointInput"]["data"])

@@ -11,7 +11,7 @@ from scipy import stats
 
 from commandline.errors import UsageError
 from operations.report import drift as drift_module
-from operations.report.captures import CaptureSource
+from operations.report.captures import CaptureSource, Window, read_window
 from operations.report.drift import (
     LEAST_DISTANCE,
     Drift,
@@ -25,7 +25,6 @@ from operations.report.drift import (
     statistics_of,
     to_json,
 )
-from operations.report.window import Window, read_window
 from tests.support.captures import capture, exchanges, write_captures
 
 

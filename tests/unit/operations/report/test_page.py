@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from operations.report.captures import CaptureSource
+from operations.report.captures import CaptureSource, Window, read_window
 from operations.report.drift import detect_drift, sampled, statistics_of
 from operations.report.figures import Report
 from operations.report.history import History, read_history
 from operations.report.page import render
-from operations.report.window import Window, read_window
 from operations.results import Record
 from tests.support.captures import START, exchanges, write_captures
 from tests.support.html_tags import Page
