@@ -1,7 +1,6 @@
 """A smoke test beside people's work: it proves the deployment and takes nothing from their queue."""
 
 import json
-from dataclasses import replace
 from typing import Any, cast
 from unittest.mock import Mock
 
@@ -13,8 +12,9 @@ from operations.checks import Check
 from operations.photos.watcher import Watcher
 from operations.smoke import Limits, Sample, SmokeTest
 from operations.stack import Stack
-from tests.support.aws_stack import BUCKET, deployed_stack, with_workflow
+from tests.support.aws_stack import BUCKET, with_workflow
 from tests.support.fake_application import Application
+from tests.support.review import review_stack
 
 REJECTED = ("REJECTED", "UnsupportedImage")
 OUTCOMES: dict[str, tuple[str, str | None]] = {
@@ -39,24 +39,15 @@ def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
     del aws
     monkeypatch.setattr(smoke, "QUIET_S", 0.01)
     monkeypatch.setattr(smoke, "CANARY_PAUSE_S", 0.01)
-    made = with_workflow(deployed_stack())
-    sqs, events = made.client("sqs"), made.client("events")
-    dead = sqs.create_queue(QueueName="dead")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 2})
-    attributes = {"RedrivePolicy": redrive, "Policy": json.dumps(POLICY)}
-    url = sqs.create_queue(QueueName="review", Attributes=attributes)["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    pattern: dict[str, Any] = {
-        "detail-type": ["Vehicle Classified"],
-        "detail": {"outcome": ["LOW_CONFIDENCE"]},
-    }
-    pattern["detail"]["object_uri"] = [{"anything-but": {"prefix": f"s3://{BUCKET}/incoming/smoke/"}}]
-    events.put_rule(Name="review-rule", EventPattern=json.dumps(pattern))
-    events.put_targets(Rule="review-rule", Targets=[{"Id": "review", "Arn": arn}])
+    made = with_workflow(review_stack())
+    sqs, url = made.client("sqs"), made.output("ReviewQueueUrl")
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(POLICY)})
+    ours = [{"anything-but": {"prefix": f"s3://{BUCKET}/incoming/smoke/"}}]
+    pattern = {"detail": {"outcome": ["LOW_CONFIDENCE"], "object_uri": ours}}
+    made.client("events").put_rule(Name="review", EventPattern=json.dumps(pattern))
     for number in range(WAITING):
         sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"object_uri": f"s3://photos/{number}.jpg"}))
-    return replace(made, outputs={**made.outputs, "ReviewQueueUrl": url, "Dead": dead})
+    return made
 
 
 @pytest.fixture(autouse=True)
@@ -89,18 +80,12 @@ def run(stack: Stack, outcomes: dict[str, tuple[str, str | None]] = OUTCOMES) ->
         test.clean_up()
 
 
-def length(stack: Stack, output: str) -> int:
-    names = ["ApproximateNumberOfMessages"]
-    answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=names)
-    return int(answer["Attributes"][names[0]])
-
-
 def test_waiting_photos_are_not_received_however_often_it_runs(stack: Stack) -> None:
     for _ in range(3):
         found = run(stack)
         assert [name for name, check in found.items() if check.status == "wrong"] == []
         assert found["review queue"].status == "ok"
-    assert (length(stack, "ReviewQueueUrl"), length(stack, "Dead")) == (WAITING, 0)
+    assert stack.messages("ReviewQueueUrl") == WAITING
     received = stack.client("sqs").receive_message(
         QueueUrl=stack.outputs["ReviewQueueUrl"], MaxNumberOfMessages=10, AttributeNames=["All"]
     )
@@ -114,10 +99,10 @@ def test_it_removes_what_it_made(stack: Stack) -> None:
 
 
 def test_a_rule_that_is_disabled_or_gone_is_named(stack: Stack) -> None:
-    stack.client("events").disable_rule(Name="review-rule")
+    stack.client("events").disable_rule(Name="review")
     check = run(stack)["review queue"]
-    assert (check.status, check.advice) == ("wrong", "aws events enable-rule --name review-rule")
-    stack.client("events").remove_targets(Rule="review-rule", Ids=["review"])
+    assert (check.status, check.advice) == ("wrong", "aws events enable-rule --name review")
+    stack.client("events").remove_targets(Rule="review", Ids=["queue"])
     assert "no rule sends" in run(stack)["review queue"].detail
 
 
