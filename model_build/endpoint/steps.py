@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -103,32 +103,22 @@ class Version:
 
 
 def wanted_version(wanted: Wanted, stack: ModelStack, archive: Archive, *, name: str, region: str) -> Version:
-    """Return the version that is wanted.
-
-    Raises:
-        RefusedError: no image of that name is known, or none in this region or for this processor.
-    """
-    hosting, capture = _hosting(wanted), _capture(wanted, stack.bucket)
-    instance = hosting.get("InstanceType")
+    """Return the version that is wanted; a RefusedError if its image is not known here."""
+    variant = {"VariantName": "AllTraffic", "ModelName": name, **_hosting(wanted)}
+    instance = variant.get("InstanceType")
     uri, image = serving_image(wanted.image, region, repository=stack.repository, instance_type=instance)
-    container = {"Image": uri, "Environment": image.environment}
-    model = {"ModelName": name, "ExecutionRoleArn": stack.role_arn}
-    variant = {"VariantName": "AllTraffic", "ModelName": name, **hosting}
-    return Version(
-        archive=archive,
-        model=model | {"PrimaryContainer": _container(container, archive, stack.bucket, name)},
-        config={"EndpointConfigName": name, "ProductionVariants": [variant], **capture},
-        manifest=archive.manifest,
-        scaling=_scaling(wanted),
-    )
+    container = _container({"Image": uri, "Environment": image.environment}, archive, stack.bucket, name)
+    model = {"ModelName": name, "ExecutionRoleArn": stack.role_arn, "PrimaryContainer": container}
+    config = {"EndpointConfigName": name, "ProductionVariants": [variant], **_capture(wanted, stack.bucket)}
+    return Version(archive, model, config, archive.manifest, _scaling(wanted))
 
 
 def replaced_version(found: Found, archive: Archive, name: str) -> Version:
     """Return a version that differs from the serving one by its model only."""
-    model = found.model or {}
-    settings = {k: v for k, v in model["PrimaryContainer"].items() if k != "ModelDataSource"}
+    now = found.model or {}
+    settings = {k: v for k, v in now["PrimaryContainer"].items() if k != "ModelDataSource"}
     container = _container(settings, archive, place_of(found.model_data_url)["Bucket"], name)
-    model = {"ModelName": name, **only(_MODEL_SETTINGS, model), "PrimaryContainer": container}
+    model = {"ModelName": name, **only(_MODEL_SETTINGS, now), "PrimaryContainer": container}
     return Version(archive, model, _same_config(found, name, name), archive.manifest, keeps_scaling=True)
 
 
@@ -151,7 +141,7 @@ def steps_to(version: Version, found: Found, *, uploaded: bool) -> list[Step]:
     logs = () if found.logs_unknown else retention_calls(endpoint_log_group(name), found.log_group)
     steps = [Step(call, optional=True) for call in logs]
     if found.status == "Failed":  # SageMaker allows nothing else
-        steps.append(Step(ApiCall("sagemaker", "DeleteEndpoint", {"EndpointName": name}), settles=True))
+        steps.append(Step(_delete("Endpoint", name), settles=True))
     if archive and not uploaded:
         put = ApiCall("s3", "PutObject", {**place, "Metadata": archive.facts})
         steps.append(Step(put, ApiCall("s3", "DeleteObject", place), upload=archive.path))
@@ -167,23 +157,22 @@ def steps_to(version: Version, found: Found, *, uploaded: bool) -> list[Step]:
         update = ApiCall("sagemaker", "UpdateEndpoint", endpoint)
         steps.append(Step(update, settles=True, serves=version.name))
     else:
-        create = _create("Endpoint", endpoint)
-        steps.append(Step(create.call, create.undo, settles=True, serves=version.name))
+        steps.append(replace(_create("Endpoint", endpoint), settles=True, serves=version.name))
     return [*steps, tag, *(Step(call) for call in version.scaling)]
 
 
 def steps_to_nothing(found: Found, *, logs: bool) -> list[Step]:
     """Return the steps after which nothing of an endpoint exists but its data in S3 and, maybe, logs."""
     steps = _remove_scaling(found)
-    if found.endpoint is not None:
+    if found.endpoint:
         operation = "DescribeEndpoint" if found.status == "Deleting" else "DeleteEndpoint"
-        name = {"EndpointName": found.endpoint_name}
-        steps.append(Step(ApiCall("sagemaker", operation, name), settles=True))
-    calls = [ApiCall("sagemaker", "DeleteEndpointConfig", {"EndpointConfigName": c}) for c in found.configs]
-    calls += [ApiCall("sagemaker", "DeleteModel", {"ModelName": model}) for model in found.models]
+        call = ApiCall("sagemaker", operation, {"EndpointName": found.endpoint_name})
+        steps.append(Step(call, settles=True))
+    steps += [Step(_delete("EndpointConfig", name)) for name in found.configs]
+    steps += [Step(_delete("Model", name)) for name in found.models]
     if logs and found.log_group:
-        calls.append(ApiCall("logs", "DeleteLogGroup", only(("logGroupName",), found.log_group)))
-    return steps + [Step(call) for call in calls]
+        steps.append(Step(ApiCall("logs", "DeleteLogGroup", only(("logGroupName",), found.log_group))))
+    return steps
 
 
 def _refuse_change(version: Version, found: Found) -> None:
@@ -210,9 +199,11 @@ def _same_config(found: Found, name: str, model_name: str) -> dict[str, Any]:
 
 
 def _create(kind: str, parameters: dict[str, Any]) -> Step:
-    key = f"{kind}Name"
-    delete = ApiCall("sagemaker", f"Delete{kind}", {key: parameters[key]})
-    return Step(ApiCall("sagemaker", f"Create{kind}", parameters), delete)
+    return Step(ApiCall("sagemaker", f"Create{kind}", parameters), _delete(kind, parameters[f"{kind}Name"]))
+
+
+def _delete(kind: str, name: str) -> ApiCall:
+    return ApiCall("sagemaker", f"Delete{kind}", {f"{kind}Name": name})
 
 
 def _remove_scaling(found: Found) -> list[Step]:
@@ -237,9 +228,7 @@ def _scaling(wanted: Wanted) -> tuple[ApiCall, ...]:
         "PolicyType": "TargetTrackingScaling",
         "TargetTrackingScalingPolicyConfiguration": {
             "TargetValue": float(wanted.invocations_per_instance),
-            "PredefinedMetricSpecification": {
-                "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
-            },
+            "PredefinedMetricSpecification": {"PredefinedMetricType": METRIC},
             **COOLDOWNS_S,
         },
     }
