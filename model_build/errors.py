@@ -25,20 +25,9 @@ class RefusedError(CloudError, errors.UsageError):
     """The request can never work, so nothing was changed."""
 
 
-class StillSettlingError(CloudError):
-    """SageMaker did not finish in the time allowed, and goes on."""
+class UnsettledError(CloudError):
+    """An endpoint may still use what a deployment made: it goes on changing, or could not be rolled back."""
 
 
 class DeploymentError(CloudError):
-    """The new version did not come into service.
-
-    Attributes:
-        serving_config: the endpoint configuration that still answers, or None when nothing does.
-    """
-
-    def __init__(
-        self, message: str, *, serving_config: str | None = None, version_in_use: bool = False
-    ) -> None:
-        super().__init__(message)
-        self.serving_config = serving_config
-        self.version_in_use = version_in_use
+    """The new version did not come into service; the endpoint uses nothing of it."""

@@ -49,7 +49,7 @@ from model_build.endpoint.steps import (
     wanted_version,
 )  # fmt: skip
 from model_build.endpoint.wanted import DEFAULT_INSTANCE_TYPE, Wanted
-from model_build.errors import CloudError, DeploymentError, RefusedError, StillSettlingError
+from model_build.errors import CloudError, DeploymentError, RefusedError, UnsettledError
 
 DEFAULT_TIMEOUT_S: Final = 1800.0
 USUAL_SECONDS: Final = 420.0  # of an update on instances; only the progress bar uses it
@@ -115,7 +115,7 @@ class Plan:
         """Take the steps; the old version answers until the new one has passed its health check.
 
         Raises:
-            DeploymentError: the version did not come into service; `serving_config` says what still serves.
+            DeploymentError: the version did not come into service.
             CloudError: AWS refused a call, or the endpoint did not settle in time.
         """
         name = self.found.endpoint_name
@@ -288,9 +288,7 @@ class _Way:
     def give_up(self, error: BaseException) -> None:
         if self._serves:
             self._follow.notice(f"version {self._serves} is in service; {self._follow.again} does the rest")
-        in_use = isinstance(error, DeploymentError) and error.version_in_use
-        goes_on = isinstance(error, StillSettlingError | KeyboardInterrupt | BotoCoreError)
-        if in_use or (self._changing and goes_on):
+        if self._changing and isinstance(error, UnsettledError | KeyboardInterrupt | BotoCoreError):
             self._follow.notice(
                 f"endpoint {self._name} may go on changing; `scones model status --endpoint-name "
                 f"{self._name}` shows its state. What would undo it otherwise was not done: {self._left()}"
@@ -310,11 +308,8 @@ class _Way:
     def _send(self, step: Step) -> None:
         parameters = step.call.parameters
         if step.upload:
-            place, facts = (
-                (parameters["Bucket"], parameters["Key"]),
-                {"Metadata": parameters.get("Metadata", {})},
-            )
-            self._session.client("s3").upload_file(str(step.upload), *place, ExtraArgs=facts)
+            place, facts = (parameters["Bucket"], parameters["Key"]), parameters.get("Metadata", {})
+            self._session.client("s3").upload_file(str(step.upload), *place, ExtraArgs={"Metadata": facts})
             return
         if "ResourceArn" in parameters:
             parameters = {**parameters, "ResourceArn": self.endpoint["EndpointArn"]}
@@ -357,7 +352,7 @@ def _text(call: ApiCall) -> str:
 
 
 def wait_until_settled(session: boto3.Session, name: str, follow: Follow) -> dict[str, Any] | None:
-    """Wait while an endpoint changes; return its last description, or raise StillSettlingError."""
+    """Wait while an endpoint changes; return its last description, or raise UnsettledError."""
     try:
         return poll(
             lambda: find_endpoint(session, name),
@@ -367,7 +362,7 @@ def wait_until_settled(session: boto3.Session, name: str, follow: Follow) -> dic
             waiting=lambda endpoint, s: follow.progress(str((endpoint or {}).get("EndpointStatus")), s),
         )
     except PollingTimeoutError as error:
-        raise StillSettlingError(
+        raise UnsettledError(
             f"endpoint {name} is still {error.last['EndpointStatus']} after {follow.timeout_seconds:.0f} s. "
             f"SageMaker continues: `scones model status --endpoint-name {name}` shows its state, "
             "--timeout waits longer"
@@ -377,10 +372,14 @@ def wait_until_settled(session: boto3.Session, name: str, follow: Follow) -> dic
 def confirm_version(
     session: boto3.Session, endpoint: dict[str, Any] | None, *, name: str, version: str
 ) -> dict[str, Any]:
-    """Make sure that a settled endpoint serves the version that was asked for; raise DeploymentError.
+    """Make sure that a settled endpoint serves the version that was asked for.
 
-    `InService` alone does not say so: after an update that failed, the endpoint is in service again on its
-    old configuration. Only the configuration's name tells.
+    `InService` alone does not show it: after an update that failed, the endpoint is in service again on its
+    old configuration. Only the configuration's name does.
+
+    Raises:
+        DeploymentError: it serves another version, or nothing.
+        UnsettledError: it could be brought back to neither version.
     """
     if endpoint is None:
         raise DeploymentError(f"endpoint {name} was deleted while version {version} was being deployed")
@@ -389,11 +388,10 @@ def confirm_version(
         return endpoint
     reason = endpoint.get("FailureReason") or "SageMaker gave no reason"
     log = log_tail(session, endpoint_log_group(name))
-    if status in {"InService", "UpdateRollbackFailed"}:
-        raise DeploymentError(
-            f"version {version} failed and was rolled back; "
-            f"endpoint {name} is {status} on {serving}: {reason}\n{log}",
-            serving_config=serving,
-            version_in_use=status == "UpdateRollbackFailed",
-        )
-    raise DeploymentError(f"endpoint {name} is {status}, nothing serves: {reason}\n{log}")
+    if status not in {"InService", "UpdateRollbackFailed"}:
+        raise DeploymentError(f"endpoint {name} is {status}, nothing serves: {reason}\n{log}")
+    kind = DeploymentError if status == "InService" else UnsettledError
+    raise kind(
+        f"version {version} failed and was rolled back; endpoint {name} is {status} on {serving}: "
+        f"{reason}\n{log}"
+    )
