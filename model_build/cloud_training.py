@@ -30,12 +30,12 @@ from model_build.archive.loaded_model import open_model
 from model_build.archive.prepare import download
 from model_build.data.cifar import Archive, load_archive
 from model_build.endpoint.aws import (
-    BUCKET_NAME,
-    ROLE_ARN,
+    explained,
     find_log_group,
     log_tail,
     new_session,
     region_of,
+    require_role_and_bucket,
     retention_calls,
 )
 from model_build.endpoint.found import version_name
@@ -67,15 +67,7 @@ class TrainRequest:
         """Check every field."""
         if len(self.classes) < MIN_CLASSES or len(set(self.classes)) != len(self.classes):
             raise RefusedError(f"--classes {','.join(self.classes)}: give two or more different names")
-        if not ROLE_ARN.fullmatch(self.role_arn):
-            raise RefusedError(
-                f"--role-arn {self.role_arn!r} is not a role's ARN (arn:aws:iam::<account>:role/<name>); "
-                "`sam deploy --template-file model_build/role.yaml --guided` makes one and prints it"
-            )
-        if not BUCKET_NAME.fullmatch(self.bucket):
-            raise RefusedError(
-                f"--bucket {self.bucket!r}: give a bucket's name, without s3:// and without a path"
-            )
+        require_role_and_bucket(self.role_arn, self.bucket)
         if not INSTANCE_TYPE.fullmatch(self.instance_type):
             raise RefusedError(
                 f"--instance-type {self.instance_type!r}: give one such as {DEFAULT_INSTANCE_TYPE}"
@@ -119,35 +111,28 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
     known = {name for archive in archives for name in archive.present}
     if missing := [label for label in request.classes if label not in known]:
         raise RefusedError(f"--classes {', '.join(missing)}: the data has {', '.join(sorted(known))}")
-    importlib.import_module("sagemaker.train")  # takes seconds; if it is missing, before anything is uploaded
-    try:
-        if notice := create_with_retention(session, TRAINING_LOG_GROUP):
-            say(f"notice: {notice}")
+    # Takes seconds; where it is missing, before anything is uploaded.
+    importlib.import_module("sagemaker.train")
+    with explained("training on SageMaker"):
+        create_log_group(session)
         prefix = f"training/data/{version_name(JOB_NAME)}"
         data_url = upload_by_class(archives, request.bucket, prefix, session)
         job_name = start(request, JOB_NAME, data_url, session=session)
         job = wait_for_job(session, job_name, request.max_runtime_seconds)
-    except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"training on SageMaker failed: {aws_reason(error)}") from error
     model_data_url = job["ModelArtifacts"]["S3ModelArtifacts"]
     with open_model(download(model_data_url, request.output / "model.tar.gz", session)) as loaded:
         metrics = evaluate(loaded, request.data).report.to_json()
     return TrainResult(job_name, model_data_url, job.get("BillableTimeInSeconds"), metrics)
 
 
-def create_with_retention(session: boto3.Session, group: str) -> str:
-    """Create a log group whose entries expire, unless it is there: it may be shared.
-
-    Returns:
-        Why it could not be done, for a notice; empty if it was, or the group exists.
-    """
+def create_log_group(session: boto3.Session) -> None:
+    """Create the jobs' log group with entries that expire; leave one that exists as it is: it is shared."""
     try:
-        if find_log_group(session, group) is None:
-            for call in retention_calls(group, None):
+        if find_log_group(session, TRAINING_LOG_GROUP) is None:
+            for call in retention_calls(TRAINING_LOG_GROUP, None):
                 call.send(session)
     except (ClientError, BotoCoreError) as error:
-        return f"no retention could be set for the log group {group}: {aws_reason(error)}"
-    return ""
+        say(f"notice: no retention could be set for the log group {TRAINING_LOG_GROUP}: {aws_reason(error)}")
 
 
 def wait_for_job(
@@ -155,8 +140,7 @@ def wait_for_job(
 ) -> dict[str, Any]:
     """Wait until a job has completed; return its description.
 
-    Raises:
-        CloudError: the job failed, was stopped, or did not end in time.
+    A CloudError if it failed, was stopped, or did not end in time.
     """
     sagemaker = session.client("sagemaker")
     with waiting_bar(job_name, USUAL_SECONDS) as show:
@@ -248,53 +232,44 @@ CHANNEL_FOLDER: Final = f"/opt/ml/input/data/{CHANNEL}"  # where SageMaker puts 
 
 
 def start(request: TrainRequest, job_name: str, data_url: str, *, session: boto3.Session) -> str:
-    """Upload the code and start the job; return its name."""
+    """Upload the code and start the job by the SDK's ModelTrainer (v3); return the job's whole name."""
     from sagemaker.core.training import configs  # noqa: PLC0415
+    from sagemaker.train import ModelTrainer  # noqa: PLC0415
 
     # The SDK refuses roles without rights on the account's networks, which a job outside a VPC never uses.
     # Only this variable turns that off.
     os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
-    with tempfile.TemporaryDirectory(prefix="training-source-") as folder:
-        trainer = _trainer(request, job_name, copy_source(Path(folder)), session)
-        data = configs.InputData(channel_name=CHANNEL, data_source=data_url)
-        trainer.train(input_data_config=[data], wait=False, logs=False)
-    return str(trainer._latest_training_job.training_job_name)  # noqa: SLF001 - the SDK's documented way
-
-
-def _trainer(request: TrainRequest, job_name: str, source: Path, session: boto3.Session) -> Any:
-    """Return the SDK's ModelTrainer (v3)."""
-    from sagemaker.core.training import configs  # noqa: PLC0415
-    from sagemaker.train import ModelTrainer  # noqa: PLC0415
-
     seconds = request.max_runtime_seconds
     # The job may wait for spare capacity as long again as it may run.
     wait = {"max_wait_time_in_seconds": 2 * seconds} if request.spot else {}
-    return ModelTrainer(
-        training_image=training_image(request.image, str(session.region_name)),
-        role=request.role_arn,
-        base_job_name=job_name,
-        input_s3_key_prefix="training/input",
-        sagemaker_session=_sdk_session(request.bucket, session),
-        source_code=configs.SourceCode(source_dir=str(source), command=COMMAND, requirements=REQUIREMENTS),
-        compute=configs.Compute(
-            instance_type=request.instance_type, instance_count=1, enable_managed_spot_training=request.spot
-        ),
-        stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=seconds, **wait),
-        output_data_config=configs.OutputDataConfig(s3_output_path=f"s3://{request.bucket}/training"),
-        # The SDK adds channels of its own, for code: without `data`, training would look for images in them.
-        hyperparameters={"data": CHANNEL_FOLDER, **request.hyperparameters()},
-    )
+    with tempfile.TemporaryDirectory(prefix="training-source-") as folder:
+        source = str(copy_source(Path(folder)))
+        trainer = ModelTrainer(
+            training_image=training_image(request.image, str(session.region_name)),
+            role=request.role_arn,
+            base_job_name=job_name,
+            input_s3_key_prefix="training/input",
+            sagemaker_session=_sdk_session(request.bucket, session),
+            source_code=configs.SourceCode(source_dir=source, command=COMMAND, requirements=REQUIREMENTS),
+            compute=configs.Compute(
+                instance_type=request.instance_type,
+                instance_count=1,
+                enable_managed_spot_training=request.spot,
+            ),
+            stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=seconds, **wait),
+            output_data_config=configs.OutputDataConfig(s3_output_path=f"s3://{request.bucket}/training"),
+            # The SDK adds channels of its own, for code: without `data`, training would read images there.
+            hyperparameters={"data": CHANNEL_FOLDER, **request.hyperparameters()},
+        )
+        data = configs.InputData(channel_name=CHANNEL, data_source=data_url)
+        trainer.train(input_data_config=[data], wait=False, logs=False)
+    return str(trainer._latest_training_job.training_job_name)  # noqa: SLF001 - the SDK's documented way
 
 
 def _sdk_session(bucket: str, session: boto3.Session) -> Any:
     """Return the SDK's session, without the telemetry that it sends by default."""
     from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
 
-    return Session(
-        boto_session=session,
-        default_bucket=bucket,
-        sagemaker_config={
-            "SchemaVersion": "1.0",
-            "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
-        },
-    )
+    silent = {"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
+    config = {"SchemaVersion": "1.0", **silent}
+    return Session(boto_session=session, default_bucket=bucket, sagemaker_config=config)

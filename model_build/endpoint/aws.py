@@ -102,28 +102,27 @@ class ModelStack:
     exists: bool = True
 
 
-def given_stack(role_arn: str, bucket: str, region: str) -> ModelStack:
-    """Return a role and a bucket that the user names, with the repository that the account usually has.
-
-    Raises:
-        RefusedError: they are not names of a role and a bucket.
-    """
+def require_role_and_bucket(role_arn: str, bucket: str) -> None:
+    """Refuse what is no role's ARN and no bucket's name."""
     if not ROLE_ARN.fullmatch(role_arn):
         raise RefusedError(
-            f"--role-arn {role_arn!r} is not a role's ARN (arn:aws:iam::<account>:role/<name>); omit it "
-            "and --bucket to use the stack of model_build/role.yaml"
+            f"--role-arn {role_arn!r} is not a role's ARN (arn:aws:iam::<account>:role/<name>); "
+            "`scones model deploy` without it makes one, in the stack of model_build/role.yaml"
         )
     if not BUCKET_NAME.fullmatch(bucket):
         raise RefusedError(f"--bucket {bucket!r}: give a bucket's name, without s3:// and without a path")
+
+
+def given_stack(role_arn: str, bucket: str, region: str) -> ModelStack:
+    """Return a role and a bucket that the user names, with the repository that the account usually has."""
+    require_role_and_bucket(role_arn, bucket)
     return ModelStack(role_arn, bucket, f"{registry(role_arn.split(':')[4], region)}/{REPOSITORY}")
 
 
 def find_stack(session: boto3.Session, name: str) -> ModelStack:
     """Return the outputs of the model's stack, or placeholders if it does not exist or is just being made.
 
-    Raises:
-        RefusedError: a stack of that name is broken, or is another one.
-        CloudError: AWS refused the call.
+    A RefusedError if a stack of that name is broken, or is another one.
     """
     stack = describe_stack(session, name)
     if stack is None or stack["StackStatus"] == "CREATE_IN_PROGRESS":
@@ -147,9 +146,7 @@ def stack_call(name: str) -> ApiCall:
 def make_stack(session: boto3.Session, name: str, *, yes: bool) -> ModelStack:
     """Show what the stack of role.yaml creates, ask, and make it; wait for one that is just being made.
 
-    Raises:
-        UsageError: the answer is no, or nobody can be asked.
-        CloudError: it could not be made; nothing of it is left.
+    A CloudError if it could not be made: nothing of it is left.
     """
     if not STACK_NAME_PATTERN.fullmatch(name):
         raise RefusedError(f"--stack-name {name!r}: give lower-case letters, digits and single hyphens")
@@ -206,11 +203,7 @@ class Application:
     status: str = ""
 
     def changes(self, endpoint_name: str, manifest: Mapping[str, Any]) -> dict[str, str]:
-        """Return the parameters that have to change for a model behind an endpoint, if it is this one's.
-
-        Raises:
-            UsageError: the labels cannot be those of a stack, or it cannot change now.
-        """
+        """Return the parameters that have to change for a model behind an endpoint, if it is this one's."""
         if self.parameters.get("EndpointName") != endpoint_name:
             return {}
         labels = labels_in(manifest)

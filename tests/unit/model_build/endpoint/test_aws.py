@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from commandline.errors import UsageError
-from model_build.cloud_training import TRAINING_LOG_GROUP, create_with_retention
+from model_build.cloud_training import TRAINING_LOG_GROUP, create_log_group
 from model_build.endpoint import aws
 from model_build.endpoint.aws import find_log_group, find_stack, log_tail, make_stack, retention_calls
 from model_build.errors import CloudError, RefusedError
@@ -67,16 +67,18 @@ def test_a_new_log_group_expires_and_a_chosen_retention_stays() -> None:
 def test_the_shared_group_of_training_jobs_expires_if_we_made_it(session: boto3.Session) -> None:
     session.client("logs").create_log_group(logGroupName=f"{TRAINING_LOG_GROUP}-other")
 
-    assert create_with_retention(session, TRAINING_LOG_GROUP) == ""
+    create_log_group(session)
     assert (find_log_group(session, TRAINING_LOG_GROUP) or {})["retentionInDays"] == 30
 
     session.client("logs").delete_retention_policy(logGroupName=TRAINING_LOG_GROUP)
-    assert create_with_retention(session, TRAINING_LOG_GROUP) == ""
+    create_log_group(session)
     assert "retentionInDays" not in (find_log_group(session, TRAINING_LOG_GROUP) or {})
     assert log_tail(session, TRAINING_LOG_GROUP, "job-1").startswith("the container wrote no log")
 
 
-def test_a_refused_retention_is_a_notice(session: boto3.Session) -> None:
+def test_a_refused_retention_is_a_notice(
+    session: boto3.Session, capsys: pytest.CaptureFixture[str]
+) -> None:
     def refuse(**_: Any) -> Any:
         error = {"Code": "AccessDeniedException", "Message": "no logs:CreateLogGroup"}
         return type("Answer", (), {"status_code": 400})(), {"Error": error}
@@ -85,4 +87,5 @@ def test_a_refused_retention_is_a_notice(session: boto3.Session) -> None:
     events.register("before-call.cloudwatch-logs.*", refuse)
     events.register("before-call.logs.*", refuse)
 
-    assert "no logs:CreateLogGroup" in create_with_retention(session, TRAINING_LOG_GROUP)
+    create_log_group(session)
+    assert "no logs:CreateLogGroup" in capsys.readouterr().err
