@@ -94,35 +94,6 @@ SERVING_IMAGES: Final = {
 }
 
 
-@dataclass(frozen=True)
-class EcrImage:
-    """An image in a registry of Amazon ECR; without tag and digest it is the latest."""
-
-    account: str
-    region: str
-    repository: str
-    tag: str | None
-    digest: str | None
-
-    @property
-    def image_id(self) -> dict[str, str]:
-        """The image as ECR's operations take it."""
-        if self.digest is not None:
-            return {"imageDigest": self.digest}
-        return {"imageTag": self.tag or "latest"}
-
-    @property
-    def is_of_aws(self) -> bool:
-        """Whether the registry is that of AWS's own images."""
-        return ACCOUNTS.get(self.region) == self.account
-
-
-def parse_uri(uri: str) -> EcrImage | None:
-    """Return the parts of an image URI; None if it is not in Amazon ECR."""
-    match = _ECR_IMAGE.fullmatch(uri)
-    return EcrImage(**match.groupdict()) if match else None
-
-
 def registry(account: str, region: str) -> str:
     """Return the host of an account's registry, as `763104351884.dkr.ecr.eu-west-1.amazonaws.com`."""
     partitions = Loader().load_data("partitions")["partitions"]
@@ -131,11 +102,7 @@ def registry(account: str, region: str) -> str:
 
 
 def aws_registry(region: str) -> str:
-    """Return the host of the registry with AWS's own images.
-
-    Raises:
-        RefusedError: the region is not in the table.
-    """
+    """Return the host of the registry with AWS's own images; a RefusedError if the table lacks the region."""
     if region not in ACCOUNTS:
         raise RefusedError(
             f"no registry of AWS's container images is known for the region {region!r}; give --image own, or "
@@ -145,11 +112,7 @@ def aws_registry(region: str) -> str:
 
 
 def known_image(name: str) -> ServingImage:
-    """Return what the image needs that a value of `--image` names; a complete URI needs nothing.
-
-    Raises:
-        RefusedError: it is neither a name nor a complete URI, which contains a slash.
-    """
+    """Return what the image needs that a value of `--image` names; a complete URI needs nothing."""
     if name not in SERVING_IMAGES and "/" not in name:
         raise RefusedError(f"--image {name}: give {', '.join(SERVING_IMAGES)} or a complete image URI")
     return SERVING_IMAGES.get(name) or ServingImage(tag=name)
@@ -160,10 +123,8 @@ def serving_image(
 ) -> tuple[str, ServingImage]:
     """Return the image URI for a value of `--image`, and what the image needs.
 
-    `repository` has the `own` image; a serverless endpoint has no instance type, and x86_64 processors.
-
-    Raises:
-        RefusedError: the name is none of these, or AWS has no such image for the region or the processor.
+    `repository` has the `own` image; a serverless endpoint has no instance type, and x86_64 processors. A
+    RefusedError if AWS has no such image for the region or the processor.
     """
     image = known_image(name)
     architecture = "arm64" if instance_type and _ARM_INSTANCE.fullmatch(instance_type) else "x86_64"
@@ -187,25 +148,26 @@ def look_up_image(session: boto3.Session, uri: str) -> str:
     Raises:
         RefusedError: the image does not exist, or is in another region; names the way out.
     """
-    image, region = parse_uri(uri), str(session.region_name)
+    image, region = _ECR_IMAGE.fullmatch(uri), str(session.region_name)
     if image is None:
         return f"{uri} is not in Amazon ECR and can't be looked up"
-    if image.region != region:
+    account = image["account"]
+    if image["region"] != region:
         raise RefusedError(
             f"--image {uri}: SageMaker pulls images of its own region only, which is {region}; "
-            f"push the image to {registry(image.account, region)}"
+            f"push the image to {registry(account, region)}"
         )
     way_out = "give the complete URI of an image that exists, or another name, with --image"
-    if own_image.TAG.fullmatch(image.tag or ""):
+    if own_image.TAG.fullmatch(image["tag"] or ""):
         way_out = "`scones model image push` builds and pushes it"
+    named = {"imageDigest": image["digest"]} if image["digest"] else {"imageTag": image["tag"] or "latest"}
     ecr: Any = session.client("ecr")
     try:
-        answer = ecr.batch_get_image(
-            registryId=image.account, repositoryName=image.repository, imageIds=[image.image_id]
-        )
+        answer = ecr.batch_get_image(registryId=account, repositoryName=image["repository"], imageIds=[named])
     except (ClientError, BotoCoreError) as error:
         # An emulator does not have the repositories of AWS.
-        if not isinstance(error, ecr.exceptions.RepositoryNotFoundException) or image.is_of_aws:
+        of_aws = account == ACCOUNTS.get(region)
+        if of_aws or not isinstance(error, ecr.exceptions.RepositoryNotFoundException):
             return f"{uri} can't be looked up: {aws_reason(error)}"
         raise RefusedError(f"--image {uri}: the repository does not exist; {way_out}") from error
     if answer["images"]:
@@ -222,9 +184,5 @@ def image_of(uri: str) -> ServingImage:
 
 
 def training_image(name: str | None, region: str) -> str:
-    """Return the image URI of a training job: AWS's current PyTorch image for CPUs, or a custom one.
-
-    Raises:
-        RefusedError: no registry of AWS's images is known for the region.
-    """
+    """Return the image URI of a training job: AWS's current PyTorch image for CPUs, or a custom one."""
     return name or f"{aws_registry(region)}/{TRAINING_IMAGE}"
