@@ -1,7 +1,6 @@
 """One deployed model version: its archive, its process, and the requests in flight through it."""
 
 import contextlib
-import hashlib
 import http.client
 import os
 import shutil
@@ -21,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from commandline.polling import PollingTimeoutError, Rhythm, poll
 from localcloud.sagemaker.resources import bucket_and_key, client
 from model_build.archive.trusted_code import TRUSTED_VARIABLE, ForeignCodeError, require_own_code
+from model_build.data.download import digest
 from model_build.data.extract import ExtractionError, extract
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -159,10 +159,8 @@ class Container:
     def _unpack(self, archive: Path) -> None:
         """Extract the archive, whose code runs here with the user's rights: foreign code must be trusted."""
         model = self.folder / "model"
-        with archive.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         try:
-            trusted = self.environment.get(TRUSTED_VARIABLE) == digest
+            trusted = self.environment.get(TRUSTED_VARIABLE) == digest(archive)
             require_own_code(archive, trusted=trusted, name=self.model_url)
             extract(archive, model)
         except ForeignCodeError as error:

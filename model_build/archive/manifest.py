@@ -8,7 +8,6 @@ It also has the networks' digests: an archive's own checksum shows damage on the
 that was exchanged, and damage in a folder. Models from before there were digests have none.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from commandline.escapes import visible
+from model_build.data.download import digest
 from model_build.errors import ModelBuildError
 
 FILE_NAME: Final = "manifest.json"
@@ -202,11 +202,7 @@ class Manifest(_Part):
 
     @classmethod
     def from_json(cls, document: Any) -> "Manifest":
-        """Return the manifest that a parsed JSON document describes.
-
-        Raises:
-            ManifestError: the document is of another format, lacks a key or has an invalid value.
-        """
+        """Return the manifest that a parsed JSON document describes; a ManifestError if it is invalid."""
         if not isinstance(document, Mapping):
             raise ManifestError("must be a JSON object")
         values = dict(document)
@@ -222,11 +218,7 @@ class Manifest(_Part):
 
     @classmethod
     def read(cls, folder: Path, name: str | None = None) -> "Manifest":
-        """Read `manifest.json` of a model folder; messages call it `name`, the folder by default.
-
-        Raises:
-            ManifestError: there is no manifest, or it is invalid.
-        """
+        """Read `manifest.json` of a model folder; messages call it `name`, the folder by default."""
         name = name or str(folder)
         try:
             return cls.from_json(parse((folder / FILE_NAME).read_bytes()))
@@ -257,11 +249,7 @@ class Manifest(_Part):
 
 
 def parse(content: bytes) -> Any:
-    """Return the JSON document in a manifest's bytes, whatever they are.
-
-    Raises:
-        ManifestError: they are no JSON.
-    """
+    """Return the JSON document in a manifest's bytes, whatever they are."""
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -294,25 +282,16 @@ def _shown(value: Any) -> str:
 
 def file_digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
     """Return the SHA-256 digests, in hexadecimal, of those of some files that a folder has; by name."""
-    digests = {}
-    for name in names:
-        if (folder / name).is_file():
-            with (folder / name).open("rb") as file:
-                digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digests
+    return {name: digest(folder / name) for name in names if (folder / name).is_file()}
 
 
 def require_equal(expected: Mapping[str, Any] | None, found: Mapping[str, str], model: str) -> None:
-    """Compare the digests of a model's files with those in its manifest, if it has any.
-
-    Raises:
-        DamagedModelError: a file differs or is missing; the message names it.
-    """
-    for name, digest in (expected or {}).items():
+    """Compare the digests of a model's files with those in its manifest, if it has any."""
+    for name, wanted in (expected or {}).items():
         if name not in found:
             raise DamagedModelError(f"{model} has no {name}, which its manifest names: get the model again")
-        if found[name] != digest:
+        if found[name] != wanted:
             raise DamagedModelError(
                 f"{model}: {name} is damaged or another model's: its SHA-256 is {found[name][:12]}…, the "
-                f"manifest says {_shown(digest)[:12]}…; get the model again, or train it anew"
+                f"manifest says {_shown(wanted)[:12]}…; get the model again, or train it anew"
             )

@@ -5,7 +5,6 @@ SHA-256 are those of the serving code of this checkout or of an earlier version:
 `known_code.json` before its code changes.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from typing import Final
 
 from model_build.archive.package import BUNDLED, CODE, bundled_files, code_files
 from model_build.archive.serving_packages import Target
+from model_build.data.download import digest
 from model_build.data.extract import hash_files, list_files
 from model_build.errors import UsageError
 
@@ -31,15 +31,8 @@ class ForeignCodeError(UsageError):
 
 
 def require_own_code(model: Path, *, trusted: bool, name: str | None = None, packages: bool = False) -> None:
-    """Refuse a model with code of somebody else's unless it is trusted; the message calls it `name`.
-
-    Raises:
-        ForeignCodeError: there is such code.
-        ExtractionError: the archive cannot be read or is unsafe.
-    """
-    if trusted:
-        return
-    found = foreign_code(model, packages=packages)
+    """Refuse a model with code of somebody else's unless it is trusted; the message calls it `name`."""
+    found = () if trusted else foreign_code(model, packages=packages)
     if found:
         shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
         raise ForeignCodeError(
@@ -54,12 +47,12 @@ def foreign_code(model: Path, *, packages: bool = False) -> tuple[str, ...]:
 
     Code of an archive is every file below `code/`, and every other file that is not of `DATA_SUFFIXES`; of a
     folder, what packaging takes from it (`code_files`).
-
-    Raises:
-        ExtractionError: the archive cannot be read or is unsafe.
-        ModelBuildError: the lock's packages cannot be downloaded.
     """
-    digests = _folder_code(model) if model.is_dir() else _archive_code(model)
+    if model.is_dir():  # what a folder lacks is this checkout's own
+        files = code_files(model).items()
+        digests = {name: digest(path) for name, path in files if path.is_relative_to(model)}
+    else:
+        digests = hash_files(model, {name for name in list_files(model) if _is_code(name)})
     bundled = {name for name in digests if name.startswith(f"{BUNDLED}/")}
     known = known_code()
     foreign = {name for name in digests.keys() - bundled if digests[name] not in known.get(name, ())}
@@ -69,34 +62,19 @@ def foreign_code(model: Path, *, packages: bool = False) -> tuple[str, ...]:
     return tuple(sorted(foreign))
 
 
-def _folder_code(folder: Path) -> dict[str, str]:
-    found = code_files(folder).items()  # what a folder lacks is this checkout's own
-    return {name: _digest(path) for name, path in found if path.is_relative_to(folder)}
-
-
-def _archive_code(archive: Path) -> dict[str, str]:
-    return hash_files(archive, {name for name in list_files(archive) if _is_code(name)})
-
-
 def _is_code(name: str) -> bool:
     path = PurePosixPath(name)
     # Case is ignored: on macOS Code/ is code/.
     return path.parts[0].casefold() == CODE or path.suffix not in DATA_SUFFIXES
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 @cache
-def known_code() -> dict[str, frozenset[str]]:
+def known_code() -> dict[str, set[str]]:
     """Return the digests of this project's code by name in the archive."""
-    earlier = json.loads(KNOWN.read_text(encoding="utf-8"))
-    current = {name: _digest(path) for name, path in code_files().items()}
-    return {
-        name: frozenset([*earlier.get(name, ()), *([current[name]] if name in current else ())])
-        for name in earlier.keys() | current.keys()
-    }
+    known = {name: set(digests) for name, digests in json.loads(KNOWN.read_text(encoding="utf-8")).items()}
+    for name, path in code_files().items():
+        known.setdefault(name, set()).add(digest(path))
+    return known
 
 
 def _packages(names: Iterable[str]) -> dict[str, str]:
@@ -107,5 +85,5 @@ def _packages(names: Iterable[str]) -> dict[str, str]:
         if target:
             architecture = "x86_64" if target[2] == "x86_64" else "arm64"
             files = bundled_files(Target(f"3.{target[1]}", architecture))
-            expected |= {name: _digest(path) for name, path in files.items()}
+            expected |= {name: digest(path) for name, path in files.items()}
     return expected

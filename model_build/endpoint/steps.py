@@ -5,7 +5,6 @@ their number back unless it is told to retain it. So scaling is removed before s
 restores it, and retained otherwise.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from model_build.archive.container_images import serving_image
 from model_build.archive.package import labels_in
 from model_build.archive.prepare import place_of
 from model_build.archive.trusted_code import TRUSTED_VARIABLE
+from model_build.data.download import digest
 from model_build.endpoint.aws import ApiCall, ModelStack, endpoint_log_group, retention_calls
 from model_build.endpoint.found import FACTS, LABELS_TAG, Found, only, scaled_resource
 from model_build.endpoint.wanted import DEFAULT_INSTANCE_TYPE, Wanted
@@ -71,8 +71,7 @@ class Archive:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the file."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest(self.path)
 
 
 @dataclass(frozen=True)
