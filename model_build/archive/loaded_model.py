@@ -6,10 +6,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Final
 
 import numpy as np
@@ -31,12 +29,7 @@ class UnreadableImageError(ModelBuildError):
 
 
 class LoadedModel:
-    """The four handlers of one model.
-
-    Raises:
-        ForeignCodeError: there is such code, and it is not trusted.
-        ModelBuildError: the folder is not a model, or its handlers cannot load it.
-    """
+    """The four handlers of one model; a ModelBuildError if they cannot load it, or are not trusted."""
 
     def __init__(self, folder: Path, name: str, *, trust_code: bool = False) -> None:
         self.name = name
@@ -90,30 +83,20 @@ def open_model(path: Path, *, trust_code: bool = False) -> Iterator[LoadedModel]
         yield LoadedModel(Path(scratch), str(path), trust_code=trust_code)
 
 
-class _SourceLoader(SourceFileLoader):
-    """Runs the source as it stands: a `.pyc` beside it, whose digest nobody compares, may hold other code."""
-
-    def get_code(self, fullname: str) -> CodeType | None:
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
-
-
 def _load_handlers(path: Path, name: str, *, trust_code: bool) -> ModuleType:
-    """Import an inference.py as a module of its own, since two models may each bring one.
+    """Run an inference.py as a module of its own, since two models may each bring one.
 
     The folder of trusted code is on the import path meanwhile, as in SageMaker's containers, for modules
     beside it; our own needs none.
     """
-    module_name = f"loaded_model_{next(_numbers)}"
-    spec = spec_from_file_location(module_name, path, loader=_SourceLoader(module_name, str(path)))
-    if spec is None or spec.loader is None:
-        raise ModelBuildError(f"{path} cannot be imported")
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up here
+    module = ModuleType(f"loaded_model_{next(_numbers)}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses look their module up here
     beside = [str(path.parent)] if trust_code else []
     sys.path[:0] = beside
     try:
-        spec.loader.exec_module(module)
+        # The source as it stands: a `.pyc` beside it, whose digest nobody compares, may hold other code.
+        exec(compile(path.read_bytes(), path, "exec", dont_inherit=True), vars(module))  # noqa: S102
     except Exception as error:
         raise ModelBuildError(
             f"{name}: {path.name} cannot be imported: {type(error).__name__}: {error}"
