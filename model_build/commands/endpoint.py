@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
@@ -11,15 +11,22 @@ import boto3
 import click
 
 from commandline.errors import UsageError
-from commandline.options import PROBABILITY, Command, json_option, timeout_option, trust_code_option
+from commandline.options import (
+    POSITIVE,
+    PROBABILITY,
+    Command,
+    json_option,
+    timeout_option,
+    trust_code_option,
+)
 from commandline.prices import HOURS_A_MONTH, instance_prices
 from commandline.terminal import confirm, plural, say
 from model_build.archive.container_images import OWN, SERVING_IMAGES, known_image
 from model_build.endpoint.aws import (
     APPLICATION,
     STACK_NAME,
+    ApiCall,
     ModelStack,
-    explained,
     find_application,
     find_stack,
     given_stack,
@@ -71,16 +78,15 @@ def _options(command: Command) -> Command:
     return command
 
 
+def _wanted(field: str, text: str, option: str = "", **more: Any) -> Callable[[Command], Command]:
+    """Return the option of a field of `Wanted`, with its default."""
+    name = option or f"--{field.replace('_', '-')}"
+    return click.option(name, field, default=getattr(Wanted, field), help=text, **more)
+
+
 @click.command("deploy")
-@click.option(
-    "--model",
-    default=Wanted.model,
-    show_default="the shipped model",
-    help="Model folder, model.tar.gz, or the s3:// URI of one.",
-)
-@click.option(
-    "--endpoint-name", default=Wanted.endpoint_name, help="Created, or updated in place if it exists."
-)
+@_wanted("model", "Model folder, model.tar.gz, or the s3:// URI of one.", show_default="the shipped model")
+@_wanted("endpoint_name", "Created, or updated in place if it exists.")
 @click.option(
     "--stack-name",
     default=STACK_NAME,
@@ -88,49 +94,33 @@ def _options(command: Command) -> Command:
 )
 @click.option("--role-arn", metavar="ARN", help="Role of the container, instead of the stack's.")
 @click.option("--bucket", help="Bucket for archives and captured data, instead of the stack's.")
-@click.option(
-    "--instance-type",
-    metavar="T",
-    help=f"Real-time endpoint on this type.  [default: {DEFAULT_INSTANCE_TYPE}]",
+@_wanted(
+    "instance_type", f"Real-time endpoint on this type.  [default: {DEFAULT_INSTANCE_TYPE}]", metavar="T"
 )
-@click.option(
-    "--instance-count", type=int, default=Wanted.instance_count, metavar="N", help="Number of instances."
-)
-@click.option("--max-instances", type=int, metavar="N", help="Scale out to this many under load.")
-@click.option(
-    "--invocations-per-instance",
-    type=int,
-    default=Wanted.invocations_per_instance,
+@_wanted("instance_count", "Number of instances.", type=int, metavar="N")
+@_wanted("max_instances", "Scale out to this many under load.", type=int, metavar="N")
+@_wanted(
+    "invocations_per_instance",
+    "Requests a minute and instance that scaling aims at.",
+    type=POSITIVE,
     metavar="N",
-    help="Requests a minute and instance that scaling aims at.",
 )
-@click.option(
-    "--serverless-memory",
+@_wanted(
     "serverless_memory_mb",
+    "Serverless endpoint instead: 1024, 2048 … 6144.",
+    "--serverless-memory",
     type=int,
     metavar="MB",
-    help="Serverless endpoint instead: 1024, 2048 … 6144.",
 )
-@click.option(
-    "--serverless-concurrency",
-    type=int,
-    default=Wanted.serverless_concurrency,
+@_wanted(
+    "serverless_concurrency",
+    "Requests that a serverless endpoint answers at a time.",
+    type=click.IntRange(1, 200),
     metavar="N",
-    help="Requests that a serverless endpoint answers at a time.",
 )
-@click.option("--capture", is_flag=True, help="Keep requests and responses under s3://BUCKET/capture/.")
-@click.option(
-    "--capture-percent",
-    type=int,
-    default=Wanted.capture_percent,
-    metavar="P",
-    help="Share of them to keep.",
-)
-@click.option(
-    "--image",
-    default=Wanted.image,
-    help=f"Image that serves the model: {', '.join(SERVING_IMAGES)} or an image URI.",
-)
+@_wanted("capture", "Keep requests and responses under s3://BUCKET/capture/.", is_flag=True)
+@_wanted("capture_percent", "Share of them to keep.", type=click.IntRange(1, 100), metavar="P")
+@_wanted("image", f"Image that serves the model: {', '.join(SERVING_IMAGES)} or an image URI.")
 @trust_code_option
 @_options
 def deploy_command(  # noqa: PLR0913 - one parameter per option
@@ -144,7 +134,7 @@ def deploy_command(  # noqa: PLR0913 - one parameter per option
     yes: bool,
     dry_run: bool,
     as_json: bool,
-    **wanted_fields: Any,
+    **fields: Any,
 ) -> None:
     r"""Deploy a model to a SageMaker endpoint, or update the endpoint to it.
 
@@ -159,7 +149,7 @@ def deploy_command(  # noqa: PLR0913 - one parameter per option
       scones model deploy --instance-type ml.m5.large
       scones model delete --endpoint-name scones-vehicle-classifier
     """
-    wanted = Wanted(**wanted_fields)
+    wanted = Wanted(**fields)
     if (role_arn is None) != (bucket is None):
         raise UsageError("give both --role-arn and --bucket, or neither: the stack has them")
     session = new_session()
@@ -168,14 +158,14 @@ def deploy_command(  # noqa: PLR0913 - one parameter per option
     with ready_archive(wanted.model, image, session, trust_code=wanted.trust_code) as archive:
         stack = _stack(session, stack_name, role_arn, bucket, own=wanted.image == OWN)
         follows = find_application(session, application_stack, threshold)
-        planned = plan(wanted, stack, archive, session, dry_run=dry_run).followed_by(follows)
-        if dry_run:
-            _show(planned, [] if stack.exists else [stack_call(stack_name).as_json()])
-            return
-        if not stack.exists:
+        planned = plan(wanted, stack, archive, session, follows)
+        if not (stack.exists or dry_run):
             stack = make_stack(session, stack_name, yes=yes)
-            planned = plan(wanted, stack, archive, session).followed_by(follows)
-        _carry_out(planned, session, timeout_seconds, yes=yes, as_json=as_json)
+            planned = plan(wanted, stack, archive, session, follows)
+        if dry_run:
+            _show(planned, [] if stack.exists else [stack_call(stack_name)])
+        else:
+            _carry_out(planned, session, timeout_seconds, yes=yes, as_json=as_json)
 
 
 @click.command("use")
@@ -226,11 +216,11 @@ def _change(  # noqa: PLR0913 - one parameter per option
     region_of(session)
     found = look_serving(session, endpoint_name)
     follows = find_application(session, application_stack, threshold)
-    planned = use(found, choose(found, session), session).followed_by(follows)
+    planned = use(found, choose(found, session), session, follows)
     if dry_run:
-        _show(planned, [])
-        return
-    _carry_out(planned, session, timeout_seconds, yes=yes, as_json=as_json)
+        _show(planned)
+    else:
+        _carry_out(planned, session, timeout_seconds, yes=yes, as_json=as_json)
 
 
 def _carry_out(
@@ -264,10 +254,11 @@ def _stack(
     return given
 
 
-def _show(planned: Plan, first: list[dict[str, Any]]) -> None:
+def _show(planned: Plan, first: Sequence[ApiCall] = ()) -> None:
     for notice in planned.notices:
         say(f"notice: {notice}")
-    print(json.dumps([*first, *(step.call.as_json() for step in planned.steps)], indent=2))
+    calls = [*first, *(step.call for step in planned.steps)]
+    print(json.dumps([asdict(call) for call in calls], indent=2))
 
 
 @click.command("status")
@@ -282,8 +273,7 @@ def status_command(endpoint_name: str, *, as_json: bool) -> None:
     Example:
       scones model status --endpoint-name scones-vehicle-classifier
     """
-    with explained(f"looking for endpoint {endpoint_name}"):
-        found = facts(look(new_session(), endpoint_name, everything=True))
+    found = facts(look(new_session(), endpoint_name, everything=True))
     print(json.dumps(found) if as_json else as_text(found))
 
 
@@ -391,58 +381,46 @@ def delete_command(
       scones model delete --endpoint-name scones-vehicle-classifier
     """
     session = new_session()
-    if not yes:
-        with explained(f"looking for endpoint {endpoint_name}"):
-            logs = _confirm(look(session, endpoint_name, everything=True), logs=logs)
+    found = look(session, endpoint_name, everything=True)
+    group = found.log_group["logGroupName"] if found.log_group else None
+    if not (yes or found.empty):
+        confirm(f"This deletes {_parts(found)} of {endpoint_name}")
+    if not yes and logs is None and group and sys.stdin.isatty():
+        logs = click.confirm(f"Delete the logs in {group} too?", err=True)
     with following(f"deleting {endpoint_name}", timeout_seconds, usual=60.0) as follow:
-        deleted = delete(endpoint_name, session, follow, logs=bool(logs))
-    if deleted.scaling.unknown:
-        say(f"warning: auto scaling could not be read: {deleted.scaling.unknown}")
+        delete(found, session, follow, logs=bool(logs))
+    if found.scaling.unknown:
+        say(f"warning: auto scaling could not be read: {found.scaling.unknown}")
     if as_json:
-        print(json.dumps(_deleted_json(deleted, logs=bool(logs))))
+        deleted = {
+            "endpoint_name": endpoint_name,
+            "endpoint": found.endpoint is not None,
+            "configs": found.configs,
+            "models": found.models,
+            "scaling": bool(found.scaling.targets),
+            "logs": group if logs else None,
+        }
+        print(json.dumps(deleted))
+    elif found.empty:
+        print(f"endpoint {endpoint_name} does not exist; nothing to delete{_fate_of_logs(group, logs)}")
     else:
-        print(_report_deleted(deleted, logs=bool(logs)))
+        kept = f"archives and captured data stay in S3{_fate_of_logs(group, logs)}"
+        print(f"{endpoint_name}: {_parts(found)} deleted; {kept}")
 
 
-def _confirm(found: Found, *, logs: bool | None) -> bool:
-    """Ask a person; return whether to delete the logs too."""
-    if not found.empty:
-        confirm(f"This deletes {_describe_found(found)} of {found.endpoint_name}")
-    if logs is None and found.log_group and sys.stdin.isatty():
-        return click.confirm(f"Delete the logs in {found.log_group['logGroupName']} too?", err=True)
-    return bool(logs)
+def _fate_of_logs(group: str | None, deleted: bool | None) -> str:
+    if group is None:
+        return ""
+    return (
+        f"; its logs in {group} were deleted"
+        if deleted
+        else f"; its logs stay in {group} (--logs deletes them)"
+    )
 
 
-def _describe_found(found: Found) -> str:
+def _parts(found: Found) -> str:
+    """Return what exists of an endpoint, logs apart, in words."""
     parts = ["the endpoint"] if found.endpoint else []
-    parts += [
-        plural(len(found.configs), "endpoint configuration"),
-        plural(len(found.models), "model"),
-    ]
+    parts += [plural(len(found.configs), "endpoint configuration"), plural(len(found.models), "model")]
     parts += ["its auto scaling"] if found.scaling.targets else []
     return ", ".join(parts)
-
-
-def _report_deleted(deleted: Found, *, logs: bool) -> str:
-    name = deleted.endpoint_name
-    lines = [f"{name}: {_describe_found(deleted)} deleted"]
-    if deleted.empty:
-        lines = [f"endpoint {name} does not exist; nothing to delete"]
-    else:
-        lines.append("archives and captured data stay in S3")
-    if deleted.log_group:
-        group = deleted.log_group["logGroupName"]
-        kept = f"its logs stay in {group} (--logs deletes them)"
-        lines.append(f"its logs in {group} were deleted" if logs else kept)
-    return "; ".join(lines)
-
-
-def _deleted_json(deleted: Found, *, logs: bool) -> dict[str, Any]:
-    return {
-        "endpoint_name": deleted.endpoint_name,
-        "endpoint": deleted.endpoint is not None,
-        "configs": deleted.configs,
-        "models": deleted.models,
-        "scaling": bool(deleted.scaling.targets),
-        "logs": deleted.log_group["logGroupName"] if logs and deleted.log_group else None,
-    }

@@ -34,21 +34,17 @@ RETENTION_DAYS: Final = 30
 ROLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/?[\w+=,.@/-]+")
 BUCKET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
-Progress = Callable[[str, float], object]
-"""Takes what is being waited for, and the seconds since the waiting began."""
-
 
 @dataclass(frozen=True)
 class ApiCall:
-    """One call to AWS: boto3's name of the service, the operation's name in the API reference, parameters."""
+    """One call to AWS: boto3's name of the service, the operation's name in the API reference, parameters.
+
+    A dry run prints these fields.
+    """
 
     service: str
     operation: str
     parameters: dict[str, Any] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the call as a dry run prints it."""
-        return {"service": self.service, "operation": self.operation, "parameters": self.parameters}
 
     def send(self, session: boto3.Session) -> dict[str, Any]:
         """Make the call and return its answer."""

@@ -3,20 +3,13 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import boto3
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionClosedError,
-    HTTPClientError,
-    NoCredentialsError,
-    ReadTimeoutError,
-)  # fmt: skip
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 
 from commandline.aws_errors import aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
@@ -30,7 +23,6 @@ from model_build.endpoint.aws import (
     ApiCall,
     Application,
     ModelStack,
-    Progress,
     endpoint_log_group,
     explained,
     is_missing,
@@ -62,7 +54,7 @@ SETTLED: Final = frozenset({"InService", "Failed", "OutOfService", "UpdateRollba
 class Follow:
     """Where progress and notices go, and how long and how often to look at the endpoint."""
 
-    progress: Progress = lambda *_: None
+    progress: Callable[[str, float], object] = lambda *_: None  # status, and seconds of waiting for it
     notice: Callable[[str], object] = lambda _: None
     timeout_seconds: float = DEFAULT_TIMEOUT_S
     again: str = "the same command"  # which does what an interruption leaves
@@ -95,29 +87,12 @@ class Plan:
     version: Version
     found: Found
     steps: Sequence[Step]
-    notices: tuple[str, ...]
-    application: Application = NO_APPLICATION
-    changes: Mapping[str, str] = field(default_factory=dict)  # of its parameters, by the last of the steps
-
-    def followed_by(self, application: Application) -> "Plan":
-        """Return a plan that lets the application's stack follow the model, if it asks this endpoint."""
-        name, manifest = self.found.endpoint_name, self.version.manifest
-        changes, advice = application.changes(name, manifest), application.advice(name, manifest)
-        return replace(
-            self,
-            steps=[*self.steps, *([Step(application.update(changes))] if changes else [])],
-            notices=(*self.notices, *([advice] if advice else [])),
-            application=application,
-            changes=changes,
-        )
+    notices: Sequence[str]
+    application: Application
+    changes: Mapping[str, str]  # of its parameters, by the last of the steps
 
     def carry_out(self, session: boto3.Session, follow: Follow) -> DeployResult:
-        """Take the steps; the old version answers until the new one has passed its health check.
-
-        Raises:
-            DeploymentError: the version did not come into service.
-            CloudError: AWS refused a call, or the endpoint did not settle in time.
-        """
+        """Take the steps; the old version answers until the new one has passed its health check."""
         name = self.found.endpoint_name
         for notice in self.notices:
             follow.notice(notice)
@@ -145,12 +120,7 @@ class Plan:
 def ready_archive(
     model: Path | str, image: ServingImage, session: boto3.Session, *, trust_code: bool
 ) -> Iterator[Archive]:
-    """Provide the archive of a model for an image.
-
-    Raises:
-        UsageError: the model cannot be used, or has code that is not trusted.
-        CloudError: it cannot be downloaded.
-    """
+    """Provide the archive of a model for an image; a UsageError if it has code that is not trusted."""
     with tempfile.TemporaryDirectory() as scratch:
         path = prepare_archive(model, image, Path(scratch), session)
         # Packaging adds our own code and packages to a folder: what matters is what it had.
@@ -165,37 +135,32 @@ def ready_archive(
 
 
 def plan(
-    wanted: Wanted, stack: ModelStack, archive: Archive, session: boto3.Session, *, dry_run: bool = False
+    wanted: Wanted,
+    stack: ModelStack,
+    archive: Archive,
+    session: boto3.Session,
+    application: Application = NO_APPLICATION,
 ) -> Plan:
     """Return the steps to what is wanted, without taking any; a RefusedError if AWS would refuse them.
 
-    In a dry run, an account that cannot be asked is taken for an empty one.
+    The application's stack follows the model, if it asks this endpoint.
     """
     if not stack.exists and wanted.image == OWN:
         push = "`scones model image push` makes it, builds the image and pushes it"
         raise RefusedError(f"--image {OWN}: the stack with its repository does not exist; {push}")
     endpoint = wanted.endpoint_name
     version = wanted_version(wanted, stack, archive, name=version_name(endpoint), region=region_of(session))
-    try:
-        with explained(f"looking for endpoint {endpoint}"):
-            found = look(session, endpoint)
-    except CloudError as error:
-        if not (dry_run and isinstance(error.__cause__, NoCredentialsError | HTTPClientError)):
-            raise
-        notice = f"{error}: these are the steps in an empty account"
-        found = Found(endpoint)
-        return Plan(version, found, steps_to(version, found, uploaded=False), (notice,))
-    return _plan(version, found, session)
+    return _plan(version, look(session, endpoint), session, application)
 
 
-def use(found: Found, model_name: str, session: boto3.Session) -> Plan:
+def use(found: Found, model_name: str, session: boto3.Session, application: Application) -> Plan:
     """Return the steps that give an endpoint in service a model that it has had, and keep its settings."""
     with explained(f"looking up model {model_name}"):
         model: dict[str, Any] = dict(session.client("sagemaker").describe_model(ModelName=model_name))
     url = model["PrimaryContainer"]["ModelDataUrl"]
     manifest = read_facts(session, url) or _manifest_of(url, session)
     version = used_version(found, model, manifest, version_name(found.endpoint_name))
-    return _plan(version, found, session)
+    return _plan(version, found, session, application)
 
 
 def _manifest_of(url: str, session: boto3.Session) -> dict[str, Any]:
@@ -206,7 +171,8 @@ def _manifest_of(url: str, session: boto3.Session) -> dict[str, Any]:
 
 def replacement(found: Found, archive: Archive, session: boto3.Session) -> Plan:
     """Return the steps that give an endpoint in service another model and keep all of its settings."""
-    return _plan(replaced_version(found, archive, version_name(found.endpoint_name)), found, session)
+    version = replaced_version(found, archive, version_name(found.endpoint_name))
+    return _plan(version, found, session, NO_APPLICATION)
 
 
 def serving_image_of(found: Found) -> ServingImage:
@@ -214,7 +180,7 @@ def serving_image_of(found: Found) -> ServingImage:
     return image_of(str((found.model or {})["PrimaryContainer"]["Image"]))
 
 
-def _plan(version: Version, found: Found, session: boto3.Session) -> Plan:
+def _plan(version: Version, found: Found, session: boto3.Session, application: Application) -> Plan:
     image = look_up_image(session, str(version.model["PrimaryContainer"]["Image"]))
     logs = found.logs_unknown and f"the logs' retention could not be set: {found.logs_unknown}"
     try:
@@ -223,19 +189,22 @@ def _plan(version: Version, found: Found, session: boto3.Session) -> Plan:
     except (ClientError, BotoCoreError):
         uploaded = False
     steps = steps_to(version, found, uploaded=uploaded)
-    return Plan(version, found, steps, tuple(filter(None, (image, logs))))
+    changes = application.changes(found.endpoint_name, version.manifest)
+    if changes:
+        steps.append(Step(application.update(changes)))
+    advice = application.advice(found.endpoint_name, version.manifest)
+    notices = [text for text in (image, logs, advice) if text]
+    return Plan(version, found, steps, notices, application, changes)
 
 
-def delete(endpoint_name: str, session: boto3.Session, follow: Follow, *, logs: bool = False) -> Found:
-    """Delete an endpoint with all its versions and scaling, and its logs if asked; return what existed.
+def delete(found: Found, session: boto3.Session, follow: Follow, *, logs: bool = False) -> None:
+    """Delete an endpoint with all its versions and scaling, and its logs if asked.
 
-    Archives and captured data in S3 stay: they record what was deployed and answered. So do endpoints whose
-    names merely begin alike. A CloudError if AWS refuses a call, or the endpoint does not go in time.
+    Archives and captured data in S3 stay: they record what was deployed and answered. A CloudError if AWS
+    refuses a call, or the endpoint does not go in time.
     """
-    with explained(f"deleting endpoint {endpoint_name}"):
-        found = look(session, endpoint_name, everything=True)
+    with explained(f"deleting endpoint {found.endpoint_name}"):
         carry_out(steps_to_nothing(found, logs=logs), found, session, follow)
-    return found
 
 
 def carry_out(steps: Sequence[Step], found: Found, session: boto3.Session, follow: Follow) -> dict[str, Any]:

@@ -77,36 +77,30 @@ class Found:
 def look(session: boto3.Session, endpoint_name: str, *, everything: bool = False) -> Found:
     """Find what serves under an endpoint's name, and with `everything` all versions and the labels too.
 
-    Raises:
-        botocore.exceptions.ClientError: AWS refused a call.
+    A CloudError if AWS refuses; logs, scaling and tags are unknown then, as not everybody may look at them.
     """
     sagemaker: Any = session.client("sagemaker")
-    endpoint, config, model = find_endpoint(session, endpoint_name), None, None
-    if endpoint and (serving := endpoint.get("EndpointConfigName")):
-        config = _or_none(sagemaker.describe_endpoint_config, EndpointConfigName=serving)
-    if config:
-        model = _or_none(sagemaker.describe_model, ModelName=config["ProductionVariants"][0]["ModelName"])
-    log_group, logs_unknown = None, ""
-    try:
-        log_group = find_log_group(session, endpoint_log_group(endpoint_name))
-    except (ClientError, BotoCoreError) as error:  # not everybody may look at logs
-        logs_unknown = aws_reason(error)
-    scaling = _scaling(session, endpoint_name)
-    found = Found(endpoint_name, endpoint, config, model, scaling, log_group, logs_unknown)
-    if not everything:
-        return found
-    configs, models = (_names(sagemaker, kind, endpoint_name) for kind in ("EndpointConfig", "Model"))
-    return replace(found, configs=configs, models=models, labels=_labels(sagemaker, endpoint))
+    with explained(f"looking for endpoint {endpoint_name}"):
+        endpoint, config, model = find_endpoint(session, endpoint_name), None, None
+        if endpoint and (serving := endpoint.get("EndpointConfigName")):
+            config = _or_none(sagemaker.describe_endpoint_config, EndpointConfigName=serving)
+        if config:
+            variant = config["ProductionVariants"][0]
+            model = _or_none(sagemaker.describe_model, ModelName=variant["ModelName"])
+        scaling, logs = _scaling(session, endpoint_name), _logs(session, endpoint_name)
+        found = Found(endpoint_name, endpoint, config, model, scaling, *logs)
+        if not everything:
+            return found
+        configs, models = (_names(sagemaker, kind, endpoint_name) for kind in ("EndpointConfig", "Model"))
+        return replace(found, configs=configs, models=models, labels=_labels(sagemaker, endpoint))
 
 
 def look_serving(session: boto3.Session, endpoint_name: str) -> Found:
-    """Find what an endpoint in service runs and has run; a CloudError if AWS refuses.
+    """Find what an endpoint in service runs and has run.
 
-    Raises:
-        RefusedError: there is no such endpoint, it is not in service, or it was not made by `deploy`.
+    A RefusedError if there is no such endpoint, it is not in service, or it was not made by `deploy`.
     """
-    with explained(f"looking up endpoint {endpoint_name}"):
-        found = look(session, endpoint_name, everything=True)
+    found = look(session, endpoint_name, everything=True)
     if found.status != "InService":
         state = f"is {found.status}" if found.status else "does not exist"
         raise RefusedError(f"endpoint {endpoint_name} {state}: nothing serves there")
@@ -139,11 +133,7 @@ def history(session: boto3.Session, found: Found) -> list[Deployment]:
 
 
 def model_named(given: str, found: Found) -> str:
-    """Return the endpoint's model of that name, or the only one whose name contains it.
-
-    Raises:
-        RefusedError: there is none, or there are several.
-    """
+    """Return the endpoint's model of that name, or the only one whose name contains it."""
     named = [name for name in found.models if given in name]
     if given in named or len(named) == 1:
         return given if given in named else named[0]
@@ -203,6 +193,13 @@ def _labels(sagemaker: Any, endpoint: dict[str, Any] | None) -> tuple[str, ...] 
         tags = sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"] if endpoint else []
         return next((tuple(tag["Value"].split()) for tag in tags if tag["Key"] == LABELS_TAG), None)
     return None
+
+
+def _logs(session: boto3.Session, endpoint_name: str) -> tuple[dict[str, Any] | None, str]:
+    try:
+        return find_log_group(session, endpoint_log_group(endpoint_name)), ""
+    except (ClientError, BotoCoreError) as error:
+        return None, aws_reason(error)
 
 
 def _scaling(session: boto3.Session, endpoint_name: str) -> Scaling:

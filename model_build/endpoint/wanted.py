@@ -17,13 +17,11 @@ ENDPOINT_NAME: Final = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 MAX_ENDPOINT_NAME: Final = 43
 INSTANCE_TYPE: Final = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
 SERVERLESS_MEMORY_MB: Final = (1024, 2048, 3072, 4096, 5120, 6144)
-MAX_SERVERLESS_CONCURRENCY: Final = 200
-ALL_PERCENT: Final = 100
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A model behind an endpoint, as the options of `deploy` say it. An object that exists is valid.
+    """A model behind an endpoint, as the options of `deploy` say it, which also bound its numbers.
 
     Raises:
         RefusedError: AWS would refuse it; names the option and what to do instead.
@@ -38,15 +36,22 @@ class Wanted:
     serverless_memory_mb: int | None = None
     serverless_concurrency: int = 5
     capture: bool = False
-    capture_percent: int = ALL_PERCENT
+    capture_percent: int = 100
     image: str = DEFAULT_SERVING_IMAGE
     trust_code: bool = False
 
     def __post_init__(self) -> None:
         """Check every field."""
         known_image(self.image)
+        name = self.endpoint_name
+        if not ENDPOINT_NAME.fullmatch(name) or len(name) > MAX_ENDPOINT_NAME:
+            raise RefusedError(
+                f"--endpoint-name {name!r}: give 1 to {MAX_ENDPOINT_NAME} letters, digits and hyphens, with "
+                "a letter or digit at both ends (a timestamp is added for each version, and SageMaker allows "
+                "63 in all)"
+            )
         hosting = self._refuse_serverless() if self.serverless else self._refuse_instances()
-        for refusal in (*self._refuse(), *hosting):
+        for refusal in hosting:
             raise RefusedError(refusal)
 
     @property
@@ -54,19 +59,7 @@ class Wanted:
         """Whether the endpoint runs without instances."""
         return self.serverless_memory_mb is not None
 
-    def _refuse(self) -> Iterator[str]:
-        name = self.endpoint_name
-        if not ENDPOINT_NAME.fullmatch(name) or len(name) > MAX_ENDPOINT_NAME:
-            yield (
-                f"--endpoint-name {name!r}: give 1 to {MAX_ENDPOINT_NAME} letters, digits and hyphens, with "
-                "a letter or digit at both ends (a timestamp is added for each version, and SageMaker allows "
-                "63 in all)"
-            )
-        if not 1 <= self.capture_percent <= ALL_PERCENT:
-            yield f"--capture-percent {self.capture_percent}: give 1 to {ALL_PERCENT}"
-
     def _refuse_serverless(self) -> Iterator[str]:
-        memory, concurrency = self.serverless_memory_mb, self.serverless_concurrency
         if self.instance_type:
             yield "--instance-type and --serverless-memory exclude each other: omit one"
         if self.image == RAY:
@@ -84,10 +77,9 @@ class Wanted:
                 "a serverless endpoint scales by itself: omit --max-instances "
                 "(--serverless-concurrency is its limit)"
             )
-        if memory not in SERVERLESS_MEMORY_MB:
-            yield f"--serverless-memory {memory}: give {', '.join(map(str, SERVERLESS_MEMORY_MB))}"
-        if not 1 <= concurrency <= MAX_SERVERLESS_CONCURRENCY:
-            yield f"--serverless-concurrency {concurrency}: give 1 to {MAX_SERVERLESS_CONCURRENCY}"
+        if self.serverless_memory_mb not in SERVERLESS_MEMORY_MB:
+            sizes = ", ".join(map(str, SERVERLESS_MEMORY_MB))
+            yield f"--serverless-memory {self.serverless_memory_mb}: give {sizes}"
 
     def _refuse_instances(self) -> Iterator[str]:
         least, most = self.instance_count, self.max_instances
@@ -100,5 +92,3 @@ class Wanted:
             )
         if most is not None and most < least:
             yield f"--max-instances {most} is below --instance-count {least}: give as many or more"
-        if self.invocations_per_instance < 1:
-            yield f"--invocations-per-instance {self.invocations_per_instance}: give 1 or more"

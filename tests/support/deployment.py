@@ -9,7 +9,7 @@ from model_build.commands.endpoint import facts
 from model_build.endpoint import deploy as room
 from model_build.endpoint.aws import given_stack
 from model_build.endpoint.deploy import DeployResult, Follow
-from model_build.endpoint.found import Found, look
+from model_build.endpoint.found import look
 from model_build.endpoint.wanted import Wanted
 
 BUCKET = "scones-models"
@@ -29,9 +29,9 @@ def deploy(
         return room.plan(wanted, stack, archive, session).carry_out(session, follow)
 
 
-def delete(name: str, session: boto3.Session | None = None, *, logs: bool = False) -> Found:
-    """Delete an endpoint and return what existed."""
-    return room.delete(name, session or boto3.Session(), FOLLOW, logs=logs)
+def delete(name: str, session: boto3.Session) -> None:
+    """Delete an endpoint, and keep its logs."""
+    room.delete(look(session, name, everything=True), session, FOLLOW)
 
 
 def status(name: str, session: boto3.Session) -> SimpleNamespace:

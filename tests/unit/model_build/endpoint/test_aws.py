@@ -76,9 +76,7 @@ def test_the_shared_group_of_training_jobs_expires_if_we_made_it(session: boto3.
     assert log_tail(session, TRAINING_LOG_GROUP, "job-1").startswith("the container wrote no log")
 
 
-def test_a_refused_retention_is_a_notice(
-    session: boto3.Session, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_refused_retention_is_a_notice(session: boto3.Session, capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(**_: Any) -> Any:
         error = {"Code": "AccessDeniedException", "Message": "no logs:CreateLogGroup"}
         return type("Answer", (), {"status_code": 400})(), {"Error": error}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from model_build.__main__ import main
 from model_build.endpoint.aws import given_stack
 from model_build.endpoint.wanted import Wanted
 from model_build.errors import RefusedError
@@ -39,10 +40,7 @@ BOUNDS: list[tuple[str, dict[str, Any], list[Any], list[Any]]] = [
     ("endpoint_name", {}, ["a", "a" * 43, "a--b"], ["", "a" * 44]),
     ("instance_count", {}, [1, 2], [0, -1]),
     ("max_instances", {"instance_count": 3}, [3, 4], [2, 0]),
-    ("invocations_per_instance", {}, [1], [0]),
-    ("capture_percent", {"capture": True}, [1, 100], [0, 101]),
     ("serverless_memory_mb", {"image": "own"}, [1024, 2048, 6144], [0, 1023, 1025, 1500, 7168]),
-    ("serverless_concurrency", {"image": "own", "serverless_memory_mb": 1024}, [1, 200], [0, 201]),
 ]
 
 
@@ -56,10 +54,19 @@ def test_bounds(field: str, others: dict[str, Any], inside: list[Any], outside: 
             replace(WANTED, **others, **{field: value})
 
 
-def test_bounds_of_the_other_hosting_do_not_matter() -> None:
-    assert not replace(WANTED, serverless_concurrency=0).serverless
-    serverless = replace(WANTED, image="own", serverless_memory_mb=1024)
-    assert replace(serverless, instance_count=0, invocations_per_instance=0).serverless
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--invocations-per-instance", "0"),
+        ("--capture-percent", "0"),
+        ("--capture-percent", "101"),
+        ("--serverless-concurrency", "0"),
+        ("--serverless-concurrency", "201"),
+    ],
+)
+def test_options_have_bounds(option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["deploy", *option]) == 2
+    assert option[0] in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
