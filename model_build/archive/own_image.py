@@ -51,11 +51,7 @@ def write_context(target: Target, folder: Path) -> None:
 
 
 def build(target: Target, base_image: str = DEFAULT_BASE_IMAGE) -> str:
-    """Build the image on a base that has the target's `python3`; return its name, `scones-serving:<tag>`.
-
-    Raises:
-        ModelBuildError: Docker is missing, the build failed, or the base image has another Python.
-    """
+    """Build the image on a base that has the target's `python3`; return its name, `scones-serving:<tag>`."""
     name = f"{REPOSITORY}:{tag(target.architecture)}"
     with tempfile.TemporaryDirectory(prefix="serving-image-") as folder:
         write_context(target, Path(folder))
@@ -93,13 +89,7 @@ def _check(name: str, target: Target) -> None:
 
 
 def push(session: boto3.Session, name: str, repository: str) -> str:
-    """Push an image to a repository's URI in ECR, unless its tag is there already; return the image's URI.
-
-    Raises:
-        CloudError: AWS refused a call.
-        RefusedError: the repository does not exist.
-        ModelBuildError: Docker is missing, or the push failed.
-    """
+    """Push an image to a repository's URI in ECR, unless its tag is there already; return the image's URI."""
     host, _, path = repository.partition("/")
     tag_name = name.rpartition(":")[2]
     uri = f"{repository}:{tag_name}"
@@ -121,11 +111,7 @@ def push(session: boto3.Session, name: str, repository: str) -> str:
 
 
 def _is_there(ecr: Any, repository: str, tag_name: str) -> bool:
-    """Return whether a repository has a tag.
-
-    Raises:
-        RefusedError: it has, and SageMaker does not take the image; the tag can't be overwritten.
-    """
+    """Return whether a repository has a tag; refuse an image that SageMaker would not take."""
     found = ecr.batch_get_image(repositoryName=repository, imageIds=[{"imageTag": tag_name}])["images"]
     kind = found[0].get("imageManifestMediaType", MANIFEST_TYPE) if found else MANIFEST_TYPE
     if kind != MANIFEST_TYPE:

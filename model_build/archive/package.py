@@ -33,12 +33,7 @@ COMPRESSION: Final = 6  # zlib's default; 9 takes three times as long for half a
 
 
 def package_model(model_dir: Path, output: Path, packages: Target | None = None) -> Path:
-    """Write a model archive as SageMaker's inference images read it, with `packages` if the image lacks them.
-
-    Raises:
-        ModelBuildError: the folder has no model, the manifest is invalid, packages cannot be downloaded, or
-            the archive cannot be written.
-    """
+    """Write a model archive as SageMaker's images read it, with `packages` if the image lacks them."""
     files = model_files(model_dir) | code_files(model_dir)
     if packages is not None:
         files |= bundled_files(packages)
@@ -58,11 +53,7 @@ def package_model(model_dir: Path, output: Path, packages: Target | None = None)
 
 
 def model_files(model_dir: Path) -> dict[str, Path]:
-    """Return the manifest and the networks of a model folder: name to file.
-
-    Raises:
-        ModelBuildError: a file is missing or damaged, or the manifest is invalid.
-    """
+    """Return the manifest and the networks of a model folder, name to file; refuse what is damaged."""
     names, expected = [*MODEL_FILES], None
     if (model_dir / manifest.FILE_NAME).is_file():
         described = manifest.Manifest.read(model_dir)
@@ -97,9 +88,6 @@ def write_code(model_dir: Path) -> None:
     """Write this project's serving code into a model folder, in the archive's layout.
 
     A folder that is archived as it is, as a SageMaker training job does with its result, is ready to serve.
-
-    Raises:
-        OSError: a file cannot be written.
     """
     for name, path in code_files().items():
         (model_dir / name).parent.mkdir(parents=True, exist_ok=True)
@@ -113,23 +101,14 @@ def labels_in(manifest: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def verify_archive(archive: Path) -> None:
-    """Compare the networks in an archive with the digests in its manifest, if it has one with digests.
-
-    Raises:
-        ExtractionError: it is not an archive that is safe to read.
-        DamagedModelError: a network is damaged, missing, or another model's.
-    """
+    """Compare the networks in an archive with the digests in its manifest, if it has one with digests."""
     expected = read_manifest(archive).get("files")
     if isinstance(expected, dict):
         require_equal(expected, hash_files(archive, expected), str(archive))
 
 
 def read_manifest(archive: Path) -> dict[str, Any]:
-    """Return an archive's manifest, unchecked; {} without one: the image's own code judges the archive.
-
-    Raises:
-        ExtractionError: it is not an archive that is safe to read.
-    """
+    """Return an archive's manifest, unchecked; {} without one: the image's own code judges the archive."""
     try:
         document = manifest.parse(read_file(archive, manifest.FILE_NAME) or b"{}")
     except manifest.ManifestError:

@@ -20,10 +20,6 @@ def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, sessi
     """Return an archive that the image can serve: the given one if it is complete, else one in `scratch`.
 
     `model` is a folder, a `model.tar.gz`, or the `s3://` URI of one; a custom image gets an archive as it is.
-
-    Raises:
-        RefusedError: there is no such model, it is not a model archive, or its own code cannot be served.
-        ModelBuildError: it cannot be downloaded or packaged.
     """
     is_s3 = str(model).startswith("s3://")
     path = download(str(model), scratch / "downloaded.tar.gz", session) if is_s3 else Path(model)

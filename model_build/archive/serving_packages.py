@@ -57,11 +57,7 @@ class Target:
 
 
 def packages_for(target: Target, lock: Path = SERVING_LOCK, cache: Path = CACHE) -> Path:
-    """Return a folder with the packages of a lock with hashes, of the cache or downloaded into it.
-
-    Raises:
-        ModelBuildError: they can't be downloaded.
-    """
+    """Return a folder with the packages of a lock with hashes, of the cache or downloaded into it."""
     digest = hashlib.sha256(f"{target} {lock.read_text(encoding='utf-8')}".encode()).hexdigest()
     folder = cache / f"{lock.stem}-{target.folder}-{digest[:12]}"
     if not folder.is_dir():

@@ -200,13 +200,8 @@ def result_of(deployed: dict[str, Any] | None) -> str:
 def _table(figures: dict[str, Any]) -> str:
     """Return the figures of both models side by side."""
     lines = [f"{'':26}{'new':>9}{'serving':>9}"]
-    for name, title in (
-        ("right", "right"),
-        ("accepted", "accepted"),
-        ("right_of_accepted", "right of accepted"),
-    ):
-        cells = [figures[side][name] for side in ("new", "serving")]
-        lines.append(
-            f"{title:26}" + "".join(f"{'-' if cell is None else format(cell, '.3f'):>9}" for cell in cells)
-        )
+    for name in ("right", "accepted", "right_of_accepted"):
+        values = [figures[side][name] for side in ("new", "serving")]
+        new, serving = ("-" if value is None else f"{value:.3f}" for value in values)
+        lines.append(f"{name.replace('_', ' '):26}{new:>9}{serving:>9}")
     return "\n".join(lines)

@@ -46,12 +46,7 @@ def extract_command(data: Path | None, output: Path, classes: tuple[str, ...] | 
 
 
 def write_lists(archive: Archive, output: Path, classes: Sequence[str]) -> dict[str, int]:
-    """Write `train/`, `test/`, `train.lst` and `test.lst`.
-
-    Raises:
-        UsageError: the archive has no images of one of the classes.
-        ModelBuildError: the folder cannot be written.
-    """
+    """Write `train/`, `test/`, `train.lst` and `test.lst`; return the number of images in each folder."""
     unknown = [name for name in classes if name not in archive.present]
     if unknown:
         raise UsageError(

@@ -26,11 +26,6 @@ def test_a_folder_without_a_network_fails(
     assert not (tmp_path / "m.tar.gz").exists()
 
 
-def test_a_missing_folder_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["package", "--model", str(tmp_path / "nowhere")]) == 2
-    assert "nowhere' does not exist" in capsys.readouterr().err
-
-
 def test_an_archive_for_an_image_of_aws_has_the_packages_that_it_lacks(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
