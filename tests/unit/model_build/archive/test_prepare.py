@@ -6,8 +6,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
-from botocore.exceptions import ClientError
 
 from model_build.archive import package
 from model_build.archive.container_images import SERVING_IMAGES, serving_image
@@ -21,28 +21,9 @@ ROOT = Path(__file__).resolve().parents[4]
 OWN_CODE = "def model_fn(model_dir): return 'mine'\n"
 
 
-class FakeS3:
-    """A session whose S3 has one file, or none."""
-
-    def __init__(self, file: Path | None = None) -> None:
-        self.file = file
-
-    def client(self, service: str) -> "FakeS3":
-        """S3 is the only service there is."""
-        assert service == "s3"
-        return self
-
-    def download_file(self, **asked: str) -> None:
-        """Copy the file, if the right one is asked for."""
-        if self.file is None or (asked["Bucket"], asked["Key"]) != ("models", "job/model.tar.gz"):
-            raise ClientError({"Error": {"Code": "404", "Message": "Not Found"}}, "HeadObject")
-        Path(asked["Filename"]).write_bytes(self.file.read_bytes())
-
-
 def prepare(model: Path | str, image: str, scratch: Path, session: Any = None) -> Path:
     scratch.mkdir(exist_ok=True)
-    s3: Any = session or FakeS3()
-    return prepare_archive(model, serving_image(image, "us-east-1")[1], scratch, s3)
+    return prepare_archive(model, serving_image(image, "us-east-1")[1], scratch, session)
 
 
 @pytest.fixture(autouse=True)
@@ -127,14 +108,17 @@ def test_an_image_of_the_users_own_gets_any_archive_as_it_is(tmp_path: Path) -> 
     assert prepare(archive, image, tmp_path / "scratch") == archive
 
 
-def test_an_archive_in_s3_is_fetched(model: Path, tmp_path: Path) -> None:
+def test_an_archive_in_s3_is_fetched(model: Path, tmp_path: Path, session: boto3.Session) -> None:
     archive = package_model(model, tmp_path / "model.tar.gz")
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket="models")
+    s3.upload_file(str(archive), "models", "job/model.tar.gz")
 
-    fetched = prepare("s3://models/job/model.tar.gz", "own", tmp_path / "scratch", FakeS3(archive))
+    fetched = prepare("s3://models/job/model.tar.gz", "own", tmp_path / "scratch", session)
 
     assert contents(fetched) == contents(archive)
     with pytest.raises(CloudError, match="s3://models/other"):
-        prepare("s3://models/other", "ray", tmp_path / "scratch")
+        prepare("s3://models/other", "ray", tmp_path / "scratch", session)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
