@@ -78,15 +78,15 @@ def _options(command: Command) -> Command:
     return command
 
 
-def _wanted(field: str, text: str, option: str = "", **more: Any) -> Callable[[Command], Command]:
+def _setting(field: str, text: str, option: str = "", **more: Any) -> Callable[[Command], Command]:
     """Return the option of a field of `Wanted`, with its default."""
     name = option or f"--{field.replace('_', '-')}"
     return click.option(name, field, default=getattr(Wanted, field), help=text, **more)
 
 
 @click.command("deploy")
-@_wanted("model", "Model folder, model.tar.gz, or the s3:// URI of one.", show_default="the shipped model")
-@_wanted("endpoint_name", "Created, or updated in place if it exists.")
+@_setting("model", "Model folder, model.tar.gz, or the s3:// URI of one.", show_default="the shipped model")
+@_setting("endpoint_name", "Created, or updated in place if it exists.")
 @click.option(
     "--stack-name",
     default=STACK_NAME,
@@ -94,33 +94,33 @@ def _wanted(field: str, text: str, option: str = "", **more: Any) -> Callable[[C
 )
 @click.option("--role-arn", metavar="ARN", help="Role of the container, instead of the stack's.")
 @click.option("--bucket", help="Bucket for archives and captured data, instead of the stack's.")
-@_wanted(
+@_setting(
     "instance_type", f"Real-time endpoint on this type.  [default: {DEFAULT_INSTANCE_TYPE}]", metavar="T"
 )
-@_wanted("instance_count", "Number of instances.", type=int, metavar="N")
-@_wanted("max_instances", "Scale out to this many under load.", type=int, metavar="N")
-@_wanted(
+@_setting("instance_count", "Number of instances.", type=int, metavar="N")
+@_setting("max_instances", "Scale out to this many under load.", type=int, metavar="N")
+@_setting(
     "invocations_per_instance",
     "Requests a minute and instance that scaling aims at.",
     type=POSITIVE,
     metavar="N",
 )
-@_wanted(
+@_setting(
     "serverless_memory_mb",
     "Serverless endpoint instead: 1024, 2048 … 6144.",
     "--serverless-memory",
     type=int,
     metavar="MB",
 )
-@_wanted(
+@_setting(
     "serverless_concurrency",
     "Requests that a serverless endpoint answers at a time.",
     type=click.IntRange(1, 200),
     metavar="N",
 )
-@_wanted("capture", "Keep requests and responses under s3://BUCKET/capture/.", is_flag=True)
-@_wanted("capture_percent", "Share of them to keep.", type=click.IntRange(1, 100), metavar="P")
-@_wanted("image", f"Image that serves the model: {', '.join(SERVING_IMAGES)} or an image URI.")
+@_setting("capture", "Keep requests and responses under s3://BUCKET/capture/.", is_flag=True)
+@_setting("capture_percent", "Share of them to keep.", type=click.IntRange(1, 100), metavar="P")
+@_setting("image", f"Image that serves the model: {', '.join(SERVING_IMAGES)} or an image URI.")
 @trust_code_option
 @_options
 def deploy_command(  # noqa: PLR0913 - one parameter per option
@@ -273,8 +273,13 @@ def status_command(endpoint_name: str, *, as_json: bool) -> None:
     Example:
       scones model status --endpoint-name scones-vehicle-classifier
     """
-    found = facts(look(new_session(), endpoint_name, everything=True))
-    print(json.dumps(found) if as_json else as_text(found))
+    found = look(new_session(), endpoint_name)
+    if as_json:
+        print(json.dumps(facts(found)))
+    elif found.endpoint:
+        print(as_text(facts(found)))
+    else:
+        print(f"endpoint {endpoint_name} does not exist{_left_over(found)}")
 
 
 def facts(found: Found) -> dict[str, Any]:
@@ -310,9 +315,7 @@ def idle_usd_an_hour(found: Found, instances: int) -> float | None:
 
 
 def as_text(found: dict[str, Any]) -> str:
-    """Return the status as lines for a person."""
-    if found["status"] is None:
-        return f"endpoint {found['endpoint_name']} does not exist{_left_over(found)}"
+    """Return the status of an endpoint that exists as lines for a person."""
     lines = [
         f"endpoint {found['endpoint_name']}: {found['status']}",
         f"  serves      {found['serving']}",
@@ -328,13 +331,10 @@ def as_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _left_over(found: dict[str, Any]) -> str:
-    left = []
-    if found["versions"] or found["models"]:
-        left.append(plural(len(found["versions"]), "endpoint configuration"))
-        left.append(plural(len(found["models"]), "model"))
-    if found["log_group"]:
-        left.append(f"the log group {found['log_group']}")
+def _left_over(found: Found) -> str:
+    left = [] if found.empty else [_parts(found)]
+    if found.log_group:
+        left.append(f"the log group {found.log_group['logGroupName']}")
     return f"; left over: {', '.join(left)} (`scones model delete` deletes them)" if left else ""
 
 
@@ -381,7 +381,7 @@ def delete_command(
       scones model delete --endpoint-name scones-vehicle-classifier
     """
     session = new_session()
-    found = look(session, endpoint_name, everything=True)
+    found = look(session, endpoint_name)
     group = found.log_group["logGroupName"] if found.log_group else None
     if not (yes or found.empty):
         confirm(f"This deletes {_parts(found)} of {endpoint_name}")
@@ -411,11 +411,9 @@ def delete_command(
 def _fate_of_logs(group: str | None, deleted: bool | None) -> str:
     if group is None:
         return ""
-    return (
-        f"; its logs in {group} were deleted"
-        if deleted
-        else f"; its logs stay in {group} (--logs deletes them)"
-    )
+    if deleted:
+        return f"; its logs in {group} were deleted"
+    return f"; its logs stay in {group} (--logs deletes them)"
 
 
 def _parts(found: Found) -> str:

@@ -140,7 +140,7 @@ def stack_call(name: str) -> ApiCall:
 
 
 def make_stack(session: boto3.Session, name: str, *, yes: bool) -> ModelStack:
-    """Show what the stack of role.yaml creates, ask, and make it; wait for one that is just being made.
+    """Return the stack of role.yaml; if there is none, show what it creates, ask, and make it.
 
     A CloudError if it could not be made: nothing of it is left.
     """

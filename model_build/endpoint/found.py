@@ -3,7 +3,7 @@
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -38,8 +38,8 @@ class Scaling:
 class Found:
     """An endpoint, what serves there as SageMaker describes it, and what else belongs to it.
 
-    `configs`, `models` (names, oldest first) and `labels` (of its tag) are there if they were asked for;
-    `logs_unknown` says why the log group could not be looked up.
+    `configs` and `models` are names, oldest first, `labels` those of its tag; `logs_unknown` says why the log
+    group could not be looked up.
     """
 
     endpoint_name: str
@@ -74,10 +74,10 @@ class Found:
         return not (self.endpoint or self.configs or self.models or self.scaling.targets)
 
 
-def look(session: boto3.Session, endpoint_name: str, *, everything: bool = False) -> Found:
-    """Find what serves under an endpoint's name, and with `everything` all versions and the labels too.
+def look(session: boto3.Session, endpoint_name: str) -> Found:
+    """Find what exists under an endpoint's name; a CloudError if AWS refuses.
 
-    A CloudError if AWS refuses; logs, scaling and tags are unknown then, as not everybody may look at them.
+    Logs, scaling and tags, which not everybody may look at, are unknown then.
     """
     sagemaker: Any = session.client("sagemaker")
     with explained(f"looking for endpoint {endpoint_name}"):
@@ -87,12 +87,10 @@ def look(session: boto3.Session, endpoint_name: str, *, everything: bool = False
         if config:
             variant = config["ProductionVariants"][0]
             model = _or_none(sagemaker.describe_model, ModelName=variant["ModelName"])
-        scaling, logs = _scaling(session, endpoint_name), _logs(session, endpoint_name)
-        found = Found(endpoint_name, endpoint, config, model, scaling, *logs)
-        if not everything:
-            return found
         configs, models = (_names(sagemaker, kind, endpoint_name) for kind in ("EndpointConfig", "Model"))
-        return replace(found, configs=configs, models=models, labels=_labels(sagemaker, endpoint))
+    scaling, logs = _scaling(session, endpoint_name), _logs(session, endpoint_name)
+    labels = _labels(sagemaker, endpoint)
+    return Found(endpoint_name, endpoint, config, model, scaling, *logs, configs, models, labels)
 
 
 def look_serving(session: boto3.Session, endpoint_name: str) -> Found:
@@ -100,7 +98,7 @@ def look_serving(session: boto3.Session, endpoint_name: str) -> Found:
 
     A RefusedError if there is no such endpoint, it is not in service, or it was not made by `deploy`.
     """
-    found = look(session, endpoint_name, everything=True)
+    found = look(session, endpoint_name)
     if found.status != "InService":
         state = f"is {found.status}" if found.status else "does not exist"
         raise RefusedError(f"endpoint {endpoint_name} {state}: nothing serves there")

@@ -89,7 +89,7 @@ def models(
     from model_build.endpoint.found import history, look, read_facts  # noqa: PLC0415
 
     with explained(f"looking up endpoint {endpoint_name}"):
-        found = look(session, endpoint_name, everything=True)
+        found = look(session, endpoint_name)
         latest = {one.model: one for one in history(session, found)}
         rows = []
         for one in sorted(latest.values(), key=lambda deployment: deployment.config):

@@ -31,9 +31,9 @@ def deploy(
 
 def delete(name: str, session: boto3.Session) -> None:
     """Delete an endpoint, and keep its logs."""
-    room.delete(look(session, name, everything=True), session, FOLLOW)
+    room.delete(look(session, name), session, FOLLOW)
 
 
 def status(name: str, session: boto3.Session) -> SimpleNamespace:
     """Return what `status --json` prints."""
-    return SimpleNamespace(**facts(look(session, name, everything=True)))
+    return SimpleNamespace(**facts(look(session, name)))

@@ -1,7 +1,6 @@
 """A model whose files are not those that its manifest describes is refused, in a folder and in an archive."""
 
 import gzip
-import io
 import json
 import tarfile
 from collections.abc import Callable
@@ -57,7 +56,10 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_folder_is_neither_loaded_nor_packaged(model: Path, tmp_path: Path, damage: str) -> None:
+def test_what_differs_from_the_manifest_is_refused_in_a_folder_and_in_an_archive(
+    model: Path, tmp_path: Path, damage: str
+) -> None:
+    verify_archive(package_model(model, tmp_path / "good.tar.gz"))
     DAMAGES[damage](model)
     with pytest.raises(ModelBuildError, match=r"\.onnx"), open_model(model):
         pass
@@ -65,15 +67,6 @@ def test_a_damaged_folder_is_neither_loaded_nor_packaged(model: Path, tmp_path: 
         package_model(model, tmp_path / "model.tar.gz")
     with pytest.raises((ValueError, FileNotFoundError), match=r"\.onnx"):  # an endpoint's container
         inference.model_fn(str(model))
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_an_archive_with_other_files_than_its_manifest_says_is_refused(
-    model: Path, tmp_path: Path, damage: str
-) -> None:
-    good = package_model(model, tmp_path / "good.tar.gz")
-    verify_archive(good)
-    DAMAGES[damage](model)
     with gzip.open(tmp_path / "bad.tar.gz", "wb") as raw, tarfile.open(fileobj=raw, mode="w") as tar:
         for path in sorted(model.iterdir()):
             tar.add(path, path.name)
@@ -103,5 +96,3 @@ def test_writing_a_manifest_digests_what_is_there(model: Path, tmp_path: Path) -
     again = Manifest.read(model)
     assert again.write(model).read_bytes() == again.write(model).read_bytes()
     assert Manifest.read(again.write(tmp_path).parent).files is None, "no network is there"
-    archive = io.BytesIO(package_model(model, tmp_path / "a.tar.gz").read_bytes())
-    assert archive.getvalue() == package_model(model, tmp_path / "b.tar.gz").read_bytes()

@@ -86,15 +86,15 @@ def test_a_second_rollback_goes_back_and_the_first_model_has_none_before(session
     for config, before in (("scones-20261124-090000-000", B), (B, A)):
         session.client("sagemaker").delete_endpoint(EndpointName="scones")
         session.client("sagemaker").create_endpoint(EndpointName="scones", EndpointConfigName=config)
-        assert previous_model(session, look(session, "scones", everything=True)) == before
+        assert previous_model(session, look(session, "scones")) == before
 
     session.client("sagemaker").delete_endpoint(EndpointName="scones")
     session.client("sagemaker").create_endpoint(EndpointName="scones", EndpointConfigName=A)
     with pytest.raises(RefusedError, match="no other model before"):
-        previous_model(session, look(session, "scones", everything=True))
+        previous_model(session, look(session, "scones"))
 
 
 @pytest.mark.parametrize(("given", "reason"), [("2026", f"one of {A}, {B}"), ("x", "`scones model list`")])
 def test_a_name_must_mean_one_model(session: boto3.Session, given: str, reason: str) -> None:
     with pytest.raises(RefusedError, match=reason):
-        model_named(given, look(session, "scones", everything=True))
+        model_named(given, look(session, "scones"))
