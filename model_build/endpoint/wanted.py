@@ -1,7 +1,6 @@
 """What is wanted of an endpoint, refused here if AWS would refuse it."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,45 +49,50 @@ class Wanted:
                 "a letter or digit at both ends (a timestamp is added for each version, and SageMaker allows "
                 "63 in all)"
             )
-        hosting = self._refuse_serverless() if self.serverless else self._refuse_instances()
-        for refusal in hosting:
-            raise RefusedError(refusal)
+        if self.serverless:
+            self._check_serverless()
+        else:
+            self._check_instances()
 
     @property
     def serverless(self) -> bool:
         """Whether the endpoint runs without instances."""
         return self.serverless_memory_mb is not None
 
-    def _refuse_serverless(self) -> Iterator[str]:
+    def _check_serverless(self) -> None:
         if self.instance_type:
-            yield "--instance-type and --serverless-memory exclude each other: omit one"
+            raise RefusedError("--instance-type and --serverless-memory exclude each other: omit one")
         if self.image == RAY:
-            yield (
+            raise RefusedError(
                 f"--image {RAY} does not start on a serverless endpoint, which has no /dev/shm: give --image "
                 f"{OWN} (see `scones model image --help`), or --instance-type instead of --serverless-memory"
             )
         if self.capture:
-            yield (
+            raise RefusedError(
                 "a serverless endpoint can't capture data: omit --capture, or give --instance-type "
                 f"(such as {DEFAULT_INSTANCE_TYPE}) instead of --serverless-memory"
             )
         if self.max_instances is not None:
-            yield (
+            raise RefusedError(
                 "a serverless endpoint scales by itself: omit --max-instances "
                 "(--serverless-concurrency is its limit)"
             )
         if self.serverless_memory_mb not in SERVERLESS_MEMORY_MB:
             sizes = ", ".join(map(str, SERVERLESS_MEMORY_MB))
-            yield f"--serverless-memory {self.serverless_memory_mb}: give {sizes}"
+            raise RefusedError(f"--serverless-memory {self.serverless_memory_mb}: give {sizes}")
 
-    def _refuse_instances(self) -> Iterator[str]:
+    def _check_instances(self) -> None:
         least, most = self.instance_count, self.max_instances
         if self.instance_type is not None and not INSTANCE_TYPE.fullmatch(self.instance_type):
-            yield f"--instance-type {self.instance_type!r}: give one such as {DEFAULT_INSTANCE_TYPE}"
+            raise RefusedError(
+                f"--instance-type {self.instance_type!r}: give one such as {DEFAULT_INSTANCE_TYPE}"
+            )
         if least < 1:
-            yield (
+            raise RefusedError(
                 f"--instance-count {least}: give 1 or more (an endpoint can't be stopped; "
                 "`scones model delete` ends its cost, --serverless-memory costs nothing while idle)"
             )
         if most is not None and most < least:
-            yield f"--max-instances {most} is below --instance-count {least}: give as many or more"
+            raise RefusedError(
+                f"--max-instances {most} is below --instance-count {least}: give as many or more"
+            )
