@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
@@ -32,9 +33,6 @@ Bools = npt.NDArray[np.bool_]
 
 SIGNIFICANCE: Final = 0.05
 POWER: Final = 0.8
-# Quantiles of the normal distribution: 0.95 and 0.8.
-_Z_SIGNIFICANCE: Final = 1.6449
-_Z_POWER: Final = 0.8416
 # Of photos of the classes, drawn at random, every usable model accepts more.
 MOST_DOUBTFUL: Final = 0.5
 
@@ -77,7 +75,9 @@ class PairedResult:
             return None
         gained, lost = self.gained / self.photos, self.lost / self.photos
         spread, difference = gained + lost, gained - lost
-        root = _Z_SIGNIFICANCE * math.sqrt(spread) + _Z_POWER * math.sqrt(spread - difference**2)
+        quantile = NormalDist().inv_cdf
+        significant, powerful = quantile(1 - SIGNIFICANCE), quantile(POWER)
+        root = significant * math.sqrt(spread) + powerful * math.sqrt(spread - difference**2)
         missing = (root / difference) ** 2 - self.photos
         # So near to it that the formula sees nothing missing: one photo that differs more may do.
         return two_digits(max(missing, 1 / spread))
@@ -292,7 +292,12 @@ def compare_models(
         rows.append((*one, *other, label is not None))
         digests.append(digest)
     if not rows:
-        raise UsageError(_nothing_left(folder, left_out))
+        raise UsageError(
+            f"--photos {folder}: all {left_out:,} photos were trained on; learn with --hold-out 0.3, or give "
+            "photos that neither model has seen"
+            if left_out
+            else f"--photos {folder}: no photo could be read"
+        )
     table = np.array(rows, dtype=np.bool_).T
     new_found, serving_found = Evaluated(table[0], table[1]), Evaluated(table[2], table[3])
     found = compare(new_found, serving_found, of_a_class=table[4], digests=digests, coverage=coverage)
@@ -314,12 +319,3 @@ def _verdict(
     if label is None:
         return not accepted, accepted
     return model.labels[int(probabilities.argmax())] == label, accepted
-
-
-def _nothing_left(folder: Path, trained_on: int) -> str:
-    if trained_on:
-        return (
-            f"--photos {folder}: all {trained_on:,} photos were trained on; learn with --hold-out 0.3, or "
-            "give photos that neither model has seen"
-        )
-    return f"--photos {folder}: no photo could be read"

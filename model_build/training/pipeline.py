@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from model_build.archive.loaded_model import open_model
-from model_build.archive.manifest import NETWORK, Manifest, Normalisation, TrainingData, View
+from model_build.archive.manifest import NETWORK, Manifest, Normalisation, TrainingData
 from model_build.archive.package import write_code
 from model_build.evaluation import charts
 from model_build.evaluation.report import evaluate
@@ -26,13 +26,15 @@ def write_model(
     """Write everything that serves the model into a folder; metrics are added by whoever measures them."""
     folder.mkdir(parents=True, exist_ok=True)
     served.export(folder / NETWORK)
+    photos = write_experts(folder, data.labels)
+    thumbnails = THUMBNAIL.model_copy(update={"up_to": LARGEST_THUMBNAIL})
     manifest = Manifest(
         labels=tuple(data.labels),
         outputs=tuple(data.outputs),
         input_size=(recipe.side, recipe.side),
         normalisation=Normalisation(mean=PIXEL_MEAN, std=PIXEL_STD),
         temperature=recipe.temperature,
-        views=_views(folder, data.labels),
+        views=(thumbnails, photos) if photos else (THUMBNAIL,),
         default_threshold=recipe.threshold,
         training_data=TrainingData(sha256=images.sources, images=images.counts()),
         starts_from=PRETRAINED,
@@ -43,14 +45,6 @@ def write_model(
     manifest.write(folder)
     write_code(folder)
     return manifest
-
-
-def _views(folder: Path, labels: Sequence[str]) -> tuple[View, ...]:
-    """Write the pretrained networks that classify photos, if they know the labels; return all views."""
-    photos = write_experts(folder, labels)
-    if photos is None:
-        return (THUMBNAIL,)
-    return THUMBNAIL.model_copy(update={"up_to": LARGEST_THUMBNAIL}), photos
 
 
 def train(
