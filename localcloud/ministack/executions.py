@@ -100,6 +100,7 @@ class Log:
     def __init__(self, logs: Any) -> None:
         self._logs, self._lock = logs, threading.Lock()
         self._lines: dict[str, int] = defaultdict(int)
+        self._latest: dict[str, int] = defaultdict(int)
 
     def write(self, group: str, machine: str, milliseconds: int, line: str) -> None:
         """Write a line; one to a group that is gone is lost, as on AWS."""
@@ -114,9 +115,11 @@ class Log:
             for old in mine[:-_STREAMS]:
                 self._logs._delete_log_stream({"logGroupName": group, "logStreamName": old})
             self._lines[group] += 1
-        events = [{"timestamp": milliseconds, "message": line}]
-        request = {"logGroupName": group, "logStreamName": mine[-1], "logEvents": events}
-        self._logs._put_log_events(request)
+            # In order: for an event that is late by a millisecond, ministack sorts the stream anew.
+            self._latest[group] = max(milliseconds, self._latest[group])
+            events = [{"timestamp": self._latest[group], "message": line}]
+            request = {"logGroupName": group, "logStreamName": mine[-1], "logEvents": events}
+            self._logs._put_log_events(request)
 
 
 class Recorder:

@@ -69,18 +69,28 @@ def test_two_express_executions_may_have_one_name() -> None:
 
 def test_a_log_keeps_its_latest_streams() -> None:
     streams: dict[str, list[str]] = {}
+    times: list[int] = []
+
+    def put(data: Any) -> None:
+        event = data["logEvents"][0]
+        streams[data["logStreamName"]].append(event["message"])
+        times.append(event["timestamp"])
+
     logs = SimpleNamespace(
         _log_groups={"g": {"streams": streams}},
         _create_log_stream=lambda data: streams.update({data["logStreamName"]: []}),
         _delete_log_stream=lambda data: streams.pop(data["logStreamName"]),
-        _put_log_events=lambda data: streams[data["logStreamName"]].append(data["logEvents"][0]["message"]),
+        _put_log_events=put,
     )
     log = Log(logs)
     log.write("gone", "m", 1, "lost")
     for number in range(25_000):
-        log.write("g", "m", number, str(number))
+        log.write("g", "m", number - number % 3, str(number))
+    log.write("g", "m", 1, "late")
     assert len(streams) == 40
-    assert [line for lines in streams.values() for line in lines] == [str(n) for n in range(5_000, 25_000)]
+    lines = [line for lines in streams.values() for line in lines]
+    assert lines == [*map(str, range(5_500, 25_000)), "late"]
+    assert times == sorted(times), "ministack merges what is late into the whole stream"
 
 
 def test_an_execution_ends_at_the_limit_of_its_machine() -> None:
