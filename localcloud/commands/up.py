@@ -12,18 +12,17 @@ from commandline.escapes import visible
 from commandline.options import trust_code_option
 from commandline.terminal import say
 from localcloud.application import Application
+from localcloud.desk import kept_address
 from localcloud.lifecycle import deploy, save_state, stack_of, start_and_build, stopped_on_error
 from localcloud.next_steps import print_next_steps
 from localcloud.options import bind_option, model_option, state_option, strict_option
-from localcloud.service import free_port
 from localcloud.state import Running, StateFolder
 from localcloud.steps import Steps
 from operations.redrive import send_to_review, without_outcome
 from operations.results import ResultsTable
-from operations.review.address import LOOPBACK, desk_address, desk_token
+from operations.review.address import LOOPBACK
 from operations.stack import Stack
 
-DESK_PORT: Final = 4580
 _UPLOADED: Final = timedelta(days=30)  # as far as `scones redrive --missing` looks back
 _ON_THE_WAY: Final = timedelta(seconds=10)
 
@@ -66,8 +65,7 @@ def command(*, model: Path | None, trust_code: bool, bind: str, state: Path) -> 
 def _with_desk(folder: StateFolder, running: Running) -> Running:
     """Let the supervisor start the review desk, on loopback; return the local cloud with its address."""
     if not running.desk_url:
-        port = free_port(LOOPBACK, DESK_PORT)
-        running = replace(running, desk_url=desk_address(port, desk_token()))
+        running = replace(running, desk_url=kept_address(folder.path))
         folder.save(running)
     return running
 
