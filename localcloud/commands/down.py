@@ -29,11 +29,12 @@ def command(*, erase: bool, yes: bool, state: Path) -> None:
     if erase and not yes:
         confirm(f"This erases the photos, results and stack in {folder.kept.folder}")
     stopped = lifecycle.stop(folder)
-    say("stopped" if stopped else f"nothing runs with the state folder {folder.path}")
+    say("stopped" if stopped else f"no local cloud to stop: nothing runs with the state folder {folder.path}")
     if stopped and not erase and (lost := folder.kept.lost()):
         raise CommandError(lost)
     if erase:
         folder.kept.erase()
         say("photos, results and stack are erased")
     elif folder.kept.folder.exists():
-        say("photos, results and stack are kept for the next start (down --erase removes them)")
+        kept = folder.kept.folder
+        say(f"photos, results and stack are kept for the next start in {kept} (down --erase removes them)")

@@ -9,7 +9,6 @@ import click
 
 from commandline.errors import FAILED
 from commandline.options import json_option
-from localcloud.next_steps import print_next_steps
 from localcloud.options import state_option
 from localcloud.state import StateFolder
 
@@ -33,6 +32,8 @@ def command(*, state: Path, as_json: bool) -> int:
             del shown["access_key"]
         print(json.dumps(shown))
     elif running:
+        from localcloud.next_steps import print_next_steps  # noqa: PLC0415 - it takes AWS's SDK
+
         print_next_steps(folder, running)
     else:
         print(f"nothing runs with the state folder {folder.path}; start it with: make up")

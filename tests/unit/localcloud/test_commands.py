@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from localcloud import lifecycle
 from localcloud.__main__ import main
 from localcloud.environment import ROOT, Addresses
 from localcloud.ministack.persistence import UNSAVED
-from localcloud.state import StateFolder
+from localcloud.state import Running, StateFolder
+from operations import checks
+from operations.status import Situation
 
 ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:1", "http://127.0.0.1:2", "key")
 
@@ -29,9 +32,25 @@ def kept(tmp_path: Path) -> Path:
 def test_down_says_what_is_kept(tmp_path: Path, kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["down", "--state", str(tmp_path)]) == 0
     shown = capsys.readouterr().err
-    assert f"nothing runs with the state folder {tmp_path}" in shown
-    assert "photos, results and stack are kept" in shown
+    assert f"no local cloud to stop: nothing runs with the state folder {tmp_path}" in shown
+    assert f"photos, results and stack are kept for the next start in {kept}" in shown
     assert kept.exists()
+
+
+def test_what_runs_is_shown_with_the_model_that_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = checks.ok("model", "mine-1 serves since 10:00:00")
+    monkeypatch.setattr(Situation, "model", lambda _: iter([model]))
+    outputs = {"PhotoBucketName": "photos", "ResultsTableName": "results"}
+    stack = {"name": "scones", "outputs": outputs, "parameters": {}}
+    folder = StateFolder(tmp_path)
+    with folder.lock_as_supervisor() or pytest.fail("nobody else holds the lock"):
+        folder.save(Running(**asdict(ADDRESSES), stack=stack, desk_url="http://127.0.0.1:3/?token=t"))
+        assert main(["status", "--state", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "\nModel: mine-1 serves since 10:00:00\n" in shown
+    assert "http://127.0.0.1:3/live?token=t" in shown
 
 
 @pytest.mark.parametrize(
