@@ -3,6 +3,8 @@
 from typing import Final
 
 OUTCOMES: Final = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED")
+SEES_NONE: Final = 0.5
+"""Probability of "none of the labels" from which on it is what the model takes a doubtful photo for."""
 
 _COLOURS: Final = {"ACCEPTED": 32, "LOW_CONFIDENCE": 33, "REJECTED": 35}
 _RED: Final = 31
@@ -13,3 +15,12 @@ def painted(word: str, *, colour: bool) -> str:
     """Return an outcome (or what stands in its place) padded to one width, in its colour."""
     padded = f"{word:<{_WIDTH}}"
     return f"\x1b[{_COLOURS.get(word, _RED)}m{padded}\x1b[0m" if colour else padded
+
+
+def guess(
+    outcome: str | None, label: str | None, confidence: float | None, neither: float | None
+) -> tuple[str, float | None]:
+    """Return what the model takes a photo for, as the review desk shows it, and its probability."""
+    if outcome == "LOW_CONFIDENCE" and (neither or 0) >= SEES_NONE:
+        return "neither", neither
+    return label or "", confidence

@@ -10,7 +10,7 @@ import click
 from commandline.escapes import visible
 from commandline.options import POSITIVE, Duration, json_option
 from commandline.terminal import has_colour, plural, print_lines, say
-from operations.outcomes import OUTCOMES, painted
+from operations.outcomes import OUTCOMES, guess, painted
 from operations.results import Record, ResultsTable
 from operations.stack import StackChoice, stack_options
 
@@ -53,11 +53,12 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _line(record: Record) -> str:
-    label, confidence, error = record.label or "", record.confidence, record.error or ""
+    label, probability = guess(record.outcome, record.label, record.confidence, record.neither)
+    error = record.error or ""
     if record.decided_by:  # what the model answered is no part of a person's decision
-        label, confidence = record.label or "neither", None
+        label, probability = record.label or "neither", None
         error = f"decided by {record.decided_by}, {record.decided_at}"
-    sure = "" if confidence is None else f"{confidence:.3f}"
+    sure = "" if probability is None else f"{probability:.3f}"
     outcome = painted(record.outcome, colour=has_colour(sys.stdout))
     why = f"  {visible(error)}" if error else ""
     return (

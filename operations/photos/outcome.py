@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from operations.outcomes import OUTCOMES
+from operations.outcomes import OUTCOMES, guess
 from operations.results import Record
 
 _EXECUTION_STATUS: Final = {"ACCEPTED": "SUCCEEDED"} | dict.fromkeys(OUTCOMES[1:], "FAILED")
@@ -27,6 +27,12 @@ class Outcome:
     execution_arn: str | None = None
     started_at: str | None = None
     threshold: float | None = None
+    neither: float | None = None
+
+    @property
+    def guess(self) -> tuple[str, float | None]:
+        """What the model takes the photo for, and its probability."""
+        return guess(self.outcome, self.label, self.confidence, self.neither)
 
     def as_json(self) -> dict[str, Any]:
         """Return the members of the line that `send --json` prints."""

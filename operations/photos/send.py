@@ -33,12 +33,13 @@ _FIRST_WORD_S: Final = 8.0
 
 
 def line(outcome: Outcome, *, colour: bool) -> str:
-    """Return one photo for people: outcome, label, confidence, time, file, and the error below."""
+    """Return one photo for people: outcome, the model's guess, time, file, and the error below."""
     word = _PROBLEM if outcome.problem else str(outcome.outcome)
-    confidence = "" if outcome.confidence is None else f"{outcome.confidence:.3f}"
+    guess, probability = outcome.guess
+    sure = "" if probability is None else f"{probability:.3f}"
     shown = painted(word, colour=colour)
     file = visible(outcome.file)
-    text = f"{shown} {outcome.label or '':<11} {confidence:>6} {outcome.seconds:>6.1f} s  {file}"
+    text = f"{shown} {guess:<11} {sure:>6} {outcome.seconds:>6.1f} s  {file}"
     error = outcome.problem or outcome.error
     return f"{text}\n{'':<15}{visible(error)}" if error else text
 

@@ -182,7 +182,7 @@ def _event_of(record: Record | None, events: Sequence[Event]) -> Event | None:
 def _outcome(sent: Sent, record: Record | None, event: Event, problem: str) -> Outcome:
     facts = record.as_json() if record else event
     error = ": ".join(filter(None, [facts.get("error"), facts.get("cause")])) or None
-    names = ("outcome", "label", "confidence", "execution_arn", "started_at", "threshold")
+    names = ("outcome", "label", "confidence", "execution_arn", "started_at", "threshold", "neither")
     same = {name: facts.get(name) for name in names}
     return Outcome(
         file=sent.name, s3_key=sent.key, error=error, seconds=sent.seconds(), problem=problem, **same

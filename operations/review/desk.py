@@ -13,6 +13,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.errors import CommandError, UsageError
+from operations.outcomes import SEES_NONE
 from operations.photos.labelled import NEITHER, identity
 from operations.results import ResultsTable
 from operations.review.audit import Audit, Audited, audited
@@ -22,7 +23,6 @@ from operations.stack import Stack
 
 AHEAD: Final = 6  # photos held at a time: the one that is shown and the next five
 MANY: Final = 36  # while those of one kind are shown together, twelve at a time
-SEES_NONE: Final = 0.5  # probability of "none of the labels" from which on it is the model's guess
 SKIPPED: Final = ""  # label of an answer by somebody who cannot tell
 _AUDIT_EVERY: Final = 5  # doubtful photos between two audited ones, while there are both
 _LABELS_KEPT_S: Final = 5.0  # while photos are shown, every answer has them

@@ -73,6 +73,15 @@ def test_a_persons_decision_is_listed_as_a_persons(capsys: pytest.CaptureFixture
     assert rejected.endswith(f"neither             s3://photos/b.jpg  decided by ada, {now}")
 
 
+def test_a_doubtful_photo_without_a_vehicle_is_listed_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    create_in_cloudformation()
+    facts: dict[str, str | float] = {"label": "motorcycle", "confidence": 0.501, "neither": 0.98}
+    facts["recorded_at"] = timestamp(datetime.now(UTC))
+    put_record(deployed_stack(), "cat.jpg", "LOW_CONFIDENCE", **facts)
+    assert main(["results"]) == 0
+    assert "LOW_CONFIDENCE neither      0.980  s3://photos/cat.jpg" in capsys.readouterr().out
+
+
 @pytest.fixture
 def _application(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the application accept every photo: how outcomes are found is in test_watcher.py."""

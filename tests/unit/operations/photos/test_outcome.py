@@ -87,6 +87,21 @@ def test_a_line_for_people_names_file_outcome_and_error() -> None:
     assert line(replace(GOOD, problem="NoRecord: x"), colour=False).startswith("PROBLEM")
 
 
+@pytest.mark.parametrize(
+    ("outcome", "neither", "shown"),
+    [
+        ("LOW_CONFIDENCE", 0.98, "neither      0.980"),
+        ("LOW_CONFIDENCE", 0.49, "motorcycle   0.501"),
+        ("LOW_CONFIDENCE", None, "motorcycle   0.501"),
+        ("ACCEPTED", 0.6, "motorcycle   0.501"),
+    ],
+)
+def test_a_doubtful_photo_without_a_vehicle_says_so(outcome: str, neither: float | None, shown: str) -> None:
+    doubtful = replace(GOOD, outcome=outcome, label="motorcycle", confidence=0.501, neither=neither)
+    assert shown in line(doubtful, colour=False)
+    assert doubtful.as_json()["label"] == "motorcycle"
+
+
 def test_control_characters_of_a_name_are_escaped() -> None:
     text = line(replace(REJECTED, file="\x1b[2J\r\n\x9bä.jpg", error="a\x07b"), colour=False)
     assert r"\x1b[2J\r\n\x9bä.jpg" in text

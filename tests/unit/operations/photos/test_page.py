@@ -60,6 +60,13 @@ def test_what_needs_a_person_comes_first() -> None:
     assert text.index("c.jpg") < text.index("b.png") < text.index("a.jpg")
 
 
+def test_a_doubtful_photo_without_a_vehicle_says_so() -> None:
+    shown = page(replace(ACCEPTED, outcome="LOW_CONFIDENCE", neither=0.984))
+    assert "neither 0.984" in re.sub(r"\s+", " ", shown.text)
+    assert "bicycle" not in shown.text
+    assert "0.988" not in "".join(map(str, shown.values("aria-label"))), "no bar against the threshold"
+
+
 def test_hostile_names_are_text() -> None:
     name = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
     hostile = Outcome(name, "incoming/x", "REJECTED", None, None, name, 0.1)
