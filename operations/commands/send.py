@@ -59,5 +59,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
     stack = choice.find()
     from operations.photos.send import send_photos  # noqa: PLC0415 - draws thumbnails, which takes Jinja
 
-    done = send_photos(stack, found.photos, timeout_s=timeout, as_json=as_json, page=page)
+    try:
+        done = send_photos(stack, found.photos, timeout_s=timeout, as_json=as_json, page=page)
+    except KeyboardInterrupt:
+        say("what was sent is classified all the same, and `scones results` lists it")
+        raise
     return 0 if done else FAILED

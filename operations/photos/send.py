@@ -90,10 +90,22 @@ def send_photos(
     with OutcomeListener(stack) as listener:
         watcher = Watcher(stack, listener, timeout_s=timeout_s)
         watcher.waiting = Waiting(stack).explain
-        outcomes = show(watcher.classify(photos), len(photos), as_json=as_json)
+        try:
+            outcomes = show(watcher.classify(photos), len(photos), as_json=as_json)
+        except KeyboardInterrupt:
+            _say_what_was_sent(watcher)
+            raise
     if page:
         write_page(page, stack, photos, outcomes)
     return succeeded(outcomes)
+
+
+def _say_what_was_sent(watcher: Watcher) -> None:
+    """Name the photos that have no outcome when `send` is interrupted."""
+    if watcher.pending:
+        say(f"sent, without an outcome so far: {', '.join(one.name for one in watcher.pending)}")
+    if unsent := watcher.unsent:
+        say(f"not sent: {plural(len(unsent), 'photo')}, from {unsent[0].name} on")
 
 
 class Waiting:

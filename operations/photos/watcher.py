@@ -58,6 +58,7 @@ class Watcher:
         self.results = ResultsTable(stack)
         self.timeout_s = timeout_s
         self.waiting: Callable[[Sequence[Sent]], None] = lambda _pending: None  # called about every second
+        self.unsent, self.pending = list[Photo](), list[Sent]()  # of `classify`
         self._listener = listener
         self._s3 = stack.client("s3")
         self._workflow = stack.client("stepfunctions")
@@ -120,13 +121,14 @@ class Watcher:
 
     def classify(self, photos: Sequence[Photo]) -> Iterator[Outcome]:
         """Send all photos and yield their outcomes as they come, exactly one for each."""
-        waiting, pending = list(photos)[::-1], list[Sent]()
-        total = len(waiting)
-        while waiting or pending:
+        self.unsent, self.pending = list(photos), []
+        unsent, pending = self.unsent, self.pending
+        while unsent or pending:
             # A cold function refuses a burst, which then waits out its retries: the first photos go alone.
-            cold = len(waiting) + len(pending) == total
-            while waiting and len(pending) < (_IN_FLIGHT_WHILE_COLD if cold else _IN_FLIGHT):
-                sent = self._send(waiting.pop())
+            cold = len(unsent) + len(pending) == len(photos)
+            while unsent and len(pending) < (_IN_FLIGHT_WHILE_COLD if cold else _IN_FLIGHT):
+                sent = self._send(unsent[0])
+                del unsent[0]  # not before: an interrupted upload sent nothing
                 if isinstance(sent, Outcome):
                     yield sent
                 else:
