@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.errors import CommandError
 from commandline.escapes import visible
 from commandline.options import json_option
 from commandline.terminal import has_colour, plural
@@ -24,21 +23,19 @@ if TYPE_CHECKING:
 def command(*, choice: StackChoice, photo: str, as_json: bool) -> None:
     r"""Show what became of one photo: each version, its outcome, and its trace through the workflow.
 
-    PHOTO is a key under incoming/, what follows incoming/ in the key, or an s3:// URI. With --json each
-    version is one line.
+    PHOTO is a key under incoming/, what follows incoming/ in the key, an s3:// URI, a file that was sent, or
+    its name. With --json each version is one line.
 
     \b
     Example:
       scones show photo.jpg
     """
-    from operations.photos.traces import uri_of, versions_of  # noqa: PLC0415 - it takes AWS's SDK
+    from operations.photos.traces import named, versions_of  # noqa: PLC0415 - it takes AWS's SDK
     from operations.status import Situation  # noqa: PLC0415
 
     stack = choice.find()
-    uri = uri_of(stack, photo)
+    uri = named(stack, photo)
     versions = versions_of(stack, uri)
-    if not versions:
-        raise CommandError(f"{uri}: neither the bucket nor the results table know this photo")
     if as_json:
         for version in versions:
             print(json.dumps(version.as_json()))

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
-from commandline.errors import UsageError
-from operations.photos.sources import PREFIX
+from commandline.errors import CommandError, UsageError
+from commandline.terminal import say
+from operations.photos.sources import PREFIX, find_photos
 from operations.photos.steps import Step, steps_of
 from operations.results import Record, ResultsTable
 from operations.stack import Stack
 
 _SCHEME: Final = "s3://"
+_RECENT: Final = timedelta(days=30)
+_MOST_RECENT: Final = 1000  # records that are read
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,40 @@ def uri_of(stack: Stack, photo: str) -> str:
             raise UsageError(f"{photo}: not in the photo bucket of the stack {stack.name}, which is {bucket}")
         return photo
     return f"{_SCHEME}{bucket}/{photo if photo.startswith(PREFIX) else PREFIX + photo}"
+
+
+def named(stack: Stack, photo: str) -> str:
+    """Return the URI of a photo by its key, by the file that `send` uploaded, or by the end of a recent key.
+
+    Raises:
+        UsageError: several recent keys end so.
+        CommandError: there is no such photo.
+    """
+    uri = uri_of(stack, photo)
+    if _exists(stack, uri):
+        return uri
+    keys = [] if photo.startswith((_SCHEME, PREFIX)) else _keys_meant(stack, Path(photo))
+    if not keys:
+        raise CommandError(f"{uri}: neither the bucket nor the results table know this photo")
+    if len(keys) > 1:
+        raise UsageError(f"{photo}: several photos are named so: {', '.join(keys)}")
+    say(f"{photo} is no key; taking the photo that was sent as {keys[0]}")
+    return uri_of(stack, keys[0])
+
+
+def _keys_meant(stack: Stack, path: Path) -> list[str]:
+    from operations.photos.send import with_keys_of_their_own  # noqa: PLC0415 - it takes Jinja
+
+    if path.is_file():
+        (photo,) = with_keys_of_their_own(stack, find_photos([path]).photos)
+        if _exists(stack, uri_of(stack, photo.key)):
+            return [photo.key]
+    recent = ResultsTable(stack).find(since=stack.now() - _RECENT, newest=_MOST_RECENT)
+    return sorted({record.key for record in recent if record.key.endswith(f"/{path.name}")})
+
+
+def _exists(stack: Stack, uri: str) -> bool:
+    return any(ResultsTable(stack).versions(uri)) or any(stored_versions(stack, uri))
 
 
 def versions_of(stack: Stack, uri: str) -> list[Version]:

@@ -1,12 +1,15 @@
 """The traces of one photo: shown, and deleted."""
 
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
-from commandline.errors import UsageError
+from commandline.errors import CommandError, UsageError
 from operations.__main__ import main
-from operations.photos.traces import uri_of, versions_of
+from operations.photos.traces import named, uri_of, versions_of
+from operations.results import timestamp
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, create_in_cloudformation, put_record
 
@@ -35,6 +38,33 @@ def test_a_photo_is_named_by_uri_key_or_name(stack: Stack, name: str) -> None:
 def test_a_photo_of_another_bucket_is_refused(stack: Stack) -> None:
     with pytest.raises(UsageError, match="which is photos"):
         uri_of(stack, "s3://elsewhere/incoming/a.jpg")
+
+
+def test_a_photo_is_found_by_the_file_that_was_sent_or_by_its_name(
+    stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, name = tmp_path / "a b.jpg", "album/one.jpg"
+    file.write_bytes(b"second")
+    put_record(stack, f"incoming/{name}", "ACCEPTED", recorded_at=timestamp(stack.now()))
+
+    assert named(stack, str(file)) == URI
+    assert f"taking the photo that was sent as {KEY}" in capsys.readouterr().err
+    assert named(stack, "one.jpg") == named(stack, "gone/one.jpg") == f"s3://{BUCKET}/incoming/{name}"
+
+    file.write_bytes(b"another photo of this name")
+    digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()[:8]
+    put_record(stack, f"incoming/a b-{digest}.jpg", "ACCEPTED")
+    assert named(stack, str(file)) == f"s3://{BUCKET}/incoming/a b-{digest}.jpg"
+
+
+def test_several_photos_of_one_name_are_listed_and_an_unknown_key_is_none(stack: Stack) -> None:
+    for album in ("x", "y"):
+        key = f"incoming/{album}/one.jpg"
+        put_record(stack, key, "ACCEPTED", recorded_at=timestamp(stack.now()))
+    with pytest.raises(UsageError, match=r"incoming/x/one\.jpg, incoming/y/one\.jpg"):
+        named(stack, "one.jpg")
+    with pytest.raises(CommandError, match="know this photo"):
+        named(stack, "incoming/z/one.jpg")
 
 
 def test_each_version_is_shown_with_its_record(stack: Stack) -> None:
