@@ -61,7 +61,7 @@ class Desk:
         self._unpublished: set[str] = set()  # decided, but their events are missing: to be decided again
         self._answers: OrderedDict[str, list[Decision]] = OrderedDict()
         self._undone: set[str] = set()  # on the desk, before all others
-        self._skipped: set[str] = set()
+        self._skipped: dict[str, float] = {}  # when, by time.monotonic(); those that came back, too
         self._today = (date.min, 0)
         self._lock, self._receiving = threading.RLock(), threading.Lock()
         self._renewed = time.monotonic()
@@ -86,7 +86,7 @@ class Desk:
             self._audit.draw()
             found = self._queue.take(wanted) if wanted > 0 else []
         with self._lock:
-            for message in found:
+            for message in sorted(found, key=lambda one: identity(*one.photo) in self._skipped):
                 self._add(message)
             decided = self._count(0)
             due = decided and decided % _AUDIT_EVERY == 0
@@ -97,16 +97,18 @@ class Desk:
     def held(self) -> list[dict[str, Any]]:
         """Return the photos on this desk, first the one to be shown; photos of one kind come together.
 
-        Those that were taken back come first, then an audited one, then the kind of which there are most.
+        Those that were taken back come first, then an audited one, then the kind of which there are most;
+        last those that were skipped here before.
         """
         with self._lock:
             photos = [_shown(name, photo) for name, photo in self._held.items()]
-            undone = {*self._undone}
+            undone, skipped = {*self._undone}, {*self._skipped}
         kinds = Counter(photo["kind"] for photo in photos)
 
-        def order(photo: dict[str, Any]) -> tuple[bool, bool, int, bool, str]:
-            kind = photo["kind"]
-            return photo["id"] not in undone, not photo["audit"], -kinds[kind], kind != NEITHER, kind
+        def order(photo: dict[str, Any]) -> tuple[bool, bool, bool, int, bool, str]:
+            name, kind = photo["id"], photo["kind"]
+            first = name in skipped, name not in undone, not photo["audit"]
+            return *first, -kinds[kind], kind != NEITHER, kind
 
         return sorted(photos, key=order)
 
@@ -138,10 +140,10 @@ class Desk:
             return problem
 
     def skip(self, name: str, answer: str = "") -> None:
-        """Give a photo to other desks; this one does not take it again."""
+        """Give a photo to other desks; what they leave comes back here once nothing else waits."""
         with self._lock:
             photo = self._photo_held(name)
-            self._skipped.add(name)
+            self._skipped[name] = time.monotonic()
             self._give_back(photo)
             del self._held[name]
             self._remember(Decision(photo, SKIPPED, ""), answer)
@@ -173,7 +175,7 @@ class Desk:
             record = self._decisions.hold(*photo.record.version, photo.record.outcome)
             if not record:
                 raise AlreadyDecidedError(f"{photo.record.object_uri} was decided by somebody else meanwhile")
-            self._skipped.discard(name)
+            self._skipped.pop(name, None)
         else:
             problem = self._decisions.undo(decision)
             self._count(-1)
@@ -195,7 +197,8 @@ class Desk:
                 }
                 for answer, decisions in islice(reversed(self._answers.items()), _LATEST)
             ]
-            session = {"decided": self._count(0), "skipped": len(self._skipped), "answers": latest}
+            skipped = len({*self._skipped} - {*self._held})
+            session = {"decided": self._count(0), "skipped": skipped, "answers": latest}
         return {**session, "waiting": self._queue.length(), "labels": self.labels}
 
     def _photo_held(self, name: str) -> Photo:
@@ -242,7 +245,7 @@ class Desk:
                 self._queue.delete(here.message)
             self._held[name] = replace(here, message=message)
             return
-        if name in self._skipped:  # it becomes visible again, for others
+        if name in self._skipped and not self._returns(name):  # its message becomes visible again, for others
             return
         try:
             record = self._decisions.hold(*message.photo, "LOW_CONFIDENCE")
@@ -252,6 +255,11 @@ class Desk:
             self._held[name] = Photo(record, message)
         else:
             self._queue.delete(message)
+
+    def _returns(self, name: str) -> bool:
+        """Return whether to show a photo again that was skipped here."""
+        others_had_time = time.monotonic() - self._skipped[name] >= HOLD_S
+        return others_had_time and {*self._held} <= {*self._skipped}
 
     def _add_audited(self) -> None:
         for drawn in islice(iter(self._audit.next, None), _MOST_TRIED):
@@ -264,6 +272,7 @@ class Desk:
         photo = self._held.pop(name)
         self._unpublished.discard(name)
         self._undone.discard(name)
+        self._skipped.pop(name, None)
         if photo.message:
             with suppress(ClientError, BotoCoreError):  # whoever receives it next drops it
                 self._queue.delete(photo.message)

@@ -450,6 +450,30 @@ def test_a_skipped_photo_goes_to_somebody_else_and_comes_back_by_undo(stack: Sta
     assert desk.decide(held, "bicycle") == ""
 
 
+def test_a_skipped_photo_comes_back_last_where_nobody_else_takes_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operations.review.queue.HOLD_S", 0)  # what is received is visible again at once
+    for name in "ab":
+        put_doubtful(stack, f"incoming/{name}.jpg")
+    desk = desk_of(stack)
+    skipped, other = desk.waiting()
+    desk.skip(skipped["id"])
+    assert [photo["id"] for photo in desk.waiting()] == [other["id"]]
+    passed = time.monotonic() + HOLD_S
+    monkeypatch.setattr(time, "monotonic", lambda: passed)
+    assert [photo["id"] for photo in desk.waiting()] == [other["id"]], "something else waits"
+    assert desk.status()["skipped"] == 1
+    desk.decide(other["id"], "bicycle")
+
+    assert [photo["id"] for photo in desk.waiting()] == [skipped["id"]]
+    assert desk.status()["skipped"] == 0
+    put_doubtful(stack, "incoming/c.jpg")
+    assert [photo["id"] for photo in desk.waiting()][1:] == [skipped["id"]]
+    desk.skip(skipped["id"])
+    assert names(desk) == ["c.jpg"]
+
+
 # --- two at once ---
 
 
