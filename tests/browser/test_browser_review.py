@@ -19,6 +19,7 @@ from tests.support.review import items, put_doubtful
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 KINDS = ("cat", "house", "tree", "cup")
+MANY_SAVED_MS = 120_000  # each takes some requests to moto, one after the other
 
 
 def photo(kind: str, seed: int) -> bytes:
@@ -161,8 +162,33 @@ def test_one_key_answers_twelve_photos_of_one_kind_until_none_is_left(
         expect(tiles.filter(has_text=kind)).to_have_count(count)
         expect(tiles).to_have_count(count)
         press(page, "0" if kind == "neither" else "1")
-    expect(page.locator("#decided")).to_have_text("26")
+    expect(page.locator("#decided")).to_have_text("26", timeout=MANY_SAVED_MS)
     assert Counter(outcomes(stack).values()) == {"neither": 22, "bicycle": 4}
+
+
+def test_keys_answer_for_the_next_photos_while_answers_are_saved(
+    stack: Stack, small_desk: RunningDesk, page: Page
+) -> None:
+    put_many(stack, 14, 1)
+    slow: list[Route] = []
+
+    def hold(route: Route) -> None:  # Playwright takes no method of a list
+        slow.append(route)
+
+    page.route("**/decide", hold)
+    page.goto(small_desk.page())
+    page.keyboard.press("g")
+    tiles = page.locator("[data-photo]")
+    for key, count in (("0", 12), ("0", 2), ("1", 1)):
+        expect(tiles).to_have_count(count)
+        press(page, key)
+    expect(page.get_by_text("Saving your answers: 15 to go")).to_be_visible()
+
+    page.route("**/decide", lambda route: route.continue_())
+    slow[0].continue_()
+
+    expect(page.locator("#decided")).to_have_text("15", timeout=MANY_SAVED_MS)
+    assert Counter(outcomes(stack).values()) == {"neither": 14, "bicycle": 1}
 
 
 def test_the_last_five_answers_are_listed_and_each_is_taken_back(

@@ -9,6 +9,7 @@ const preloaded = new Map();  // identity -> Image: the next photos, fetched bef
 const decided = new Set();  // until the server's next list comes without them
 const marked = new Set();  // photos of the grid that the next answer is not for
 let waiting = [];
+let more = false;  // wait beyond those
 let batch = [];  // identities of the photos that are shown: none is added while somebody looks at them
 let readable = 0;  // when an answer can be given
 let grid = false;
@@ -105,14 +106,14 @@ function chosen() {
   const here = open.filter((photo) => batch.includes(photo.id));
   if (here.length) return here;
   const next = open.filter((photo) => photo.kind === open[0].kind).slice(0, grid ? GRID : 1);
-  if (grid && decided.size && next.length < GRID) return [];  // more of them come when the answers are carried out
+  if (grid && more && decided.size && next.length < GRID) return [];  // more of them come when the answers are saved
   batch = next.map((photo) => photo.id);
   return next;
 }
 
 function none() {
-  if (decided.size) return made("p", { textContent: "One moment: your answers are carried out." });
-  const others = skipped ? ` ${skipped} that you could not tell ${skipped > 1 ? "wait" : "waits"} for somebody else.` : "";
+  if (decided.size) return made("p", { textContent: `Saving your answers: ${decided.size} to go. Keys answer again once the next photos are here.` });
+  const others = skipped ? ` ${skipped} that you could not tell ${skipped > 1 ? "wait" : "waits"} for somebody else; what nobody takes in two minutes comes back here.` : "";
   return made("p", { textContent: `No photo is waiting. New ones appear here by themselves.${others}` });
 }
 
@@ -143,6 +144,7 @@ function enable() {
 
 function update(status) {
   waiting = status.photos;
+  more = status.waiting > waiting.length + status.skipped;
   const held = new Set(waiting.map((photo) => photo.id));
   for (const id of decided) if (!held.has(id)) decided.delete(id);
   for (const id of preloaded.keys()) if (!held.has(id)) preloaded.delete(id);
