@@ -85,4 +85,4 @@ format: $(VENVS)/test/.made ## formats the code
 	$(VENVS)/test/bin/ruff check --fix .
 
 clean: ## removes what the targets made, environments included
-	rm -rf $(VENVS) build .aws-sam .mypy_cache .ruff_cache
+	rm -rf $(VENVS) build .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
