@@ -29,6 +29,7 @@ class LocalCloud:
         self.folder = folder
         self._session = LocalSession(running)
         self._clients: dict[str, Any] = {}
+        self._ended: dict[str, dict[str, Any]] = {}
 
     @classmethod
     def of(cls, folder: Path) -> "LocalCloud":
@@ -61,12 +62,20 @@ class LocalCloud:
 
         def ended() -> list[dict[str, Any]]:
             pages = workflow.get_paginator("list_executions").paginate(stateMachineArn=arn)
-            arns = [execution["executionArn"] for page in pages for execution in page["executions"]]
-            described = [workflow.describe_execution(executionArn=arn) for arn in arns]
-            mine = [execution for execution in described if _key(json.loads(execution["input"])) == key]
+            listed = [self._describe(one["executionArn"]) for page in pages for one in page["executions"]]
+            mine = [execution for execution in listed if _key(json.loads(execution["input"])) == key]
             return mine if all(execution["status"] != "RUNNING" for execution in mine) else []
 
         return poll(ended, until=bool, timeout_seconds=WAIT_S, rhythm=RHYTHM)
+
+    def _describe(self, execution_arn: str) -> dict[str, Any]:
+        """Describe an execution; one that has ended is not asked for again."""
+        if execution_arn in self._ended:
+            return self._ended[execution_arn]
+        execution = dict(self.client("stepfunctions").describe_execution(executionArn=execution_arn))
+        if execution["status"] != "RUNNING":
+            self._ended[execution_arn] = execution
+        return execution
 
     def records(self, key: str) -> list[dict[str, Any]]:
         """Return all records of the results table for one object key, as plain values."""
