@@ -123,8 +123,10 @@ def test_a_second_cloud_with_the_same_state_is_refused(state: Path, command: lis
     assert told in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, model: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "step"), [(signal.SIGINT, "sam-deploy"), (signal.SIGTERM, "sam-build")])
+def test_an_interrupt_leaves_nothing_behind(
+    tmp_path: Path, model: Path, number: signal.Signals, step: str
+) -> None:
     state = tmp_path / "state"
     demo = subprocess.Popen(
         [sys.executable, "-m", "localcloud", "demo", "--state", str(state), "--model", str(model)],
@@ -132,7 +134,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, model: Path, number:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_until((state / "logs" / "sam-deploy.log").exists)
+    wait_until((state / "logs" / f"{step}.log").exists)
 
     demo.send_signal(number)
 
