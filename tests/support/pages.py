@@ -132,6 +132,10 @@ def copy_checkout(folder: Path) -> Path:
     # Made here, not in the copy: an environment's programs remember the folder in which they were made.
     subprocess.run(["make", ".venv/run/.made"], cwd=ROOT, check=True)
     (folder / ".venv").symlink_to(ROOT / ".venv")
+    (folder / "build").mkdir()
+    for cache in ("serving-packages", "wheels"):  # named by digests, and downloaded once
+        (ROOT / "build" / cache).mkdir(parents=True, exist_ok=True)
+        (folder / "build" / cache).symlink_to(ROOT / "build" / cache)
     return folder
 
 
