@@ -57,6 +57,39 @@ def change_the_model_and_back(state: Path, model: Path, folder: Path) -> None:
     assert [one["serving"] for one in models] == [False, True]
 
 
+def is_killed(state: Path, running: Running) -> None:
+    """Kill a local cloud and start it again: it reports that, and the photo that has no outcome."""
+    os.kill(running.pids["ministack"], signal.SIGKILL)
+    wait_until(lambda: StateFolder(state).supervisor() is None)
+    (state / "data" / "s3" / "000000000000" / "scones-photos" / "incoming" / "lost.png").write_bytes(b"x")
+
+    done = localcloud("up", "--state", state)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "was killed when it ended: photos and records are kept" in done.stderr
+    assert "without an outcome: s3://scones-photos/incoming/lost.png" in done.stderr
+    cloud = LocalCloud.of(state)
+    assert [record["label"] for record in cloud.records("incoming/photos/red.png")] == ["bicycle"]
+
+
+def moves_to_other_ports(state: Path) -> None:
+    """Start a local cloud as if its last start had listened elsewhere, where something else listens now."""
+    before = LocalCloud.of(state).running
+    assert localcloud("down", "--state", state).returncode == 0
+    StateFolder(state).kept.move_to(
+        Addresses("127.0.0.1", "http://127.0.0.1:9", "http://127.0.0.1:10", "key")
+    )
+
+    after = up(state)
+
+    assert after.stack["parameters"]["ClassLabels"] == "red,green,blue"
+    assert (state / "kept-model" / "model.tar.gz").exists(), "the model that served last serves again"
+    urls = [running.stack["outputs"]["ReviewQueueUrl"] for running in (before, after)]
+    assert f":{after.aws_url.rpartition(':')[2]}/" in urls[1]
+    assert urls[0].rpartition("/")[2] == urls[1].rpartition("/")[2]
+
+
+@pytest.mark.timeout(900)
 def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, tmp_path: Path) -> None:
     # Given a local cloud that classified two photos, and was stopped
     first = up(own, model)
@@ -110,43 +143,10 @@ def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, t
         *("incoming/bicycle/red.png", "incoming/red/red.png"),
     }
 
+    # Photos, records and stack outlive a kill, and other ports
+    is_killed(own, second)
+    moves_to_other_ports(own)
+
     # And erased only if that is asked for
     assert localcloud("down", "--erase", "--yes", "--state", own).returncode == 0
     assert not StateFolder(own).kept.folder.exists()
-
-
-def test_photos_records_and_stack_outlive_a_kill(own: Path, model: Path, tmp_path: Path) -> None:
-    first = up(own, model)
-    write_photo(tmp_path / "photos" / "red.png", "red")
-    send(own, tmp_path / "photos")
-    os.kill(first.pids["ministack"], signal.SIGKILL)
-    wait_until(lambda: StateFolder(own).supervisor() is None)
-    (own / "data" / "s3" / "000000000000" / "scones-photos" / "incoming" / "lost.png").write_bytes(b"x")
-
-    again = localcloud("up", "--state", own, "--model", model)
-
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "was killed when it ended: photos and records are kept" in again.stderr
-    assert "without an outcome: s3://scones-photos/incoming/lost.png" in again.stderr
-    cloud = LocalCloud.of(own)
-    assert [record["label"] for record in cloud.records("incoming/photos/red.png")] == ["bicycle"]
-
-
-def test_urls_in_the_kept_state_follow_to_other_ports(own: Path, model: Path) -> None:
-    first = up(own, model)
-    assert localcloud("down", "--state", own).returncode == 0
-    # As if the last start had listened elsewhere, where something else listens now.
-    folder = StateFolder(own)
-    elsewhere = Addresses("127.0.0.1", "http://127.0.0.1:9", "http://127.0.0.1:10", "key")
-    folder.kept.move_to(elsewhere)
-
-    second = up(own)
-
-    assert second.stack["parameters"]["ClassLabels"] == "bicycle,motorcycle"
-    assert (own / "kept-model" / "model.tar.gz").exists(), "the model that served last serves again"
-    port = second.aws_url.rpartition(":")[2]
-    assert f":{port}/" in second.stack["outputs"]["ReviewQueueUrl"]
-    assert (
-        first.stack["outputs"]["ReviewQueueUrl"].rpartition("/")[2]
-        == (second.stack["outputs"]["ReviewQueueUrl"].rpartition("/")[2])
-    )
