@@ -8,6 +8,8 @@ TEST := $(VENVS)/test/bin/python
 TRAIN := $(VENVS)/train/bin/python
 # Where PyTorch's CPU build is, for machines whose index has only the one with CUDA: make train TORCH_INDEX=https://...
 TORCH_INDEX ?=
+# Hundreds of short programs start here: compiled once, not each time.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up down test test-train test-sagemaker test-docker test-browser test-faults train bench lint lock format clean
