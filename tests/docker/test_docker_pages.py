@@ -44,7 +44,6 @@ def checkout(docker: None, tmp_path: Path) -> Iterator[Path]:  # noqa: ARG001
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.timeout(900)  # where .venv/run is not made yet, the first command makes it
 def test_each_command_of_the_page_works(checkout: Path) -> None:
     commands = blocks()
     service = next(block for block in commands if "start-lambda" in block)

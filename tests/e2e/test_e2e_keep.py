@@ -89,7 +89,6 @@ def moves_to_other_ports(state: Path) -> None:
     assert urls[0].rpartition("/")[2] == urls[1].rpartition("/")[2]
 
 
-@pytest.mark.timeout(900)
 def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, tmp_path: Path) -> None:
     # Given a local cloud that classified two photos, and was stopped
     first = up(own, model)

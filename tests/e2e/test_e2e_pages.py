@@ -71,7 +71,6 @@ def wait_for_record(cloud: LocalCloud) -> tuple[str, str]:
     return items[0]["outcome"]["S"], items[0].get("cause", {"S": ""})["S"]
 
 
-@pytest.mark.timeout(900)  # where .venv/run is not made yet, the first command makes it
 def test_readme_use_it_here(checkout: Path) -> None:
     text = section(README, "## Use it here")
     with Shell(checkout, environment()) as shell:
@@ -86,7 +85,6 @@ def test_readme_use_it_here(checkout: Path) -> None:
     assert not stopped
 
 
-@pytest.mark.timeout(600)
 def test_readme_deploy_and_remove(checkout: Path, account: LocalCloud) -> None:
     text = section(README, "## Deploy it to AWS, in three steps")
     steps, _, removal = text.partition("### Remove it")
@@ -103,7 +101,6 @@ def test_readme_deploy_and_remove(checkout: Path, account: LocalCloud) -> None:
     assert not {"scones", "scones-model"} & living_stacks(account)
 
 
-@pytest.mark.timeout(600)
 def test_deployment_page(checkout: Path, account: LocalCloud) -> None:
     page = DOCS / "deployment.md"
     text = page.read_text(encoding="utf-8")
@@ -150,7 +147,6 @@ def wait_for_capture(cloud: LocalCloud) -> None:
     )
 
 
-@pytest.mark.timeout(900)
 def test_model_page_use_and_measure(checkout: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     for label in ("bicycle", "motorcycle"):
@@ -171,7 +167,6 @@ def test_model_page_use_and_measure(checkout: Path, tmp_path: Path) -> None:
     assert (checkout / "build" / "cifar" / "train.lst").exists()
 
 
-@pytest.mark.timeout(900)
 def test_every_command_has_help_with_an_example_in_the_environment_of_the_demo(checkout: Path) -> None:
     shown = subprocess.run(
         [checkout / ".venv" / "run" / "bin" / "python", "-c", SHOW_HELP],

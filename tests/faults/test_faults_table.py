@@ -18,7 +18,6 @@ from tests.faults.kill import FUNCTIONS, MODEL, kill
 from tests.faults.rows import ACCEPTED, DOUBTFUL, ENDPOINT, RULE, WORKFLOW, Row
 from tests.support.local_cloud import wait_until, without_rule
 
-pytestmark = pytest.mark.timeout(400)
 TOGETHER_S = 25
 """Patience while 80 photos are under way at once."""
 

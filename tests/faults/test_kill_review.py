@@ -66,7 +66,6 @@ def decide_and_kill(cloud: LocalCloud, part: str) -> set[str]:
     return set(decided)
 
 
-@pytest.mark.timeout(900)
 def test_no_decision_is_lost(cloud: LocalCloud) -> None:
     decided: set[str] = set()
     state = cloud.folder

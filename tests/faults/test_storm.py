@@ -43,7 +43,6 @@ def draw_kills(rng: random.Random, observer: Observer) -> dict[int, Callable[[],
     return dict(zip(sorted(rng.sample(range(PHOTOS), KILLS)), drawn, strict=True))
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(1, SEEDS + 1))
 def test_a_storm_of_kills_loses_no_photo(
     patient: Observer, seed: int, capsys: pytest.CaptureFixture[str]
@@ -71,7 +70,6 @@ def test_a_storm_of_kills_loses_no_photo(
     assert len(folders) <= len(pids(FUNCTIONS, observer)), "killed workers left their folders"
 
 
-@pytest.mark.timeout(600)
 def test_the_cloud_goes_down_and_up_after_it(cloud: LocalCloud) -> None:
     """The last test that uses this cloud: it is another one then."""
     assert localcloud("down", "--state", cloud.folder).returncode == 0

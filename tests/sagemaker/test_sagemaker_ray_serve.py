@@ -121,7 +121,6 @@ def is_mapped(folder: Path) -> bool:
     return False
 
 
-@pytest.mark.timeout(300)
 def test_ray_serve_answers_images_and_tells_bad_ones(model_dir: Path, tmp_path: Path) -> None:
     # One test for all answers: starting Ray takes a quarter of a minute.
     with ray_serve(model_dir, tmp_path / "ray.log") as server:
@@ -147,7 +146,6 @@ def test_ray_serve_answers_images_and_tells_bad_ones(model_dir: Path, tmp_path: 
         assert server.ask(encoded("red", "PNG"), "text/csv")[0] == 415
 
 
-@pytest.mark.timeout(300)
 def test_ray_serve_with_a_broken_model_never_gets_healthy(model_dir: Path, tmp_path: Path) -> None:
     (model_dir / "model.onnx").write_bytes(b"this is no network")
 

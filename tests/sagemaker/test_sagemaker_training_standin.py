@@ -48,7 +48,6 @@ def request(archives: list[Path], output: Path, recipe: Recipe) -> TrainRequest:
     )
 
 
-@pytest.mark.timeout(600)
 def test_a_job_trains_a_model_that_deploys_with_its_own_code(
     cloud: LocalCloud, archives: list[Path], tmp_path: Path
 ) -> None:
