@@ -61,7 +61,6 @@ class LazyGroup(click.Group):
         self.lazy = dict(lazy)
         shown = f"{DISTRIBUTION} {version()}, Python {platform.python_version()}"
         click.version_option(message=shown, version="")(self)
-        keep_paragraphs(self)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names that the help page and the shell completion offer."""
@@ -114,6 +113,7 @@ def run(program: click.Command, name: str, arguments: Sequence[str] | None = Non
     """Run a program's command line and return the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = " ".join([name, *given[:1]]) if given and not given[0].startswith("-") else name
+    keep_paragraphs(program)
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # or onnxruntime writes reports into the home folder
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

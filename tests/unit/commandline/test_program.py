@@ -65,6 +65,13 @@ def call(*arguments: str) -> int:
     return run(program, "program", arguments)
 
 
+def test_a_program_of_one_command_keeps_the_lines_of_its_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(show, "show", ["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "  Example:\n    program show --data a b\n" in shown
+    assert "\\b" not in shown
+
+
 def test_help_lists_commands_without_importing_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == 0
     shown = capsys.readouterr().out
