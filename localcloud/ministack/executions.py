@@ -188,13 +188,16 @@ class Recorder:
             self._deadlines[execution["executionArn"]] = time.monotonic() + seconds, end
 
     def _watch(self) -> None:
-        """End executions at their deadlines: a timer of its own for each would be one thread more."""
+        """End executions at their deadlines, each on a thread that only those need which get there.
+
+        A target of the event may be slow, and whatever an end raises is its own.
+        """
         while True:
             time.sleep(_WATCH_EVERY_S)
             for arn, (deadline, end) in list(self._deadlines.items()):
                 if time.monotonic() >= deadline:
                     self._deadlines.pop(arn, None)
-                    end()
+                    threading.Thread(target=end, daemon=True).start()
 
     def _time_out(self, execution: dict[str, Any]) -> None:
         if execution["status"] == "RUNNING":

@@ -122,6 +122,30 @@ def test_an_execution_ends_at_the_limit_of_its_machine() -> None:
     assert (ended["status"], ended["events"][-1]["type"]) == ("SUCCEEDED", "ExecutionSucceeded")
 
 
+def test_an_execution_whose_end_fails_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    ended, all_ended = list[str](), threading.Event()
+
+    def emit(execution: dict[str, Any]) -> None:
+        ended.append(execution["executionArn"])
+        if len(ended) == 2:
+            all_ended.set()
+        raise OSError(execution["executionArn"])
+
+    engine = SimpleNamespace(
+        _state_machines={"m": {"definition": json.dumps({"TimeoutSeconds": 0.01})}},
+        _add_event=lambda *_: {"type": "ExecutionTimedOut", "id": 2},
+        _emit_execution_status_event=emit,
+        now_iso=lambda: "now",
+    )
+    recorder = Recorder(engine, Log(SimpleNamespace()))
+    for arn in ("first", "second"):
+        events = [{"type": "ExecutionStarted", "id": 1}]
+        execution = {"executionArn": arn, "stateMachineArn": "m", "status": "RUNNING", "events": events}
+        recorder.add(execution, "PassStateExited", {"stateExitedEventDetails": {"name": "Pass"}})
+    assert all_ended.wait(10)
+
+
 def test_errors_have_the_names_of_the_sdk() -> None:
     from ministack.core.responses import _service_model  # noqa: PLC0415
 
