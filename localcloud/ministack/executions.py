@@ -74,11 +74,11 @@ def too_large(text: str) -> bool:
     )
 
 
-@functools.cache
-def limit(definition: str) -> int | None:
-    """Return how many seconds a state machine may run, by its definition."""
-    seconds: int | None = json.loads(definition).get("TimeoutSeconds")
-    return seconds
+@functools.lru_cache
+def parsed_definition(definition: str) -> dict[str, Any]:
+    """Return the definition of a state machine; its executions share it, and none changes it."""
+    found: dict[str, Any] = json.loads(definition)
+    return found
 
 
 def log_line(execution_arn: str, event: Event, milliseconds: int, *, with_data: bool) -> str:
@@ -179,7 +179,7 @@ class Recorder:
 
     def _limit(self, execution: dict[str, Any]) -> None:
         """End an execution at the limit of its machine; AWS gives EXPRESS five minutes."""
-        seconds = limit(self._machine(execution)["definition"])
+        seconds = parsed_definition(self._machine(execution)["definition"]).get("TimeoutSeconds")
         if is_express(execution["executionArn"]):
             seconds = min(seconds or _EXPRESS_S, _EXPRESS_S)
         if seconds:

@@ -4,14 +4,13 @@ ministack's texts name neither state, expression nor field; its context has othe
 without an error gets one; and services' errors have their own names, not those of Step Functions' SDK.
 """
 
-import json
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from localcloud.ministack.errors import rewrite, wrap
-from localcloud.ministack.executions import ENTERED
+from localcloud.ministack.executions import ENTERED, parsed_definition
 
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _LOCATED: Final = {"States.QueryEvaluationError", "States.Runtime"}
@@ -47,7 +46,9 @@ def wrong_expression(expression: str, message: str = "") -> str:
     name, _, definition = ENTERED.get() or ("", 0, "{}")
     state = f"/States/{name}/"
     paths = [
-        path for path, text in _fields(json.loads(definition), "") if text == expression and state in path
+        path
+        for path, text in _fields(parsed_definition(definition), "")
+        if text == expression and state in path
     ]
     field = paths[0].partition(state)[2] if paths else ""
     wrong = f"threw an error during evaluation. {message}" if message else "returned nothing (undefined)."

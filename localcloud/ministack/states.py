@@ -18,6 +18,7 @@ from contextvars import ContextVar, copy_context
 from typing import Any, Final
 
 from localcloud.ministack.errors import during, rewrite, wrap
+from localcloud.ministack.executions import parsed_definition
 
 EXECUTIONS: Final = 500
 PUT_EVENTS: Final = "arn:aws:states:::events:putEvents"
@@ -157,7 +158,7 @@ def apply() -> None:
     rewrite(
         engine,
         _CHANGES,
-        _parsed=functools.lru_cache(json.loads),
+        _parsed=parsed_definition,
         _expression=remembering(jsonata.Jsonata, engine._register_sfn_jsonata_functions),
         _tasks=ThreadPoolExecutor(_TASKS),
         _start=start,
