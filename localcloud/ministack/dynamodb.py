@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.Con
 """
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ def apply() -> None:
     """Repair the imported ministack."""
     from ministack.services import dynamodb
 
-    lock = threading.RLock()  # a batch writes through the others
+    lock = dynamodb._lock  # under which expired items are removed, too
 
     def alone(write: Callable[[Any], Any]) -> Callable[[Any], Any]:
         @functools.wraps(write)
