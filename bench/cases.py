@@ -23,7 +23,7 @@ Tick = Callable[[], object]
 def classify_a_photo(model_dir: Path, rounds: int, tick: Tick) -> Result:
     """Measure the endpoint's work for one JPEG as SerializeImage sends it: decode, classify, answer."""
     side = _longest_side()
-    photo = _encoded(draw("bicycle", FIRST_TEST_SEED, (side, side)), "JPEG", quality=90)
+    photo = encoded(draw("bicycle", FIRST_TEST_SEED, (side, side)), "JPEG", quality=90)
     model = inference.model_fn(str(model_dir))
 
     def answer() -> str:
@@ -98,10 +98,11 @@ def phone_photo(file_format: str, quality: int, **options: Any) -> bytes:
     drawn = np.asarray(draw("bicycle", FIRST_TEST_SEED, PHONE_PHOTO)).astype(np.int16)
     noise = np.random.default_rng(1).integers(-6, 7, drawn.shape)
     photo = Image.fromarray((drawn + noise).clip(0, 255).astype(np.uint8))
-    return _encoded(photo, file_format, quality=quality, **options)
+    return encoded(photo, file_format, quality=quality, **options)
 
 
-def _encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
+    """Return a picture as a file."""
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()

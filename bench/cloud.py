@@ -1,6 +1,5 @@
 """On a local cloud: the functions on AWS's Lambda runtime emulator, the workflow, and how a batch grows."""
 
-import io
 import json
 import os
 import subprocess
@@ -13,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bench.cases import phone_photo
+from bench.cases import encoded, phone_photo
 from bench.timing import Result, compared, seconds
 from localcloud.environment import aws_variables
 from model_build.data.drawings import FIRST_TEST_SEED, draw
@@ -21,7 +20,6 @@ from tests.support.lambda_runtime import LambdaRuntime, lambda_runtime
 from tests.support.local_cloud import LocalCloud, deployed_cloud, without_rule
 from tests.support.sam_app import ROOT
 
-ENDPOINT: Final = "scones-vehicle-classifier"
 ALONE: Final = 31  # photos sent one by one, the first to warm up
 THUMBNAIL: Final = 32  # pixels, as CIFAR-100 has
 WARM: Final = 5  # events that each new process of a function answers after its first
@@ -100,7 +98,8 @@ def _workflow(cloud: LocalCloud) -> Result:
             time.sleep(0.005)
 
     def ask(number: int) -> None:
-        runtime.invoke_endpoint(EndpointName=ENDPOINT, ContentType="image/png", Body=_png(number))
+        endpoint = cloud.running.endpoint
+        runtime.invoke_endpoint(EndpointName=endpoint, ContentType="image/png", Body=_png(number))
 
     photos = _upload(cloud, "incoming/alone/", ALONE)
     through = [seconds(partial(execute, *one)) for one in photos][1:]
@@ -133,10 +132,8 @@ def _upload(cloud: LocalCloud, prefix: str, count: int) -> list[tuple[str, str]]
 
 
 def _png(seed: int) -> bytes:
-    buffer = io.BytesIO()
-    drawn = draw(("bicycle", "motorcycle")[seed % 2], FIRST_TEST_SEED + seed, (THUMBNAIL, THUMBNAIL))
-    drawn.save(buffer, "PNG")
-    return buffer.getvalue()
+    kind = ("bicycle", "motorcycle")[seed % 2]
+    return encoded(draw(kind, FIRST_TEST_SEED + seed, (THUMBNAIL, THUMBNAIL)), "PNG")
 
 
 def _memory(state: str) -> dict[str, float]:
