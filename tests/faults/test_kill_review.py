@@ -13,12 +13,10 @@ from commandline.errors import CommandError
 from localcloud import lifecycle
 from localcloud.state import StateFolder
 from operations.review.desk import Desk, Settings
-from tests.e2e.conftest import model
 from tests.e2e.test_e2e_workflow import BETWEEN
 from tests.faults.kill import processes
 from tests.support.local_cloud import LocalCloud, localcloud, wait_until
 
-__all__ = ["model"]
 PHOTOS = {f"incoming/{number}.jpg" for number in range(30)}
 PARTS = ("localcloud.desk", "sagemaker/worker.py", "localcloud.sagemaker", "localcloud.ministack", "")
 """Each at least once; the last is all of them, the supervisor too."""
