@@ -258,7 +258,7 @@ def test_the_cap_is_shown(
 
 
 @pytest.mark.parametrize(
-    ("at_a_time", "a_child", "children"), [(1, 1, 1), (8, 8, 1), (19, 10, 1), (20, 10, 2)]
+    ("at_a_time", "a_child", "children"), [(1, 1, 1), (8, 8, 1), (10, 10, 1), (19, 10, 1), (20, 10, 2)]
 )
 def test_a_child_has_ten_photos_at_most_and_all_at_once(
     stack: Stack, at_a_time: int, a_child: int, children: int
@@ -268,6 +268,10 @@ def test_a_child_has_ten_photos_at_most_and_all_at_once(
     execution = stack.client("stepfunctions").describe_execution(executionArn=run.execution_arn)
     start = json.loads(execution["input"])
     assert (start["photos_a_child"], start["children_at_a_time"]) == (a_child, children)
+
+
+def test_without_photos_nothing_is_started(stack: Stack) -> None:
+    assert Runs(stack).start([]) is None
 
 
 def test_results_are_a_line_for_each_photo_of_a_child(stack: Stack) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from commandline.errors import UsageError
-from operations.load import Account, Plan, balances, parse_mix, percentile
+from operations.load import DEFAULT_MIX, Account, Plan, balances, parse_mix, percentile
 from operations.results import Record
 
 
@@ -53,6 +53,10 @@ def test_kinds_come_in_their_shares() -> None:
 def test_a_mix_that_makes_no_sense_is_named(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_mix(text)
+
+
+def test_the_default_mix_is_one() -> None:
+    assert sum(parse_mix(DEFAULT_MIX).values()) == pytest.approx(1)
 
 
 DUE = 1_790_000_000.0
@@ -124,6 +128,7 @@ def test_what_was_not_sent_does_not_balance() -> None:
 def test_percentiles_are_exact(share: float, value: float) -> None:
     assert percentile(list(range(100, 0, -1)), share) == value
     assert percentile([3.0, 1.0, 2.0], 0.99) == 3.0, "of few values the largest"
+    assert percentile([], 0.5) is None
 
 
 def test_the_progress_has_outcomes_latencies_and_what_was_not_sent() -> None:

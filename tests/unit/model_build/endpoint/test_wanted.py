@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from model_build.__main__ import main
+from model_build.commands.endpoint import deploy_command
 from model_build.endpoint.aws import given_stack
 from model_build.endpoint.wanted import Wanted
 from model_build.errors import RefusedError
@@ -67,6 +68,19 @@ def test_bounds(field: str, others: dict[str, Any], inside: list[Any], outside: 
 def test_options_have_bounds(option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["deploy", *option]) == 2
     assert option[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "accepted"),
+    [
+        ("--invocations-per-instance", ["1"]),
+        ("--capture-percent", ["1", "100"]),
+        ("--serverless-concurrency", ["1", "200"]),
+    ],
+)
+def test_options_are_accepted_up_to_their_bounds(option: str, accepted: list[str]) -> None:
+    (kind,) = [one.type for one in deploy_command.params if option in one.opts]
+    assert [kind.convert(value, None, None) for value in accepted] == [int(value) for value in accepted]
 
 
 @pytest.mark.parametrize(
