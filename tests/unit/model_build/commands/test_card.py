@@ -56,6 +56,9 @@ def test_the_card_contains_what_was_measured(tmp_path: Path, model: Path, argume
     rows = _rows(card)
     assert rows["labelled images"] == ["8", "1"]
     assert rows["accuracy"] == ["1.000 (0.676 to 1.000)", "0.000 (0.000 to 0.793)"]
+    assert rows["metric"] == ["test images", "photos"]
+    assert rows["coverage at threshold 0.8"] == ["1.000", "1.000"]
+    assert rows["selective accuracy"] == rows["accuracy"]
     assert rows["false acceptance rate"] == ["0.000", "-"]
     assert rows["white"] == ["3", "0.000", "no"]  # the test images; the network has no output for them
     assert "training never saw (white; 3 images)" in card

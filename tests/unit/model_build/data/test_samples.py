@@ -19,6 +19,14 @@ def test_samples_are_the_same_every_time(tmp_path: Path, capsys: pytest.CaptureF
     assert all((tmp_path / "a" / path.name).read_bytes() == path.read_bytes() for path in again)
 
 
+def test_broken_samples_are_what_they_claim(tmp_path: Path) -> None:
+    write_samples(tmp_path)
+    assert (tmp_path / "empty.jpg").stat().st_size == 0
+    assert b"JFIF" in (tmp_path / "truncated.jpg").read_bytes()
+    with pytest.raises(OSError, match="truncated"), Image.open(tmp_path / "truncated.jpg") as broken:
+        broken.load()
+
+
 def test_the_phone_photo_is_upright_after_its_exif_rotation(tmp_path: Path) -> None:
     write_samples(tmp_path)
     with Image.open(tmp_path / "bicycle_phone_photo.jpg") as photo:

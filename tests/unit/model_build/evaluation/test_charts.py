@@ -54,12 +54,15 @@ def test_the_confusion_matrix_has_true_classes_in_rows_shaded_by_their_share() -
     (image,) = axes.get_images()
     np.testing.assert_allclose(np.asarray(image.get_array()), [[0.96, 0.04], [0.75, 0.25]])
     assert image.get_clim() == (0, 1)
+    (unseen,) = axes_of(charts.confusion_matrix([[96, 4], [0, 0]], ["red", "blue"], "photos")).get_images()
+    np.testing.assert_allclose(np.asarray(unseen.get_array()), [[0.96, 0.04], [0.0, 0.0]])
 
 
 def test_the_reliability_diagram_shows_accuracy_by_confidence() -> None:
     axes = axes_of(charts.reliability_diagram(predictions(), "photos"))
     # ECE of 15 bins: gaps 0.1, (0.3, 2 images), 0.4, 0.7 of five images
     assert axes.get_title() == "Reliability diagram, photos (ECE 0.360)"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("confidence", "accuracy")
     (bins,) = axes.collections
     assert isinstance(bins, PathCollection)
     np.testing.assert_allclose(np.asarray(bins.get_offsets()), [[0.6, 1], [0.7, 0], [0.8, 0.5], [0.9, 1]])
@@ -69,7 +72,14 @@ def test_the_reliability_diagram_shows_accuracy_by_confidence() -> None:
 def test_the_risk_coverage_curve_has_a_line_of_what_is_there() -> None:
     risk = "selective risk (1 - selective accuracy)"
     point = "operating point (threshold 0.75)"
-    found = points_of(axes_of(charts.risk_coverage_curve(predictions([[0.75, 0.25], [0.1, 0.9]]), 0.75, "x")))
+    negatives = [[0.75, 0.25], [0.1, 0.9]]
+    axes = axes_of(charts.risk_coverage_curve(predictions(negatives), 0.75, "photos"))
+    assert axes.get_title() == "Risk-coverage curve, photos"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("coverage", "rate")
+    found = points_of(axes)
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == list(found)
     np.testing.assert_allclose(found[risk], [(1 / 5, 0), (3 / 5, 1 / 3), (4 / 5, 2 / 4), (1, 2 / 5)])
     assert found["false acceptance rate"] == [(1 / 5, 0.5), (3 / 5, 0.5), (4 / 5, 1), (1, 1)]
     np.testing.assert_allclose(found[point], [(3 / 5, 1 / 3)])
@@ -82,6 +92,8 @@ def test_the_risk_coverage_curve_has_a_line_of_what_is_there() -> None:
 def test_training_curves_begin_with_the_first_epoch() -> None:
     axes = axes_of(charts.training_curve("loss", [1.5, 0.5, 0.25]))
     assert axes.get_title() == "Training loss"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "loss on augmented training images")
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
     assert list(points_of(axes).values()) == [[(1, 1.5), (2, 0.5), (3, 0.25)]]
 
 
@@ -91,7 +103,9 @@ def test_a_file_has_the_figure_and_nothing_that_changes(tmp_path: Path) -> None:
         return (tmp_path / name).read_bytes()
 
     usual = written("a.png")
-    with mpl.rc_context({"axes.facecolor": "black", "font.size": 20, "savefig.dpi": 50}):
+    with mpl.rc_context(
+        {"axes.facecolor": "black", "font.size": 20, "savefig.dpi": 50, "lines.linewidth": 9}
+    ):
         assert written("b.png") == usual  # whatever a user's own style is
     assert mpl.rcParams["font.size"] == mpl.rcParamsDefault["font.size"]  # and ours stays with us
     with Image.open(tmp_path / "a.png") as image:

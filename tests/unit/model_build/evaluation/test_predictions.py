@@ -134,7 +134,7 @@ def _empty(folder: Path) -> None:
         (lambda photos: (photos / "red" / "deeper").mkdir(), "deeper: not a file"),
         (lambda photos: (photos / "red" / "dead.png").symlink_to("/nowhere"), "dead.png: not a file"),
         (shutil.rmtree, "photos: no such folder"),
-        (_empty, "no photos in folders named red"),
+        (_empty, "no photos in folders named red, blue or other"),
     ],
 )
 def test_what_would_be_left_out_is_named(photos: Path, make: Any, message: str) -> None:

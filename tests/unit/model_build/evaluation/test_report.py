@@ -1,5 +1,6 @@
 """The figures of predictions that are known beforehand, and what is written of them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -114,6 +115,7 @@ def test_the_table_has_a_column_for_each_set_and_names_every_error() -> None:
     rows = {line[:40].strip(): line[40:].split() for line in lines}
     assert rows["threshold 0.75"] == ["test", "images", "photos"]
     assert rows["labelled images"] == ["1", "4"]
+    assert rows["out-of-distribution images"] == ["0", "3"]
     assert rows["false acceptance rate"] == ["-", "0.667"]
     assert rows["accuracy after JPEG compression"] == ["1.000", "-"]
     where = lines.index("confusion matrix, photos (rows: true class):")
@@ -151,7 +153,9 @@ def test_of_photos_every_error_is_listed_of_archives_ten(model: Path, tmp_path: 
     data = write_archive(tmp_path / "wrong.tar.gz", files)
     with open_model(model) as loaded:
         evaluation = evaluate(loaded, [data], [tmp_path / "photos"])
-    assert len(evaluation.report.archives.mistakes) == 10
+    mistakes = evaluation.report.archives.mistakes
+    assert len(mistakes) == 10
+    assert all(re.fullmatch(r"(blue/red|red/blue)_s_0000\d\d\.png", one.image) for one in mistakes)
     assert evaluation.report.photos is not None
     assert len(evaluation.report.photos.mistakes) == 12
     (tmp_path / "file").write_text("in the way")
