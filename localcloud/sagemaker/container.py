@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from commandline.polling import PollingTimeoutError, Rhythm, poll
 from localcloud.sagemaker.resources import bucket_and_key, client
 from model_build.archive.trusted_code import TRUSTED_VARIABLE, ForeignCodeError, require_own_code
-from model_build.data.download import digest
+from model_build.data.digests import digest
 from model_build.data.extract import ExtractionError, extract
 
 _WORKER = Path(__file__).with_name("worker.py")

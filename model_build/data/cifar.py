@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_build.data import cifar_pickle
-from model_build.data.download import digest
+from model_build.data.digests import digest
 from model_build.data.extract import ExtractionError, Limits, read_files
 from model_build.errors import ArchiveError
 

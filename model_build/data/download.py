@@ -1,6 +1,5 @@
 """Find the data archives, and download CIFAR-100 where it is missing."""
 
-import hashlib
 import http
 import http.client
 import os
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from commandline.terminal import progress_bar
+from model_build.data.digests import digest
 from model_build.errors import ArchiveError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -79,12 +79,6 @@ def download(url: str, md5: str, target: Path) -> Path:
         )
     part.replace(target)
     return target
-
-
-def digest(path: Path, algorithm: str = "sha256") -> str:
-    """Return the hexadecimal digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _fetch(url: str, part: Path) -> None:

