@@ -190,10 +190,8 @@ def _cat(pen: Pen, random: Random) -> None:
         pen.disc((head[0] + side * 0.06, head[1] - 0.02), 0.03, random_colour(random, 120, 220), squash=1.2)
         pen.disc((head[0] + side * 0.06, head[1] - 0.02), 0.012, (10, 10, 10), squash=2.0)
         for tilt in (-0.02, 0.01, 0.04):
-            nose, tip = (
-                (head[0] + side * 0.04, head[1] + 0.06),
-                (head[0] + side * 0.22, head[1] + 0.05 + tilt),
-            )
+            nose = (head[0] + side * 0.04, head[1] + 0.06)
+            tip = (head[0] + side * 0.22, head[1] + 0.05 + tilt)
             pen.line([nose, tip], dark, 0.005)
         pen.disc((0.52 + side * 0.09, 0.87), 0.06, dark, squash=0.6)
     muzzle = [(head[0] - 0.02, head[1] + 0.03), (head[0] + 0.02, head[1] + 0.03), (head[0], head[1] + 0.06)]
