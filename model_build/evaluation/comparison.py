@@ -21,15 +21,13 @@ from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from commandline.terminal import progress
 from model_build.archive.loaded_model import LoadedModel, UnreadableImageError
 from model_build.data.images import photo_digest
 from model_build.errors import UsageError
+from model_build.evaluation.metrics import Bools, Ints
 from model_build.evaluation.predictions import find_photos
-
-Bools = npt.NDArray[np.bool_]
 
 SIGNIFICANCE: Final = 0.05
 POWER: Final = 0.8
@@ -113,7 +111,7 @@ class Evaluated:
     correct: Bools  # whether it is right, [N]
     accepted: Bools  # whether it accepts its own prediction, [N]
 
-    def part(self, rows: npt.NDArray[np.int64]) -> "Evaluated":
+    def part(self, rows: Ints) -> "Evaluated":
         """Return some of the photos."""
         return Evaluated(self.correct[rows], self.accepted[rows])
 
@@ -238,7 +236,7 @@ def compare(
     )
 
 
-def _thinned(accepted: Bools, digests: Sequence[str], coverage: float) -> npt.NDArray[np.int64]:
+def _thinned(accepted: Bools, digests: Sequence[str], coverage: float) -> Ints:
     """Return the photos that are kept so that doubtful ones have the share 1 - coverage at most."""
     doubtful = sorted(np.flatnonzero(~accepted).tolist(), key=lambda row: digests[row])
     certain = np.flatnonzero(accepted).tolist()

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from model_build.data.drawings import KINDS, draw
-from model_build.data.images import jpeg_round_trip
+from model_build.data.images import Pixels, jpeg_round_trip
 from model_build.data.textures import make_textures
-from model_build.training.images import DETAIL, DataError, Group, Images, Pixels
+from model_build.training.images import DETAIL, DataError, Group, Images
 
 # Names of outputs in manifest.json.
 DRAWN_OUTPUT: Final = "drawing of something else"

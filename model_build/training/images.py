@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from model_build.data.cifar import Archive, load_archive
+from model_build.data.images import Pixels
 from model_build.errors import UsageError
 from model_build.serving.inference import BadRequest, decode
-
-Pixels = npt.NDArray[np.uint8]
 
 IMAGE_SUFFIXES: Final = {".png", ".jpg", ".jpeg"}
 TAR: Final = ".tar"  # of image files; a training job gets one per class
