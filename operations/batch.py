@@ -331,7 +331,7 @@ class Runs:
         """Keep a run's summary beside its results; return its URI."""
         key = f"{RUNS}{run.name}/summary.json"
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=json.dumps(summary, indent=2).encode())
-        return f"s3://{self._bucket}/{key}"
+        return f"{SCHEME}{self._bucket}/{key}"
 
     def stop(self, run: Run) -> None:
         """Stop a run; what it has recorded stays, and the next one goes on from there."""

@@ -11,9 +11,9 @@ from commandline.terminal import say
 from operations.photos.sources import PREFIX, find_photos
 from operations.photos.steps import Step, steps_of
 from operations.results import Record, ResultsTable
+from operations.s3 import SCHEME, is_s3, split_uri
 from operations.stack import Stack
 
-_SCHEME: Final = "s3://"
 _RECENT: Final = timedelta(days=30)
 _MOST_RECENT: Final = 1000  # records that are read
 
@@ -42,11 +42,11 @@ def uri_of(stack: Stack, photo: str) -> str:
         UsageError: it is a URI of another bucket.
     """
     bucket = stack.output("PhotoBucketName")
-    if photo.startswith(_SCHEME):
-        if not photo.startswith(f"{_SCHEME}{bucket}/"):
+    if is_s3(photo):
+        if not photo.startswith(f"{SCHEME}{bucket}/"):
             raise UsageError(f"{photo}: not in the photo bucket of the stack {stack.name}, which is {bucket}")
         return photo
-    return f"{_SCHEME}{bucket}/{photo if photo.startswith(PREFIX) else PREFIX + photo}"
+    return f"{SCHEME}{bucket}/{photo if photo.startswith(PREFIX) else PREFIX + photo}"
 
 
 def named(stack: Stack, photo: str) -> str:
@@ -59,7 +59,7 @@ def named(stack: Stack, photo: str) -> str:
     uri = uri_of(stack, photo)
     if _exists(stack, uri):
         return uri
-    keys = [] if photo.startswith((_SCHEME, PREFIX)) else _keys_meant(stack, Path(photo))
+    keys = [] if photo.startswith((SCHEME, PREFIX)) else _keys_meant(stack, Path(photo))
     if not keys:
         raise CommandError(f"{uri}: neither the bucket nor the results table know this photo")
     if len(keys) > 1:
@@ -98,7 +98,7 @@ def versions_of(stack: Stack, uri: str) -> list[Version]:
 
 def stored_versions(stack: Stack, uri: str, kind: str = "Versions") -> Iterator[dict[str, Any]]:
     """Yield the versions of an object as S3 describes them."""
-    bucket, key = uri.removeprefix(_SCHEME).split("/", 1)
+    bucket, key = split_uri(uri)
     pages = stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
     for page in pages:
         yield from (one for one in page.get(kind, []) if one["Key"] == key)
