@@ -17,6 +17,7 @@ from model_build.archive.container_images import DEFAULT_SERVING_IMAGE, serving_
 from operations.checks import Check, UnansweredError, ask, ok, run_checks, unknown, wrong
 from operations.proofs import Proofs
 from operations.results import ResultsTable
+from operations.review.queue import ReviewQueue
 from operations.stack import Stack
 from operations.status import Situation
 
@@ -264,8 +265,7 @@ def rules_are_enabled(stack: Stack) -> Iterator[Check]:
 
 def doubtful_photos_wait(stack: Stack) -> Iterator[Check]:
     """Compare the doubtful records with the review queue."""
-    queues = ("ReviewQueueUrl", "ReviewDeadLetterQueueUrl")  # the desk reviews dead letters too
-    messages = sum(map(stack.messages, queues))
+    messages = ReviewQueue(stack).length()
     records = ResultsTable(stack).count("LOW_CONFIDENCE", datetime.now(UTC) - REVIEWABLE)
     found = f"{records:,} LOW_CONFIDENCE records of {REVIEWABLE.days} days, {messages:,} messages"
     if messages < records:

@@ -13,6 +13,7 @@ HOLD_S: Final = 120
 """How long a photo stays invisible to others after the desk was last heard of."""
 WAIT_S: Final = 1
 """Long polling asks all of SQS's servers; short polling may find none of the messages."""
+_QUEUES: Final = ("ReviewQueueUrl", "ReviewDeadLetterQueueUrl")
 _MOST_A_REQUEST: Final = 10  # SQS's limit
 _FOREIGN: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _URI_BYTES, _VERSION_BYTES = 2048, 1024  # DynamoDB's limits of keys
@@ -32,8 +33,8 @@ class ReviewQueue:
     """The review queue and its dead letters: events that did not reach it, photos looked at fifty times."""
 
     def __init__(self, stack: Stack) -> None:
-        self._sqs = stack.client("sqs")
-        self._urls = [stack.output("ReviewQueueUrl"), stack.output("ReviewDeadLetterQueueUrl")]
+        self._stack, self._sqs = stack, stack.client("sqs")
+        self._urls = [stack.output(name) for name in _QUEUES]
         self._photos = f"s3://{stack.output('PhotoBucketName')}/"
         self._warned: set[str] = set()
 
@@ -79,9 +80,7 @@ class ReviewQueue:
 
     def length(self) -> int:
         """Return about how many messages there are, those that are held included."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answers = [self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names) for url in self._urls]
-        return sum(int(answer["Attributes"][name]) for answer in answers for name in names)
+        return sum(map(self._stack.messages, _QUEUES))
 
 
 def _photo(body: str, photos: str) -> Version:
