@@ -96,12 +96,12 @@ def versions_of(stack: Stack, uri: str) -> list[Version]:
     return sorted(found, key=_time)
 
 
-def stored_versions(stack: Stack, uri: str, kind: str = "Versions") -> Iterator[dict[str, Any]]:
+def stored_versions(stack: Stack, uri: str) -> Iterator[dict[str, Any]]:
     """Yield the versions of an object as S3 describes them."""
     bucket, key = split_uri(uri)
     pages = stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
     for page in pages:
-        yield from (one for one in page.get(kind, []) if one["Key"] == key)
+        yield from (one for one in page.get("Versions", []) if one["Key"] == key)
 
 
 def _time(version: Version) -> str:
