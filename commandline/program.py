@@ -59,8 +59,16 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
         super().__init__(*args, context_settings=CONTEXT, **kwargs)
         self.lazy = dict(lazy)
-        shown = f"{DISTRIBUTION} {version()}, Python {platform.python_version()}"
-        click.version_option(message=shown, version="")(self)
+        self.params.append(
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                expose_value=False,
+                is_eager=True,
+                callback=_show_version,
+                help="Show the version and exit.",
+            )
+        )
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names that the help page and the shell completion offer."""
@@ -92,6 +100,12 @@ class LazyGroup(click.Group):
         rows = [(name, self.lazy[name].purpose) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        print(f"{DISTRIBUTION} {version()}, Python {platform.python_version()}")
+        ctx.exit()
 
 
 def version() -> str:
