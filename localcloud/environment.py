@@ -10,6 +10,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 REGION: Final = "us-east-1"
+STRICT: Final = "SCONES_STRICT"
+"""Makes a local cloud as slow and as strict as AWS."""
 SAGEMAKER_SERVICES: Final = ("sagemaker", "sagemaker-runtime", "application-autoscaling")
 """Services of the SageMaker emulator; ministack has all others."""
 

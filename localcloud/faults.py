@@ -105,25 +105,17 @@ PLACES: Final = {
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that is switched on, one of `PLACES`.
-
-    Attributes:
-        operation: at which call; empty for all of the service.
-        rate: share of the calls, 0 to 1.
-        times: how many calls at most; None for all.
-        key: only calls about a photo whose key contains this text; empty for all.
-        seed: equal seeds hit the same calls, counted from the first.
-    """
+    """A fault that is switched on, one of `PLACES`."""
 
     id: str
     name: str
     service: str
-    operation: str = ""
-    rate: float = 1.0
-    times: int | None = None
-    key: str = ""
+    operation: str = ""  # empty for all of the service
+    rate: float = 1.0  # share of the calls
+    times: int | None = None  # how many calls at most; None for all
+    key: str = ""  # only calls about a photo whose key contains this text
     seconds: float = 2.0
-    seed: int = 0
+    seed: int = 0  # equal seeds hit the same calls, counted from the first
 
 
 class FaultFile:
@@ -176,9 +168,8 @@ class Switches:
         with self._lock:
             self._refresh()
             for fault in self._faults:
-                if fault.service != service or fault.operation not in {"", operation}:
-                    continue
-                if fault.key in about and self._hits_now(fault):
+                concerned = fault.service == service and fault.operation in {"", operation}
+                if concerned and fault.key in about and self._hits_now(fault):
                     self._file.note(fault)
                     return fault
         return None
@@ -203,7 +194,6 @@ class Switches:
             self._stamp, self._faults = stamp, self._file.load()
 
 
-def of_this_process() -> Switches | None:
-    """Return the switches of the local cloud that this process belongs to; None if it belongs to none."""
-    path = os.environ.get(VARIABLE)
-    return Switches(FaultFile(Path(path))) if path else None
+def of_this_process() -> Switches:
+    """Return the switches of the local cloud that this process belongs to; in any other, nothing is on."""
+    return Switches(FaultFile(Path(os.environ.get(VARIABLE, f"{os.devnull}/none"))))

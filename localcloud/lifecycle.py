@@ -16,9 +16,8 @@ from commandline.errors import CommandError
 from commandline.polling import PollingTimeoutError, Rhythm, poll
 from commandline.terminal import say
 from localcloud.access import LocalSession
-from localcloud.ministack.persistence import SAVE
 from localcloud.service import free_port
-from localcloud.state import Running, StateFolder
+from localcloud.state import SAVE, Running, StateFolder
 from localcloud.steps import StepError, Steps, tail, timed
 from localcloud.supervisor import ALREADY_RUNNING, SAVE_TIMEOUT_S
 from operations.stack import Stack

@@ -8,8 +8,7 @@ from typing import Any, Final
 import click
 
 from commandline.options import PATH, Command, HomePath
-from localcloud.environment import ROOT
-from localcloud.ministack.strict import VARIABLE as STRICT
+from localcloud.environment import ROOT, STRICT
 from localcloud.state import USUAL_STATE
 from model_build.archive.package import DEFAULT_MODEL
 

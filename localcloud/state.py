@@ -7,6 +7,7 @@ free again after a crash or a reboot, whatever files were left.
 import json
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -19,9 +20,12 @@ from commandline.errors import CommandError
 from localcloud.environment import ROOT, Addresses, env_script
 from localcloud.faults import FaultFile
 from localcloud.files import lock_holder, replace_text, take_lock
-from localcloud.ministack.persistence import UNSAVED
 
 USUAL_STATE: Final = ROOT / "build" / "localcloud"
+UNSAVED: Final = "unsaved"
+"""File beside the kept state while it is not saved; it has the names of what could not be."""
+SAVE: Final = signal.SIGUSR1
+"""Saves ministack's state; ministack takes no other signal for it."""
 
 
 class BusyError(CommandError):

@@ -1,9 +1,9 @@
 """How much runs at a time: executions begin in their order when there is room, and so do events of S3.
 
-ministack starts a thread for each execution and each upload: 20 photos a second for four minutes were 6,072
-threads, and hardly a photo was ready in time. Here an execution that must wait is RUNNING to everybody, as on
-AWS, and has neither begun nor a thread; its deadlines count from when it begins. Synchronous executions run
-on their caller's thread and wait for nobody, so that no execution waits behind its own parent.
+ministack starts a thread for each: 20 photos a second for four minutes were 6,072 threads, and hardly a photo
+was ready in time. Here an execution that must wait is RUNNING to everybody, as on AWS, and has neither begun
+nor a thread; its deadlines count from when it begins. Synchronous executions run on their caller's thread and
+wait for nobody, so that no execution waits behind its own parent.
 """
 
 import contextlib
@@ -15,37 +15,28 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Final
 
-from localcloud.ministack.errors import expect, wrap
+from ministack.services import s3, stepfunctions
 
+from localcloud.ministack.repairs import Repairs, expect
+
+REPAIRS: Final = Repairs()
 RUNNING: Final = 16
 """A little more than there are workers of the functions: these are never idle, and nobody waits long."""
 BEGUN: Final = 128
 """With those that wait for their next attempt, as in an outage."""
 EVENTS_AT_A_TIME: Final = 4
-_WAITS: Final = {
-    "_scaled_sleep": "seconds",
-    "_run_distributed_map": "state_def",
-    "_invoke_with_callback": "resource",
-    "_invoke_activity": "resource",
-}
-"""Where an execution waits for time, for its children or for others, and the first parameter."""
 
 
 class Admission:
     """Runs calls in their order, each on a thread of its own.
 
-    Args:
-        running: how many run at a time.
-        begun: how many have begun and not ended: these, and those inside `aside`.
-
-    Attributes:
-        returning: how many were aside and wait for room to go on.
+    Only so many run at a time, and only so many have begun and not ended: these, and those inside `aside`.
     """
 
     def __init__(self, running: int, begun: int) -> None:
         self._running, self._begun = running, begun  # how many more there may be
         self._waiting: deque[Callable[[], None]] = deque()
-        self.returning = 0
+        self.returning = 0  # how many were aside and wait for room to go on
         self._changed = threading.Condition()
         self._admitted = threading.local()
 
@@ -71,16 +62,6 @@ class Admission:
                 self.returning -= 1
                 self._running -= 1
                 self._admit()
-
-    def waiting(self, wait: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function that waits for something, as one that lets others run."""
-
-        @functools.wraps(wait)
-        def wait_aside(*args: Any) -> Any:
-            with self.aside():
-                return wait(*args)
-
-        return wait_aside
 
     def _admit(self) -> None:
         while self._waiting and self._running and self._begun and not self.returning:
@@ -119,12 +100,20 @@ def admit(module: Any, caller: str, function: str, admission: Admission) -> None
     module.threading = SimpleNamespace(**{**vars(threading), "Thread": thread})
 
 
-def apply() -> None:
-    """Repair the imported ministack."""
-    from ministack.services import s3, stepfunctions
+_executions: Final = Admission(RUNNING, BEGUN)
 
-    executions = Admission(RUNNING, BEGUN)
-    admit(stepfunctions, "_start_execution", "_run_execution", executions)
-    for name, parameter in _WAITS.items():
-        wrap(stepfunctions, name, (parameter,), executions.waiting)
+
+@REPAIRS.step
+def _admit_all() -> None:
+    admit(stepfunctions, "_start_execution", "_run_execution", _executions)
     admit(s3, "_fire_s3_event_async", "_fire_s3_event", Admission(EVENTS_AT_A_TIME, EVENTS_AT_A_TIME))
+
+
+# Where an execution waits for time, for its children or for others.
+@REPAIRS.around(stepfunctions, "_scaled_sleep", "seconds")
+@REPAIRS.around(stepfunctions, "_run_distributed_map", "state_def")
+@REPAIRS.around(stepfunctions, "_invoke_with_callback", "resource")
+@REPAIRS.around(stepfunctions, "_invoke_activity", "resource")
+def _wait_aside(wait: Callable[..., Any], *args: Any) -> Any:
+    with _executions.aside():
+        return wait(*args)

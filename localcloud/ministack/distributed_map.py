@@ -9,16 +9,16 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from localcloud.ministack.errors import wrap
+from ministack.services import s3
+from ministack.services import stepfunctions as engine
+
+from localcloud.ministack.repairs import Repairs
 from localcloud.ministack.states import EXECUTIONS
 
-_PARAMETERS: Final = ("state_def", "raw_input", "effective", "iterator", "execution", "ctx")
+REPAIRS: Final = Repairs()
 _NUMBERS: Final = ("MaxConcurrency", "ToleratedFailurePercentage", "ToleratedFailureCount")
-_STATUSES: Final = ("SUCCEEDED", "FAILED", "PENDING")
 
-Put = Callable[[str, str, bytes], None]
-Evaluate = Callable[..., Any]
-"""Evaluates a template of a state, in the state's context or in one of an item."""
+Evaluate = Callable[..., Any]  # of a template, in the state's context or in one of an item
 
 
 def batched(items: list[Any], batcher: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -44,132 +44,98 @@ def result_lines(children: Iterable[Mapping[str, Any]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def write_results(
-    children: list[Mapping[str, Any]], where: Mapping[str, Any], run: str, put: Put
-) -> dict[str, Any]:
-    """Write the files of a run's results and their manifest; return the state's result.
+def write_results(children: list[Mapping[str, Any]], where: Mapping[str, Any], run: str) -> dict[str, Any]:
+    """Write the result files of a map run, by its ARN, and their manifest; return the state's result.
 
-    Args:
-        children: the run's executions.
-        where: arguments of the `ResultWriter`: `Bucket`, `Prefix`.
-        run: ARN of the map run.
-        put: stores an object under bucket and key.
+    `where` has the arguments of the `ResultWriter`: `Bucket`, `Prefix`.
     """
+    bucket = where["Bucket"]
     folder = "/".join(filter(None, [where.get("Prefix", "").rstrip("/"), run.rsplit(":", 1)[1]]))
-    files: dict[str, list[dict[str, Any]]] = {status: [] for status in _STATUSES}
-    for status in _STATUSES:
-        some = [child for child in children if child["status"] == status]
-        if some:
+    files: dict[str, list[dict[str, Any]]] = {"SUCCEEDED": [], "FAILED": [], "PENDING": []}
+    for status, written in files.items():
+        if some := [child for child in children if child["status"] == status]:
             key, body = f"{folder}/{status}_0.jsonl", result_lines(some)
-            put(where["Bucket"], key, body)
-            files[status] = [{"Key": key, "Size": len(body)}]
-    manifest = {"DestinationBucket": where["Bucket"], "MapRunArn": run, "ResultFiles": files}
-    put(where["Bucket"], f"{folder}/manifest.json", json.dumps(manifest).encode())
-    details = {"Bucket": where["Bucket"], "Key": f"{folder}/manifest.json"}
+            s3._put_object(bucket, key, body, {})
+            written.append({"Key": key, "Size": len(body)})
+    manifest = {"DestinationBucket": bucket, "MapRunArn": run, "ResultFiles": files}
+    s3._put_object(bucket, f"{folder}/manifest.json", json.dumps(manifest).encode(), {})
+    details = {"Bucket": bucket, "Key": f"{folder}/manifest.json"}
     return {"MapRunArn": run, "ResultWriterDetails": details}
 
 
-class DistributedMap:
-    """Runs Distributed Map states in place of ministack's own function; `engine` is its Step Functions."""
+def _items(state: Mapping[str, Any], effective: Any, evaluate: Evaluate, ctx: Any) -> list[Any]:
+    """Return the inputs of the children: read, selected and in batches, as the state says."""
+    if "ItemReader" in state:
+        items = engine._read_map_items(evaluate(state["ItemReader"]), effective, ctx)
+    elif "Items" in state:
+        items = evaluate(state["Items"])
+    else:
+        items = engine._resolve_path_or_ctx(state.get("ItemsPath", "$"), effective, ctx)
+    if selector := state.get("ItemSelector") or state.get("Parameters"):
+        contexts = [{**ctx, "Map": {"Item": {"Index": n, "Value": one}}} for n, one in enumerate(items)]
+        items = [evaluate(selector, context) for context in contexts]
+    return batched(items, evaluate(state["ItemBatcher"])) if "ItemBatcher" in state else items
 
-    def __init__(self, engine: Any, put: Put) -> None:
-        self._engine, self._put = engine, put
-        self._run = engine._run_distributed_map
-        self._run_states = engine._run_sub_machine
 
-    def __call__(  # noqa: PLR0913, PLR0917 - ministack's own arguments
-        self,
-        state_def: Mapping[str, Any],
-        raw_input: Any,
-        effective: Any,
-        iterator: Any,
-        execution: Any,
-        ctx: Any,
-    ) -> Any:
-        """Run a state; return its output and the name of the next one."""
-        engine = self._engine
-        is_jsonata = engine._state_query_language(state_def, ctx) == "JSONata"
+def _numbers(state: Mapping[str, Any], effective: Any, evaluate: Evaluate, ctx: Any) -> dict[str, Any]:
+    found = {name: evaluate(state[name]) for name in _NUMBERS if name in state}
+    for name in _NUMBERS:
+        if path := state.get(f"{name}Path"):
+            found[name] = engine._resolve_path_or_ctx(path, effective, ctx)
+    if not 0 <= found.get("ToleratedFailurePercentage", 0) <= 100:  # noqa: PLR2004
+        text = "ToleratedFailurePercentage must be between 0 and 100."
+        raise engine._ExecutionError("States.Runtime", text)
+    return found
 
-        def evaluate(template: Any, context: Any = ctx) -> Any:
-            if is_jsonata:
-                return engine._apply_jsonata_template(template, raw_input, context)
-            return engine._resolve_params_obj(template, effective, context)
 
-        items = self._items(state_def, effective, evaluate, ctx)
-        plain = self._numbers(state_def, effective, evaluate, ctx)
-        plain |= {name: state_def[name] for name in ("Label", "Type") if name in state_def}
-        runs = engine._map_runs
-        before = set(runs)
-        try:
-            result, _ = self._run(
-                {**plain, "ItemsPath": "$.items"}, raw_input, {"items": items}, iterator, execution, ctx
-            )
-        finally:
-            mine = execution["executionArn"]  # others may run at the same time
-            run = next(arn for arn in set(runs) - before if runs[arn]["executionArn"] == mine)
-            children = [one for one in list(engine._executions.values()) if one.get("mapRunArn") == run]
-            if writer := state_def.get("ResultWriter"):
-                where = evaluate(writer.get("Arguments") or writer.get("Parameters") or {})
-                written = write_results(children, where, run, self._put)
-            for child in children[:-EXECUTIONS]:
-                engine._executions.pop(child["executionArn"], None)
-        result = written if writer else result
+_ARGUMENTS: Final = ("state_def", "raw_input", "effective", "iterator", "execution", "ctx")
+
+
+@REPAIRS.around(engine, "_run_distributed_map", *_ARGUMENTS)
+def _run_map(original: Callable[..., Any], state: Mapping[str, Any], data: Any, *more: Any) -> Any:
+    """Run a state; return its output and the name of the next one."""
+    effective, iterator, execution, ctx = more
+    is_jsonata = engine._state_query_language(state, ctx) == "JSONata"
+
+    def evaluate(template: Any, context: Any = ctx) -> Any:
         if is_jsonata:
-            output = engine._apply_jsonata_output(state_def, raw_input, ctx, result=result, default=result)
-        else:
-            selected = engine._apply_result_selector(state_def, result)
-            output = engine._apply_result_path(state_def, raw_input, selected)
-            output = engine._apply_output_path(state_def, output, ctx)
-        return output, engine._next_or_end(state_def)
+            return engine._apply_jsonata_template(template, data, context)
+        return engine._resolve_params_obj(template, effective, context)
 
-    def _items(self, state: Mapping[str, Any], effective: Any, evaluate: Evaluate, ctx: Any) -> list[Any]:
-        """Return the inputs of the children: read, selected and in batches, as the state says."""
-        engine = self._engine
-        if "ItemReader" in state:
-            reader = evaluate(state["ItemReader"])
-            items = engine._read_map_items(reader, effective, ctx)
-        elif "Items" in state:
-            items = evaluate(state["Items"])
-        else:
-            items = engine._resolve_path_or_ctx(state.get("ItemsPath", "$"), effective, ctx)
-        if selector := state.get("ItemSelector") or state.get("Parameters"):
-            contexts = [{**ctx, "Map": {"Item": {"Index": n, "Value": one}}} for n, one in enumerate(items)]
-            items = [evaluate(selector, context) for context in contexts]
-        return batched(items, evaluate(state["ItemBatcher"])) if "ItemBatcher" in state else items
-
-    def _numbers(
-        self, state: Mapping[str, Any], effective: Any, evaluate: Evaluate, ctx: Any
-    ) -> dict[str, Any]:
-        engine, found = self._engine, {name: evaluate(state[name]) for name in _NUMBERS if name in state}
-        for name in _NUMBERS:
-            if path := state.get(f"{name}Path"):
-                found[name] = engine._resolve_path_or_ctx(path, effective, ctx)
-        if not 0 <= found.get("ToleratedFailurePercentage", 0) <= 100:  # noqa: PLR2004
-            text = "ToleratedFailurePercentage must be between 0 and 100."
-            raise engine._ExecutionError("States.Runtime", text)
-        return found
-
-    def run_states(self, states: Any, start_at: str, data: Any, execution: Any, ctx: Any) -> Any:
-        """Run the states of a child, whose context names the child; an aborted parent starts no more."""
-        run = self._engine._map_runs.get(execution.get("mapRunArn"))
-        if run:
-            parent = self._engine._executions.get(run["executionArn"], {})
-            if parent.get("status") != "RUNNING":
-                raise self._engine._ExecutionError("States.TaskFailed", "the run was stopped")
-            ctx["Execution"] = {
-                "Id": execution["executionArn"],
-                "Name": execution["name"],
-                "StartTime": execution["startDate"],
-            }
-        return self._run_states(states, start_at, data, execution, ctx)
+    items = {"items": _items(state, effective, evaluate, ctx)}
+    plain = _numbers(state, effective, evaluate, ctx) | {"ItemsPath": "$.items"}
+    plain |= {name: state[name] for name in ("Label", "Type") if name in state}
+    runs, mine = engine._map_runs, execution["executionArn"]
+    before, writer = set(runs), state.get("ResultWriter")
+    try:
+        result, _ = original(plain, data, items, iterator, execution, ctx)
+    finally:  # others may run at the same time
+        run = next(arn for arn in set(runs) - before if runs[arn]["executionArn"] == mine)
+        children = [one for one in list(engine._executions.values()) if one.get("mapRunArn") == run]
+        if writer:
+            where = evaluate(writer.get("Arguments") or writer.get("Parameters") or {})
+            written = write_results(children, where, run)
+        for child in children[:-EXECUTIONS]:
+            engine._executions.pop(child["executionArn"], None)
+    result = written if writer else result
+    if is_jsonata:
+        output = engine._apply_jsonata_output(state, data, ctx, result=result, default=result)
+    else:
+        output = engine._apply_result_path(state, data, engine._apply_result_selector(state, result))
+        output = engine._apply_output_path(state, output, ctx)
+    return output, engine._next_or_end(state)
 
 
-def apply() -> None:
-    """Repair the imported ministack."""
-    from ministack.services import s3, stepfunctions
-
-    engine, states = stepfunctions, ("states", "start_at", "input_data", "execution", "ctx")
-    distributed = DistributedMap(engine, lambda bucket, key, body: s3._put_object(bucket, key, body, {}))
-    wrap(engine, "_run_distributed_map", _PARAMETERS, lambda _: distributed)
-    wrap(engine, "_run_sub_machine", states, lambda _: distributed.run_states)
-    wrap(s3, "_put_object", ("bucket_name", "key", "body", "headers"), lambda put: put)
+@REPAIRS.around(engine, "_run_sub_machine", "states", "start_at", "input_data", "execution", "ctx")
+def _run_child(original: Callable[..., Any], *what: Any) -> Any:
+    """Run the states of a child, whose context names the child; an aborted parent starts no more."""
+    execution, ctx = what[3:]
+    if run := engine._map_runs.get(execution.get("mapRunArn")):
+        if engine._executions.get(run["executionArn"], {}).get("status") != "RUNNING":
+            raise engine._ExecutionError("States.TaskFailed", "the run was stopped")
+        ctx["Execution"] = {
+            "Id": execution["executionArn"],
+            "Name": execution["name"],
+            "StartTime": execution["startDate"],
+        }
+    return original(*what)

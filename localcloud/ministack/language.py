@@ -1,17 +1,16 @@
-"""The Amazon States Language as on AWS: context, errors and their texts, and what services return to states.
-
-ministack's texts name neither state, expression nor field; its context has other things in it; a Fail state
-without an error gets one; and services' errors have their own names, not those of Step Functions' SDK.
-"""
+"""The Amazon States Language as on AWS: context, errors and their texts, what services return to states."""
 
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from localcloud.ministack.errors import rewrite, wrap
-from localcloud.ministack.executions import ENTERED, parsed_definition
+from ministack.services import stepfunctions as engine
 
+from localcloud.ministack.executions import ENTERED, parsed_definition
+from localcloud.ministack.repairs import Repairs
+
+REPAIRS: Final = Repairs()
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _LOCATED: Final = {"States.QueryEvaluationError", "States.Runtime"}
 
@@ -66,41 +65,40 @@ def with_sdk(service: str, status: int, code: str, message: str) -> str:
     return f"{message} (Service: {service}; {more})"
 
 
-class Models:
-    """What the models of AWS's services say about an operation.
+def _operation(service: str, action: str) -> Any:
+    """Return what botocore's model knows of a service's operation, by ministack's names; None if nothing."""
+    model, name = engine._service_model(service), action[0].upper() + action[1:]
+    return model.operation_model(name) if model and name in model.operation_names else None
 
-    Args:
-        model: returns a service's model of botocore by ministack's name of it.
-        refuse: makes ministack's answer of an error, a text and a status.
-    """
 
-    def __init__(self, model: Callable[[str], Any], refuse: Callable[[str, str, int], Any]) -> None:
-        self._model, self._refuse = model, refuse
+def missing(service: str, action: str, data: Any) -> Any:
+    """Return the answer to a call without its required members; None if it has them."""
+    operation = _operation(service, action)
+    required = operation.input_shape.required_members if operation and operation.input_shape else []
+    absent = [one for one in required if (data or {}).get(one) is None]
+    if not absent:
+        return None
+    texts = "; ".join(
+        f"Value null at '{one[0].lower()}{one[1:]}' failed to satisfy constraint: Member must not be null"
+        for one in absent
+    )
+    errors = "1 validation error" if len(absent) == 1 else f"{len(absent)} validation errors"
+    return engine.error_response_json("ValidationException", f"{errors} detected: {texts}", 400)
 
-    def missing(self, service: str, action: str, data: Any) -> Any:
-        """Return the answer to a call without its required members; None if it has them."""
-        model, name = self._model(service), action[0].upper() + action[1:]
-        shape = model.operation_model(name).input_shape if model and name in model.operation_names else None
-        absent = [one for one in (shape.required_members if shape else []) if (data or {}).get(one) is None]
-        if not absent:
-            return None
-        texts = "; ".join(
-            f"Value null at '{one[0].lower()}{one[1:]}' failed to satisfy constraint: Member must not be null"
-            for one in absent
-        )
-        errors = "1 validation error" if len(absent) == 1 else f"{len(absent)} validation errors"
-        return self._refuse("ValidationException", f"{errors} detected: {texts}", 400)
 
-    def name(self, service: str, action: str, code: str, otherwise: str) -> str:
-        """Return an error's code if the model knows it; an SDK has one name for all others."""
-        model, name = self._model(service), action[0].upper() + action[1:]
-        if not model or name not in model.operation_names:
-            return code
-        shapes = model.operation_model(name).error_shapes
-        known = {shape.name for shape in shapes} | {
-            shape.metadata.get("error", {}).get("code") for shape in shapes
-        }
-        return code if code in known else otherwise
+def error_name(service: str, action: str, code: str, otherwise: str) -> str:
+    """Return an error's code if the model knows it; an SDK has one name for all others."""
+    if not (operation := _operation(service, action)):
+        return code
+    shapes = operation.error_shapes
+    known = {one.name for one in shapes} | {one.metadata.get("error", {}).get("code") for one in shapes}
+    return code if code in known else otherwise
+
+
+def _timeout(state: Mapping[str, Any], data: Any, context: Any) -> Any:
+    if "TimeoutSecondsPath" in state:
+        return engine._resolve_path_or_ctx(state["TimeoutSecondsPath"], data, context)
+    return engine._apply_jsonata_template(state.get("TimeoutSeconds"), data, context)
 
 
 _CHANGES: Final = {
@@ -118,6 +116,13 @@ _CHANGES: Final = {
         "    output = _apply_result_path": """    assign = state_def.get("Assign", {})
     (ctx or {}).setdefault("variables", {}).update(_resolve_params_obj(assign, result, ctx))
     output = _apply_result_path"""
+    },
+    "_fail_execution": {
+        '    execution["status"] = "FAILED"\n': """    if execution["status"] != "RUNNING":  # but ended
+        return
+    execution["status"] = "FAILED"
+""",
+        'json.dumps({"Error": error, "Cause": cause})': "None",
     },
     "_fail_state_error": {'"States.Fail"': '""'},
     "_jsonata_state_field": {
@@ -146,49 +151,44 @@ _CHANGES: Final = {
                 f"{get_region()}:{get_account_id()}:function:{func_name}:$LATEST")"""
     },
     "_invoke_dynamodb": {
-        "= fn(input_data)": '= _models.missing("dynamodb", op_name, input_data) or fn(input_data)',
-        "{error_name}": "{_models.name('dynamodb', op_name, error_name, 'AmazonDynamoDBException')}",
+        "= fn(input_data)": '= _missing("dynamodb", op_name, input_data) or fn(input_data)',
+        "{error_name}": "{_error_name('dynamodb', op_name, error_name, 'AmazonDynamoDBException')}",
         'result.get("message", "")': '_with_sdk("AmazonDynamoDBv2", status, error_name, result["message"])',
     },
     "_invoke_sqs_send_message": {
-        "{e.code}": "{_models.name('sqs', 'sendMessage', e.code, 'AmazonSQSException')}",
+        "{e.code}": "{_error_name('sqs', 'sendMessage', e.code, 'AmazonSQSException')}",
         "e.message": '_with_sdk("AmazonSQS", 400, e.code, e.message)',
     },
     "_invoke_events_put_events": {'result.get("__type", "EventBridge.E': '("EventBridge.E'},
     "_dispatch_aws_sdk_json": {
-        "= app.call_": "= _models.missing(service_key, pascal_action, wire_data) or app.call_",
+        "= app.call_": "= _missing(service_key, pascal_action, wire_data) or app.call_",
         "    if status >= 400:": """    if status >= 400:
         sdk = _AWS_SDK_ERROR_PREFIX.get(service_name, service_name.capitalize())""",
-        "error_type), error_msg": """_models.name(service_key, pascal_action, error_type, sdk + "Exception")),
+        "error_type), error_msg": """_error_name(service_key, pascal_action, error_type, sdk + "Exception")),
             f"{error_msg} (Service: {sdk}, Status Code: {status}, Request ID: {new_uuid()})\"""",
     },
 }
 
 
-def apply() -> None:
-    """Repair the imported ministack."""
-    from ministack.services import stepfunctions as engine
+REPAIRS.rewrite(
+    engine,
+    _CHANGES,
+    _visible=visible,
+    _is_date_time=is_date_time,
+    _text=wrong_expression,
+    _timeout=_timeout,
+    _missing=missing,
+    _error_name=error_name,
+    _with_sdk=with_sdk,
+)
 
-    def timeout(state: Mapping[str, Any], data: Any, context: Any) -> Any:
-        if "TimeoutSecondsPath" in state:
-            return engine._resolve_path_or_ctx(state["TimeoutSecondsPath"], data, context)
-        return engine._apply_jsonata_template(state.get("TimeoutSeconds"), data, context)
 
-    def with_state(begin: Callable[[Any, str, str], None]) -> Callable[[Any, str, str], None]:
-        return lambda error, name, cause: begin(error, name, located(cause) if name in _LOCATED else cause)
-
-    def without_output(fail: Callable[..., None]) -> Callable[..., None]:
-        def fail_without(execution: dict[str, Any], error: str, cause: str) -> None:
-            if execution["status"] == "RUNNING":  # else it was stopped, or has timed out
-                fail(execution, error, cause)
-                execution["output"] = None
-
-        return fail_without
-
-    models = Models(engine._service_model, engine.error_response_json)
-    more = {"_visible": visible, "_is_date_time": is_date_time, "_text": wrong_expression}
-    rewrite(engine, _CHANGES, _models=models, _with_sdk=with_sdk, _timeout=timeout, **more)
+@REPAIRS.step
+def _dispatch() -> None:
     calls = engine._SERVICE_DISPATCH
     calls |= {name: vars(engine)[one.__name__] for name, one in calls.items() if one.__name__ in _CHANGES}
-    wrap(engine._ExecutionError, "__init__", ("self", "error", "cause"), with_state)
-    wrap(engine, "_fail_execution", ("execution", "error", "cause"), without_output)
+
+
+@REPAIRS.around(engine._ExecutionError, "__init__", "self", "error", "cause")
+def _locate(begin: Callable[[Any, str, str], None], self: Any, error: str, cause: str) -> None:
+    begin(self, error, located(cause) if error in _LOCATED else cause)

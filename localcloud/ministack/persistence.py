@@ -4,9 +4,14 @@ ministack writes its state when it is stopped, and skips in silence what it cann
 tables' items are lines of a journal before they are made, messages are saved a second later, and photos are
 files at once (see `localcloud.ministack.s3`). `SAVE`, and the end, save everything and begin a new journal.
 `UNSAVED` stands beside the state until an end has saved all of it; it has the names of what it could not.
+
+A write to a table and the condition on it are one step: executions write from their own threads, ministack
+checks a condition before it writes, and of two executions of one photo, both published its outcome.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html
 """
 
 import errno
+import functools
 import json
 import logging
 import signal
@@ -17,17 +22,32 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from localcloud.files import replace_text
-from localcloud.ministack.errors import expect, wrap
+from ministack import app as server
+from ministack.core import persistence
+from ministack.services import dynamodb, sqs
 
-UNSAVED: Final = "unsaved"
-SAVE: Final = signal.SIGUSR1
-"""Saves the state; ministack takes no other signal for it."""
+from localcloud.files import replace_text
+from localcloud.ministack.repairs import Repairs, expect
+from localcloud.state import SAVE, UNSAVED
+
+REPAIRS: Final = Repairs()
+KEEPING: Final = Repairs(when=persistence.PERSIST_STATE)
 _ATTEMPTS: Final = 3  # a state that changes while it is copied is copied again
 _MESSAGES_EVERY_S: Final = 1.0
 
 _log: Final = logging.getLogger(__name__)
+_encoder: Final = json.JSONEncoder(default=persistence._json_default)
 Services = Mapping[str, Callable[[], Any]]
+
+
+@REPAIRS.around(dynamodb, "_put_item", "data")
+@REPAIRS.around(dynamodb, "_update_item", "data")
+@REPAIRS.around(dynamodb, "_delete_item", "data")
+@REPAIRS.around(dynamodb, "_batch_write_item", "data")
+@REPAIRS.around(dynamodb, "_transact_write_items", "data")
+def _write_alone(write: Callable[[Any], Any], data: Any) -> Any:
+    with dynamodb._lock:  # under which expired items are removed, too
+        return write(data)
 
 
 class Journal:
@@ -51,11 +71,7 @@ class Journal:
             return before
 
     def append(self, line: str) -> None:
-        """Write a line.
-
-        Raises:
-            OSError: it could not be written, and nothing of it is left.
-        """
+        """Write a line, or raise an OSError and leave nothing of it."""
         data = line.encode() + b"\n"
         with self._lock:
             end = self._file.seek(0, 2)
@@ -73,15 +89,10 @@ def lines(files: Iterable[Path]) -> Iterator[str]:
 
 
 class State:
-    """The state of ministack's services in a folder, a file each.
+    """The state of ministack's services in a folder, a file each."""
 
-    Args:
-        folder: where the files are.
-        dump: yields pieces of a file's text for a service's name and state, which may be larger than memory.
-    """
-
-    def __init__(self, folder: Path, dump: Callable[[str, Any], Iterable[str]]) -> None:
-        self._folder, self._dump = folder, dump
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._lock = threading.Lock()
         self.journal = Journal(folder.parent / "journal")
         self._unsaved = folder.parent / UNSAVED
@@ -103,101 +114,75 @@ class State:
         else:
             self._unsaved.unlink(missing_ok=True)
 
-    def keep_saving(self, name: str, text_of: Callable[[], str]) -> None:
-        """Save one service whenever its text has changed, once it has been saved with the others."""
-        last = ""
+    def keep_saving_messages(self) -> None:
+        """Save the queues whenever they have changed, once they have been saved with the others."""
+        last, messages = "", {name: getattr(sqs, f"_{name}") for name in sqs.get_state()}  # no copies
         while True:
             time.sleep(_MESSAGES_EVERY_S)
             with suppress(RuntimeError, OSError):  # it changed meanwhile, or the disk is full: the next time
-                text = text_of()
-                if text != last and (self._folder / f"{name}.json").exists():
-                    self._write(name, text)
+                text = _encoder.encode(_versioned("sqs", messages))
+                if text != last and (self._folder / "sqs.json").exists():
+                    self._write("sqs", [text])
                     last = text
 
     def _saved(self, name: str, state: Callable[[], Any]) -> bool:
         for _ in range(_ATTEMPTS):
             try:
                 if (found := state()) is not None:
-                    self._write(name, self._dump(name, found))
+                    self._write(name, _encoder.iterencode(_versioned(name, found)))
             except Exception:  # noqa: BLE001 - each service has its own
                 _log.exception("%s is not saved", name)
             else:
                 return True
         return False
 
-    def _write(self, name: str, text: str | Iterable[str]) -> None:
+    def _write(self, name: str, text: Iterable[str]) -> None:
+        """Write a file in pieces: its text may be larger than memory."""
         with self._lock:
             self._folder.mkdir(parents=True, exist_ok=True)
             replace_text(self._folder / f"{name}.json", text)
 
 
-def apply() -> None:
-    """Repair the imported ministack."""
-    from ministack import app as server
-    from ministack.core import persistence
-    from ministack.services import dynamodb, sqs
+def _versioned(name: str, state: Any) -> dict[str, Any]:
+    return {"__ministack_format__": persistence._state_format_version(name), "payload": state}
 
-    if not persistence.PERSIST_STATE:
-        return
+
+@functools.cache
+def _kept() -> State:
+    """Return the state of this process."""
+    return State(Path(persistence.STATE_DIR))
+
+
+@KEEPING.step
+def _save_when_asked() -> None:
     states: Any = getattr(server, "_build_persistence_save_dict", None)
     expect(callable(states) and server.save_all is persistence.save_all, "the state is saved in another way")
-
-    encoder = json.JSONEncoder(default=persistence._json_default)
-
-    def wrapped(name: str, state: Any) -> dict[str, Any]:
-        return {"__ministack_format__": persistence._state_format_version(name), "payload": state}
-
-    def dump(name: str, state: Any) -> Iterable[str]:
-        return encoder.iterencode(wrapped(name, state))
-
-    messages = {name: getattr(sqs, f"_{name}") for name in sqs.get_state()}  # itself, where that copies
-
-    def messages_text() -> str:
-        return encoder.encode(wrapped("sqs", messages))
-
-    state = State(Path(persistence.STATE_DIR), dump)
-    replay = _journal_items(dynamodb, state.journal, persistence)
-
-    def going_on(load: Callable[[], None]) -> Callable[[], None]:
-        def load_all() -> None:
-            load()
-            replay()
-            _show_received(sqs)
-            threading.Thread(target=state.keep_saving, args=("sqs", messages_text), daemon=True).start()
-
-        return load_all
-
-    wrap(server, "_load_persisted_state", (), going_on)
+    state = _kept()
     signal.signal(SAVE, lambda *_: state.save(states()))
     server.save_all = state.save_at_the_end
 
 
-def _journal_items(dynamodb: Any, journal: Journal, persistence: Any) -> Callable[[], None]:
-    """Write changes of items to a journal; return what applies those of the last process."""
-    changes = [dynamodb._remove_item, dynamodb._set_item]
-
-    def journaled(change: Callable[..., Any]) -> Callable[..., Any]:
-        def write_and_change(table: Any, *how: Any) -> Any:
-            journal.append(json.dumps([table["TableId"], *how], default=persistence._json_default))
-            return change(table, *how)
-
-        return write_and_change
-
-    def replay() -> None:
-        tables = {table["TableId"]: table for table in dynamodb._tables.all_values()}
-        for line in lines(journal.before):
-            table, *how = json.loads(line, object_hook=persistence._json_object_hook)
-            if table in tables:
-                changes[len(how) - 2](tables[table], *how)
-
-    wrap(dynamodb, "_remove_item", ("table", "pk_val", "sk_val"), journaled)
-    wrap(dynamodb, "_set_item", ("table", "pk_val", "sk_val", "item"), journaled)
-    return replay
+_CHANGES: Final = (dynamodb._remove_item, dynamodb._set_item)  # of two values and of three
 
 
-def _show_received(sqs: Any) -> None:
-    """Let messages be received again: whoever had received them ended with the last process."""
+@KEEPING.around(dynamodb, "_remove_item", "table", "pk_val", "sk_val")
+@KEEPING.around(dynamodb, "_set_item", "table", "pk_val", "sk_val", "item")
+def _write_and_change(change: Callable[..., Any], table: Any, *how: Any) -> Any:
+    _kept().journal.append(json.dumps([table["TableId"], *how], default=persistence._json_default))
+    return change(table, *how)
+
+
+@KEEPING.around(server, "_load_persisted_state")
+def _go_on(load: Callable[[], None]) -> None:
+    """Load the state, and what came after it was saved; let messages be received again."""
+    load()
+    tables = {table["TableId"]: table for table in dynamodb._tables.all_values()}
+    for line in lines(_kept().journal.before):
+        table, *how = json.loads(line, object_hook=persistence._json_object_hook)
+        if table in tables:
+            _CHANGES[len(how) - 2](tables[table], *how)
     for queue in sqs._queues.all_values():
         for message in queue["messages"]:
-            if message["receipt_handle"]:
+            if message["receipt_handle"]:  # whoever had received it ended with the last process
                 message["visible_at"] = 0
+    threading.Thread(target=_kept().keep_saving_messages, daemon=True).start()

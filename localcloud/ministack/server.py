@@ -9,15 +9,29 @@ import inspect
 import json
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Final
+
+from ministack import app as server
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
 
 from localcloud.access_guard import refusal
-from localcloud.ministack.errors import expect, wrap
+from localcloud.ministack.repairs import Repairs, expect
+
+REPAIRS: Final = Repairs()
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+async def answer(send: Send, status: int, text: str, kind: str = "application/json") -> None:
+    """Answer a request."""
+    body = text.encode()
+    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def guarded(application: Application, access_key: str) -> Application:
@@ -35,33 +49,19 @@ def guarded(application: Application, access_key: str) -> Application:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": reason})
         else:
-            await _refuse(send, reason)
+            await answer(send, 403, json.dumps({"__type": "AccessDeniedException", "message": reason}))
 
     return guard
 
 
-async def _refuse(send: Send, reason: str) -> None:
-    body = json.dumps({"__type": "AccessDeniedException", "message": reason}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+@REPAIRS.step
+def _guard() -> None:
+    served = "hypercorn_serve(app, config)" in inspect.getsource(server.main)
+    expect(served, "the application is served otherwise")
+    server.app = guarded(server.app, os.environ["AWS_ACCESS_KEY_ID"])
 
 
-def apply() -> None:
-    """Repair the imported ministack."""
-    from ministack import app as server
-    from ministack.core import lambda_runtime
-    from ministack.services import lambda_svc
-
-    expect(
-        "hypercorn_serve(app, config)" in inspect.getsource(server.main),
-        "the application is served otherwise",
-    )
-    key = os.environ["AWS_ACCESS_KEY_ID"]
-    server.app = guarded(server.app, key)
-
-    def with_own_key(credentials: Callable[..., dict[str, str]]) -> Callable[..., dict[str, str]]:
-        return lambda config: {**credentials(config), "AWS_ACCESS_KEY_ID": key}
-
-    for module in (lambda_runtime, lambda_svc):
-        wrap(module, "execution_credentials", ("config",), with_own_key)
+@REPAIRS.around(lambda_runtime, "execution_credentials", "config")
+@REPAIRS.around(lambda_svc, "execution_credentials", "config")
+def _with_own_key(credentials: Callable[[Any], dict[str, str]], config: Any) -> dict[str, str]:
+    return {**credentials(config), "AWS_ACCESS_KEY_ID": os.environ["AWS_ACCESS_KEY_ID"]}

@@ -13,14 +13,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from localcloud.ministack.errors import expect, wrap
-from localcloud.ministack.server import Application, Message, Receive, Send
+from ministack import app as server
+from ministack.services import eventbridge, lambda_svc, s3, sqs
 
-VARIABLE: Final = "SCONES_STRICT"
+from localcloud.environment import STRICT
+from localcloud.ministack.repairs import Repairs, expect
+from localcloud.ministack.server import Application, Message, Receive, Send, answer
+
+REPAIRS: Final = Repairs(when=os.environ.get(STRICT))
 LATENCY_S: Final = 0.04
 THROTTLED_EVERY: Final = 100
 CONCURRENCY: Final = 10
 NO_EVENTS_S: Final = 20
+_SLOW_DOWN: Final = (
+    "<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>"
+)
 
 
 def slow(application: Application) -> Application:
@@ -30,27 +37,18 @@ def slow(application: Application) -> Application:
     async def answer_late(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not scope["path"].startswith("/_ministack"):
             await asyncio.sleep(LATENCY_S)
-            if next(requests) % THROTTLED_EVERY == 0:
-                await _throttle(scope, send)
+            if (
+                next(requests) % THROTTLED_EVERY == 0
+            ):  # as each protocol does: SDKs recognize it, and try again
+                if "x-amz-target" in {name.decode() for name, _ in scope["headers"]}:
+                    throttled = '{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+                    await answer(send, 400, throttled)
+                else:
+                    await answer(send, 503, _SLOW_DOWN, "application/xml")
                 return
         await application(scope, receive, send)
 
     return answer_late
-
-
-async def _throttle(scope: Message, send: Send) -> None:
-    """Answer as each protocol does: SDKs recognize it, and try again."""
-    names = {name for name, _ in scope["headers"]}
-    if b"x-amz-target" in names:
-        status, body = 400, b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
-    else:
-        status = 503
-        body = (
-            b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>"
-        )
-    headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def missing(receive: Callable[..., Any], default_wait: Callable[[str], int]) -> Callable[..., Any]:
@@ -68,31 +66,19 @@ def missing(receive: Callable[..., Any], default_wait: Callable[[str], int]) -> 
     return poll
 
 
-def late(dispatch: Callable[..., Any], created: Callable[[str], datetime | None]) -> Callable[..., Any]:
-    """Return EventBridge's dispatch, to which a new bucket sends no events."""
-
-    def drop_first(event: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        if event.get("Source") == "aws.s3":
-            bucket = str((event.get("Resources") or [""])[0]).rpartition(":")[2]
-            since = created(bucket)
-            if since and (datetime.now(UTC) - since).total_seconds() < NO_EVENTS_S:
-                return None
-        return dispatch(event, *args, **kwargs)
-
-    return drop_first
+@REPAIRS.around(eventbridge, "_dispatch_event", "event")
+def dispatch(original: Callable[..., Any], event: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """Dispatch an event; a new bucket sends none."""
+    bucket = s3._buckets.get(str((event.get("Resources") or [""])[0]).rpartition(":")[2])
+    if event.get("Source") == "aws.s3" and bucket:
+        age = datetime.now(UTC) - datetime.fromisoformat(bucket["created"])
+        if age.total_seconds() < NO_EVENTS_S:
+            return None
+    return original(event, *args, **kwargs)
 
 
-def apply() -> None:
-    """Make the imported ministack strict, if this local cloud shall be."""
-    if not os.environ.get(VARIABLE):
-        return
-    from ministack import app as server
-    from ministack.services import eventbridge, lambda_svc, s3, sqs
-
-    def created(bucket: str) -> datetime | None:
-        found = s3._buckets.get(bucket)
-        return datetime.fromisoformat(found["created"]) if found else None
-
+@REPAIRS.step
+def _be_strict() -> None:
     def default_wait(queue: str) -> int:
         found = sqs._get_q(queue, "sqs:ReceiveMessage")
         return int(found["attributes"].get("ReceiveMessageWaitTimeSeconds", "0"))
@@ -100,5 +86,4 @@ def apply() -> None:
     expect(isinstance(lambda_svc._ACCOUNT_CONCURRENCY_CAP, int), "Lambda's concurrency is bounded otherwise")
     lambda_svc._ACCOUNT_CONCURRENCY_CAP = CONCURRENCY
     sqs._HANDLERS["ReceiveMessage"] = missing(sqs._HANDLERS["ReceiveMessage"], default_wait)
-    wrap(eventbridge, "_dispatch_event", ("event",), lambda one: late(one, created))
     server.app = slow(server.app)

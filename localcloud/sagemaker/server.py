@@ -194,9 +194,9 @@ def _invoke(plane: ControlPlane, name: str, headers: Message, body: bytes) -> tu
         return answer, version.config.variant["VariantName"]
 
 
-def asked(switches: Switches | None, ask: Callable[[], Answer]) -> Answer:
+def asked(switches: Switches, ask: Callable[[], Answer]) -> Answer:
     """Return the endpoint's answer, or what a fault makes of it; raise SageMaker's error as an ApiError."""
-    fault = switches.pick("sagemaker", "InvokeEndpoint") if switches else None
+    fault = switches.pick("sagemaker", "InvokeEndpoint")
     if fault is None:
         return ask()
     if fault.name in {"slow", "timeout"}:

@@ -13,8 +13,7 @@ import pytest
 from localcloud import lifecycle
 from localcloud.__main__ import main
 from localcloud.environment import ROOT, Addresses
-from localcloud.ministack.persistence import UNSAVED
-from localcloud.state import Running, StateFolder
+from localcloud.state import UNSAVED, Running, StateFolder
 from operations import checks
 from operations.status import Situation
 

@@ -67,10 +67,11 @@ def test_switching_off_and_on_is_seen_by_a_running_service(file: FaultFile) -> N
 def test_a_process_that_belongs_to_no_local_cloud_has_no_faults(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    FaultFile(tmp_path / "faults.json").save([Fault("1", "error", "s3")])
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert of_this_process() is None
+    assert hits(of_this_process(), 1) == [False]
     monkeypatch.setenv(VARIABLE, str(tmp_path / "faults.json"))
-    assert of_this_process() is not None
+    assert hits(of_this_process(), 1) == [True]
 
 
 def test_that_no_fault_is_on_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.environment import Addresses
-from localcloud.ministack.persistence import UNSAVED
-from localcloud.state import KeptState
+from localcloud.state import UNSAVED, KeptState
 
 
 def at(port: int) -> Addresses:

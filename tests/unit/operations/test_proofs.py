@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
-from localcloud.ministack.metric_filters import pattern
+from localcloud.ministack.cloudwatch import pattern
 from operations import proofs
 from operations.checks import Status
 from operations.proofs import Proofs

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from ministack.services import s3
 
 from localcloud.ministack.distributed_map import batched, result_lines, write_results
 
@@ -39,14 +40,15 @@ def test_failed_children_are_written_as_executions() -> None:
     assert json.loads(line) == {"ExecutionArn": "arn:child", "Input": "{}", "Output": None, **failed}
 
 
-def test_the_manifest_names_the_files() -> None:
+def test_the_manifest_names_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
     written: dict[str, bytes] = {}
-    result = write_results(
-        [child("SUCCEEDED", [1]), child("FAILED")],
-        {"Bucket": "photos", "Prefix": "runs/r/results"},
-        RUN,
-        lambda bucket, key, body: written.update({f"{bucket}/{key}": body}),
-    )
+
+    def put(bucket: str, key: str, body: bytes, _headers: Any) -> None:
+        written[f"{bucket}/{key}"] = body
+
+    monkeypatch.setattr(s3, "_put_object", put)
+    where = {"Bucket": "photos", "Prefix": "runs/r/results"}
+    result = write_results([child("SUCCEEDED", [1]), child("FAILED")], where, RUN)
     folder = "runs/r/results/1234"
     assert result["ResultWriterDetails"] == {"Bucket": "photos", "Key": f"{folder}/manifest.json"}
     files = json.loads(written[f"photos/{folder}/manifest.json"])["ResultFiles"]

@@ -1,18 +1,21 @@
 """An event whose target does not take it: tried again as the rule says, then buried."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from localcloud.ministack import events
 from localcloud.ministack.events import (
-    Delivery,
     PermanentDeliveryError,
     TransientDeliveryError,
     deliver,
     refusal,
+    send_or_repeat,
     too_large,
 )
+from localcloud.ministack.repairs import during
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:undelivered"
 
@@ -58,33 +61,30 @@ def test_a_permanent_error_is_not_tried_again() -> None:
     assert target.tried == 1
 
 
-def sender(
-    target: Target, *, exists: bool = True, dead_letters: bool = True
-) -> tuple[Any, list[tuple[str, str]]]:
-    buried: list[tuple[str, str]] = []
-    made = Delivery()
-    made.bury = lambda arn, payload: buried.append((arn, payload))
-    made.target.set({"DeadLetterConfig": {"Arn": QUEUE}} if dead_letters else {})
-    return made.around(target, lambda _: exists), buried
+@pytest.fixture
+def buried(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
+    """Return the dead letters, with their queues; the rule's target has a dead-letter queue."""
+    found: list[tuple[str, str]] = []
+    monkeypatch.setattr(events, "_send_to_queue", lambda arn, payload: found.append((str(arn), payload)))
+    with during(events.TARGET, {"DeadLetterConfig": {"Arn": QUEUE}}):
+        yield found
 
 
-def test_an_event_of_a_target_that_is_gone_is_buried() -> None:
+def test_an_event_of_a_target_that_is_gone_is_buried(buried: list[tuple[str, str]]) -> None:
     target = Target(0)
-    send, buried = sender(target, exists=False)
-    send("arn:machine", "{}")
+    send_or_repeat(target, lambda: False, "{}")
     assert (target.tried, buried) == (0, [(QUEUE, "{}")])
 
 
-def test_without_a_dead_letter_queue_it_is_dropped_as_on_aws() -> None:
-    send, buried = sender(Target(0), exists=False, dead_letters=False)
-    send("arn:machine", "{}")
+def test_without_a_dead_letter_queue_it_is_dropped_as_on_aws(buried: list[tuple[str, str]]) -> None:
+    with during(events.TARGET, {}):
+        send_or_repeat(Target(0), lambda: False, "{}")
     assert buried == []
 
 
-def test_a_throttled_target_is_sent_to_in_the_background() -> None:
+def test_a_throttled_target_is_sent_to_in_the_background(buried: list[tuple[str, str]]) -> None:
     target = Target(1)
-    send, buried = sender(target)
-    send("arn:machine", "{}", {"MessageGroupId": "g"})
+    send_or_repeat(target, lambda: True, "{}")
     assert target.taken.wait(10)
     assert buried == []
 

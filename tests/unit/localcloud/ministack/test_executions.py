@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from localcloud.ministack.executions import MOST_BYTES, Log, Recorder, as_on_aws, logged, path, too_large
-from localcloud.ministack.language import Models, is_date_time, with_sdk
+from localcloud.ministack import executions
+from localcloud.ministack.executions import MOST_BYTES, add, as_on_aws, logged, path, too_large, write_line
+from localcloud.ministack.language import error_name, is_date_time, missing, with_sdk
 
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:f"
 
@@ -67,7 +68,7 @@ def test_two_express_executions_may_have_one_name() -> None:
     assert path({"name": "m", "type": "STANDARD"}, "x") == ":execution:m:x"
 
 
-def test_a_log_keeps_its_latest_streams() -> None:
+def test_a_log_keeps_its_latest_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     streams: dict[str, list[str]] = {}
     times: list[int] = []
 
@@ -82,80 +83,65 @@ def test_a_log_keeps_its_latest_streams() -> None:
         _delete_log_stream=lambda data: streams.pop(data["logStreamName"]),
         _put_log_events=put,
     )
-    log = Log(logs)
-    log.write("gone", "m", 1, "lost")
+    monkeypatch.setattr(executions, "logs", logs)
+    write_line("gone", "m", 1, "lost")
     for number in range(25_000):
-        log.write("g", "m", number - number % 3, str(number))
-    log.write("g", "m", 1, "late")
+        write_line("g", "m", number - number % 3, str(number))
+    write_line("g", "m", 1, "late")
     assert len(streams) == 40
     lines = [line for lines in streams.values() for line in lines]
     assert lines == [*map(str, range(5_500, 25_000)), "late"]
     assert times == sorted(times), "ministack merges what is late into the whole stream"
 
 
-def test_an_execution_ends_at_the_limit_of_its_machine() -> None:
-    emitted = threading.Event()
+def test_an_execution_ends_at_the_limit_of_its_machine_whatever_an_end_raises(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    emitted, all_emitted = list[str](), threading.Event()
 
-    def add(execution: dict[str, Any], kind: str, _details: Any = None) -> dict[str, Any]:
+    def record(execution: dict[str, Any], kind: str, _details: Any = None) -> dict[str, Any]:
         execution["events"].append({"type": kind, "id": len(execution["events"]) + 1})
         return dict(execution["events"][-1])
 
-    engine = SimpleNamespace(
-        _state_machines={"m": {"definition": json.dumps({"TimeoutSeconds": 0.01})}},
-        _add_event=add,
-        _emit_execution_status_event=lambda _: emitted.set(),
-        now_iso=lambda: "now",
-    )
-    recorder = Recorder(engine, Log(SimpleNamespace()))
-
-    def begun(arn: str) -> dict[str, Any]:
-        events = [{"type": "ExecutionStarted", "id": 1}]
-        execution = {"executionArn": arn, "stateMachineArn": "m", "status": "RUNNING", "events": events}
-        recorder.add(execution, "PassStateEntered", {"stateEnteredEventDetails": {"name": "Pass"}})
-        return execution
-
-    ended, running = begun("ended"), begun("running")
-    ended["status"] = "SUCCEEDED"
-    recorder.add(ended, "ExecutionSucceeded")
-    assert emitted.wait(10)
-    assert (running["status"], running["events"][-1]["type"]) == ("TIMED_OUT", "ExecutionTimedOut")
-    assert (ended["status"], ended["events"][-1]["type"]) == ("SUCCEEDED", "ExecutionSucceeded")
-
-
-def test_an_execution_whose_end_fails_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    ended, all_ended = list[str](), threading.Event()
-
     def emit(execution: dict[str, Any]) -> None:
-        ended.append(execution["executionArn"])
-        if len(ended) == 2:
-            all_ended.set()
+        emitted.append(execution["executionArn"])
+        if len(emitted) == 2:
+            all_emitted.set()
         raise OSError(execution["executionArn"])
 
     engine = SimpleNamespace(
         _state_machines={"m": {"definition": json.dumps({"TimeoutSeconds": 0.01})}},
-        _add_event=lambda *_: {"type": "ExecutionTimedOut", "id": 2},
+        _add_event=record,
         _emit_execution_status_event=emit,
         now_iso=lambda: "now",
     )
-    recorder = Recorder(engine, Log(SimpleNamespace()))
-    for arn in ("first", "second"):
+    monkeypatch.setattr(executions, "engine", engine)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def begun(arn: str) -> dict[str, Any]:
         events = [{"type": "ExecutionStarted", "id": 1}]
         execution = {"executionArn": arn, "stateMachineArn": "m", "status": "RUNNING", "events": events}
-        recorder.add(execution, "PassStateExited", {"stateExitedEventDetails": {"name": "Pass"}})
-    assert all_ended.wait(10)
+        add(record, execution, "PassStateEntered", {"stateEnteredEventDetails": {"name": "Pass"}})
+        return execution
+
+    ended, *running = begun("ended"), begun("first"), begun("second")
+    ended["status"] = "SUCCEEDED"
+    add(record, ended, "ExecutionSucceeded")
+    executions.watch()
+    assert all_emitted.wait(10)
+    ends = [(one["status"], one["events"][-1]["type"]) for one in (ended, *running)]
+    assert ends == [("SUCCEEDED", "ExecutionSucceeded"), *[("TIMED_OUT", "ExecutionTimedOut")] * 2]
+    assert sorted(emitted) == ["first", "second"]
 
 
 def test_errors_have_the_names_of_the_sdk() -> None:
-    from ministack.core.responses import _service_model  # noqa: PLC0415
-
-    models = Models(_service_model, lambda *error: error)
-    assert models.name("dynamodb", "putItem", "ResourceNotFoundException", "x") == "ResourceNotFoundException"
-    assert (
-        models.name("dynamodb", "putItem", "ValidationException", "AmazonDynamoDBException")[:6] == "Amazon"
-    )
-    assert "'item'" in models.missing("dynamodb", "putItem", {"TableName": "t", "Item": None})[1]
-    assert models.missing("dynamodb", "putItem", {"TableName": "t", "Item": {}}) is None
+    names = [
+        error_name("dynamodb", "putItem", code, "AmazonDynamoDBException")
+        for code in ("ResourceNotFoundException", "ValidationException")
+    ]
+    assert names == ["ResourceNotFoundException", "AmazonDynamoDBException"]
+    assert b"'item'" in missing("dynamodb", "putItem", {"TableName": "t", "Item": None})[2]
+    assert missing("dynamodb", "putItem", {"TableName": "t", "Item": {}}) is None
     assert with_sdk("AmazonSQS", 400, "C", "m").startswith(
         "m (Service: AmazonSQS; Status Code: 400; Error Code: C;"
     )

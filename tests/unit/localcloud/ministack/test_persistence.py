@@ -1,17 +1,17 @@
-"""What outlives ministack's process: lines of the journal at once, the rest when it is saved."""
+"""What outlives ministack's process: journal lines at once, the rest when saved; one write at a time."""
 
-import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ministack.services import dynamodb
 
-from localcloud.ministack.persistence import UNSAVED, Journal, State, lines
-
-
-def dump(_name: str, state: Any) -> str:
-    return json.dumps(state)
+from localcloud.ministack import persistence
+from localcloud.ministack.persistence import Journal, State, lines
+from localcloud.state import UNSAVED
 
 
 def failing() -> Any:
@@ -65,7 +65,7 @@ def test_a_line_that_does_not_fit_is_refused_and_leaves_nothing(
 
 
 def test_saving_ends_the_journal_unless_the_tables_are_not_saved(tmp_path: Path) -> None:
-    state = State(tmp_path / "state", dump)
+    state = State(tmp_path / "state")
     state.journal.append("one")
     assert state.save({"dynamodb": failing, "sqs": lambda: {"a": 1}, "iam": lambda: None}) == ["dynamodb"]
     state.journal.append("two")
@@ -83,7 +83,7 @@ def test_saving_ends_the_journal_unless_the_tables_are_not_saved(tmp_path: Path)
 def test_the_end_leaves_word_of_what_is_not_saved(
     tmp_path: Path, services: dict[str, Callable[[], Any]], unsaved: str | None
 ) -> None:
-    State(tmp_path / "state", dump).save_at_the_end(services)
+    State(tmp_path / "state").save_at_the_end(services)
     marker = tmp_path / UNSAVED
     assert (marker.read_text() if marker.exists() else None) == unsaved
 
@@ -94,4 +94,41 @@ def test_a_state_that_changes_while_it_is_copied_is_copied_again(tmp_path: Path)
     def copy() -> Any:
         return next(copies)()
 
-    assert State(tmp_path / "state", dump).save({"sqs": copy}) == []
+    assert State(tmp_path / "state").save({"sqs": copy}) == []
+
+
+KEY = {"photo": {"S": "a.jpg"}}
+WRITES = {
+    "_put_item": {"Item": KEY, "ConditionExpression": "attribute_not_exists(photo)"},
+    "_update_item": {
+        "Key": KEY,
+        "UpdateExpression": "SET claimed = :yes",
+        "ConditionExpression": "attribute_not_exists(claimed)",
+        "ExpressionAttributeValues": {":yes": {"BOOL": True}},
+    },
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_of_two_writes_on_a_condition_one_is_made(
+    write: str, monkeypatch: pytest.MonkeyPatch, repair: Callable[..., None]
+) -> None:
+    set_item = dynamodb._set_item  # noqa: SLF001
+
+    def slowly(*how: Any) -> None:
+        time.sleep(0.05)  # as a journal on a busy disk
+        set_item(*how)
+
+    repair(persistence.REPAIRS, dynamodb)
+    monkeypatch.setattr(dynamodb, "_set_item", slowly)
+    table = {
+        "TableName": f"photos{write}",
+        "KeySchema": [{"AttributeName": "photo", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "photo", "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    dynamodb._create_table(table)  # noqa: SLF001
+    request = {"TableName": table["TableName"], **WRITES[write]}
+    with ThreadPoolExecutor(4) as pool:
+        statuses = sorted(answer[0] for answer in pool.map(getattr(dynamodb, write), [request] * 4))
+    assert statuses == [200, 400, 400, 400]

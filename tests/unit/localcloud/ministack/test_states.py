@@ -4,10 +4,19 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import jsonata  # type: ignore[import-untyped]
 import pytest
+from ministack.services import stepfunctions as engine
 
-from localcloud.ministack.states import Finished, delay_seconds, refusing, remembering, with_delays
+from localcloud.ministack.repairs import during
+from localcloud.ministack.states import (
+    EXECUTION,
+    EXECUTIONS,
+    delay_seconds,
+    find_retrier,
+    put_events,
+    run_execution,
+)
+from localcloud.ministack.states import expression as parse
 
 RETRIER = {"ErrorEquals": ["Busy"], "IntervalSeconds": 2, "BackoffRate": 1.5, "MaxDelaySeconds": 10}
 
@@ -29,28 +38,33 @@ def test_ministack_waits_that_long() -> None:
     def find(retriers: list[Any], _error: str, _counts: dict[int, int]) -> tuple[Any, int]:
         return (retriers[0], 0) if retriers else (None, -1)
 
-    found, index = with_delays(find)([RETRIER], "Busy", {0: 4})
+    found, index = find_retrier(find, [RETRIER], "Busy", {0: 4})
     assert (found["IntervalSeconds"] * found["BackoffRate"] ** 4, index) == (10, 0)
-    assert with_delays(find)([], "Busy", {}) == (None, -1)
+    assert find_retrier(find, [], "Busy", {}) == (None, -1)
 
 
-def test_an_event_that_is_refused_is_an_error() -> None:
-    class StateError(Exception):
-        pass
-
+def test_an_event_names_its_execution_and_is_an_error_if_it_is_refused() -> None:
     refused = {"FailedEntryCount": 1, "Entries": [{"EventId": "1"}, {"ErrorCode": "X", "ErrorMessage": "no"}]}
-    with pytest.raises(StateError, match=r"EventBridge\.FailedEntry.*no"):
-        refusing(lambda *_: refused, StateError)("arn", {})
+    with pytest.raises(engine._ExecutionError, match="no") as raised:  # noqa: SLF001
+        put_events(lambda *_: refused, "arn", {})
+    assert raised.value.error == "EventBridge.FailedEntry"
     taken = {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}
-    assert refusing(lambda *_: taken, StateError)("arn", {}) == taken
+    asked: list[Any] = []
+
+    def put(_resource: str, data: Any) -> dict[str, Any]:
+        asked.append(data["Entries"][0]["Resources"])
+        return taken
+
+    with during(EXECUTION, {"stateMachineArn": "m", "executionArn": "e"}):
+        assert put_events(put, "arn", {"Entries": [{"Resources": ["own"]}]}) == taken
+    assert asked == [["own", "m", "e"]]
 
 
-def test_the_latest_finished_executions_are_kept() -> None:
+def test_the_latest_finished_executions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     executions: dict[str, Any] = {"running": {}}
-    finished = Finished(2)
-    run = finished.after(lambda arn: executions.update({arn: {}}), executions)
-    for arn in "abc":
-        run(arn)
+    monkeypatch.setattr(engine, "_executions", executions)
+    for number in range(EXECUTIONS + 1):
+        run_execution(lambda arn: executions.update({arn: {}}), str(number))
 
     def fail(_arn: str) -> None:
         raise RuntimeError
@@ -58,16 +72,16 @@ def test_the_latest_finished_executions_are_kept() -> None:
     arn = "arn:aws:states:us-east-1:000000000000:express:photo:d:1"
     executions[arn] = {"events": [1, 2, 3]}
     with contextlib.suppress(RuntimeError):
-        finished.after(fail, executions)(arn)
-    assert set(executions) == {"running", "c", arn}
+        run_execution(fail, arn)
+    assert list(executions) == ["running", *map(str, range(2, EXECUTIONS + 1)), arn]
     assert executions[arn]["events"] == [3], "EXPRESS keeps no history"
 
 
-def test_an_expression_is_parsed_once_and_keeps_no_bindings() -> None:
+def test_an_expression_is_parsed_once_and_keeps_no_bindings(monkeypatch: pytest.MonkeyPatch) -> None:
     def register(expression: Any) -> None:
         expression.register_lambda("add", lambda i, n: i + n)
 
-    parse = remembering(jsonata.Jsonata, register)
+    monkeypatch.setattr(engine, "_register_sfn_jsonata_functions", register)
     text = "$map([1..20], function($i) { ($total := $add($i, $n); $total) })"
 
     def evaluate(number: int) -> Any:

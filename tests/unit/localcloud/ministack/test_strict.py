@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from ministack.services import s3
 
 from localcloud.ministack import strict
 
@@ -52,12 +53,14 @@ def test_every_second_short_poll_finds_nothing() -> None:
     assert (short, long) == ([False, True, False, True], [True] * 4)
 
 
-def test_a_new_bucket_sends_no_events_at_first() -> None:
+def test_a_new_bucket_sends_no_events_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime.now(UTC)
     created = {"new": now, "old": now - timedelta(hours=1)}
-    dispatched: list[str] = []
-    late = strict.late(lambda event: dispatched.append(event["Resources"][0]), created.get)
-    for bucket in ("new", "old", "foreign"):
-        late({"Source": "aws.s3", "Resources": [f"arn:aws:s3:::{bucket}"]})
-    late({"Source": "scones", "Resources": ["arn:aws:s3:::new"]})
-    assert [arn.rpartition(":")[2] for arn in dispatched] == ["old", "foreign", "new"]
+    buckets = {name: {"created": when.isoformat()} for name, when in created.items()}
+    monkeypatch.setattr(s3, "_buckets", buckets)
+    sent: list[str] = []
+    arns = [f"arn:aws:s3:::{bucket}" for bucket in ("new", "old", "foreign")]
+    for source, arn in [*(("aws.s3", arn) for arn in arns), ("scones", arns[0])]:
+        event = {"Source": source, "Resources": [arn]}
+        strict.dispatch(lambda event: sent.append(event["Resources"][0]), event)
+    assert [arn.rpartition(":")[2] for arn in sent] == ["old", "foreign", "new"]

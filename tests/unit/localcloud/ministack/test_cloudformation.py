@@ -1,11 +1,13 @@
-"""State machines that AWS refuses are refused here, in the order and with the codes of its recordings."""
+"""What is deployed is refused as in AWS's recordings, and keeps its queries and concurrency."""
 
 import json
 from typing import Any
 
 import pytest
+from ministack.services import lambda_svc
+from ministack.services.cloudformation import provisioners
 
-from localcloud.ministack.definitions import logging_problem, problems, refusal
+from localcloud.ministack.cloudformation import alarm_record, problems, refusal, reserve
 from tests.support.sam_app import definition
 
 CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
@@ -59,6 +61,33 @@ def test_the_workflow_is_taken(kind: str) -> None:
     assert problems(task(CALLBACK), "STANDARD") == []
 
 
-def test_a_log_has_one_destination() -> None:
-    assert logging_problem({"level": "FATAL"}) == "Must specify exactly one Log Destination."
-    assert logging_problem({"level": "OFF"}) == logging_problem({"level": "ALL", "destinations": [{}]}) == ""
+@pytest.mark.parametrize(
+    ("logs", "refused"),
+    [({"level": "FATAL"}, True), ({"level": "OFF"}, False), ({"level": "ALL", "destinations": [{}]}, False)],
+)
+def test_a_log_has_one_destination(logs: dict[str, Any], *, refused: bool) -> None:
+    text = "Invalid Logging Configuration: Must specify exactly one Log Destination."
+    error = ("InvalidLoggingConfiguration", text)
+    assert refusal({"loggingConfiguration": logs}) == (error if refused else None)
+
+
+def test_an_alarm_on_metric_math_keeps_its_queries() -> None:
+    alarm = {
+        "Metrics": [{"Id": "share", "Expression": "a / b"}],
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 50,
+        "AlarmActions": ["arn:aws:sns:us-east-1:000000000000:alerts"],
+    }
+    original = provisioners._cw_metric_alarm_record  # noqa: SLF001
+    with pytest.raises(ValueError, match="metric math"):  # else the repair is no longer needed
+        original("share", alarm)
+    record = alarm_record(original, "share", alarm)
+    assert (record["Threshold"], record["Metrics"]) == (50, alarm["Metrics"])
+
+
+def test_a_function_has_its_reserved_concurrency(monkeypatch: pytest.MonkeyPatch) -> None:
+    functions: dict[str, Any] = {"f": {"concurrency": None}}
+    monkeypatch.setattr(lambda_svc, "_functions", functions)
+    for wanted, found in (({"ReservedConcurrentExecutions": "5"}, 5), ({}, None)):
+        reserve(lambda *_: ("f", {}), 1, "F", wanted, "stack")
+        assert functions["f"]["concurrency"] == found
