@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import boto3
 import click
@@ -32,6 +32,9 @@ class Status(StrEnum):
     OK = "ok"
     WRONG = "wrong"
     UNKNOWN = "unknown"  # it could not be asked
+
+
+_COLOURS: Final = {Status.OK: "green", Status.WRONG: "red", Status.UNKNOWN: "yellow"}
 
 
 @dataclass(frozen=True)
@@ -104,21 +107,17 @@ def report(checks: Iterable[Check], *, as_json: bool) -> int:
     counts = dict.fromkeys(Status, 0)
     for check in checks:
         counts[check.status] += 1
-        print(json.dumps(asdict(check)) if as_json else _line(check, sys.stdout), flush=True)
+        if as_json:
+            line = json.dumps(asdict(check))
+        else:
+            word = f"{check.status:<8}"
+            word = click.style(word, fg=_COLOURS[check.status]) if has_colour(sys.stdout) else word
+            line = f"{word} {check.name}: {visible(check.detail)}"
+            line += f"\n{'':<8} -> {visible(check.advice)}" if check.advice else ""
+        print(line, flush=True)
     if as_json:
-        print(json.dumps({"summary": {status.value: count for status, count in counts.items()}}))
+        print(json.dumps({"summary": counts}))
     else:
         counted = ", ".join(f"{count} {status}" for status, count in counts.items())
         print(f"\n{plural(sum(counts.values()), 'check')}: {counted}")
     return 1 if counts[Status.WRONG] else 0
-
-
-_COLOURS: Final = {Status.OK: "green", Status.WRONG: "red", Status.UNKNOWN: "yellow"}
-
-
-def _line(check: Check, stream: IO[str]) -> str:
-    word = f"{check.status:<8}"
-    if has_colour(stream):
-        word = click.style(word, fg=_COLOURS[check.status])
-    line = f"{word} {check.name}: {visible(check.detail)}"
-    return f"{line}\n{'':<8} -> {visible(check.advice)}" if check.advice else line

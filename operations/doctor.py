@@ -1,7 +1,6 @@
 """All checks of `scones doctor`: the account, and what is deployed in it. None of them changes anything."""
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
 from commandline.program import ROOT
 from model_build.archive.container_images import DEFAULT_SERVING_IMAGE, serving_image, training_image
+from model_build.endpoint.found import LABELS_TAG
 from operations.checks import Check, UnansweredError, ask, ok, run_checks, unknown, wrong
 from operations.proofs import Proofs
 from operations.results import ResultsTable
@@ -31,9 +31,6 @@ UNRESERVED_CONCURRENCY: Final = 100
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html
 LOG_POLICIES: Final = 10
 REVIEWABLE: Final = timedelta(days=13)  # SQS keeps a message for 14
-# <account>.dkr.ecr.<region>.<suffix>/<repository>:<tag>
-IMAGE_URI: Final = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.[^/]+/(?P<repository>[^:@]+):(?P<tag>.+)")
-LABELS_TAG: Final = "scones:labels"
 _QUOTA_CONSOLE: Final = "ask for more in the Service Quotas console (Amazon SageMaker)"
 
 
@@ -71,9 +68,8 @@ def examine(session: boto3.Session, stack_name: str) -> Iterator[Check]:
     of_stack = (stack_is_complete, endpoint_fits, lambda_concurrency, log_policies)
     yield from run_checks(*(partial(check, stack) for check in of_stack))
     if stack.outputs:
-        deployed = (rules_are_enabled, doubtful_photos_wait, records_are_of_the_bucket)
-        yield from run_checks(*(partial(check, stack) for check in deployed))
-        proofs = Proofs(stack)
+        proofs, deployed = Proofs(stack), (doubtful_photos_wait, records_are_of_the_bucket)
+        yield from run_checks(Situation(stack).rules, *(partial(check, stack) for check in deployed))
         yield from run_checks(
             proofs.event_patterns, proofs.metric_filters, proofs.workflow_states, proofs.role_policies
         )
@@ -88,8 +84,8 @@ def identity(session: boto3.Session) -> Iterator[Check]:
         answer = ask(session, "sts", "GetCallerIdentity")
     except (UnansweredError, ClientError) as error:
         yield wrong("identity", str(error), "log in (`aws sso login`), or set AWS_PROFILE")
-        return
-    yield ok("identity", f"{answer['Arn']} in account {answer['Account']}")
+    else:
+        yield ok("identity", f"{answer['Arn']} in account {answer['Account']}")
 
 
 def region(session: boto3.Session) -> Iterator[Check]:
@@ -101,66 +97,49 @@ def region(session: boto3.Session) -> Iterator[Check]:
 def sagemaker_quotas(session: boto3.Session) -> Iterator[Check]:
     """Check the quotas that deployments and training need."""
     quotas = dict(_quotas(session))
-    for name, consequence in (
-        (f"{ENDPOINT_INSTANCE} for endpoint usage", "an endpoint on an instance cannot be created"),
-        (f"{TRAINING_INSTANCE} for training job usage", "`train-cloud` cannot run"),
-        (f"{TRAINING_INSTANCE} for spot training job usage", "`train-cloud --spot` cannot run"),
+    kinds = {"serverless", "concurrency", "provisioned"}
+    serverless = (name for name in quotas if kinds & {*name.lower().split()} == {"serverless", "concurrency"})
+    for name, least, consequence in (
+        (f"{ENDPOINT_INSTANCE} for endpoint usage", 1, "an endpoint on an instance cannot be created"),
+        (f"{TRAINING_INSTANCE} for training job usage", 1, "`train-cloud` cannot run"),
+        (f"{TRAINING_INSTANCE} for spot training job usage", 1, "`train-cloud --spot` cannot run"),
+        (
+            next(serverless, "serverless concurrency"),
+            SERVERLESS_CONCURRENCY,
+            f"a serverless endpoint needs --serverless-concurrency below {SERVERLESS_CONCURRENCY}",
+        ),
     ):
-        yield _quota_check(name, quotas.get(name), 1, consequence)
-    serverless = next(filter(_is_serverless_concurrency, quotas), "serverless concurrency")
-    consequence = f"a serverless endpoint needs --serverless-concurrency below {SERVERLESS_CONCURRENCY}"
-    yield _quota_check(serverless, quotas.get(serverless), SERVERLESS_CONCURRENCY, consequence)
-
-
-def _is_serverless_concurrency(name: str) -> bool:
-    lower = name.lower()
-    return "serverless" in lower and "concurrency" in lower and "provisioned" not in lower
-
-
-def _quota_check(name: str, value: float | None, least: int, consequence: str) -> Check:
-    title = f"quota: {name}"
-    if value is None:
-        return unknown(title, "Service Quotas does not list it")
-    if value < least:
-        return wrong(title, f"{value:g}, {least} needed: {consequence}", _QUOTA_CONSOLE)
-    return ok(title, f"{value:g}")
+        title, value = f"quota: {name}", quotas.get(name)
+        if value is None:
+            yield unknown(title, "Service Quotas does not list it")
+        elif value < least:
+            yield wrong(title, f"{value:g}, {least} needed: {consequence}", _QUOTA_CONSOLE)
+        else:
+            yield ok(title, f"{value:g}")
 
 
 def _quotas(session: boto3.Session) -> Iterator[tuple[str, float]]:
     """Yield name and value of every SageMaker quota; an account's own values replace the defaults."""
     for operation in ("ListAWSDefaultServiceQuotas", "ListServiceQuotas"):
-        token: dict[str, str] = {}
-        while True:
+        token: dict[str, str] | None = {}
+        while token is not None:
             page = ask(session, "service-quotas", operation, ServiceCode="sagemaker", MaxResults=100, **token)
-            yield from ((quota["QuotaName"], float(quota["Value"])) for quota in page.get("Quotas", []))
-            if not page.get("NextToken"):
-                break
-            token = {"NextToken": page["NextToken"]}
+            yield from ((quota["QuotaName"], quota["Value"]) for quota in page.get("Quotas", []))
+            token = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
 
 
 def images(session: boto3.Session) -> Iterator[Check]:
     """Ask the registries whether the default images' tags exist."""
     serving, _ = serving_image(DEFAULT_SERVING_IMAGE, session.region_name)
-    yield image_exists(session, "serving", serving)
-    yield image_exists(session, "training", training_image(None, session.region_name))
-
-
-def image_exists(session: boto3.Session, purpose: str, uri: str) -> Check:
-    """Ask a registry whether an image's tag exists."""
-    name = f"{purpose} image"
-    match = IMAGE_URI.fullmatch(uri)
-    if match is None:
-        return unknown(name, f"{uri} is not in Amazon ECR")
-    wanted = {"registryId": match["account"], "repositoryName": match["repository"]}
-    try:
-        answer = ask(session, "ecr", "BatchGetImage", **wanted, imageIds=[{"imageTag": match["tag"]}])
-    except (UnansweredError, ClientError) as error:
-        return unknown(name, str(error))
-    if answer.get("images"):
-        return ok(name, uri)
-    reason = "; ".join(one.get("failureReason", "") for one in answer.get("failures", []))
-    advice = "name another with --image when you deploy or train"
-    return wrong(name, f"{uri} does not exist ({reason})", advice)
+    for name, uri in (("serving", serving), ("training", training_image(None, session.region_name))):
+        registry, _, image = uri.partition("/")  # <account>.dkr.ecr.<region>.<suffix>/<repository>:<tag>
+        repository, _, tag = image.partition(":")
+        wanted = {"registryId": registry.partition(".")[0], "repositoryName": repository}
+        answer = ask(session, "ecr", "BatchGetImage", **wanted, imageIds=[{"imageTag": tag}])
+        reason = "; ".join(one.get("failureReason", "") for one in answer.get("failures", []))
+        advice = "name another with --image when you deploy or train"
+        missing = wrong(f"{name} image", f"{uri} does not exist ({reason})", advice)
+        yield ok(f"{name} image", uri) if answer.get("images") else missing
 
 
 # ------------------------------------------------------------------ the stack, deployed or not
@@ -168,8 +147,7 @@ def image_exists(session: boto3.Session, purpose: str, uri: str) -> Check:
 
 def stack_is_complete(stack: Stack) -> Iterator[Check]:
     """Check the stack's name, and that its last deployment succeeded."""
-    name, status = stack.name, stack.status
-    title = f"stack {name}"
+    name, status, title = stack.name, stack.status, f"stack {stack.name}"
     if len(name) > LONGEST_STACK_NAME:
         yield wrong(title, f"has {len(name)} characters", f"name it with {LONGEST_STACK_NAME} at most")
     elif not status:
@@ -184,7 +162,7 @@ def stack_is_complete(stack: Stack) -> Iterator[Check]:
 
 def endpoint_fits(stack: Stack) -> Iterator[Check]:
     """Check that the endpoint is in service and answers with the labels that the stack expects."""
-    name = stack.parameters["EndpointName"]
+    name, expected = stack.parameters["EndpointName"], stack.parameters["ClassLabels"]
     title = f"endpoint {name}"
     try:
         endpoint = ask(stack.session, "sagemaker", "DescribeEndpoint", EndpointName=name)
@@ -199,42 +177,34 @@ def endpoint_fits(stack: Stack) -> Iterator[Check]:
         yield wrong(title, f"{status}: {reason}", "see `scones model status`; deploy the model again")
         return
     yield ok(title, f"in service with {endpoint['EndpointConfigName']}")
-    tags = ask(stack.session, "sagemaker", "ListTags", ResourceArn=endpoint["EndpointArn"])
-    yield _labels_check(tags.get("Tags", []), stack.parameters["ClassLabels"])
-
-
-def _labels_check(tags: list[dict[str, str]], expected: str) -> Check:
-    found = next((tag["Value"] for tag in tags if tag["Key"] == LABELS_TAG), None)
-    if found is None:
-        return unknown("class labels", f"the endpoint has no tag {LABELS_TAG}: another tool deployed it")
-    labels = found.replace(" ", ",")  # a comma is not allowed in a tag's value
-    if labels == expected:
-        return ok("class labels", expected)
-    return wrong(
-        "class labels",
-        f"the endpoint answers for {labels}, the stack expects {expected}",
-        f"deploy the stack with ClassLabels={labels}, or another model",
-    )
+    tags = ask(stack.session, "sagemaker", "ListTags", ResourceArn=endpoint["EndpointArn"]).get("Tags", [])
+    labels = next((tag["Value"].replace(" ", ",") for tag in tags if tag["Key"] == LABELS_TAG), None)
+    if labels is None:
+        yield unknown("class labels", f"the endpoint has no tag {LABELS_TAG}: another tool deployed it")
+    elif labels == expected:
+        yield ok("class labels", expected)
+    else:
+        found = f"the endpoint answers for {labels}, the stack expects {expected}"
+        yield wrong("class labels", found, f"deploy the stack with ClassLabels={labels}, or another model")
 
 
 def lambda_concurrency(stack: Stack) -> Iterator[Check]:
     """Check that the account can reserve what the stack would ask for; a deployed one has it already."""
     limits = ask(stack.session, "lambda", "GetAccountSettings")["AccountLimit"]
-    total, unreserved = int(limits["ConcurrentExecutions"]), int(limits["UnreservedConcurrentExecutions"])
-    spare = max(0, unreserved - UNRESERVED_CONCURRENCY)
-    reserve = int(stack.parameters["FunctionConcurrency"]) * sum(
-        one["Type"] == "AWS::Serverless::Function" for one in _template()["Resources"].values()
-    )
-    found = f"{total:,} concurrent executions, {spare:,} of them can be reserved"
+    spare = max(0, int(limits["UnreservedConcurrentExecutions"]) - UNRESERVED_CONCURRENCY)
+    types = [resource["Type"] for resource in _template()["Resources"].values()]
+    reserve = int(stack.parameters["FunctionConcurrency"]) * types.count("AWS::Serverless::Function")
+    total = int(limits["ConcurrentExecutions"])
+    title, found = "Lambda concurrency", f"{total:,} concurrent executions, {spare:,} of them can be reserved"
     if stack.status or reserve <= spare:
-        yield ok("Lambda concurrency", found)
-        return
-    yield wrong(
-        "Lambda concurrency",
-        f"{found}, and FunctionConcurrency would reserve {reserve:,}",
-        "deploy with FunctionConcurrency=0, or ask for more 'Concurrent executions' in the Service Quotas "
-        "console (AWS Lambda)",
-    )
+        yield ok(title, found)
+    else:
+        yield wrong(
+            title,
+            f"{found}, and FunctionConcurrency would reserve {reserve:,}",
+            "deploy with FunctionConcurrency=0, or ask for more 'Concurrent executions' in the Service "
+            "Quotas console (AWS Lambda)",
+        )
 
 
 def log_policies(stack: Stack) -> Iterator[Check]:
@@ -246,11 +216,8 @@ def log_policies(stack: Stack) -> Iterator[Check]:
         lost = "no outcome reaches its log group and the alarms"
         yield wrong(title, f"{stack.name}-outcomes is missing: {lost}", "deploy the stack again")
     elif not stack.status and len(names) >= LOG_POLICIES:
-        yield wrong(
-            title,
-            f"{len(names)} of {LOG_POLICIES} that this region can have: the stack cannot add its own",
-            "delete one that nobody needs (`aws logs describe-resource-policies`)",
-        )
+        found = f"{len(names)} of {LOG_POLICIES} that this region can have: the stack cannot add its own"
+        yield wrong(title, found, "delete one that nobody needs (`aws logs describe-resource-policies`)")
     else:
         yield ok(title, f"{len(names)} of {LOG_POLICIES}")
 
@@ -258,45 +225,30 @@ def log_policies(stack: Stack) -> Iterator[Check]:
 # ------------------------------------------------------------------ the deployed stack
 
 
-def rules_are_enabled(stack: Stack) -> Iterator[Check]:
-    """Check the state of every rule of the stack: one that is disabled loses events in silence."""
-    return Situation(stack).rules()
-
-
 def doubtful_photos_wait(stack: Stack) -> Iterator[Check]:
     """Compare the doubtful records with the review queue."""
     messages = ReviewQueue(stack).length()
     records = ResultsTable(stack).count("LOW_CONFIDENCE", datetime.now(UTC) - REVIEWABLE)
     found = f"{records:,} LOW_CONFIDENCE records of {REVIEWABLE.days} days, {messages:,} messages"
-    if messages < records:
-        yield wrong(
-            "review queue",
-            found,
-            "`scones redrive --reviews` brings the others back to review, if they have waited for some "
-            "minutes; those of a quiet batch were never sent there",
-        )
-    else:
-        yield ok("review queue", found)
+    again = "`scones redrive --reviews` brings the others back to review, if they have waited for some "
+    again += "minutes; those of a quiet batch were never sent there"
+    yield wrong("review queue", found, again) if messages < records else ok("review queue", found)
 
 
 def records_are_of_the_bucket(stack: Stack) -> Iterator[Check]:
     """Look for records of another bucket, left by a change of `BucketName`, in one page of the table."""
     bucket = stack.outputs["PhotoBucketName"]
-    page = ask(
-        stack.session,
-        "dynamodb",
-        "Scan",
-        TableName=stack.outputs["ResultsTableName"],
-        ProjectionExpression="object_uri",
-        FilterExpression="begins_with(object_uri, :s3) AND NOT begins_with(object_uri, :bucket)",
-        ExpressionAttributeValues={":s3": {"S": "s3://"}, ":bucket": {"S": f"s3://{bucket}/"}},
-    )
-    others = {one["object_uri"]["S"].split("/")[2] for one in page["Items"]}
+    request = {
+        "TableName": stack.outputs["ResultsTableName"],
+        "ProjectionExpression": "object_uri",
+        "FilterExpression": "begins_with(object_uri, :s3) AND NOT begins_with(object_uri, :bucket)",
+        "ExpressionAttributeValues": {":s3": {"S": "s3://"}, ":bucket": {"S": f"s3://{bucket}/"}},
+    }
+    page = ask(stack.session, "dynamodb", "Scan", **request)
+    others = ", ".join(sorted({one["object_uri"]["S"].split("/")[2] for one in page["Items"]}))
     if others:
-        yield wrong(
-            "photo bucket",
-            f"records name photos in {', '.join(sorted(others))}, the stack's bucket is {bucket}",
-            "a change of BucketName replaced the bucket: copy the photos that are still needed to it",
-        )
+        found = f"records name photos in {others}, the stack's bucket is {bucket}"
+        replaced = "a change of BucketName replaced the bucket: copy the photos that are still needed to it"
+        yield wrong("photo bucket", found, replaced)
     else:
         yield ok("photo bucket", bucket)

@@ -71,9 +71,12 @@ def log_events(
 
 
 def has_ended(stack: Stack, execution_arn: str) -> bool:
-    """Return whether an EXPRESS execution that began a moment ago has ended."""
-    found = log_events(stack, f'"{execution_arn}"{_ABOUT_EXECUTIONS}', stack.now() - LONGEST)
-    return any(event["type"] in ENDS for event in found)
+    """Return whether an execution that began a moment ago has ended."""
+    if not is_express(execution_arn):
+        found = stack.client("stepfunctions").describe_execution(executionArn=execution_arn)
+        return bool(found["status"] != "RUNNING")
+    events = log_events(stack, f'"{execution_arn}"{_ABOUT_EXECUTIONS}', stack.now() - LONGEST)
+    return any(event["type"] in ENDS for event in events)
 
 
 def running(stack: Stack) -> int:
@@ -136,7 +139,11 @@ def in_progress(stack: Stack) -> tuple[int | None, list[Attempts]]:
     except client.exceptions.StateMachineTypeNotSupported:
         return None, []
     some = running[: HISTORIES // 2] + running[HISTORIES // 2 :][-(HISTORIES // 2) :]
-    patience = _patience(client, machine) if some else {}
+    patience: dict[bool, timedelta] = {}  # to classify a photo (False), and to deliver its outcome (True)
+    definition = client.describe_state_machine(stateMachineArn=machine)["definition"] if some else ""
+    if found := re.search(r"1000 \* (\d+) .*?1000 \* \((\d+) \+ (\d+)\)", definition, re.DOTALL):
+        classify, first, second = (timedelta(seconds=int(text)) for text in found.groups())
+        patience = {False: classify, True: first + second}
 
     def look(execution: Mapping[str, Any]) -> Attempts | None:
         request = {"executionArn": execution["executionArn"], "maxResults": _MOST, "reverseOrder": True}
@@ -147,16 +154,6 @@ def in_progress(stack: Stack) -> tuple[int | None, list[Attempts]]:
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return len(running), [one for one in pool.map(look, some) if one]
-
-
-def _patience(client: Any, machine: str) -> dict[bool, timedelta]:
-    """Return how long the workflow tries to classify a photo (False) and to deliver its outcome (True)."""
-    definition = client.describe_state_machine(stateMachineArn=machine)["definition"]
-    found = re.search(r"1000 \* (\d+) .*?1000 \* \((\d+) \+ (\d+)\)", definition, re.DOTALL)
-    if not found:
-        return {}
-    classify, first, second = (timedelta(seconds=int(text)) for text in found.groups())
-    return {False: classify, True: first + second}
 
 
 def logged(stack: Stack) -> list[Attempts]:

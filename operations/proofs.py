@@ -145,10 +145,8 @@ class Proofs:
             if name == failing:
                 request["mock"] = {"errorOutput": {"error": error, "cause": "{}"}}
             elif machine["States"][name]["Type"] in {"Task", "Parallel"}:
-                request["mock"] = {
-                    "result": json.dumps(_ANSWERS.get(name, {})),
-                    "fieldValidationMode": "NONE",
-                }
+                result = json.dumps(_ANSWERS.get(name, {}))
+                request["mock"] = {"result": result, "fieldValidationMode": "NONE"}
             answer = ask(self._session, "stepfunctions", "TestState", **request)
             if "nextState" not in answer:
                 break
@@ -163,24 +161,19 @@ class Proofs:
         """Let IAM simulate every call that a role's code makes, and some that it must not make."""
         resources, wrongly, calls = self._arns(), [], 0
         for role, wanted in _CALLS.items():
-            policies = list(self._policies(self._resources[role]))
+            of_role = {"RoleName": self._resources[role]}
+            names = ask(self._session, "iam", "ListRolePolicies", **of_role)["PolicyNames"]
+            found = [ask(self._session, "iam", "GetRolePolicy", **of_role, PolicyName=name) for name in names]
+            policies = [json.dumps(one["PolicyDocument"]) for one in found]
             cases = [(resources[name], actions, True) for name, actions in wanted.items()]
             for resource, actions, allowed in (*cases, ("*", _DENIED, False)):
                 request = {"PolicyInputList": policies, "ActionNames": actions, "ResourceArns": [resource]}
                 for one in ask(self._session, "iam", "SimulateCustomPolicy", **request)["EvaluationResults"]:
-                    calls += 1
-                    if (one["EvalDecision"] == "allowed") is not allowed:
-                        wrongly.append(
-                            f"{role}: {one['EvalActionName']} on {resource} is {one['EvalDecision']}"
-                        )
-        yield _proved(
-            "role policies", f"IAM decides {calls} calls of {len(_CALLS)} roles as it should", wrongly
-        )
-
-    def _policies(self, role: str) -> Iterator[str]:
-        for name in ask(self._session, "iam", "ListRolePolicies", RoleName=role)["PolicyNames"]:
-            found = ask(self._session, "iam", "GetRolePolicy", RoleName=role, PolicyName=name)
-            yield json.dumps(found["PolicyDocument"])
+                    calls, action, decision = calls + 1, one["EvalActionName"], one["EvalDecision"]
+                    if (decision == "allowed") is not allowed:
+                        wrongly.append(f"{role}: {action} on {resource} is {decision}")
+        detail = f"IAM decides {calls} calls of {len(_CALLS)} roles as it should"
+        yield _proved("role policies", detail, wrongly)
 
     def _arns(self) -> dict[str, str]:
         """Return the ARN of each resource that `_CALLS` names."""

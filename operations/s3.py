@@ -15,7 +15,6 @@ _ABSENT: Final = {
     "NoSuchKey": "there is no such object: check its key, `aws s3 ls` lists what a bucket has",
     "404": "there is no such bucket or object: check the name",
 }
-_REFUSED: Final = ("AccessDenied", "403")
 
 
 @contextmanager
@@ -29,7 +28,7 @@ def named(uri: str) -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code", "")
         if why := _ABSENT.get(code):
             raise UsageError(f"{uri}: {why}") from error
-        if code in _REFUSED:
+        if code in {"AccessDenied", "403"}:
             raise CommandError(
                 f"{uri}: access denied: the credentials may lack s3:GetObject, PutObject or ListBucket"
             ) from error
@@ -71,10 +70,10 @@ def write(location: str, text: str, content_type: str, session: Any) -> None:
     """Write a UTF-8 file, here (folders on the way are made) or `s3://BUCKET/KEY`."""
     if is_s3(location):
         bucket, key = split_uri(location)
-        request = {"Bucket": bucket, "Key": key, "Body": text.encode(), "ContentType": content_type}
         with named(location):
-            session.client("s3").put_object(**request)
-        return
-    path = Path(location).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+            body = text.encode()
+            session.client("s3").put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+    else:
+        path = Path(location).expanduser()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

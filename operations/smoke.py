@@ -3,36 +3,36 @@
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from model_build.data.samples import write_samples
 from operations.checks import Check, UnansweredError, ask, ok, unknown, wrong
-from operations.executions import has_ended, is_express, logged
+from operations.executions import has_ended
 from operations.photos.sources import PREFIX
-from operations.photos.steps import steps_of
 from operations.photos.watcher import Event, Sent, Watcher
 from operations.proofs import matches
+from operations.status import Situation
 
-CANARY_PAUSE_S: Final = 15  # between two uploads while a new bucket sends no events yet
+CANARY_S: Final = 360  # until the first outcome: a new bucket sends no events for about five minutes
+CANARY_PAUSE_S: Final = 15  # between two uploads in that time
+PHOTO_S: Final = 180
+LOG_S: Final = 60
+QUIET_S: Final = 10  # how long a duplicate may take to publish what it must not
 SMOKE: Final = f"{PREFIX}smoke/"  # the rule of the review queue leaves these out
 BURST: Final = 5
-LOG_WAIT_S: Final = 60
-QUIET_S: Final = 10  # how long a duplicate may take to publish what it must not
 # A key of the caller's own (SSE-C): nobody can read the object without it, whatever the role allows
 # (https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html).
 _CUSTOMER_KEY: Final = {
     "SSECustomerAlgorithm": "AES256",
     "SSECustomerKey": "smoke-test-key-of-32-bytes-long!",
 }
-CANARY: Final = "upload event"
-REVIEW: Final = "review queue"
+_MISSING: Final = "never-uploaded.jpg"
 _BUG: Final = "report it with this output: it is a bug"
 
 
@@ -61,22 +61,13 @@ def draw_samples(accepted: Path | None = None, doubtful: Path | None = None) -> 
         ]
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How long to wait, in seconds: for the first execution, one outcome, a readable log line or trace."""
-
-    canary: float = 360
-    photo: float = 180
-    logs: float = LOG_WAIT_S
-
-
 class SmokeTest:
     """Proves a deployment with photos of its own under `prefix`, which `clean_up` removes."""
 
-    def __init__(self, watcher: Watcher, samples: Sequence[Sample], limits: Limits) -> None:
+    def __init__(self, watcher: Watcher, samples: Sequence[Sample]) -> None:
         self.prefix = f"{SMOKE}{uuid.uuid4().hex[:12]}/"
-        self._watcher, self._samples, self._limits = watcher, samples, limits
-        self._stack, self._session = watcher.stack, watcher.stack.session
+        self._watcher, self._samples = watcher, samples
+        self._stack, self._ask = watcher.stack, partial(ask, watcher.stack.session)
 
     def run(self) -> Iterator[Check]:
         """Make every check; without a canary only that, since nothing would start the others."""
@@ -87,16 +78,22 @@ class SmokeTest:
         sent = [(sample, self._upload(sample)) for sample in self._samples]
         for sample, one in sent:
             yield from self._outcome(sample, one)
-        ended = [(sample, one) for sample, one in sent if one.events]
-        for sample, one in ended:
-            if sample.outcome == "LOW_CONFIDENCE":
-                yield self._guarded(REVIEW, partial(self._review, one))
-            if sample.outcome == "FAILED":  # its error, which names the object, is always logged
-                yield self._log(one)
-        if ended:
-            yield self._trace(ended[0][1])
+        ended = {sample.outcome: one for sample, one in sent if one.events}
+        # The error of the photo that FAILED, which names the object, is always logged.
+        for name, check, outcome in (
+            ("review queue", self._review, "LOW_CONFIDENCE"),
+            ("log", self._log, "FAILED"),
+        ):
+            if outcome not in ended:
+                continue
+            try:
+                yield check(name, ended[outcome])
+            except UnansweredError as error:
+                yield unknown(name, str(error))
+            except ClientError as error:
+                yield wrong(name, str(error), "deploy the stack again")
         yield self._missing_object()
-        yield self._duplicates([one for _, one in ended])
+        yield self._duplicates(list(ended.values()))
         yield self._burst()
 
     def clean_up(self) -> int:
@@ -116,66 +113,31 @@ class SmokeTest:
     def _upload(self, sample: Sample, name: str = "") -> Sent:
         return self._watcher.upload(self.prefix + (name or sample.name), sample.content, **sample.options)
 
-    # -------------------------------------------------------------------------------- the canary
-
     def _canary(self) -> Check:
         """Upload photos until one has an outcome; a new bucket sends no events at first."""
-        started, sent = time.monotonic(), list[Sent]()
-        while (seconds := time.monotonic() - started) < self._limits.canary:
+        name, started, sent = "upload event", time.monotonic(), list[Sent]()
+        while (seconds := time.monotonic() - started) < CANARY_S:
             sent.append(self._upload(self._samples[0], f"canary-{len(sent)}.jpg"))
             if self._watcher.wait(lambda: any(one.events for one in sent), CANARY_PAUSE_S):
                 seconds = time.monotonic() - started
-                return ok(CANARY, f"upload {len(sent)} had an outcome {seconds:.0f} s after the first")
-        return wrong(CANARY, *self._why_no_event(sent, seconds))
-
-    def _why_no_event(self, sent: Sequence[Sent], seconds: float) -> tuple[str, str]:
-        if sent and (error := self._last_error(sent[-1].key)):
-            return (
-                f"executions start, but none ended within {seconds:.0f} s; the last error is {error}",
-                "correct what the error names; `scones doctor` checks the endpoint",
-            )
-        detail = f"no upload started an execution within {seconds:.0f} s"
-        with suppress(UnansweredError, ClientError):
-            for rule in self._rules(self._stack.output("ClassifyImageStateMachineArn")):
-                if rule["State"] != "ENABLED":
-                    return f"{detail}: the rule {rule['Name']} is {rule['State']}", _enable(rule)
-        return detail, (
+                return ok(name, f"upload {len(sent)} had an outcome {seconds:.0f} s after the first")
+        return wrong(
+            name,
+            f"no upload had an outcome within {seconds:.0f} s{self._trouble()}",
             "see the queue UndeliveredEventsQueue and the bucket's EventBridge notifications, and try again: "
-            "a new bucket sends no events for about five minutes"
+            "a new bucket sends no events for about five minutes",
         )
 
-    def _rules(self, target: str) -> list[dict[str, Any]]:
-        names = ask(self._session, "events", "ListRuleNamesByTarget", TargetArn=target).get("RuleNames", [])
-        return [ask(self._session, "events", "DescribeRule", Name=name) for name in names]
-
-    def _last_error(self, key: str) -> str:
-        """Return the last error of the running execution of a photo; empty if there is none."""
-        workflow = self._stack.client("stepfunctions")
-        machine = self._stack.output("ClassifyImageStateMachineArn")
-        with suppress(ClientError, BotoCoreError):
-            running = workflow.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
-            for arn in (execution["executionArn"] for execution in running["executions"]):
-                if key in workflow.describe_execution(executionArn=arn)["input"]:
-                    failed = [step for step in steps_of(self._stack, arn) if step.error]
-                    return f"{failed[-1].error} in {failed[-1].name}" if failed else ""
-            return ""
-        with suppress(ClientError, BotoCoreError):  # EXPRESS: the log has what fails, not of which photo
-            return next((f"{one.error} in {one.step}" for one in logged(self._stack) if one.error), "")
-        return ""
-
-    # -------------------------------------------------------------------------------- one photo
+    def _trouble(self) -> str:
+        return "".join(f"; {one}" for one in Situation(self._stack).trouble())
 
     def _outcome(self, sample: Sample, one: Sent) -> Iterator[Check]:
         name = f"{sample.outcome} {sample.name}"
-        found = self._watcher.outcome(one)
-        while found is None:
+        while (found := self._watcher.outcome(one)) is None:
             self._watcher.listen()
-            found = self._watcher.outcome(one)
         if not one.events:
-            error = self._last_error(one.key) or "its execution has no error"
-            yield wrong(
-                name, f"no outcome within {self._limits.photo:.0f} s: {error}", "correct what it names"
-            )
+            late = f"no outcome within {self._watcher.timeout_s:.0f} s{self._trouble()}"
+            yield wrong(name, late, "see `scones status`")
             return
         if found.problem:
             yield wrong(f"{name}: consistency", found.problem, _BUG)
@@ -183,87 +145,59 @@ class SmokeTest:
         if (event["outcome"], event.get("error")) == (sample.outcome, sample.error):
             agreed = f"after {found.seconds:.1f} s; table, event and execution agree"
             yield ok(name, f"{event['outcome']}{_sure(event)} {agreed}")
+        elif {sample.outcome, event["outcome"]} == {"ACCEPTED", "LOW_CONFIDENCE"}:
+            yield wrong(
+                name,
+                _unexpected(event),
+                f"the threshold is {event.get('threshold')}: see the parameter ConfidenceThreshold and the "
+                "model behind the endpoint; --accepted and --doubtful name photos of your own",
+            )
         else:
-            yield wrong(name, _unexpected(event), _advice(sample, event))
+            yield wrong(name, _unexpected(event), "see the execution in Step Functions, and `scones doctor`")
 
-    def _review(self, one: Sent) -> Check:
+    def _review(self, name: str, one: Sent) -> Check:
         """Check that the outcome would reach the review queue, were it not this test's own.
 
         Nothing is received: that takes photos from the reviewers, and counts towards the dead-letter queue.
         """
-        names, url = ["QueueArn", "Policy"], self._stack.output("ReviewQueueUrl")
-        queue = ask(self._session, "sqs", "GetQueueAttributes", QueueUrl=url, AttributeNames=names)[
-            "Attributes"
-        ]
-        rules = [rule for rule in self._rules(queue["QueueArn"]) if self._matches(rule, one.events[0])]
-        enabled = [rule for rule in rules if rule["State"] == "ENABLED"]
-        if enabled and "events.amazonaws.com" in queue.get("Policy", ""):
-            return ok(REVIEW, f"the rule {enabled[0]['Name']} sends outcomes like that of {one.name} to it")
-        if enabled:
-            return wrong(REVIEW, "its policy does not let EventBridge send to it", "deploy the stack again")
-        if rules:
-            return wrong(REVIEW, f"the rule {rules[0]['Name']} is {rules[0]['State']}", _enable(rules[0]))
-        return wrong(REVIEW, "no rule sends LOW_CONFIDENCE outcomes to it", "deploy the stack again")
-
-    def _matches(self, rule: Mapping[str, Any], detail: Event) -> bool:
+        request = {"QueueUrl": self._stack.output("ReviewQueueUrl"), "AttributeNames": ["QueueArn", "Policy"]}
+        queue = self._ask("sqs", "GetQueueAttributes", **request)["Attributes"]
+        names = self._ask("events", "ListRuleNamesByTarget", TargetArn=queue["QueueArn"]).get("RuleNames", [])
+        rules = [self._ask("events", "DescribeRule", Name=rule) for rule in names]
+        detail = one.events[0]
         photo = {**detail, "object_uri": detail["object_uri"].replace(f"/{SMOKE}", f"/{PREFIX}")}
-        return matches(self._session, rule, photo)
+        fitting = [rule for rule in rules if matches(self._stack.session, rule, photo)]
+        enabled = [rule for rule in fitting if rule["State"] == "ENABLED"]
+        if enabled and "events.amazonaws.com" in queue.get("Policy", ""):
+            return ok(name, f"the rule {enabled[0]['Name']} sends outcomes like that of {one.name} to it")
+        if enabled:
+            return wrong(name, "its policy does not let EventBridge send to it", "deploy the stack again")
+        if not fitting:
+            return wrong(name, "no rule sends LOW_CONFIDENCE outcomes to it", "deploy the stack again")
+        rule, state = fitting[0]["Name"], fitting[0]["State"]
+        return wrong(name, f"the rule {rule} is {state}", f"aws events enable-rule --name {rule}")
 
-    def _log(self, one: Sent) -> Check:
+    def _log(self, name: str, one: Sent) -> Check:
         group = f"/scones/{self._stack.name}/serialize-image"
-        # Only what was logged since the upload; a page may be empty and have a token.
-        request: dict[str, Any] = {
-            "logGroupName": group,
-            "filterPattern": f'"{one.key}"',
-            "startTime": int(1000 * (self._stack.now().timestamp() - one.seconds() - 600)),
-        }
+        uploaded = self._stack.now().timestamp() - one.seconds()
+        request: dict[str, Any] = {"logGroupName": group, "filterPattern": f'"{one.key}"'}
+        request["startTime"] = int(1000 * (uploaded - 600))
 
         def found() -> bool:
-            page = ask(self._session, "logs", "FilterLogEvents", **request)
-            while not page.get("events") and page.get("nextToken"):
-                page = ask(self._session, "logs", "FilterLogEvents", **request, nextToken=page["nextToken"])
+            page = self._ask("logs", "FilterLogEvents", **request)
+            while not page.get("events") and page.get("nextToken"):  # a page may be empty and have a token
+                page = self._ask("logs", "FilterLogEvents", **request, nextToken=page["nextToken"])
             return bool(page.get("events"))
 
-        return self._eventually("log", found, f"{group} names the photo")
-
-    def _trace(self, one: Sent) -> Check:
-        execution = self._watcher.execution(one.events[0]["execution_arn"]) or {}
-        parts = (part.partition("=") for part in execution.get("traceHeader", "").split(";"))
-        header = {name: value for name, _, value in parts}
-        if header.get("Sampled") != "1":
-            return unknown("trace", "X-Ray did not sample this execution (one a second and 5 % are)")
-
-        def found() -> bool:
-            return bool(ask(self._session, "xray", "BatchGetTraces", TraceIds=[header["Root"]]).get("Traces"))
-
-        return self._eventually("trace", found, f"X-Ray has {header['Root']}")
-
-    def _eventually(self, name: str, holds: Callable[[], bool], detail: str) -> Check:
-        def check() -> Check:
-            if self._watcher.wait(holds, self._limits.logs):
-                return ok(name, detail)
-            late = f"not within {self._limits.logs:.0f} s: {detail}"
-            return wrong(name, late, "see the function's role")
-
-        return self._guarded(name, check)
-
-    def _guarded(self, name: str, check: Callable[[], Check]) -> Check:
-        """Return what a check finds, or why it could not ask."""
-        try:
-            return check()
-        except UnansweredError as error:
-            return unknown(name, str(error))
-        except ClientError as error:
-            return wrong(name, str(error), "deploy the stack again")
-
-    # -------------------------------------------------------------------------------- unusual events
+        if self._watcher.wait(found, LOG_S):
+            return ok(name, f"{group} names the photo")
+        return wrong(name, f"{group} does not name the photo within {LOG_S} s", "see the function's role")
 
     def _missing_object(self) -> Check:
-        uri = self._watcher.watch(self.prefix + _MISSING)
+        name, uri = "missing object", self._watcher.watch(self.prefix + _MISSING)
         self._watcher.start(self.prefix + _MISSING)
-        name = "missing object"
-        if not self._watcher.wait(lambda: self._watcher.events(uri), self._limits.photo):
-            return wrong(name, f"no outcome within {self._limits.photo:.0f} s", "see its execution")
+        if not self._watcher.wait(lambda: self._watcher.events(uri), PHOTO_S):
+            return wrong(name, f"no outcome within {PHOTO_S} s", "see its execution")
         event = self._watcher.events(uri)[0]
         if (event["outcome"], event.get("error")) == ("REJECTED", "ObjectNotFound"):
             return ok(name, "REJECTED with ObjectNotFound")
@@ -275,44 +209,29 @@ class SmokeTest:
         before = [(results.get(one.uri, one.version), len(one.events)) for one in ended]
         started = [self._watcher.start(one.key, one.version) for one in ended]
         for arn in started:
-            self._watcher.wait(partial(self._has_ended, arn), self._limits.photo)
+            self._watcher.wait(partial(has_ended, self._stack, arn), PHOTO_S)
         quiet = time.monotonic() + QUIET_S
         self._watcher.wait(lambda: time.monotonic() > quiet, QUIET_S + 1)
-        problems = [
-            f"{what} for {one.key.removeprefix(self.prefix)}"
-            for one, (record, events) in zip(ended, before, strict=True)
-            for what, happened in (
-                ("a second event", len(one.events) > events),
-                ("another record", results.get(one.uri, one.version) != record),
-            )
-            if happened
-        ]
+        problems = []
+        for one, (record, events) in zip(ended, before, strict=True):
+            if len(one.events) > events:
+                problems.append(f"a second event for {one.name}")
+            if results.get(one.uri, one.version) != record:
+                problems.append(f"another record for {one.name}")
         if problems:
             return wrong("duplicate event", "; ".join(problems), _BUG)
         return ok("duplicate event", f"{len(ended)} repeated executions changed nothing")
 
-    def _has_ended(self, arn: str) -> bool:
-        if is_express(arn):
-            return has_ended(self._stack, arn)
-        return (self._watcher.execution(arn) or {}).get("status") != "RUNNING"
-
     def _burst(self) -> Check:
         name, expected = f"{BURST} photos at once", self._samples[0].outcome
         sent = [self._upload(self._samples[0], f"burst-{number}.jpg") for number in range(BURST)]
-        self._watcher.wait(lambda: all(one.events for one in sent), self._limits.photo)
+        self._watcher.wait(lambda: all(one.events for one in sent), PHOTO_S)
         outcomes = [one.events[0]["outcome"] for one in sent if one.events]
         if outcomes == [expected] * BURST:
             return ok(name, f"all {expected} after {sent[0].seconds():.1f} s")
         lost = f", {BURST - len(outcomes)} without an outcome" if len(outcomes) < BURST else ""
         advice = "see the endpoint's concurrency, and Lambda's in `scones doctor`"
         return wrong(name, f"{', '.join(outcomes) or 'no outcomes'}{lost}", advice)
-
-
-_MISSING: Final = "never-uploaded.jpg"
-
-
-def _enable(rule: Mapping[str, Any]) -> str:
-    return f"aws events enable-rule --name {rule['Name']}"
 
 
 def _sure(event: Event) -> str:
@@ -322,12 +241,3 @@ def _sure(event: Event) -> str:
 def _unexpected(event: Event) -> str:
     error = ": ".join(filter(None, [event.get("error"), event.get("cause")]))
     return f"ended {event['outcome']}{_sure(event)} {error}".strip()
-
-
-def _advice(sample: Sample, event: Event) -> str:
-    if {sample.outcome, event["outcome"]} == {"ACCEPTED", "LOW_CONFIDENCE"}:
-        return (
-            f"the threshold is {event.get('threshold')}: see the parameter ConfidenceThreshold and the model "
-            "behind the endpoint; --accepted and --doubtful name photos of your own"
-        )
-    return "see the execution in Step Functions, and `scones doctor`"

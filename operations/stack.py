@@ -42,7 +42,10 @@ class Stack:
     @classmethod
     def described(cls, answer: Mapping[str, Any], session: "boto3.Session") -> "Stack":
         """Return the stack of an answer of DescribeStacks."""
-        stack = answer["Stacks"][0]
+        stack, clock = answer["Stacks"][0], timedelta()
+        with suppress(ValueError):  # an answer without a date
+            date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+            clock = parsedate_to_datetime(date).astimezone(UTC) - datetime.now(UTC)
         return cls(
             stack["StackName"],
             {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])},
@@ -50,7 +53,7 @@ class Stack:
             {item["ParameterKey"]: item.get("ParameterValue", "") for item in stack.get("Parameters", [])},
             stack["StackStatus"],
             stack["CreationTime"],
-            _clock(answer),
+            clock,
         )
 
     def output(self, key: str) -> str:
@@ -138,14 +141,6 @@ def find_stack(name: str, session: "boto3.Session") -> Stack:
     return stack
 
 
-def _clock(answer: Mapping[str, Any]) -> timedelta:
-    """Return how far AWS's clock is ahead of this machine's, by the date of an answer; 0 if it has none."""
-    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
-    with suppress(ValueError):
-        return parsedate_to_datetime(date).astimezone(UTC) - datetime.now(UTC)
-    return timedelta()
-
-
 @dataclass(frozen=True)
 class StackChoice:
     """The stack that the command line names; it is looked up only when the rest was found to be in order."""
@@ -166,19 +161,15 @@ class StackChoice:
 def stack_options(command: Command) -> Command:
     """Add --stack-name, --region and --profile; the command is called with `choice`, a StackChoice."""
 
+    @click.option("--stack-name", default="scones", metavar="NAME", help="Name of the deployed stack.")
+    @click.option(
+        "--region", metavar="NAME", help="Region of the stack.  [default: AWS_REGION, or the profile's]"
+    )
+    @click.option("--profile", metavar="NAME", help="Profile of ~/.aws/config.  [default: AWS_PROFILE]")
     @wraps(command)
     def with_choice(stack_name: str, region: str | None, profile: str | None, **options: Any) -> Any:
         if not stack_name.strip():  # CloudFormation takes it for every stack
             raise click.UsageError("--stack-name: an empty name")
         return command(choice=StackChoice(stack_name, region, profile), **options)
 
-    decorated: Any = with_choice
-    for option in (
-        click.option("--profile", metavar="NAME", help="Profile of ~/.aws/config.  [default: AWS_PROFILE]"),
-        click.option(
-            "--region", metavar="NAME", help="Region of the stack.  [default: AWS_REGION, or the profile's]"
-        ),
-        click.option("--stack-name", default="scones", metavar="NAME", help="Name of the deployed stack."),
-    ):
-        decorated = option(decorated)
-    return cast("Command", decorated)
+    return cast("Command", with_choice)

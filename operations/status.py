@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -30,8 +30,6 @@ _QUEUES: Final = {
     "undelivered events": ("UndeliveredEventsQueueUrl", "upload", "scones redrive --missing"),
     "dead letters": ("ReviewDeadLetterQueueUrl", "review message", "scones review"),
 }
-
-
 _PARTS: Final = (  # what fails, by its error and the state of the workflow
     (r"EndpointBusy .*", "endpoint", "throttles"),
     (r"EndpointUnavailable .*", "endpoint", "does not answer"),
@@ -102,23 +100,20 @@ class Situation:
 
     def rules(self) -> Iterator[Check]:
         """Yield the rules that are disabled."""
-        names = self._stack.resources_of("AWS::Events::Rule")
-        states = {name: self._rule_state(rule) for name, rule in names.items()}
-        disabled = [name for name, state in states.items() if state != "enabled"]
-        for name in disabled:
-            loss, again = _WITHOUT_RULE.get(name, ("outcomes and alarms miss photos", ""))
-            then = f", then {again}" if again else ""
-            detail = f"is {states[name]}: {loss}"
-            yield wrong(name, detail, f"aws events enable-rule --name {names[name]}{then}")
-        if not disabled:
-            yield ok("rules", f"{len(names)} enabled")
-
-    def _rule_state(self, name: str) -> str:
+        rules, enabled = self._stack.resources_of("AWS::Events::Rule"), 0
         events = self._stack.client("events")
-        try:
-            return str(events.describe_rule(Name=name)["State"]).lower()
-        except events.exceptions.ResourceNotFoundException:
-            return "missing"
+        for name, rule in rules.items():
+            try:
+                state = events.describe_rule(Name=rule)["State"].lower()
+            except events.exceptions.ResourceNotFoundException:
+                state = "missing"
+            enabled += state == "enabled"
+            if state != "enabled":
+                loss, again = _WITHOUT_RULE.get(name, ("outcomes and alarms miss photos", ""))
+                advice = f"aws events enable-rule --name {rule}{', then ' if again else ''}{again}"
+                yield wrong(name, f"is {state}: {loss}", advice)
+        if enabled == len(rules):
+            yield ok("rules", f"{enabled} enabled")
 
     def queues(self) -> Iterator[Check]:
         """Yield what waits in the queues; what is in the last two is wrong."""
@@ -137,17 +132,20 @@ class Situation:
             yield wrong(names[one["AlarmName"]], f"in alarm since {since}", one["AlarmDescription"])
         topic = self._stack.output("AlertTopicArn")
         subscribed = self._stack.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-        addresses = ", ".join(_address(one) for one in subscribed) or "nobody (parameter AlertEmail)"
+        pending = {"PendingConfirmation": " (not confirmed)"}
+        addresses = [f"{one['Endpoint']}{pending.get(one['SubscriptionArn'], '')}" for one in subscribed]
         states = Counter(one["StateValue"] for one in answer)
         counted = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
-        yield ok("alarms", f"{counted}; mail to {addresses}")
+        mail = ", ".join(addresses) or "nobody (parameter AlertEmail)"
+        yield ok("alarms", f"{counted}; mail to {mail}")
 
     def model(self) -> Iterator[Check]:
         """Yield which model answers, and since when."""
         endpoint = self._stack.endpoint()
         if endpoint.get("EndpointStatus") not in {"InService", "Updating", "SystemUpdating"}:
             status = endpoint.get("EndpointStatus", "missing")
-            yield wrong("model", f"endpoint {self._endpoint}: {status}", self._advice("endpoint", Attempts()))
+            name = self._stack.output("EndpointName")
+            yield wrong("model", f"endpoint {name}: {status}", self._advice("endpoint", Attempts()))
             return
         day = self._stack.now() - timedelta(days=1)
         newest = [
@@ -155,24 +153,21 @@ class Situation:
             for outcome in ("ACCEPTED", "LOW_CONFIDENCE")
             for record in self._table.find(outcome=outcome, since=day, newest=1)
         ]
-        last = max(newest, key=lambda record: record.recorded_at or "", default=None)
         serving = endpoint["EndpointConfigName"]
-        other = f" by {last.model_version}" if last and last.model_version != serving else ""
-        answer = f"; the last answer at {_clock(last.recorded_at)}{other}" if last else ""
-        since = _clock(endpoint["LastModifiedTime"])
-        yield ok("model", f"{serving} serves since {since}{answer}")
-
-    @property
-    def _endpoint(self) -> str:
-        return self._stack.output("EndpointName")
+        answer = f"{serving} serves since {_clock(endpoint['LastModifiedTime'])}"
+        if last := max(newest, key=lambda record: record.recorded_at or "", default=None):
+            other = f" by {last.model_version}" if last.model_version != serving else ""
+            answer += f"; the last answer at {_clock(last.recorded_at)}{other}"
+        yield ok("model", answer)
 
     def _advice(self, part: str, failing: Attempts) -> str:
         """Return the next command for a part that does not work."""
         if part == "endpoint":
-            if not self._stack.endpoint():
-                return f"scones model deploy --endpoint-name {self._endpoint}"
-            agreed = failing.error != "EndpointContractViolation"
-            return f"scones model status --endpoint-name {self._endpoint}" if agreed else "scones doctor"
+            exists = bool(self._stack.endpoint())
+            if exists and failing.error == "EndpointContractViolation":
+                return "scones doctor"
+            command = "status" if exists else "deploy"
+            return f"scones model {command} --endpoint-name {self._stack.output('EndpointName')}"
         if part == "functions":
             name = re.sub(r"(?<!^)(?=[A-Z])", "-", failing.step).lower() or "serialize-image"
             return f"aws logs tail /scones/{self._stack.name}/{name} --since 15m"
@@ -197,11 +192,6 @@ def _retries(failing: Sequence[Attempts]) -> str:
     text += f" since {_clock(min(one.since for one in failing if one.since))}"
     text += f", tried again by {_clock(again)}" if again else ", tried again now"
     return text + (f", given up at {_clock(gives_up)}" if gives_up else "")
-
-
-def _address(subscription: Mapping[str, str]) -> str:
-    pending = subscription["SubscriptionArn"] == "PendingConfirmation"
-    return f"{subscription['Endpoint']}{' (not confirmed)' if pending else ''}"
 
 
 def _clock(time: datetime | str | None) -> str:

@@ -7,7 +7,7 @@ import click
 from commandline.errors import FAILED
 from commandline.options import FiniteRange, Seconds, json_option
 from commandline.terminal import say
-from operations.load import DEFAULT_MIX, SHAPES, Load, Plan, balances, parse_mix
+from operations.load import DEFAULT_MIX, Load, Plan, balances, latencies, parse_mix
 from operations.outcomes import OUTCOMES
 from operations.stack import StackChoice, stack_options
 
@@ -21,12 +21,11 @@ from operations.stack import StackChoice, stack_options
     "--duration", type=Seconds(), default=60, metavar="S", help="For how many seconds photos are sent."
 )
 @click.option(
-    "--shape",
-    type=click.Choice(SHAPES),
-    default="poisson",
-    help="How photos arrive: evenly, independently of each other, or --burst at a time.",
+    "--burst",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    help="Photos that arrive at once.  [default: each independently of the others]",
 )
-@click.option("--burst", type=click.IntRange(1, 10_000), default=10, metavar="N", help="Photos of one burst.")
 @click.option(
     "--mix",
     default=DEFAULT_MIX,
@@ -43,8 +42,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     choice: StackChoice,
     rate: float,
     duration: float,
-    shape: str,
-    burst: int,
+    burst: int | None,
     mix: str,
     seed: int,
     timeout: float,
@@ -60,7 +58,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     Example:
       scones load --rate 5 --duration 60 --mix good=.9,doubtful=.1
     """
-    plan = Plan(rate, duration, shape, burst, parse_mix(mix), seed)
+    plan = Plan(rate, duration, burst or 0, parse_mix(mix), seed)
     stack = choice.find()
     say(f"{len(plan.arrivals())} photos in {duration:g} s to the stack {stack.name}, seed {seed}")
     account = Load(stack, plan).run(timeout)
@@ -74,8 +72,5 @@ def command(  # noqa: PLR0913 - one parameter for each option
     else:
         counts = ", ".join(f"{summary['outcomes'][name]} {name}" for name in OUTCOMES)
         print(f"sent {summary['sent']}: {counts}; lost {summary['lost']}, duplicates {summary['duplicates']}")
-        print(
-            "from due to recorded: "
-            + ", ".join(f"{name} {summary[f'{name}_s']} s" for name in ("p50", "p95", "p99", "max"))
-        )
+        print(f"from due to recorded: {latencies(summary)}")
     return 0 if balances(summary) else FAILED

@@ -1,23 +1,33 @@
-"""`operations report`."""
+"""`scones report`: from what a user names (a stack, captures, a baseline) to a page."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import click
 from click.core import ParameterSource
 
-from commandline.errors import FAILED, UsageError
+from commandline.errors import FAILED, CommandError, UsageError
 from commandline.options import PROBABILITY, Duration, NameList, json_option
-from commandline.terminal import progress_bar
-from operations.report.drift import statistics_of, to_json
-from operations.report.gather import ReportRequest, make_report, required
+from commandline.terminal import plural, progress_bar
+from model_build.archive.manifest import Manifest
+from model_build.archive.package import DEFAULT_MODEL
+from operations.report.captures import DamagedRecordError, Window, capture_source, read_window
+from operations.report.drift import Statistics, detect_drift, from_json, sampled, statistics_of, to_json
+from operations.report.figures import Report
+from operations.report.history import read_history
 from operations.report.page import render
-from operations.s3 import check_target, write
-from operations.stack import StackChoice, stack_options
+from operations.results import Record, ResultsTable
+from operations.s3 import check_target, is_s3, read, write
+from operations.stack import Stack, StackChoice, stack_options
 
-_PROGRAM: Final = ("scones", "report")
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+Progress = Callable[[int], object]
+"""Gets the number of captured records of each file that was read."""
 
 
 @click.command("report")
@@ -87,22 +97,24 @@ def command(  # noqa: PLR0913 - one parameter for each option
     for target in (output, *([] if write_baseline is None else [write_baseline])):
         check_target(target)
     named = context.get_parameter_source("stack_name") is not ParameterSource.DEFAULT
-    request = ReportRequest(
-        stack=choice.find() if named or captures is None else None,
-        captures=captures,
-        since=datetime.now(UTC) - since if since else None,
-        baseline=baseline,
-        threshold=threshold,
-        labels=labels,
-        session=choice.session(),
-        command=_again(choice if named else None, captures, since),
-    )
+    stack = choice.find() if named or captures is None else None
+    session, start = choice.session(), datetime.now(UTC) - since if since else None
+    labels = labels or _labels(stack)
     with progress_bar(total=None, title="captures", unit="record") as bar:
-        report = make_report(request, bar.update)
+        before = None if baseline is None else _baseline(baseline, session, labels, bar.update)
+        location, window = captured_by(stack) if captures is None and stack else captures, None
+        if location is not None:
+            source = capture_source(location, session)
+            window = read_window(source, labels, since=start, progress=bar.update)
+    drift = None if before is None or window is None else detect_drift(before, labels, sampled(window))
+    report = Report(window, None, drift, 0, labels, _again(choice if named else None, captures, since))
+    report = _with_records(report, stack, start) if stack else report
+    if not (report.captured or (report.history and before is None)):
+        raise CommandError(_without_records(_required(window)))
+    report = replace(report, threshold=_threshold(threshold, report))
     if write_baseline is not None:
-        text = to_json(statistics_of(required(report.window)))
-        write(write_baseline, text, "application/json", request.session)
-    write(output, render(report, datetime.now(UTC)), "text/html; charset=utf-8", request.session)
+        write(write_baseline, to_json(statistics_of(_required(window))), "application/json", session)
+    write(output, render(report, datetime.now(UTC)), "text/html; charset=utf-8", session)
     if as_json:
         print(json.dumps(report.as_json() | {"output": output}))
     else:
@@ -110,20 +122,87 @@ def command(  # noqa: PLR0913 - one parameter for each option
     return FAILED if fail_on_drift and report.drifted else 0
 
 
+def _labels(stack: Stack | None) -> tuple[str, ...]:
+    if stack is not None and "ClassLabels" in stack.outputs:
+        return tuple(stack.outputs["ClassLabels"].split(","))
+    return tuple(Manifest.read(DEFAULT_MODEL).labels)
+
+
+def _threshold(asked: float | None, report: Report) -> float:
+    if asked is not None:
+        return asked
+    if report.history is not None and report.history.threshold is not None:
+        return report.history.threshold
+    return Manifest.read(DEFAULT_MODEL).default_threshold
+
+
+def captured_by(stack: Stack) -> str | None:
+    """Return where the endpoint of a stack captures its data, s3://BUCKET/PREFIX; None if it does not."""
+    config = stack.endpoint().get("DataCaptureConfig") or {}
+    destination = str(config.get("DestinationS3Uri", "")).rstrip("/")
+    return f"{destination}/{stack.output('EndpointName')}/" if destination else None
+
+
+def _baseline(location: str, session: Any, labels: tuple[str, ...], progress: Progress) -> Statistics:
+    """Read a baseline file, or captures."""
+    path = Path(location).expanduser()
+    if not is_s3(location) and (not location.strip() or not path.exists()):
+        raise UsageError(
+            f"--baseline {location}: there is no such file or folder; `scones report --write-baseline` "
+            "writes a file"
+        )
+    if location.endswith(".json") or (not is_s3(location) and path.is_file()):
+        try:
+            return from_json(read(location, session).decode(), location)
+        except UnicodeDecodeError as error:
+            raise UsageError(f"--baseline {location}: the file is not text") from error
+    return statistics_of(read_window(capture_source(location, session), labels, progress=progress))
+
+
+def _with_records(report: Report, stack: Stack, since: datetime | None) -> Report:
+    """Add the stack's records to a report, and the keys of the photos that it shows."""
+    versions, keys = {}, dict[str, str]()
+    for row in report.shown():
+        with suppress(DamagedRecordError, OSError):  # the file has changed since it was read
+            versions[row] = report.window.record(row).version if report.window else ""
+    wanted = set(versions.values())
+
+    def records() -> Iterator[Record]:
+        for record in ResultsTable(stack).find(since=since):
+            if record.object_version in wanted:
+                keys[record.object_version] = record.key
+            yield record
+
+    history = read_history(records(), report.labels)
+    known = {row: keys[version] for row, version in versions.items() if version in keys}
+    return replace(report, history=history, keys=known)
+
+
+def _required(window: Window | None) -> Window:
+    if window is None:
+        raise CommandError(
+            "nothing is captured: deploy the endpoint with `scones model deploy --capture`, or "
+            "name captures with --captures"
+        )
+    return window
+
+
+def _without_records(window: Window) -> str:
+    damage = ", ".join(f"{count:,} x {kind}" for kind, count in window.damage.counts.items())
+    files = f"{window.source.name}: no usable records in {plural(len(window.files), 'file')}"
+    return f"{files}; {damage or 'give a folder or prefix with *.jsonl files'}"
+
+
 def _again(choice: StackChoice | None, captures: str | None, since: timedelta | None) -> tuple[str, ...]:
     """Return the command line that reads the same records."""
+    seconds = since.total_seconds() if since else 0.0
+    unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0 or size == 1)
     given: dict[str, Any] = {
         "--captures": captures,
         "--stack-name": choice and choice.name,
         "--region": choice and choice.region,
         "--profile": choice and choice.profile,
-        "--since": since and _text(since),
+        "--since": since and f"{seconds / size:g}{unit}",
     }
-    return (*_PROGRAM, *(part for name, value in given.items() if value for part in (name, value)))
-
-
-def _text(time: timedelta) -> str:
-    """Return a time as `Duration` reads it."""
-    seconds = time.total_seconds()
-    unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0 or size == 1)
-    return f"{seconds / size:g}{unit}"
+    parts = (part for name, value in given.items() if value for part in (name, value))
+    return ("scones", "report", *parts)

@@ -16,21 +16,22 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from commandline.errors import UsageError
+from operations.report import Floats, Ints
 from operations.report.photo_features import FEATURES, UnreadablePhotoError, photo_features
 from operations.s3 import is_s3, named, split_uri
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
+# A request's body has at most 6,291,456 bytes, in base64 a third more; the rest of a record is small.
+MAX_LINE_BYTES: Final = 12 * 1024 * 1024
+MAX_EXAMPLES: Final = 3
 SUM_TOLERANCE: Final = 1e-3
 FIRST_TIME: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 LAST_TIME: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()  # Python's dates end at the year 9999
@@ -45,6 +46,13 @@ NOT_BASE64: Final = "photo is not base64"
 NOT_AN_IMAGE: Final = "photo cannot be decoded"
 NOT_PROBABILITIES: Final = "answer is not a list of probabilities"
 WRONG_LENGTH: Final = "answer does not have one probability per label"
+
+_SUFFIX: Final = ".jsonl"
+# <destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/<mm-ss-mmm>-<uuid>.jsonl
+_HOUR: Final = re.compile(r"(?:^|/)(\d{4})/(\d\d)/(\d\d)/(\d\d)/[^/]+$")
+_BUFFER_BYTES: Final = 256 * 1024
+_WORKERS: Final = 4  # for the time that S3 takes to answer; decoding uses two cores at most
+_PLACE_COLUMNS: Final = 3  # time, offset and length stand before the probabilities in a row
 
 
 class DamagedRecordError(ValueError):
@@ -66,66 +74,41 @@ def parse_record(line: bytes, labels: int) -> CaptureRecord:
 
     DamagedRecordError, with the kind of damage, if it is not a usable record.
     """
-    try:
+    if len(line) > MAX_LINE_BYTES:
+        raise DamagedRecordError(TOO_LONG)
+    with _damaged(NOT_JSON):
         record: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:  # the latter from thousands of nested lists
-        raise DamagedRecordError(NOT_JSON) from error
-    if not isinstance(record, dict):
-        raise DamagedRecordError(NOT_JSON)
-    captured = _member(record, "captureData")
-    output = _member(captured, "endpointOutput")
-    metadata = _member(record, "eventMetadata")
-    time = _time(metadata)
-    probabilities = _probabilities(output, labels)
-    photo = _photo(_member(captured, "endpointInput")) if "endpointInput" in captured else None
-    return CaptureRecord(time, probabilities, photo, str(metadata.get("inferenceId", "")))
-
-
-def _member(parent: dict[str, Any], name: str) -> dict[str, Any]:
-    value = parent.get(name)
-    if not isinstance(value, dict):
-        raise DamagedRecordError(INCOMPLETE)
-    return value
-
-
-def _text(side: dict[str, Any]) -> str:
-    data = side.get("data")
-    if not isinstance(data, str):
-        raise DamagedRecordError(INCOMPLETE)
-    return data
-
-
-def _time(metadata: dict[str, Any]) -> float:
-    try:
+    match record:
+        case {"captureData": {"endpointOutput": output, **sides}, "eventMetadata": dict(metadata)}:
+            pass
+        case dict():
+            raise DamagedRecordError(INCOMPLETE)
+        case _:
+            raise DamagedRecordError(NOT_JSON)
+    with _damaged(NO_TIME):
         time = datetime.fromisoformat(metadata["inferenceTime"])
         seconds = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise DamagedRecordError(NO_TIME) from error
     if not FIRST_TIME <= seconds < LAST_TIME:
         raise DamagedRecordError(WRONG_TIME)
-    return seconds
+    probabilities, photo = _probabilities(output, labels), None
+    if "endpointInput" in sides:
+        text, encoding = _data(sides["endpointInput"])
+        if encoding != "BASE64":
+            raise DamagedRecordError(NOT_BASE64)
+        with _damaged(NOT_BASE64):
+            photo = base64.b64decode(text, validate=True)
+    return CaptureRecord(seconds, probabilities, photo, str(metadata.get("inferenceId", "")))
 
 
-def _photo(side: dict[str, Any]) -> bytes:
-    text = _text(side)
-    if str(side.get("encoding")).upper() != "BASE64":
-        raise DamagedRecordError(NOT_BASE64)
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise DamagedRecordError(NOT_BASE64) from error
-
-
-def _probabilities(side: dict[str, Any], labels: int) -> tuple[float, ...]:
-    text: str | bytes = _text(side)
-    try:
+def _probabilities(side: Any, labels: int) -> tuple[float, ...]:
+    text, encoding = _data(side)
+    with _damaged(NOT_PROBABILITIES):
         # Where the capture settings do not list application/json as JSON, answers are base64 as well.
-        if str(side.get("encoding")).upper() == "BASE64":
-            text = base64.b64decode(text, validate=True)
-        values: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DamagedRecordError(NOT_PROBABILITIES) from error
-    if not isinstance(values, list) or not values or not all(map(_is_probability, values)):
+        values: Any = json.loads(base64.b64decode(text, validate=True) if encoding == "BASE64" else text)
+    if not isinstance(values, list) or not values:
+        raise DamagedRecordError(NOT_PROBABILITIES)
+    # NaN, which Python's JSON reader lets pass, fails the comparison.
+    if not all(type(value) in {int, float} and 0 <= value <= 1 for value in values):
         raise DamagedRecordError(NOT_PROBABILITIES)
     if len(values) != labels:
         raise DamagedRecordError(WRONG_LENGTH)
@@ -134,17 +117,20 @@ def _probabilities(side: dict[str, Any], labels: int) -> tuple[float, ...]:
     return tuple(map(float, values))
 
 
-def _is_probability(value: object) -> bool:
-    # bool is an int in Python; NaN, which Python's JSON reader lets pass, fails the comparison.
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+@contextmanager
+def _damaged(kind: str) -> Iterator[None]:
+    try:
+        yield
+    # RecursionError comes from thousands of nested lists.
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise DamagedRecordError(kind) from error
 
 
-# ------------------------------------------------------------------ where they lie
-
-_SUFFIX: Final = ".jsonl"
-# <destination>/<endpoint>/<variant>/yyyy/mm/dd/hh/<mm-ss-mmm>-<uuid>.jsonl
-_HOUR: Final = re.compile(r"(?:^|/)(\d{4})/(\d\d)/(\d\d)/(\d\d)/[^/]+$")
-_BUFFER_BYTES: Final = 256 * 1024
+def _data(side: Any) -> tuple[str, str]:
+    """Return what was captured of a request or an answer, and in which encoding."""
+    if not isinstance(side, dict) or not isinstance(side.get("data"), str):
+        raise DamagedRecordError(INCOMPLETE)
+    return side["data"], str(side.get("encoding")).upper()
 
 
 @dataclass(frozen=True)
@@ -154,17 +140,16 @@ class CaptureSource:
     name: str
     client: Any = None
 
-    def files(self) -> Iterator[str]:
-        """Yield paths or keys in order; with SageMaker's names that is the order of time."""
+    def files(self) -> list[str]:
+        """Return paths or keys in order; with SageMaker's names that is the order of time."""
         if self.client is None:
-            found = sorted(path for path in Path(self.name).rglob(f"*{_SUFFIX}") if path.is_file())
-            yield from (path.relative_to(self.name).as_posix() for path in found)
-            return
+            paths = sorted(path for path in Path(self.name).rglob(f"*{_SUFFIX}") if path.is_file())
+            return [path.relative_to(self.name).as_posix() for path in paths]
         bucket, prefix = split_uri(self.name)
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         with named(self.name):
             keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-        yield from (key for key in keys if key.endswith(_SUFFIX))
+        return [key for key in keys if key.endswith(_SUFFIX)]
 
     def open(self, file: str) -> BinaryIO:
         """Open a file for reading it line by line, without holding it in memory."""
@@ -198,24 +183,12 @@ def capture_source(location: str, session: Any) -> CaptureSource:
 
 def may_hold(file: str, since: datetime) -> bool:
     """Return whether a file can hold records from a time on, judged by the hour in its name."""
-    found = _HOUR.search(file)
-    if not found:
-        return True
-    try:
-        hour = datetime(*map(int, found.groups()), tzinfo=UTC)  # type: ignore[misc, arg-type]
-    except ValueError:
-        return True
-    # A file is named for its first record and may go on into the next hour.
-    return hour + timedelta(hours=2) > since
-
-
-# ------------------------------------------------------------------ a window of them
-
-# A request's body has at most 6,291,456 bytes, in base64 a third more; the rest of a record is small.
-MAX_LINE_BYTES: Final = 12 * 1024 * 1024
-MAX_EXAMPLES: Final = 3
-_WORKERS: Final = 4  # for the time that S3 takes to answer; decoding uses two cores at most
-_PLACE_COLUMNS: Final = 3  # time, offset and length stand before the probabilities in a row
+    if found := _HOUR.search(file):
+        with suppress(ValueError):  # there is no such hour
+            hour = datetime(*map(int, found.groups()), tzinfo=UTC)  # type: ignore[misc, arg-type]
+            # A file is named for its first record and may go on into the next hour.
+            return hour + timedelta(hours=2) > since
+    return True
 
 
 @dataclass
@@ -225,24 +198,10 @@ class Damage:
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[str]] = field(default_factory=dict)  # `FILE line N` of the first few
 
-    @property
-    def total(self) -> int:
-        """The number of records that could not be used."""
-        return self.counts.total()
-
-    def add(self, kind: str, place: str) -> None:
-        """Count one."""
-        self.counts[kind] += 1
-        shown = self.examples.setdefault(kind, [])
-        if len(shown) < MAX_EXAMPLES:
-            shown.append(place)
-
-    def merge(self, other: "Damage") -> None:
-        """Count another file's."""
-        self.counts.update(other.counts)
-        for kind, places in other.examples.items():
-            shown = self.examples.setdefault(kind, [])
-            shown += places[: MAX_EXAMPLES - len(shown)]
+    def add(self, kind: str, places: list[str], count: int = 1) -> None:
+        """Count some, of which the first ones are at these places."""
+        self.counts[kind] += count
+        self.examples[kind] = [*self.examples.get(kind, []), *places][:MAX_EXAMPLES]
 
 
 @dataclass(frozen=True)
@@ -296,15 +255,10 @@ class Window:
             seen.setdefault(key.tobytes(), row)
         return list(seen.values())
 
-    def photo(self, row: int) -> bytes | None:
-        """Read the photo of a record again; None if the endpoint did not capture its input."""
-        return self.record(row).photo
-
     def record(self, row: int) -> CaptureRecord:
         """Read a record again; DamagedRecordError if the file has changed since."""
         file, offset, length = self.places[row].tolist()
-        line = self.source.read(self.files[file], offset, length)
-        return parse_record(line, len(self.labels))
+        return parse_record(self.source.read(self.files[file], offset, length), len(self.labels))
 
 
 def read_window(
@@ -317,17 +271,25 @@ def read_window(
     """Read capture files, a few at a time; `progress` gets the number of records of each file."""
     start = since.timestamp() if since else -math.inf
     files = [name for name in source.files() if since is None or may_hold(name, since)]
-    parts = []
+    width = _PLACE_COLUMNS + len(labels) + len(FEATURES)
+    damage, tables = Damage(), [np.empty((0, width))]
     with ThreadPoolExecutor(_WORKERS) as pool:
         for part in pool.map(lambda name: _read_file(source, name, len(labels), start), files):
-            parts.append(part)
+            tables.append(np.array(part.rows, dtype=np.float64).reshape(-1, width))
+            for kind, count in part.damage.counts.items():
+                damage.add(kind, part.damage.examples[kind], count)
             progress(part.records)
-    return _join(source, labels, files, parts)
+    rows = np.concatenate(tables)
+    order = np.argsort(rows[:, 0], kind="stable")
+    numbers = np.repeat(np.arange(len(files)), [len(table) for table in tables[1:]])[order]
+    times, places, answers, photos = np.split(rows[order], (1, _PLACE_COLUMNS, width - len(FEATURES)), axis=1)
+    places = np.column_stack([numbers, places.astype(np.int64)])
+    return Window(source, labels, times[:, 0], answers, photos, files, places, damage)
 
 
 @dataclass
 class _Part:
-    """The records of one file: rows of time, offset, length, probabilities and photo features."""
+    """The records of one file."""
 
     rows: "array[float]" = field(default_factory=lambda: array("d"))
     records: int = 0
@@ -335,6 +297,7 @@ class _Part:
 
 
 def _read_file(source: CaptureSource, name: str, labels: int, start: float) -> _Part:
+    """Read a row of time, offset, length, probabilities and photo features for each record from a time on."""
     part = _Part()
     with source.open(name) as stream:
         for number, (offset, line) in enumerate(_lines(stream), 1):
@@ -342,11 +305,16 @@ def _read_file(source: CaptureSource, name: str, labels: int, start: float) -> _
                 continue
             part.records += 1
             try:
-                row = _row(line, offset, labels, start)
+                record = parse_record(line, labels)
+                if record.time < start:
+                    continue
+                unknown = (math.nan,) * len(FEATURES)
+                looks = unknown if record.photo is None else photo_features(record.photo)
+                part.rows.extend((record.time, offset, len(line), *record.probabilities, *looks))
+            except UnreadablePhotoError:
+                part.damage.add(NOT_AN_IMAGE, [f"{name} line {number}"])
             except DamagedRecordError as error:
-                part.damage.add(str(error), f"{name} line {number}")
-            else:
-                part.rows.extend(row)
+                part.damage.add(str(error), [f"{name} line {number}"])
     return part
 
 
@@ -359,43 +327,3 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
         while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
             line = stream.readline(MAX_LINE_BYTES + 1)
             offset += len(line)
-
-
-def _row(line: bytes, offset: int, labels: int, start: float) -> tuple[float, ...]:
-    if len(line) > MAX_LINE_BYTES:
-        raise DamagedRecordError(TOO_LONG)
-    record = parse_record(line, labels)
-    if record.time < start:
-        return ()
-    return (record.time, float(offset), float(len(line)), *record.probabilities, *_looks(record))
-
-
-def _looks(record: CaptureRecord) -> tuple[float, ...]:
-    if record.photo is None:
-        return (math.nan,) * len(FEATURES)
-    try:
-        return photo_features(record.photo)
-    except UnreadablePhotoError as error:
-        raise DamagedRecordError(NOT_AN_IMAGE) from error
-
-
-def _join(source: CaptureSource, labels: tuple[str, ...], files: list[str], parts: list[_Part]) -> Window:
-    width = _PLACE_COLUMNS + len(labels) + len(FEATURES)
-    tables = [np.array(part.rows, dtype=np.float64).reshape(-1, width) for part in parts]
-    rows = np.concatenate([np.empty((0, width)), *tables])
-    numbers = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-    order = np.argsort(rows[:, 0], kind="stable")
-    rows, numbers = rows[order], numbers[order]
-    damage = Damage()
-    for part in parts:
-        damage.merge(part.damage)
-    return Window(
-        source=source,
-        labels=labels,
-        times=rows[:, 0],
-        probabilities=rows[:, _PLACE_COLUMNS : _PLACE_COLUMNS + len(labels)],
-        photos=rows[:, _PLACE_COLUMNS + len(labels) :],
-        files=files,
-        places=np.column_stack([numbers, rows[:, 1].astype(np.int64), rows[:, 2].astype(np.int64)]),
-        damage=damage,
-    )

@@ -8,13 +8,11 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import matplotlib.style
 import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -24,9 +22,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import IdentityTransform
 
 from operations.outcomes import OUTCOMES
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from operations.report import Floats, Ints
 
 WIDTH: Final = 400  # the page scales a chart to its column; text of 12 px stays readable on a phone
 HEIGHT: Final = 220
@@ -57,6 +53,7 @@ _STYLE: Final[dict[str, Any]] = {
     "ytick.labelcolor": _COLOURS["soft"],
     "ytick.major.size": 0,
 }
+_THRESHOLD: Final[dict[str, Any]] = {"color": _COLOURS["text"], "linestyle": (0, (5, 4)), "linewidth": 1.2}
 
 
 @contextmanager
@@ -91,14 +88,16 @@ def confidence_over_time(
         spread = max(float(days[-1] - days[0]), 1 / 24)
         axes.set_xlim(days[0] - spread / 50, days[-1] + spread / 50)
         axes.set_ylim(lowest(labels), 1.005)
-        _time_axis(axes)
+        locator = AutoDateLocator(tz=UTC, minticks=2, maxticks=5)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]
         axes.figure.draw_without_rendering()  # type: ignore[union-attr]  # lays out, so that places are known
         known = ~np.isnan(confidences)
         for number in range(len(labels)):
             rows = known & (answers == number)
             places = axes.transData.transform(np.column_stack([days[rows], confidences[rows]]))
             _dots(axes, places, _COLOURS[f"class-{number % CLASS_COLOURS}"])
-        axes.axhline(threshold, color=_COLOURS["text"], linestyle=(0, (5, 4)), linewidth=1.2)
+        axes.axhline(threshold, **_THRESHOLD)
         axes.text(
             0.99, threshold, f"threshold {threshold:g} ", transform=axes.get_yaxis_transform(),
             ha="right", va="bottom" if threshold < 0.95 else "top", color=_COLOURS["text"],  # noqa: PLR2004
@@ -107,29 +106,14 @@ def confidence_over_time(
     return drawn[0]
 
 
-def _time_axis(axes: Axes) -> None:
-    locator = AutoDateLocator(tz=UTC, minticks=2, maxticks=5)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]
-
-
 def _dots(axes: Axes, places: Floats, colour: str) -> None:
     """Draw dots at pixels, those on top of each other once: the file grows with the chart, not the data."""
     points = np.repeat(np.unique((places / 2).round() * 2, axis=0), 2, axis=0)
-    if not len(points):
-        return
-    path = Path(points, np.tile([Path.MOVETO, Path.LINETO], len(points) // 2))
-    path.should_simplify = False
-    axes.add_patch(
-        PathPatch(
-            path,
-            transform=IdentityTransform(),
-            facecolor="none",
-            edgecolor=colour,
-            linewidth=3.2,
-            capstyle="round",
-        )
-    )
+    if len(points):
+        path = Path(points, np.tile([Path.MOVETO, Path.LINETO], len(points) // 2))
+        path.should_simplify = False
+        style: Any = {"facecolor": "none", "edgecolor": colour, "linewidth": 3.2, "capstyle": "round"}
+        axes.add_patch(PathPatch(path, transform=IdentityTransform(), **style))
 
 
 def outcomes_over_time(texts: Sequence[str], counts: Ints) -> Markup:
@@ -180,7 +164,7 @@ def confidence_of_class(
                 edges[:-1][rows], heights[rows], 0.86 * (edges[1] - edges[0]), align="edge", alpha=alpha,
                 color=_COLOURS[f"class-{number % CLASS_COLOURS}"],
             )  # fmt: skip
-        axes.axvline(threshold, color=_COLOURS["text"], linestyle=(0, (5, 4)), linewidth=1.2)
+        axes.axvline(threshold, **_THRESHOLD)
         _small(axes, edges[0], edges[-1])
     return drawn[0]
 
@@ -220,11 +204,7 @@ def _small(axes: Axes, low: float, high: float) -> None:
     axes.margins(0)
 
 
-# ------------------------------------------------------------------ groups of times
-
-
-@dataclass(frozen=True)
-class Bucket:
+class Bucket(NamedTuple):
     """An hour or a day in UTC, or several days where there are many, and which times lie in it."""
 
     text: str
@@ -243,21 +223,17 @@ def by_time(times: Floats, most: int) -> list[Bucket]:
     hours = unit_of(times) == "hour"
     unit, most = (_HOUR, _MOST_HOURS + 1) if hours else (_DAY, most)
     numbers = np.floor(times / unit).astype(np.int64)
-    first, last = int(numbers[0]), int(numbers[-1])
-    several = math.ceil((last - first + 1) / most)
-    starts = range(first, last + 1, several)
-    edges = np.searchsorted(numbers, [*starts, last + 1]).tolist()
-    return [
-        Bucket(_text(start * unit, several, hours=hours), slice(begin, end))
-        for start, begin, end in zip(starts, edges, edges[1:], strict=False)
-    ]
-
-
-def _text(start: int, days: int, *, hours: bool) -> str:
-    first = datetime.fromtimestamp(start, UTC)
-    last = first + timedelta(days=days - 1)
-    begin = f"{first.day} {first:%b}" + (f" {first:%H:%M}" if hours else "")
-    return begin if days == 1 else f"{begin} to {last.day} {last:%b}"
+    several = math.ceil((numbers[-1] - numbers[0] + 1) / most)
+    starts = range(int(numbers[0]), int(numbers[-1]) + 1, several)
+    edges = np.searchsorted(numbers, [*starts, numbers[-1] + 1]).tolist()
+    buckets = []
+    for start, begin, end in zip(starts, edges, edges[1:], strict=False):
+        first = datetime.fromtimestamp(start * unit, UTC)
+        last = first + timedelta(days=several - 1)
+        text = f"{first.day} {first:%b}" + (f" {first:%H:%M}" if hours else "")
+        text += "" if several == 1 else f" to {last.day} {last:%b}"
+        buckets.append(Bucket(text, slice(begin, end)))
+    return buckets
 
 
 def percentiles(values: Floats, shares: Sequence[float]) -> list[float]:

@@ -11,29 +11,29 @@ differences that nobody would act upon.
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from commandline.errors import CommandError, UsageError
+from operations.report import Floats, Ints
 from operations.report.captures import Window
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-# ------------------------------------------------------------------ the baseline
 
 FORMAT: Final = 1
 # Of larger windows a random sample is kept and compared. It shows every change of a tenth of the photos, and
 # more values would only show smaller changes.
 SAMPLE_SIZE: Final = 5_000
+FALSE_ALARM_RATE: Final = 0.0025
+# Share of photos on another side of some value; a shift by a quarter of a standard deviation.
+LEAST_DISTANCE: Final = 0.1
+# Distances beyond this many times sqrt(1 / m + 1 / n) have p < 1e-17: Smirnov's limit will do.
+_NEGLIGIBLE: Final = 4.5
 _SEED: Final = 0
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Samples of the features of a window; features that are not known are left out."""
+    """Samples of the features of a window: a baseline. Features that are not known are left out."""
 
     labels: tuple[str, ...]
     records: int
@@ -46,13 +46,8 @@ def statistics_of(window: Window) -> Statistics:
     """Return the statistics of a window; CommandError if it has no records."""
     if not len(window):
         raise CommandError(f"{window.source.name}: no usable records to compare with")
-    return Statistics(
-        labels=window.labels,
-        records=len(window),
-        first=float(window.times[0]),
-        last=float(window.times[-1]),
-        features=sampled(window),
-    )
+    first, last = window.times[[0, -1]].tolist()
+    return Statistics(window.labels, len(window), first, last, sampled(window))
 
 
 def sampled(window: Window) -> dict[str, Floats]:
@@ -67,16 +62,8 @@ def sampled(window: Window) -> dict[str, Floats]:
 
 def to_json(statistics: Statistics) -> str:
     """Return statistics as the text of a baseline file."""
-    return json.dumps(
-        {
-            "format": FORMAT,
-            "labels": list(statistics.labels),
-            "records": statistics.records,
-            "first": statistics.first,
-            "last": statistics.last,
-            "features": {name: np.sort(values).tolist() for name, values in statistics.features.items()},
-        }
-    )
+    features = {name: np.sort(values).tolist() for name, values in statistics.features.items()}
+    return json.dumps({"format": FORMAT, **vars(statistics), "features": features})
 
 
 def from_json(text: str, name: str) -> Statistics:
@@ -93,47 +80,29 @@ def from_json(text: str, name: str) -> Statistics:
 def _statistics(content: Any) -> Statistics:
     if content["format"] != FORMAT:
         raise ValueError(f"format {content['format']}, this version reads {FORMAT}")
-    return Statistics(
-        labels=tuple(map(str, content["labels"])),
-        records=int(content["records"]),
-        first=float(content["first"]),
-        last=float(content["last"]),
-        features={str(name): _values(values) for name, values in content["features"].items()},
-    )
-
-
-def _values(values: Any) -> Floats:
-    numbers = np.array(values, dtype=np.float64)
-    if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
+    features = {str(name): np.array(values, np.float64) for name, values in content["features"].items()}
+    if not all(one.ndim == 1 and len(one) and np.isfinite(one).all() for one in features.values()):
         raise ValueError("a feature is not a list of numbers")
-    return numbers
+    records, first, last = int(content["records"]), float(content["first"]), float(content["last"])
+    return Statistics(tuple(map(str, content["labels"])), records, first, last, features)
 
 
-# ------------------------------------------------------------------ the Kolmogorov-Smirnov test
-
-# Distances beyond this many times sqrt(1 / m + 1 / n) have p < 1e-17: Smirnov's limit will do.
-_NEGLIGIBLE: Final = 4.5
-
-
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """How two samples differ, by a two-sample Kolmogorov-Smirnov test with an exact p-value."""
 
-    statistic: float  # the largest distance of the two empirical distribution functions, 0 to 1
+    distance: float  # the test's statistic: the largest one of the two distribution functions, 0 to 1
     value: float  # where that is; the shares of values up to it are compared
     higher: bool  # whether the second sample has the higher values there
     p_value: float
 
 
 def compare(first: Floats, second: Floats) -> Difference:
-    """Test whether two samples come from one distribution.
+    """Test whether two samples, in any order and not empty, come from one distribution.
 
     The test assumes nothing of that distribution. Values that occur several times make it conservative: the
-    p-value is then too large, never too small. The samples are in any order, and not empty.
+    p-value is then too large, never too small.
     """
     m, n = len(first), len(second)
-    if not m or not n:
-        raise ValueError("both samples need at least one value")
     first, second = np.sort(first), np.sort(second)
     places = np.concatenate([first, second])
     # In units of 1 / (m n), so that equal distances are equal numbers.
@@ -141,13 +110,8 @@ def compare(first: Floats, second: Floats) -> Difference:
     below_second = np.searchsorted(second, places, side="right").astype(np.int64) * m
     gaps = below_first - below_second
     where = int(np.argmax(np.abs(gaps)))
-    steps = int(abs(gaps[where]))
-    return Difference(
-        statistic=steps / (m * n),
-        value=float(places[where]),
-        higher=bool(gaps[where] > 0),
-        p_value=exact_p_value(steps, m, n),
-    )
+    steps, value = int(abs(gaps[where])), float(places[where])
+    return Difference(steps / (m * n), value, bool(gaps[where] > 0), exact_p_value(steps, m, n))
 
 
 def exact_p_value(steps: int, m: int, n: int) -> float:
@@ -157,8 +121,7 @@ def exact_p_value(steps: int, m: int, n: int) -> float:
     (m, n) inside a band (Hodges 1958, The significance probability of the Smirnov two-sample test). Row by
     row, a cell's number of paths is the sum of those of its two predecessors. The numbers are weighted with
     the probability of such paths in a random walk along the diagonal, so that they neither overflow nor
-    vanish for samples of up to 10,000 values. The p-value
-    is accurate to about 1e-10.
+    vanish for samples of up to 10,000 values. The p-value is accurate to about 1e-10.
     """
     if steps <= 0:
         return 1.0
@@ -181,25 +144,20 @@ def exact_p_value(steps: int, m: int, n: int) -> float:
     return float(min(max(1.0 - share, 0.0), 1.0))
 
 
-# ------------------------------------------------------------------ drift
-
-FALSE_ALARM_RATE: Final = 0.0025
-# Share of photos on another side of some value; a shift by a quarter of a standard deviation.
-LEAST_DISTANCE: Final = 0.1
-
-
 @dataclass(frozen=True)
 class FeatureDrift:
-    """How one feature differs from the baseline; both samples are sorted."""
+    """How one feature differs from the baseline."""
 
     name: str
     baseline: Floats
     window: Floats
-    distance: float  # the test's statistic: the largest difference of the shares of photos up to some value
-    value: float
-    higher: bool  # whether the window's values are the higher ones there
+    difference: Difference
     p_value: float  # times the number of features compared, 1 at most
-    drifted: bool
+
+    @property
+    def drifted(self) -> bool:
+        """Whether that is more than chance, and enough to matter."""
+        return self.p_value <= FALSE_ALARM_RATE and self.difference.distance >= LEAST_DISTANCE
 
 
 @dataclass(frozen=True)
@@ -211,10 +169,10 @@ class Drift:
     not_compared: tuple[str, ...]  # names of the features that only one of them has
 
     @property
-    def drifted(self) -> tuple[FeatureDrift, ...]:
+    def drifted(self) -> list[FeatureDrift]:
         """The features that drifted, the largest difference first."""
         found = [feature for feature in self.features if feature.drifted]
-        return tuple(sorted(found, key=lambda feature: -feature.distance))
+        return sorted(found, key=lambda feature: -feature.difference.distance)
 
 
 def detect_drift(baseline: Statistics, labels: tuple[str, ...], features: dict[str, Floats]) -> Drift:
@@ -224,32 +182,19 @@ def detect_drift(baseline: Statistics, labels: tuple[str, ...], features: dict[s
             f"the baseline is of the labels {', '.join(baseline.labels)}, the captures are of "
             f"{', '.join(labels)}: give a baseline of the same labels, or name them with --labels"
         )
-    common = [name for name in features if name in baseline.features]
-    found = [_compare(name, baseline.features[name], features[name], len(common)) for name in common]
-    only_one = sorted(set(features) ^ set(baseline.features))
-    return Drift(baseline, tuple(found), tuple(only_one))
+    found, common = [], [name for name in features if name in baseline.features]
+    for name in common:
+        difference = compare(baseline.features[name], features[name])
+        p_value = min(1.0, difference.p_value * len(common))
+        found.append(FeatureDrift(name, baseline.features[name], features[name], difference, p_value))
+    return Drift(baseline, tuple(found), tuple(sorted(set(features) ^ set(baseline.features))))
 
 
-def _compare(name: str, baseline: Floats, window: Floats, compared: int) -> FeatureDrift:
-    difference = compare(baseline, window)
-    adjusted = min(1.0, difference.p_value * compared)
-    return FeatureDrift(
-        name=name,
-        baseline=np.sort(baseline),
-        window=np.sort(window),
-        distance=difference.statistic,
-        value=difference.value,
-        higher=difference.higher,
-        p_value=adjusted,
-        drifted=adjusted <= FALSE_ALARM_RATE and difference.statistic >= LEAST_DISTANCE,
-    )
-
-
-def responsible(drift: FeatureDrift, values: Floats) -> Ints:
+def responsible(difference: Difference, values: Floats) -> Ints:
     """Return the rows of the photos that make a feature differ, the most extreme first.
 
     `values` are the feature of every record of the window, nan where it is not known.
     """
-    beyond = values > drift.value if drift.higher else values <= drift.value
+    beyond = values > difference.value if difference.higher else values <= difference.value
     rows = np.flatnonzero(beyond)
-    return rows[np.argsort(-values[rows] if drift.higher else values[rows], kind="stable")]
+    return rows[np.argsort(-values[rows] if difference.higher else values[rows], kind="stable")]

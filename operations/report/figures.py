@@ -3,21 +3,17 @@
 import math
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from commandline.terminal import plural
 from operations.report.captures import Window
 from operations.report.charts import percentiles
 from operations.report.drift import Drift, FeatureDrift, responsible
 from operations.report.history import History
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 SHOWN_PHOTOS: Final = 12
 SHOWN_RESPONSIBLE: Final = 6
@@ -50,9 +46,7 @@ class Report:
     threshold: float
     labels: tuple[str, ...]
     command: tuple[str, ...]  # makes this report again, without a baseline
-    keys: Mapping[int, str] = field(
-        default_factory=dict
-    )  # of the photos of records, as far as they are known
+    keys: Mapping[int, str] = field(default_factory=dict)  # of the photos of records, where they are known
 
     @property
     def captured(self) -> Window | None:
@@ -60,22 +54,30 @@ class Report:
         return self.window if self.window is not None and len(self.window) else None
 
     @property
-    def drifted(self) -> bool:
-        """Whether there is drift; also false if nothing was compared."""
-        return self.drift is not None and bool(self.drift.drifted)
+    def drifted(self) -> list[FeatureDrift]:
+        """The features that drifted, the largest difference first; none if nothing was compared."""
+        return self.drift.drifted if self.drift else []
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `scones report --json` prints."""
         first, last = self.span()
+        history = self.history
+        latency = None
+        if history is not None:
+            found = percentiles(history.seconds, LATENCY_SHARES)
+            latency = {
+                f"p{100 * share:.0f}": None if math.isnan(one) else round(one, 4)
+                for share, one in zip(LATENCY_SHARES, found, strict=True)
+            }
         return {
             "from": iso(first),
             "to": iso(last),
             "labels": list(self.labels),
             "threshold": self.threshold,
             "captures": self._captures(),
-            "outcomes": None if self.history is None else self.history.counts(),
-            "results_unreadable": None if self.history is None else self.history.unreadable,
-            "latency_s": self._latency(),
+            "outcomes": None if history is None else history.counts(),
+            "results_unreadable": None if history is None else history.unreadable,
+            "latency_s": latency,
             "drift": None if self.drift is None else self._drift(self.drift),
         }
 
@@ -94,23 +96,15 @@ class Report:
             "source": self.window.source.name,
             "files": len(self.window.files),
             "records": len(self.window),
-            "damaged": damage.total,
+            "damaged": damage.counts.total(),
             "damage": {
                 kind: {"records": count, "examples": damage.examples[kind]}
                 for kind, count in damage.counts.items()
             },
-            "classes": [
-                asdict(row) | {"median_confidence": _number(row.median_confidence)} for row in self.classes()
-            ],
+            "classes": self.classes(),
             "least_confident": [self.record(row) for row in self.by_confidence()],
             "most_confident": [self.record(row) for row in self.by_confidence(most=True)],
         }
-
-    def _latency(self) -> dict[str, float | None] | None:
-        if self.history is None:
-            return None
-        found = percentiles(self.history.seconds, LATENCY_SHARES)
-        return {f"p{100 * share:.0f}": _number(one) for share, one in zip(LATENCY_SHARES, found, strict=True)}
 
     def _drift(self, drift: Drift) -> dict[str, Any]:
         return {
@@ -124,7 +118,7 @@ class Report:
                 {
                     "feature": feature.name,
                     "drifted": feature.drifted,
-                    "distance": round(feature.distance, 4),
+                    "distance": round(feature.difference.distance, 4),
                     "p_value": feature.p_value,
                     "baseline_median": round(float(np.median(feature.baseline)), 4),
                     "median": round(float(np.median(feature.window)), 4),
@@ -134,16 +128,19 @@ class Report:
             ],
         }
 
-    def classes(self) -> "list[ClassRow]":
-        """Return the answers by class."""
+    def classes(self) -> list[dict[str, Any]]:
+        """Return the answers by class; `accepted` are those that reached the threshold."""
         window = self.captured
         if window is None:
             return []
         rows = []
         for number, label in enumerate(self.labels):
             found = window.confidences[window.answers == number]
-            median = float(np.median(found)) if len(found) else math.nan
-            rows.append(ClassRow(label, len(found), int((found >= self.threshold).sum()), median))
+            median = round(float(np.median(found)), 4) if len(found) else None
+            accepted = int((found >= self.threshold).sum())
+            rows.append(
+                {"label": label, "answers": len(found), "accepted": accepted, "median_confidence": median}
+            )
         return rows
 
     def by_confidence(self, *, most: bool = False) -> list[int]:
@@ -158,13 +155,12 @@ class Report:
         if self.captured is None or not feature.drifted:
             return []
         values = self.captured.features()[feature.name]
-        return self.captured.distinct(responsible(feature, values), SHOWN_RESPONSIBLE)
+        return self.captured.distinct(responsible(feature.difference, values), SHOWN_RESPONSIBLE)
 
     def shown(self) -> set[int]:
         """Return the records whose photos are shown."""
-        drifted = self.drift.drifted if self.drift else ()
         rows = {*self.by_confidence(), *self.by_confidence(most=True)}
-        return rows.union(*map(self.responsible, drifted))
+        return rows.union(*map(self.responsible, self.drifted))
 
     def record(self, row: int) -> dict[str, Any]:
         """Return what is known of a captured record, without its photo."""
@@ -185,24 +181,24 @@ class Report:
         """Return in a few words what the comparison with the baseline gave."""
         if self.drift is None:
             return "Not compared with a baseline"
-        drifted = self.drift.drifted
-        if not drifted:
+        if not self.drifted:
             return "No drift"
-        more = f", and {plural(len(drifted) - 1, 'more change')}" if len(drifted) > 1 else ""
-        return f"Drift: {meaning(drifted[0])}{more}"
+        more = f", and {plural(len(self.drifted) - 1, 'more change')}" if len(self.drifted) > 1 else ""
+        return f"Drift: {meaning(self.drifted[0])}{more}"
 
     def explanation(self) -> str:
         """Return in a sentence or two what was compared, and every change."""
         if self.drift is None:
             why = "no baseline was given" if self.captured else "there are no captured photos"
             return f"Whether photos have changed is not known: {why}."
+        baseline = self.drift.baseline
         compared = (
-            f"{plural(len(self.window or ()), 'photo')} compared with {self.drift.baseline.records:,} of the "
-            f"baseline ({minute(self.drift.baseline.first)} to {minute(self.drift.baseline.last)} UTC)."
+            f"{plural(len(self.window or ()), 'photo')} compared with {baseline.records:,} of the "
+            f"baseline ({minute(baseline.first)} to {minute(baseline.last)} UTC)."
         )
-        if not self.drift.drifted:
+        if not self.drifted:
             return f"Photos and answers are like those of the baseline. {compared}"
-        changes = ", ".join(f"{meaning(one)} ({one.distance:.0%} moved)" for one in self.drift.drifted)
+        changes = ", ".join(f"{meaning(one)} ({one.difference.distance:.0%} moved)" for one in self.drifted)
         return f"{changes[0].upper()}{changes[1:]}. {compared}"
 
     def next_steps(self) -> list[tuple[str, str]]:
@@ -211,28 +207,18 @@ class Report:
         if self.drift is None:
             sentence = "Keep these photos as the baseline for later reports:"
             return [] if self.captured is None else [(sentence, keep)]
-        if not self.drift.drifted:
+        if not self.drifted:
             return []
         sentence = "If the change is wanted, make these photos the new baseline:"
         return [(_RETRAIN, "scones model learn --from-desk"), (sentence, keep)]
 
 
-@dataclass(frozen=True)
-class ClassRow:
-    """The answers of one class."""
-
-    label: str
-    answers: int
-    accepted: int  # reached the threshold
-    median_confidence: float  # nan if there was no answer
-
-
 def meaning(feature: FeatureDrift) -> str:
     """Return in plain words how a feature changed."""
+    higher = feature.difference.higher
     if feature.name in _MEANING:
-        return _MEANING[feature.name][feature.higher]
-    direction = "more" if feature.higher else "fewer"
-    return f"{direction} answers lean towards {feature.name.removeprefix(_PROBABILITY)}"
+        return _MEANING[feature.name][higher]
+    return f"{'more' if higher else 'fewer'} answers lean towards {feature.name.removeprefix(_PROBABILITY)}"
 
 
 def minute(time: float) -> str:
@@ -242,10 +228,4 @@ def minute(time: float) -> str:
 
 def iso(time: float) -> str | None:
     """Return a time in ISO 8601, UTC, whole seconds; None for nan."""
-    if math.isnan(time):
-        return None
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
+    return None if math.isnan(time) else f"{datetime.fromtimestamp(time, UTC):%Y-%m-%dT%H:%M:%SZ}"

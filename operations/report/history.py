@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from operations.outcomes import OUTCOMES
+from operations.report import Floats, Ints
 from operations.results import Record
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -54,16 +51,9 @@ def read_history(records: Iterable[Record], labels: Sequence[str]) -> History:
         if record.threshold is not None and recorded > newest:
             newest, threshold = recorded, record.threshold
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
-    table = table[np.argsort(table[:, 0], kind="stable")]
-    return History(
-        times=table[:, 0],
-        outcomes=table[:, 1].astype(np.int64),
-        seconds=table[:, 2],
-        confidences=table[:, 3],
-        answers=table[:, 4].astype(np.int64),
-        threshold=threshold,
-        unreadable=unreadable,
-    )
+    times, outcomes, seconds, confidences, answers = table[np.argsort(table[:, 0], kind="stable")].T
+    codes = outcomes.astype(np.int64), answers.astype(np.int64)
+    return History(times, codes[0], seconds, confidences, codes[1], threshold, unreadable)
 
 
 def _seconds(text: str | None) -> float:

@@ -10,19 +10,16 @@ from typing import Any, Final
 
 import jinja2
 import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
 
 from commandline.escapes import visible
 from operations.outcomes import OUTCOMES
-from operations.report import charts
+from operations.report import Floats, charts
 from operations.report.captures import DamagedRecordError
 from operations.report.drift import FALSE_ALARM_RATE, LEAST_DISTANCE, FeatureDrift
 from operations.report.figures import Report, meaning, minute
 from operations.report.photo_features import UnreadablePhotoError, thumbnail
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Photos = Callable[[int], dict[str, str]]
 
 THUMBNAIL_SIDE: Final = 144
@@ -30,7 +27,6 @@ MOST_DAYS: Final = 45
 # Decimals that a person wants to see of a feature's median.
 _DECIMALS: Final = {"bytes": 0, "confidence": 3}
 _TINY_P: Final = 1e-6
-_UNKNOWN: Final = "-"
 
 
 def render(report: Report, now: datetime) -> str:
@@ -44,35 +40,30 @@ def render(report: Report, now: datetime) -> str:
         finalize=_readable,
     )
     environment.filters |= {"count": "{:,}".format, "seconds": _seconds}
-    return environment.get_template("report.html.j2").render(_context(report, now))
+    photos = cache(partial(_photo, report))
+    first, last = report.span()
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        made=minute(now.timestamp()),
+        span="no records" if math.isnan(first) else f"{minute(first)} to {minute(last)} UTC",
+        tiles=_tiles(report),
+        steps=report.next_steps(),
+        scatter=_scatter(report),
+        classes=_classes(report),
+        days=_days(report),
+        outcomes=OUTCOMES,
+        latency=_latency(report),
+        least=[photos(row) for row in report.by_confidence()],
+        most=[photos(row) for row in report.by_confidence(most=True)],
+        features=[_feature(report, one, photos) for one in (report.drift.features if report.drift else ())],
+        false_alarms=f"{FALSE_ALARM_RATE:.2%}",
+        least_distance=f"{LEAST_DISTANCE:.0%}",
+    )
 
 
 def _readable(value: object) -> object:
     """Show control characters of names from outside; charts are ours, and commands have line breaks."""
     return visible(value, kept="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _context(report: Report, now: datetime) -> dict[str, Any]:
-    photos = cache(partial(_photo, report))
-    features = report.drift.features if report.drift else ()
-    first, last = report.span()
-    return {
-        "report": report,
-        "made": minute(now.timestamp()),
-        "span": "no records" if math.isnan(first) else f"{minute(first)} to {minute(last)} UTC",
-        "tiles": _tiles(report),
-        "steps": report.next_steps(),
-        "scatter": _scatter(report),
-        "classes": _classes(report),
-        "days": _days(report),
-        "outcomes": OUTCOMES,
-        "latency": _latency(report),
-        "least": [photos(row) for row in report.by_confidence()],
-        "most": [photos(row) for row in report.by_confidence(most=True)],
-        "features": [_feature(report, one, photos) for one in features],
-        "false_alarms": f"{FALSE_ALARM_RATE:.2%}",
-        "least_distance": f"{LEAST_DISTANCE:.0%}",
-    }
 
 
 def _tiles(report: Report) -> list[tuple[str, str, str]]:
@@ -87,7 +78,7 @@ def _tiles(report: Report) -> list[tuple[str, str, str]]:
             (f"{float(np.median(window.confidences)):.3f}", "median confidence", ""),
         ]
     if report.window is not None:
-        damaged = report.window.damage.total
+        damaged = report.window.damage.counts.total()
         tiles.append((f"{damaged:,}", "damaged records", "bad" if damaged else ""))
     if history is not None and len(history):
         tiles += [(f"{count:,}", name, name) for name, count in history.counts().items()]
@@ -112,7 +103,7 @@ def _classes(report: Report) -> list[dict[str, Any]]:
     values = [window.confidences[window.answers == number] for number in range(len(report.labels))]
     most = max(1, *(int(charts.class_histogram(one, report.labels)[0].max()) for one in values))
     return [
-        {"row": row, "chart": charts.confidence_of_class(one, number, report.labels, report.threshold, most)}
+        row | {"chart": charts.confidence_of_class(one, number, report.labels, report.threshold, most)}
         for number, (row, one) in enumerate(zip(report.classes(), values, strict=True))
     ]
 
@@ -123,15 +114,11 @@ def _days(report: Report) -> dict[str, Any] | None:
         times, outcomes = history.times, history.outcomes
     elif window is not None:  # without the results table: what the threshold makes of the answers
         accepted, doubtful = OUTCOMES.index("ACCEPTED"), OUTCOMES.index("LOW_CONFIDENCE")
-        times = window.times
-        outcomes = np.where(window.confidences >= report.threshold, accepted, doubtful)
+        times, outcomes = window.times, np.where(window.confidences >= report.threshold, accepted, doubtful)
     else:
         return None
-
-    def counts(rows: slice) -> Ints:
-        return np.bincount(outcomes[rows], minlength=len(OUTCOMES))
-
-    return _over_time(times, counts, charts.outcomes_over_time)
+    counts = partial(np.bincount, minlength=len(OUTCOMES))
+    return _over_time(times, lambda rows: counts(outcomes[rows]), charts.outcomes_over_time)
 
 
 def _latency(report: Report) -> dict[str, Any] | None:
@@ -159,7 +146,7 @@ def _over_time(
 
 
 def _seconds(value: float) -> str:
-    return _UNKNOWN if math.isnan(value) else f"{value:.2f} s" if value < 10 else f"{value:,.0f} s"  # noqa: PLR2004
+    return "-" if math.isnan(value) else f"{value:.2f} s" if value < 10 else f"{value:,.0f} s"  # noqa: PLR2004
 
 
 def _feature(report: Report, feature: FeatureDrift, photos: Photos) -> dict[str, Any]:
@@ -172,7 +159,7 @@ def _feature(report: Report, feature: FeatureDrift, photos: Photos) -> dict[str,
         "meaning": meaning(feature),
         "chart": charts.feature_histograms(title, feature.baseline, feature.window),
         "medians": f"{before:,.{decimals}f} → {after:,.{decimals}f}",
-        "distance": f"{feature.distance:.0%}",
+        "distance": f"{feature.difference.distance:.0%}",
         "chance": "< 0.000001" if feature.p_value < _TINY_P else f"{feature.p_value:.2g}",
         "photos": [photos(row) for row in report.responsible(feature)],
     }
@@ -182,7 +169,7 @@ def _photo(report: Report, row: int) -> dict[str, str]:
     """Return a captured photo with what was answered; `image` is empty if it was not captured."""
     record = report.record(row)
     try:
-        body = None if report.window is None else report.window.photo(row)
+        body = report.window.record(row).photo if report.window else None
         small = b"" if body is None else thumbnail(body, THUMBNAIL_SIDE)
     except (UnreadablePhotoError, DamagedRecordError, OSError):  # the file has changed since it was read
         small = b""

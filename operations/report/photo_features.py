@@ -37,16 +37,40 @@ def photo_features(body: bytes) -> tuple[float, ...]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # _MAX_PIXELS is stricter
             opened = Image.open(io.BytesIO(body), formats=_FORMATS)
-            size = opened.size
-            image = _reduced(opened)
-    except UnreadablePhotoError:
-        raise
+            ratio, image = opened.width / opened.height, _reduced(opened)
     except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error, ... in Pillow
         raise UnreadablePhotoError(f"not a readable image ({type(error).__name__})") from error
-    looks = (*_luma_features(image), _colourfulness(image))
-    brightness, contrast, sharpness, colourfulness = looks
-    ordered = (brightness, contrast, colourfulness, sharpness, size[0] / size[1])
+    luma, sharpness = image.convert("L"), 0.0
+    brightness, contrast = _moments(luma)
+    if min(luma.size) >= _KERNEL_SIDE:
+        # Pillow leaves the pixels at the border as they were.
+        inner = luma.filter(_LAPLACIAN).crop((1, 1, luma.width - 1, luma.height - 1))
+        sharpness = 2 * _moments(inner)[1]
+    red, green, blue = np.moveaxis(np.asarray(image, dtype=np.float32) / np.float32(255), 2, 0)
+    opponents = red - green, (red + green) / 2 - blue
+    spread = math.hypot(*(float(one.std()) for one in opponents))
+    colourfulness = spread + 0.3 * math.hypot(*(float(one.mean()) for one in opponents))
+    ordered = (brightness, contrast, colourfulness, sharpness, ratio)
     return (*(round(value, 4) for value in ordered), float(len(body)))
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    if image.width * image.height > _MAX_PIXELS:
+        raise UnreadablePhotoError(f"{image.width} x {image.height} pixels are too many")
+    image.draft("RGB", (_SIDE, _SIDE))  # JPEG decoders skip detail that is thrown away below
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
+    return image.convert("RGB").reduce(max(1, max(image.size) // _SIDE))
+
+
+def _moments(image: Image.Image) -> tuple[float, float]:
+    """Return mean and standard deviation of a grey image, 0 to 1."""
+    counts = np.array(image.histogram(), dtype=np.float64)
+    total = counts.sum()
+    mean = float(counts @ _LEVELS / total)
+    variance = float(counts @ (_LEVELS - mean) ** 2 / total)
+    return mean / 255, math.sqrt(variance) / 255
 
 
 def thumbnail(body: bytes, side: int) -> bytes:
@@ -61,40 +85,3 @@ def thumbnail(body: bytes, side: int) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=75, optimize=True)
     return buffer.getvalue()
-
-
-def _reduced(image: Image.Image) -> Image.Image:
-    if image.width * image.height > _MAX_PIXELS:
-        raise UnreadablePhotoError(f"{image.width} x {image.height} pixels are too many")
-    image.draft("RGB", (_SIDE, _SIDE))  # JPEG decoders skip detail that is thrown away below
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
-    return image.convert("RGB").reduce(max(1, max(image.size) // _SIDE))
-
-
-def _luma_features(image: Image.Image) -> tuple[float, float, float]:
-    luma = image.convert("L")
-    brightness, contrast = _moments(luma)
-    if min(luma.size) < _KERNEL_SIDE:
-        return brightness, contrast, 0.0
-    # Pillow leaves the pixels at the border as they were.
-    inner = luma.filter(_LAPLACIAN).crop((1, 1, luma.width - 1, luma.height - 1))
-    return brightness, contrast, 2 * _moments(inner)[1]
-
-
-def _moments(image: Image.Image) -> tuple[float, float]:
-    """Return mean and standard deviation of a grey image, 0 to 1."""
-    counts = np.array(image.histogram(), dtype=np.float64)
-    total = counts.sum()
-    mean = float(counts @ _LEVELS / total)
-    variance = float(counts @ (_LEVELS - mean) ** 2 / total)
-    return mean / 255, math.sqrt(variance) / 255
-
-
-def _colourfulness(image: Image.Image) -> float:
-    pixels = np.asarray(image, dtype=np.float32) / np.float32(255)
-    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
-    red_green, yellow_blue = red - green, (red + green) / 2 - blue
-    spread = math.hypot(float(red_green.std()), float(yellow_blue.std()))
-    return spread + 0.3 * math.hypot(float(red_green.mean()), float(yellow_blue.mean()))

@@ -10,7 +10,7 @@ from moto.events.models import EventPattern
 from operations import checks, proofs, smoke
 from operations.checks import Check
 from operations.photos.watcher import Watcher
-from operations.smoke import Limits, Sample, SmokeTest
+from operations.smoke import Sample, SmokeTest
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, with_workflow
 from tests.support.fake_application import Application
@@ -37,8 +37,8 @@ POLICY = {
 def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """Return a stack with 30 photos on its review queue, which a rule feeds."""
     del aws
-    monkeypatch.setattr(smoke, "QUIET_S", 0.01)
-    monkeypatch.setattr(smoke, "CANARY_PAUSE_S", 0.01)
+    for name, seconds in {"QUIET_S": 0.01, "CANARY_PAUSE_S": 0.01, "CANARY_S": 1, "LOG_S": 0.01}.items():
+        monkeypatch.setattr(smoke, name, seconds)
     made = with_workflow(review_stack())
     sqs, url = made.client("sqs"), made.output("ReviewQueueUrl")
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(POLICY)})
@@ -73,7 +73,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def run(stack: Stack, outcomes: dict[str, tuple[str, str | None]] = OUTCOMES) -> dict[str, Check]:
     """Run a smoke test and return its checks by name."""
     watcher = Watcher(stack, cast("Any", Application(stack, outcomes)), timeout_s=1)
-    test = SmokeTest(watcher, SAMPLES, Limits(canary=1, photo=1, logs=0.01))
+    test = SmokeTest(watcher, SAMPLES)
     try:
         return {check.name: check for check in test.run()}
     finally:
@@ -106,16 +106,16 @@ def test_a_rule_that_is_disabled_or_gone_is_named(stack: Stack) -> None:
     assert "no rule sends" in run(stack)["review queue"].detail
 
 
-def test_a_rule_that_starts_nothing_is_named(stack: Stack) -> None:
-    events, machine = stack.client("events"), stack.outputs["ClassifyImageStateMachineArn"]
-    events.put_rule(Name="uploads", EventPattern='{"source": ["aws.s3"]}', State="DISABLED")
-    events.put_targets(Rule="uploads", Targets=[{"Id": "workflow", "Arn": machine}])
+def test_a_rule_that_starts_nothing_is_named(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack.client("events").put_rule(Name="uploads", EventPattern='{"source": ["aws.s3"]}', State="DISABLED")
+    monkeypatch.setattr(Stack, "resources", {"PhotoUploadedRule": ("AWS::Events::Rule", "uploads")})
+    monkeypatch.setattr(smoke, "CANARY_S", 0.01)
     silent: Any = Mock(receive=lambda _: iter(()))
 
-    (check,) = SmokeTest(Watcher(stack, silent), SAMPLES, Limits(canary=0.01)).run()
+    (check,) = SmokeTest(Watcher(stack, silent), SAMPLES).run()
 
-    assert "the rule uploads is DISABLED" in check.detail
-    assert check.advice == "aws events enable-rule --name uploads"
+    assert "the PhotoUploadedRule is disabled: uploads start no workflow" in check.detail
+    assert "; next: aws events enable-rule --name uploads" in check.detail
 
 
 def test_a_queue_that_lets_nobody_send_is_named(stack: Stack) -> None:

@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import boto3
 import pytest
 
-from operations.stack import StackError, _clock, find_stack, open_session
+from operations.stack import Stack, StackError, find_stack, open_session
 from tests.support.aws_stack import STACK_NAME, create_in_cloudformation, deployed_stack
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -43,6 +43,11 @@ def test_the_region_comes_from_the_option_then_from_either_variable(monkeypatch:
 @pytest.mark.parametrize("hours", [50, -50])
 def test_awss_clock_is_that_of_its_answers(hours: int) -> None:
     ahead = timedelta(hours=hours)
-    headers = {"date": format_datetime(datetime.now(UTC) + ahead, usegmt=True)}
-    assert abs(_clock({"ResponseMetadata": {"HTTPHeaders": headers}}) - ahead) < timedelta(seconds=5)
-    assert _clock({"ResponseMetadata": {"HTTPHeaders": {"date": "soon"}}}) == timedelta()
+    found = {"StackName": STACK_NAME, "StackStatus": "CREATE_COMPLETE", "CreationTime": datetime.now(UTC)}
+
+    def clock(date: str) -> timedelta:
+        answer = {"Stacks": [found], "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
+        return Stack.described(answer, boto3.Session()).clock
+
+    assert abs(clock(format_datetime(datetime.now(UTC) + ahead, usegmt=True)) - ahead) < timedelta(seconds=5)
+    assert clock("soon") == timedelta()

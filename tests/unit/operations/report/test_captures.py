@@ -13,6 +13,7 @@ import pytest
 from localcloud.sagemaker.capture import Exchange, record
 from operations.report import captures as kinds
 from operations.report.captures import (
+    CaptureRecord,
     CaptureSource,
     DamagedRecordError,
     Window,
@@ -27,11 +28,7 @@ from tests.support.captures import START, capture, content, exchanges, key, phot
 LABELS = ("bicycle", "motorcycle")
 
 
-def line(document: object) -> bytes:
-    return json.dumps(document).encode()
-
-
-def changed(path: str, value: object) -> dict[str, Any]:
+def changed(path: str, value: object) -> bytes:
     """Return a good record with one member replaced, or removed if the value is None."""
     document = capture()
     *parents, name = path.split(".")
@@ -42,72 +39,57 @@ def changed(path: str, value: object) -> dict[str, Any]:
         del place[name]
     else:
         place[name] = value
-    return document
+    return json.dumps(document).encode()
 
 
-OUTPUT = "captureData.endpointOutput.data"
-DAMAGED = [
-    (b'{"captureData": {"endpointInp', kinds.NOT_JSON),
-    (b"\xff\xfe\x00", kinds.NOT_JSON),
-    (b"[" * 100_000, kinds.NOT_JSON),
-    (b"[1, 2]", kinds.NOT_JSON),
-    (b"{}", kinds.INCOMPLETE),
-    (line(changed("captureData.endpointOutput", None)), kinds.INCOMPLETE),
-    (line(changed("captureData.endpointInput", "text")), kinds.INCOMPLETE),
-    (line(changed("captureData.endpointInput.data", None)), kinds.INCOMPLETE),
-    (line(changed("captureData.endpointOutput.data", [0.9, 0.1])), kinds.INCOMPLETE),
-    (line(changed("eventMetadata", None)), kinds.INCOMPLETE),
-    (line(changed("eventMetadata.inferenceTime", None)), kinds.NO_TIME),
-    (line(changed("eventMetadata.inferenceTime", "yesterday")), kinds.NO_TIME),
-    (line(changed("eventMetadata.inferenceTime", 1700000000)), kinds.NO_TIME),
-    *(
-        (line(changed("eventMetadata.inferenceTime", text)), kinds.WRONG_TIME)
-        for text in (
-            *("9999-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "1999-12-31T23:59:59Z"),
-            *("2100-01-01T00:00:00Z", "1970-01-01T00:00:00"),
-        )
+INPUT, OUTPUT = "captureData.endpointInput", "captureData.endpointOutput"
+TIME = "eventMetadata.inferenceTime"
+DAMAGED: dict[str, tuple[object, ...]] = {
+    kinds.NOT_JSON: (b'{"captureData": {"endpointInp', b"\xff\xfe\x00", b"[" * 100_000, b"[1, 2]"),
+    kinds.INCOMPLETE: (
+        *(b"{}", (OUTPUT, None), (INPUT, "text"), (f"{INPUT}.data", None), (f"{OUTPUT}.data", [0.9, 0.1])),
+        ("eventMetadata", None),
     ),
-    (line(changed("captureData.endpointInput.data", "%%%")), kinds.NOT_BASE64),
-    (line(changed("captureData.endpointInput.data", "Ünicode")), kinds.NOT_BASE64),
-    (line(changed("captureData.endpointInput.encoding", "CSV")), kinds.NOT_BASE64),
-    *(
-        (line(changed(OUTPUT, text)), kinds.NOT_PROBABILITIES)
+    kinds.NO_TIME: ((TIME, None), (TIME, "yesterday"), (TIME, 1700000000)),
+    kinds.WRONG_TIME: (
+        *((TIME, "9999-12-31T23:59:59Z"), (TIME, "0001-01-01T00:00:00+14:00"), (TIME, "1970-01-01T00:00:00")),
+        *((TIME, "1999-12-31T23:59:59Z"), (TIME, "2100-01-01T00:00:00Z")),
+    ),
+    kinds.NOT_BASE64: ((f"{INPUT}.data", "%%%"), (f"{INPUT}.data", "Ünicode"), (f"{INPUT}.encoding", "CSV")),
+    kinds.NOT_PROBABILITIES: tuple(
+        (f"{OUTPUT}.data", text)
         for text in (
             *("<html>busy</html>", '{"bicycle": 1}', "[]", "[NaN, 0.5]", "[1.5, -0.5]", "[true, false]"),
             *("[0.9, 0.9]", '["0.9", "0.1"]'),
         )
     ),
-    (line(changed(OUTPUT, "[0.2, 0.3, 0.5]")), kinds.WRONG_LENGTH),
-    (line(changed(OUTPUT, "[1.0]")), kinds.WRONG_LENGTH),
-]
+    kinds.WRONG_LENGTH: ((f"{OUTPUT}.data", "[0.2, 0.3, 0.5]"), (f"{OUTPUT}.data", "[1.0]")),
+}
 
 
-@pytest.mark.parametrize(("damaged", "kind"), DAMAGED)
-def test_damage_is_told_by_its_kind(damaged: bytes, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "damage"), [(kind, one) for kind, some in DAMAGED.items() for one in some])
+def test_damage_is_told_by_its_kind(kind: str, damage: Any) -> None:
     with pytest.raises(DamagedRecordError) as caught:
-        parse_record(damaged, 2)
+        parse_record(damage if isinstance(damage, bytes) else changed(*damage), 2)
     assert str(caught.value) == kind
 
 
 def test_a_good_record_is_read() -> None:
     body = photo(90)
-    found = parse_record(line(capture((0.25, 0.75), body)), 2)
-    assert (found.time, found.probabilities, found.photo) == (START.timestamp(), (0.25, 0.75), body)
+    found = parse_record(json.dumps(capture((0.25, 0.75), body)).encode(), 2)
+    assert found == CaptureRecord(START.timestamp(), (0.25, 0.75), body, "")
 
 
-def test_a_time_without_a_zone_is_utc_and_others_are_converted() -> None:
-    for text in ("2026-11-02T08:00:00", "2026-11-02T09:00:00+01:00", "2026-11-02T08:00:00.000Z"):
-        assert parse_record(line(changed("eventMetadata.inferenceTime", text)), 2).time == START.timestamp()
-
-
-def test_an_endpoint_may_capture_answers_only() -> None:
-    assert parse_record(line(changed("captureData.endpointInput", None)), 2).photo is None
+@pytest.mark.parametrize(
+    "text", ["2026-11-02T08:00:00", "2026-11-02T09:00:00+01:00", "2026-11-02T08:00:00.000Z"]
+)
+def test_a_time_without_a_zone_is_utc_and_others_are_converted(text: str) -> None:
+    assert parse_record(changed(TIME, text), 2).time == START.timestamp()
 
 
 def test_an_answer_may_be_base64() -> None:
-    document = changed(OUTPUT, base64.b64encode(b"[0.9, 0.1]").decode())
-    document["captureData"]["endpointOutput"]["encoding"] = "BASE64"
-    assert parse_record(line(document), 2).probabilities == (0.9, 0.1)
+    answer = {"data": base64.b64encode(b"[0.9, 0.1]").decode(), "encoding": "BASE64"}
+    assert parse_record(changed(OUTPUT, answer), 2).probabilities == (0.9, 0.1)
 
 
 def test_what_the_stand_in_captures_is_read() -> None:
@@ -118,7 +100,7 @@ def test_what_the_stand_in_captures_is_read() -> None:
     }
     now = datetime.fromisoformat("2026-11-02T08:00:00Z")
 
-    found = parse_record(line(record(exchange, settings, now)), 2)
+    found = parse_record(json.dumps(record(exchange, settings, now)).encode(), 2)
 
     assert (found.time, found.probabilities, found.photo) == (now.timestamp(), (0.4, 0.6), photo())
 
@@ -127,19 +109,23 @@ def read(folder: Path) -> Window:
     return read_window(CaptureSource(str(folder)), LABELS)
 
 
+def photos_of(window: Window) -> list[bytes | None]:
+    return [window.record(row).photo for row in range(len(window))]
+
+
 def test_every_record_is_a_row_in_the_order_of_time(tmp_path: Path) -> None:
     records = exchanges(130)
     write_captures(tmp_path, records[::-1], a_file=20)
 
     found = read(tmp_path)
 
-    assert len(found) == 130
     assert len(found.files) == 7
-    assert found.damage.total == 0
+    assert found.damage.counts == {}
     assert np.diff(found.times).tolist() == [60.0] * 129
     answers = [json.loads(record["captureData"]["endpointOutput"]["data"]) for record in records]
     assert found.probabilities.tolist() == answers
     assert found.confidences.tolist() == [max(answer) for answer in answers]
+    assert photos_of(found) == [photo_of(record) for record in records]
 
 
 def test_features_are_the_answers_and_what_photos_look_like(tmp_path: Path) -> None:
@@ -152,17 +138,6 @@ def test_features_are_the_answers_and_what_photos_look_like(tmp_path: Path) -> N
     assert [values[0] for values in features.values()] == [0.7, 0.3, *photo_features(body)]
 
 
-def test_photos_are_read_again_from_their_place(tmp_path: Path) -> None:
-    bodies = [photo(seed=number) for number in range(30)]
-    write_captures(
-        tmp_path,
-        [capture(body=body, time=START + timedelta(minutes=n)) for n, body in enumerate(bodies)],
-        a_file=7,
-    )
-    found = read(tmp_path)
-    assert [found.photo(row) for row in range(30)] == bodies
-
-
 def test_damaged_records_are_counted_with_their_places(tmp_path: Path) -> None:
     good = capture()
     cut_off = json.dumps(good)[:300]
@@ -170,21 +145,14 @@ def test_damaged_records_are_counted_with_their_places(tmp_path: Path) -> None:
         tmp_path,
         [good, cut_off, "", capture(body=b"no image"), capture((0.2, 0.3, 0.5)), *([cut_off] * 4), good],
     )
+    (tmp_path / "more.jsonl").write_text("{\n")
 
     found = read(tmp_path)
 
     assert len(found) == 2
-    assert found.damage.counts == {kinds.NOT_JSON: 5, kinds.NOT_AN_IMAGE: 1, kinds.WRONG_LENGTH: 1}
-    assert found.damage.total == 7
-    file = key(0, START)
-    assert found.damage.examples[kinds.NOT_JSON] == [f"{file} line {line}" for line in (2, 6, 7)]
-
-
-def test_examples_of_damage_are_few_over_many_files(tmp_path: Path) -> None:
-    write_captures(tmp_path, ["{"] * 20, a_file=2)
-    damage = read(tmp_path).damage
-    assert damage.counts == {kinds.NOT_JSON: 20}
-    assert len(damage.examples[kinds.NOT_JSON]) == 3
+    assert found.damage.counts == {kinds.NOT_JSON: 6, kinds.NOT_AN_IMAGE: 1, kinds.WRONG_LENGTH: 1}
+    places = ["more.jsonl line 1", *(f"{key(0, START)} line {line}" for line in (2, 6))]
+    assert found.damage.examples[kinds.NOT_JSON] == places, "the first three of all files"
 
 
 def test_a_line_that_is_too_long_is_skipped_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +164,7 @@ def test_a_line_that_is_too_long_is_skipped_whole(tmp_path: Path, monkeypatch: p
     found = read(tmp_path)
 
     assert found.damage.counts == {kinds.TOO_LONG: 1}
-    assert [found.photo(row) for row in range(len(found))] == [photo(), photo()]
+    assert photos_of(found) == [photo(), photo()]
 
 
 def test_an_endpoint_that_captures_answers_only_has_no_photos(tmp_path: Path) -> None:
@@ -207,7 +175,7 @@ def test_an_endpoint_that_captures_answers_only_has_no_photos(tmp_path: Path) ->
     found = read(tmp_path)
 
     assert np.isnan(found.photos).all()
-    assert found.photo(0) is None
+    assert photos_of(found) == [None, None]
     assert found.distinct(np.array([1, 0]), 5) == [1, 0]
 
 
@@ -225,8 +193,7 @@ def test_since_leaves_out_older_files_and_records(tmp_path: Path) -> None:
 
     found = read_window(CaptureSource(str(tmp_path)), LABELS, since=START + timedelta(minutes=100))
 
-    assert len(found) == 200
-    assert found.damage.total == 0
+    assert (len(found), found.damage.counts) == (200, {})
 
 
 @pytest.mark.parametrize(
@@ -263,9 +230,8 @@ def test_a_prefix_in_s3_is_read_page_by_page_and_photos_by_range() -> None:
 
     found = read_window(capture_source("s3://models/capture/", boto3.Session()), LABELS)
 
-    assert len(found) == 40
     assert found.source.name == "s3://models/capture/"
-    assert [found.photo(row) for row in (0, 25)] == [photo_of(records[0]), photo_of(records[25])]
+    assert photos_of(found) == [photo_of(record) for record in records]
 
 
 def photo_of(record: dict[str, dict[str, dict[str, str]]]) -> bytes:

@@ -1,9 +1,11 @@
 """Charts: the page's colours, one text for one set of data, a bounded size; and groups of days."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 
 from operations.report.charts import by_time, confidence_over_time, percentiles, unit_of
 
@@ -43,35 +45,34 @@ def test_a_single_moment_can_be_drawn() -> None:
     )
 
 
-def test_days_are_counted_in_utc_with_empty_ones_between() -> None:
-    times = MIDNIGHT + np.array([0, DAY - 1, DAY, 3 * DAY + 5])
-    buckets = by_time(times, 10)
-    assert [(bucket.text, bucket.rows) for bucket in buckets] == [
-        ("2 Nov", slice(0, 2)),
-        ("3 Nov", slice(2, 3)),
-        ("4 Nov", slice(3, 3)),
-        ("5 Nov", slice(3, 4)),
-    ]
-
-
-def test_below_three_days_hours_are_counted() -> None:
-    times = MIDNIGHT + np.array([0, 3_599, 3_600, 2.9 * DAY])
-    buckets = by_time(times, 10)
-    assert (len(buckets), unit_of(times)) == (70, "hour")
-    assert [one.text for one in buckets[:2]] == ["2 Nov 00:00", "2 Nov 01:00"]
-    assert [one.rows for one in (buckets[0], buckets[1], buckets[-1])] == [
-        slice(0, 2),
-        slice(2, 3),
-        slice(3, 4),
-    ]
-    assert unit_of(MIDNIGHT + np.array([0, 3.0 * DAY])) == "day"
-
-
-def test_many_days_are_grouped() -> None:
-    times = MIDNIGHT + np.arange(100.0) * DAY
+@pytest.mark.parametrize(
+    ("days", "unit", "count", "groups"),  # places of groups: text and rows
+    [
+        (
+            [0, 1 - 1 / DAY, 1, 3 + 5 / DAY],
+            "day",
+            4,
+            {0: ("2 Nov", 0, 2), 1: ("3 Nov", 2, 3), 2: ("4 Nov", 3, 3), 3: ("5 Nov", 3, 4)},
+        ),
+        (
+            [0, 3_599 / DAY, 1 / 24, 2.9],
+            "hour",
+            70,
+            {0: ("2 Nov 00:00", 0, 2), 1: ("2 Nov 01:00", 2, 3), -1: ("4 Nov 21:00", 3, 4)},
+        ),
+        ([0, 3], "day", 4, {}),
+        (range(100), "day", 34, {0: ("2 Nov to 4 Nov", 0, 3), -1: ("9 Feb to 11 Feb", 99, 100)}),
+    ],
+)
+def test_times_are_counted_by_hour_or_day_in_utc_with_empty_ones_between(
+    days: Sequence[float], unit: str, count: int, groups: dict[int, tuple[str, int, int]]
+) -> None:
+    times = MIDNIGHT + np.array(days) * DAY
     buckets = by_time(times, 45)
-    assert (len(buckets), buckets[0].text, buckets[-1].text) == (34, "2 Nov to 4 Nov", "9 Feb to 11 Feb")
-    assert sum(bucket.rows.stop - bucket.rows.start for bucket in buckets) == 100
+    assert (unit_of(times), len(buckets)) == (unit, count)
+    found = {place: buckets[place] for place in groups}
+    assert found == {place: (text, slice(first, end)) for place, (text, first, end) in groups.items()}
+    assert sum(bucket.rows.stop - bucket.rows.start for bucket in buckets) == len(times)
 
 
 def test_no_times_have_no_days() -> None:

@@ -25,38 +25,34 @@ def noise(size: tuple[int, int] = (48, 32)) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def test_a_flat_grey_image() -> None:
-    found = features(Image.new("RGB", (60, 30), (51, 51, 51)))
-    assert found.pop("bytes") > 0
-    nothing = dict.fromkeys(("contrast", "colourfulness", "sharpness"), 0.0)
-    assert found == {"brightness": 0.2, "aspect_ratio": 2.0, **nothing}
+NOTHING = dict.fromkeys(("contrast", "colourfulness", "sharpness"), 0.0)
+HALVES = Image.new("L", (40, 40))
+HALVES.paste(255, (0, 0, 20, 40))
+CHECKS = Image.fromarray((np.indices((32, 32)).sum(axis=0) % 2 * 255).astype(np.uint8))
 
 
-def test_a_single_pixel_has_features_too() -> None:
-    assert features(Image.new("RGB", (1, 1), "white"))["sharpness"] == 0.0
-
-
-def test_contrast_is_the_standard_deviation() -> None:
-    halves = Image.new("L", (40, 40))
-    halves.paste(255, (0, 0, 20, 40))
-    found = features(halves)
-    assert (found["brightness"], found["contrast"]) == (0.5, 0.5)
-
-
-def test_colours_count_as_hasler_and_suesstrunk_do() -> None:
-    # Red everywhere: rg = 1, yb = 0.5, no spread: 0.3 * sqrt(1 + 0.25).
-    assert features(Image.new("RGB", (8, 8), (255, 0, 0)))["colourfulness"] == pytest.approx(0.3354)
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (Image.new("RGB", (60, 30), (51, 51, 51)), {"brightness": 0.2, "aspect_ratio": 2.0, **NOTHING}),
+        (Image.new("RGB", (1, 1), "white"), {"brightness": 1.0, "aspect_ratio": 1.0, **NOTHING}),
+        (HALVES, {"brightness": 0.5, "contrast": 0.5}),  # the standard deviation
+        # Hasler and Süsstrunk: rg = 1, yb = 0.5, no spread: 0.3 * sqrt(1 + 0.25).
+        (Image.new("RGB", (8, 8), (255, 0, 0)), {"colourfulness": 0.3354}),
+        # Both signs of the Laplacian of a full checkerboard: ±4 · 255, clipped by Pillow's 8 bits to ±1.
+        (CHECKS, {"sharpness": pytest.approx(1.0, abs=0.01)}),
+        (Image.new("RGBA", (8, 8), (0, 0, 0, 0)), {"brightness": 1.0}),  # what is transparent is white
+    ],
+)
+def test_each_number_is_what_it_is_named_for(image: Image.Image, expected: dict[str, float]) -> None:
+    found = features(image)
+    assert {name: found[name] for name in expected} == expected
+    assert found["bytes"] == len(encoded(image))
 
 
 def test_blur_makes_it_less_sharp() -> None:
     sharp = noise()
     assert features(sharp.filter(ImageFilter.GaussianBlur(1)))["sharpness"] < features(sharp)["sharpness"] / 3
-
-
-def test_sharpness_keeps_both_signs_of_the_laplacian() -> None:
-    checks = np.indices((32, 32)).sum(axis=0) % 2 * 255
-    # A full checkerboard: Laplacian of ±4 · 255, clipped by Pillow's 8 bits to ±1.
-    assert features(Image.fromarray(checks.astype(np.uint8)))["sharpness"] == pytest.approx(1.0, abs=0.01)
 
 
 def test_a_large_photo_looks_like_the_same_photo_in_small() -> None:
@@ -72,10 +68,6 @@ def test_every_mode_of_an_image_is_read(mode: str) -> None:
     image = noise().convert("L") if mode == "I;16" else noise()
     kind = "JPEG" if mode == "CMYK" else "PNG"
     assert 0.3 < features(image.convert(mode), kind)["brightness"] < 0.7
-
-
-def test_what_is_transparent_is_white() -> None:
-    assert features(Image.new("RGBA", (8, 8), (0, 0, 0, 0)))["brightness"] == 1.0
 
 
 @pytest.mark.parametrize(
