@@ -83,16 +83,13 @@ def deployed() -> None:
     put_record(stack, "old.jpg", "REJECTED", recorded_at="2020-01-01T00:00:00.000Z")
     put_endpoint({"EnableCapture": True, "DestinationS3Uri": f"s3://{BUCKET}/capture/"})
     s3 = boto3.client("s3")
-    for day, records in (
-        (START, exchanges(30)),
-        (START - timedelta(days=600), exchanges(9, start=START - timedelta(days=600))),
+    for name, day, count in (
+        ("scones-endpoint", START, 30),
+        ("scones-endpoint", START - timedelta(days=600), 9),
+        ("another-endpoint", START, 3),
     ):
-        s3.put_object(
-            Bucket=BUCKET,
-            Key=f"capture/scones-endpoint/{key(0, day).removeprefix('scones/')}",
-            Body=content(records),
-        )
-    s3.put_object(Bucket=BUCKET, Key=f"capture/another-endpoint/{key(0, START)}", Body=content(exchanges(3)))
+        file = f"capture/{name}/{key(0, day).removeprefix('scones/')}"
+        s3.put_object(Bucket=BUCKET, Key=file, Body=content(exchanges(count, start=day)))
 
 
 def put_endpoint(capture: dict[str, Any]) -> None:
@@ -142,10 +139,7 @@ def test_pages_and_baselines_can_lie_in_s3(usual: str, scones: Scones) -> None:
 
 
 @pytest.mark.usefixtures("aws")
-def test_an_endpoint_that_captures_nothing_leaves_the_results_table(
-    usual: str,
-    scones: Scones,
-) -> None:
+def test_an_endpoint_that_captures_nothing_leaves_the_results_table(usual: str, scones: Scones) -> None:
     create_in_cloudformation(OUTPUTS)
     put_record(deployed_stack(), "1.jpg", "ACCEPTED")
     assert scones("report", "--json") == 0
