@@ -64,7 +64,18 @@ def month(photos: int, workflow: str = "STANDARD", instance_type: str | None = N
     RefusedError if the price of the instance type is not known.
     """
     usd = prices().usd
-    endpoint, endpoint_usd = _endpoint(photos, workflow, instance_type)
+    if instance_type is None:
+        endpoint, gb_seconds = f"serverless {SERVERLESS_GB} GB", INFERENCE_SECONDS[workflow] * SERVERLESS_GB
+        endpoint_usd = photos * gb_seconds * usd("sagemaker_serverless_gb_second")
+    elif instance_type in (known := instance_prices().prices):
+        count = instances_needed(photos)
+        endpoint = f"{count} x {instance_type}"
+        endpoint_usd = count * HOURS_A_MONTH * known[instance_type].usd
+    else:
+        raise RefusedError(
+            f"no price is known for {instance_type}: add it to commandline/prices.json, or give one "
+            f"of {', '.join(known)}"
+        )
     storage = PHOTO_GB * usd("s3_gb_month") + usd("s3_put")
     storage += RECORD_GB * (usd("dynamodb_gb_month") + usd("dynamodb_recovery_gb_month"))
     fixed = ALARM_METRICS * usd("alarm_month") + CUSTOM_METRICS * usd("custom_metric_month")
@@ -84,20 +95,6 @@ def batch_dollars(photos: int) -> float:
     """Return what a run of a batch costs, with a serverless endpoint and without what is kept."""
     cost = month(photos, "BATCH")
     return cost.endpoint_usd + cost.workflow_usd + cost.calls_usd
-
-
-def _endpoint(photos: int, workflow: str, instance_type: str | None) -> tuple[str, float]:
-    if instance_type is None:
-        gb_seconds = photos * INFERENCE_SECONDS[workflow] * SERVERLESS_GB
-        return f"serverless {SERVERLESS_GB} GB", gb_seconds * prices().usd("sagemaker_serverless_gb_second")
-    known = instance_prices().prices
-    if instance_type not in known:
-        raise RefusedError(
-            f"no price is known for {instance_type}: add it to commandline/prices.json, or give one "
-            f"of {', '.join(known)}"
-        )
-    count = instances_needed(photos)
-    return f"{count} x {instance_type}", count * HOURS_A_MONTH * known[instance_type].usd
 
 
 def instances_needed(photos: int) -> int:

@@ -114,9 +114,10 @@ def line(one: dict[str, Any]) -> str:
     """Return a model as a line for a person."""
     metrics = one["metrics"] or {}
     accuracy = metrics.get("photos", metrics).get("accuracy")  # of photos, where it was measured
+    mark, since = ("*", "serves since") if one["serving"] else (" ", "deployed")
     parts = [
-        f"{'*' if one['serving'] else ' '} {one['model']}",
-        f"{'serves since' if one['serving'] else 'deployed'} {one['deployed_at'][:16].replace('T', ' ')}",
+        f"{mark} {one['model']}",
+        f"{since} {one['deployed_at'][:16].replace('T', ' ')}",
         ",".join(one["labels"] or ["labels unknown"]),
         "accuracy unknown" if accuracy is None else f"accuracy {accuracy:.3f}",
     ]
