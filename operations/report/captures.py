@@ -282,8 +282,8 @@ def read_window(
     rows = np.concatenate(tables)
     order = np.argsort(rows[:, 0], kind="stable")
     numbers = np.repeat(np.arange(len(files)), [len(table) for table in tables[1:]])[order]
-    times, places, answers, photos = np.split(rows[order], (1, _PLACE_COLUMNS, width - len(FEATURES)), axis=1)
-    places = np.column_stack([numbers, places.astype(np.int64)])
+    times, place, answers, photos = np.split(rows[order], (1, _PLACE_COLUMNS, width - len(FEATURES)), axis=1)
+    places = np.column_stack([numbers, place.astype(np.int64)])
     return Window(source, labels, times[:, 0], answers, photos, files, places, damage)
 
 
