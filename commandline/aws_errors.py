@@ -1,8 +1,7 @@
 """What AWS's SDK raises in everyday use, in one line with what to do."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 # By name, so that commands which never call AWS need not import its SDK.
 _HINTS: Final = {
@@ -44,19 +43,13 @@ def explain_aws(error: Exception) -> str | None:
     if type(error).__name__ == "EndpointConnectionError":
         return f"{text}: {_UNREACHED}"
     response = getattr(error, "response", None)
-    return _refusal(text, response) if isinstance(response, Mapping) else text
+    details = response.get("Error", {}) if isinstance(response, dict) else {}
+    bucket = details.get("BucketName")  # which the text may not name
+    text += f" ({bucket})" if bucket and bucket not in text else ""
+    hint = _SEE_CODE.get(details.get("Code", ""))
+    return f"{text}: {hint}" if hint else text
 
 
 def one_line(text: str) -> str:
     """Return a service's message in one line, without the HTML page that a proxy answered with."""
     return _HTML.sub("an HTML page", " ".join(text.split()))
-
-
-def _refusal(text: str, response: Mapping[str, Any]) -> str:
-    """Return a service's refusal with the bucket that it is about, where the text does not name it."""
-    details = response.get("Error", {})
-    bucket = details.get("BucketName")
-    if bucket and bucket not in text:
-        text = f"{text} ({bucket})"
-    hint = _SEE_CODE.get(details.get("Code", ""))
-    return f"{text}: {hint}" if hint else text

@@ -13,8 +13,6 @@ def visible(text: str, *, kept: str = "") -> str:
 
     A terminal would obey them: a name could colour, hide or forge what is shown.
     """
-    return _CONTROL.sub(lambda found: found[0] if found[0] in kept else _escape(found[0]), text)
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+    return _CONTROL.sub(
+        lambda found: found[0] if found[0] in kept else found[0].encode("unicode_escape").decode(), text
+    )

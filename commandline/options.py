@@ -105,22 +105,15 @@ class VariadicOption(click.Option):
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         """Register with click's parser, and let the option take the values that follow its first."""
         super().add_to_parser(parser, ctx)
-        for name in self.opts:
-            option = parser._long_opt.get(name) or parser._short_opt.get(name)  # noqa: SLF001 - click has no hook
-            if option is not None:
-                option.process = _take_all(option, parser)
+        option = parser._long_opt[self.opts[0]]  # noqa: SLF001 - click has no hook
+        store, prefixes = option.process, tuple(parser._opt_prefixes)  # noqa: SLF001
 
+        def process(value: str, state: Any) -> None:
+            store(value, state)
+            while state.rargs and not state.rargs[0].startswith(prefixes):
+                store(state.rargs.pop(0), state)
 
-def _take_all(option: Any, parser: Any) -> Callable[[str, Any], None]:
-    store = type(option).process
-
-    def process(value: str, state: Any) -> None:
-        store(option, value, state)
-        prefixes = tuple(parser._opt_prefixes)  # noqa: SLF001
-        while state.rargs and not state.rargs[0].startswith(prefixes):
-            store(option, state.rargs.pop(0), state)
-
-    return process
+        option.process = process
 
 
 class NameList(click.ParamType):

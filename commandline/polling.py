@@ -6,20 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 Answer = TypeVar("Answer")
-GROWTH: Final = 0.1  # a pause is this share of the time waited so far
 
 
 @dataclass(frozen=True)
 class Rhythm:
-    """How often to ask: pauses in seconds, and what waits."""
+    """How often to ask: a pause is a tenth of the seconds waited so far, within these; and what waits."""
 
     shortest_pause: float = 0.2
     longest_pause: float = 15.0
     sleep: Callable[[float], Any] = time.sleep
-
-    def pause_after(self, seconds: float) -> float:
-        """Return the seconds to wait once so many have been waited."""
-        return min(self.longest_pause, max(self.shortest_pause, GROWTH * seconds))
 
 
 DEFAULT_RHYTHM: Final = Rhythm()
@@ -54,7 +49,7 @@ def poll(
             raise PollingTimeoutError(answer, seconds)
         if waiting:
             waiting(answer, seconds)
-        pause = rhythm.pause_after(seconds)
+        pause = min(rhythm.longest_pause, max(rhythm.shortest_pause, seconds / 10))
         rhythm.sleep(pause)
         paused += pause
     return answer

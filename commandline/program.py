@@ -153,7 +153,9 @@ def _report(error: BaseException, command: str) -> int | None:
     code, text = FAILED, None
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else command
-        code, text = WRONG_USE, _wrong_use(error, command)
+        message = visible(error.format_message().replace("\n\t", " "))  # click lists choices in lines
+        stop = "" if message.endswith((".", "?", "!")) else "."
+        code, text = WRONG_USE, f"{message}{stop} See: {command} --help"
     elif isinstance(error, KeyboardInterrupt | click.Abort):
         code, text = INTERRUPTED, "interrupted"
     elif isinstance(error, CommandError):
@@ -167,16 +169,14 @@ def _report(error: BaseException, command: str) -> int | None:
     return code
 
 
-def _wrong_use(error: click.UsageError, command: str) -> str:
-    message = visible(error.format_message().replace("\n\t", " "))  # click lists choices in lines
-    stop = "" if message.endswith((".", "?", "!")) else "."
-    return f"{message}{stop} See: {command} --help"
-
-
 def explain(error: Exception) -> str | None:
     """Return one line for an everyday error of the system or of AWS; None for a bug."""
     if isinstance(error, ModuleNotFoundError):
-        return _missing_module(error)
+        environment = ENVIRONMENTS.get((error.name or "").split(".")[0])
+        return environment and (
+            f"{error.name} is not installed in {sys.prefix}. `make .venv/{environment}/.made` makes the "
+            f"environment that has it; then call .venv/{environment}/bin/python instead of {sys.executable}"
+        )
     if isinstance(error, RuntimeError) and "home directory" in str(error):  # pathlib's, of an unknown user
         return "a path begins with ~ and the name of nobody: give the whole path"
     if isinstance(error, UnicodeEncodeError):
@@ -185,16 +185,6 @@ def explain(error: Exception) -> str | None:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
     return explain_aws(error)
-
-
-def _missing_module(error: ModuleNotFoundError) -> str | None:
-    environment = ENVIRONMENTS.get((error.name or "").split(".")[0])
-    if environment is None:
-        return None
-    return (
-        f"{error.name} is not installed in {sys.prefix}. `make .venv/{environment}/.made` makes the "
-        f"environment that has it; then call .venv/{environment}/bin/python instead of {sys.executable}"
-    )
 
 
 def _reader_has_gone() -> bool:

@@ -16,7 +16,7 @@ GROUPS: Final = {
 WITHOUT_AWS: Final = frozenset(
     f"model {name}"
     for name in ("extract", "train", "cross-validate", "evaluate", "predict", "card", "samples", "package")
-) | {"cost"}
+) | {"", "cost", "local", "model"}
 
 
 # By name, as the commands: what stands higher is not imported here.
@@ -37,17 +37,11 @@ def program() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if calls_aws(given):
+    name = " ".join(given[: 2 if given[:1] == ["model"] else 1])
+    offline = name in WITHOUT_AWS or name.startswith("-") or {"-h", "--help"}.intersection(given)
+    if not offline:
         importlib.import_module("localcloud.attach").attach(given)
     return run(program, "scones", given)
-
-
-def calls_aws(arguments: Sequence[str]) -> bool:
-    """Return whether a command line is one that may call AWS."""
-    if not arguments or arguments[0].startswith("-") or arguments[0] == "local":
-        return False
-    name = " ".join(arguments[: 2 if arguments[0] == "model" else 1])
-    return name not in WITHOUT_AWS | {"model"} and not {"-h", "--help"}.intersection(arguments)
 
 
 if __name__ == "__main__":
