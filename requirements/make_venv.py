@@ -26,7 +26,6 @@ from pathlib import Path
 OLDEST = (3, 11)
 ROOT = Path(__file__).resolve().parents[1]
 UV_LOCK = Path(__file__).resolve().with_name("uv.txt")
-MEGABYTE = 1024 * 1024
 # What pip calls it, and uv; a value of pip's may be a list.
 OPTIONS = {
     "index-url": "--default-index",
@@ -45,17 +44,11 @@ def main(folder: Path, locks: list[Path]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / ".lock").open("w") as held:  # `make -j` makes several at once
         fcntl.flock(held, fcntl.LOCK_EX)
-        if not is_made(folder, locks):
+        marker, python = folder / ".made", folder / "bin" / "python"
+        if python.exists() and marker.exists() and marker.read_text() == digest(locks):
+            marker.touch()  # for make
+        else:
             make(folder, locks)
-
-
-def is_made(folder: Path, locks: list[Path]) -> bool:
-    """Return whether the environment was made from these locks; update its time stamp for make."""
-    marker = folder / ".made"
-    made = (folder / "bin" / "python").exists() and marker.exists() and marker.read_text() == digest(locks)
-    if made:
-        marker.touch()
-    return made
 
 
 def make(folder: Path, locks: list[Path]) -> None:
@@ -65,13 +58,14 @@ def make(folder: Path, locks: list[Path]) -> None:
     python = folder / "bin" / "python"
     if not install_with_uv(folder, locks[0]):
         make_venv(folder)
-        install(pip_of(python), ["--no-deps", "--require-hashes"], locks[0])
+        install([str(python), "-m", "pip"], ["--no-deps", "--require-hashes"], locks[0])
     index = os.environ.get("TORCH_INDEX")
     for lock in locks[1:]:
-        install(pip_of(python), ["--index-url", index] if index else [], lock)
+        install([str(python), "-m", "pip"], ["--index-url", index] if index else [], lock)
     write_program(folder)
     (folder / ".made").write_text(digest(locks))
-    say(f"{folder} is made: {size(folder) // MEGABYTE} MB, {time.monotonic() - start:.0f} s")
+    size = sum(path.lstat().st_size for path in folder.rglob("*"))
+    say(f"{folder} is made: {size // 1024**2} MB, {time.monotonic() - start:.0f} s")
 
 
 def make_venv(folder: Path) -> None:
@@ -81,20 +75,14 @@ def make_venv(folder: Path) -> None:
         sys.exit(f"{sys.executable} cannot make environments (Debian, Ubuntu: apt install python3-venv)")
 
 
-def pip_of(python: Path) -> list[str]:
-    """Return the beginning of a command line of a Python's pip."""
-    return [str(python), "-m", "pip"]
-
-
 def install_uv(folder: Path) -> list[str]:
     """Install uv unless it is there, with this Python's pip, or one of its own; return that pip."""
-    pip = pip_of(Path(sys.executable))
-    has_pip = subprocess.run([*pip, "--version"], check=False, capture_output=True).returncode == 0
-    if not has_pip:
+    pip = [sys.executable, "-m", "pip"]
+    if subprocess.run([*pip, "--version"], check=False, capture_output=True).returncode:
         own = folder.with_name("pip")
-        if not (own / "bin" / "python").exists():
+        pip[0] = str(own / "bin" / "python")
+        if not Path(pip[0]).exists():
             make_venv(own)
-        pip = pip_of(own / "bin" / "python")
     marker = folder / ".made"
     if not (marker.exists() and marker.read_text() == digest([UV_LOCK])):
         shutil.rmtree(folder, ignore_errors=True)
@@ -186,11 +174,6 @@ def digest(locks: list[Path]) -> str:
     """Return a digest of the locks and of how they are installed."""
     files = [Path(__file__), *locks]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest() + "\n"
-
-
-def size(folder: Path) -> int:
-    """Return the bytes of all files in a folder."""
-    return sum(path.lstat().st_size for path in folder.rglob("*"))
 
 
 if __name__ == "__main__":
