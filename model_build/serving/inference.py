@@ -71,16 +71,11 @@ class BadRequest(RequestError):  # noqa: N818 - part of the contract: HTTP's own
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model.
-
-    Attributes:
-        manifest: the content of manifest.json.
-        networks: sessions by file name; `model.onnx` is the network trained on thumbnails.
-        heads: `weights` (features, outputs) and `bias` (outputs,) of the views' heads, by file name.
-    """
+    """A loaded model; `model.onnx` is the network trained on thumbnails."""
 
     manifest: dict[str, Any]
-    networks: dict[str, onnxruntime.InferenceSession]
+    networks: dict[str, onnxruntime.InferenceSession]  # by file name
+    # Of the views' heads, by file name: `weights` (features, outputs) and `bias` (outputs,).
     heads: dict[str, dict[str, Array]] = field(default_factory=dict)
 
     @property
@@ -90,14 +85,9 @@ class Model:
 
 
 class Prediction(list[float]):
-    """One probability per label.
+    """One probability per label, each with an equal part of the probability of "none of them"."""
 
-    Attributes:
-        custom_attributes: `neither=0.981234`, the probability of "none of them", from a model that has
-            learned it; each label's probability contains an equal part of it.
-    """
-
-    custom_attributes = ""
+    custom_attributes = ""  # that probability, from a model that has learned it: `neither=0.981234`
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -107,10 +97,8 @@ class Prediction(list[float]):
 def model_fn(model_dir: str, context: object | None = None) -> Model:  # noqa: ARG001 - the container passes it
     """Load the networks and `manifest.json` from a folder.
 
-    Raises:
-        FileNotFoundError: the manifest or a network is missing.
-        ValueError: the manifest has a format that this file cannot read, or a network is not the one that the
-            manifest describes.
+    A FileNotFoundError if one is missing; a ValueError if the manifest has a format that this file cannot
+    read, or a network is not the one that it describes: a damaged one may load, and answer nonsense.
     """
     folder = Path(model_dir)
     _file(folder, NETWORK)
@@ -120,26 +108,24 @@ def model_fn(model_dir: str, context: object | None = None) -> Model:  # noqa: A
             f"manifest format {manifest.get('format')!r}, this inference.py reads "
             f"{', '.join(map(str, MANIFEST_FORMATS))}"
         )
-    for name, digest in manifest.get("files", {}).items():
-        _check_digest(_file(folder, name), digest)
-    parts = [part for one in manifest["views"] for part in _networks(one)]
-    networks = {
-        name: load_network(_file(folder, name)) for name in sorted({NETWORK} | {one["file"] for one in parts})
-    }
-    heads = {one["head"]["file"]: _head(folder, one["head"]) for one in manifest["views"] if "head" in one}
-    return Model(manifest, networks, heads)
-
-
-def _networks(view: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the descriptions of a view's pretrained networks."""
-    experts = view.get("experts", {})
-    networks = [experts[role] for role in ("classifier", "detector") if role in experts]
-    return [*networks, *view.get("head", {}).get("networks", [])]
-
-
-def _head(folder: Path, head: dict[str, Any]) -> dict[str, Array]:
-    with np.load(_file(folder, head["file"]), allow_pickle=False) as arrays:
-        return {name: np.asarray(arrays[name], np.float64) for name in ("weights", "bias")}
+    for name, expected in manifest.get("files", {}).items():
+        found = hashlib.sha256(_file(folder, name).read_bytes()).hexdigest()
+        if found != expected:
+            raise ValueError(
+                f"{name} is damaged or another model's: its SHA-256 is {found[:12]}…, the manifest says "
+                f"{expected[:12]}…"
+            )
+    names, heads = {NETWORK}, {}
+    for one in manifest["views"]:
+        experts = one.get("experts", {})
+        names |= {experts[role]["file"] for role in ("classifier", "detector") if role in experts}
+        if head := one.get("head"):
+            names |= {network["file"] for network in head["networks"]}
+            with np.load(_file(folder, head["file"]), allow_pickle=False) as arrays:
+                heads[head["file"]] = {
+                    key: np.asarray(arrays[key], np.float64) for key in ("weights", "bias")
+                }
+    return Model(manifest, {name: load_network(_file(folder, name)) for name in sorted(names)}, heads)
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -147,16 +133,6 @@ def _file(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
         raise FileNotFoundError(f"{folder} has no {name}: not a folder written by `model_build train`")
     return folder / name
-
-
-def _check_digest(file: Path, expected: str) -> None:
-    """Compare a file with the digest in the manifest: a damaged network may load, and answer nonsense."""
-    found = hashlib.sha256(file.read_bytes()).hexdigest()
-    if found != expected:
-        raise ValueError(
-            f"{file.name} is damaged or another model's: its SHA-256 is {found[:12]}…, the manifest says "
-            f"{expected[:12]}…"
-        )
 
 
 def load_network(network: Path) -> onnxruntime.InferenceSession:
@@ -171,17 +147,10 @@ def load_network(network: Path) -> onnxruntime.InferenceSession:
 
 
 def input_fn(body: bytes, content_type: str | None = None, context: object | None = None) -> Image.Image:  # noqa: ARG001
-    """Decode an encoded image.
+    """Decode an encoded image; None as its type means `application/x-image`.
 
-    Args:
-        content_type: the request's Content-Type; None means `application/x-image`.
-
-    Returns:
-        An RGB image, upright, its longer side at most `WORKING_SIDE` pixels.
-
-    Raises:
-        BadRequest: the body is not an image, is damaged or has too many pixels, or the content type is not
-            supported.
+    Returns an RGB image, upright, its longer side at most `WORKING_SIDE` pixels. A BadRequest if the body is
+    not an image, is damaged or has too many pixels, or the type is not supported.
     """
     kind = (content_type or "application/x-image").split(";")[0].strip().lower()
     if kind not in CONTENT_TYPES:
@@ -211,10 +180,8 @@ def output_fn(prediction: list[float], accept: str | None = None, context: objec
 def custom_attributes(model: Model) -> str:
     """Return what identifies the model to a caller: `labels=bicycle,motorcycle;model_version=scones-2026…`.
 
-    Labels and version are percent-encoded, so that commas, semicolons and non-ASCII characters in them are
-    unambiguous. A field that is not known, or would exceed what InvokeEndpoint transports together with a
-    prediction's attributes, is absent.
-    SageMaker's built-in algorithm and Ray images before v1.2.0 send nothing.
+    Labels and version are percent-encoded. A field that is not known, or would exceed what InvokeEndpoint
+    transports together with a prediction's attributes, is absent.
     """
     version = quote(os.environ.get(VERSION_VARIABLE, ""), safe="")
     labels = ",".join(quote(label, safe="") for label in model.labels)
@@ -334,16 +301,10 @@ def on_white(image: Image.Image) -> Image.Image:
 def view(image: Image.Image, side: int, margin: float = 0.0) -> Array:
     """Scale an image to about as many pixels as a square of `side` has, keeping its aspect ratio.
 
-    The network accepts any size, so nothing is cropped and nothing squashed. Only the ends of very long
-    images are cropped: the whole, scaled down, would show a vehicle too small.
-
-    Args:
-        side: of the square, in pixels.
-        margin: width of the mirrored border around the image, as a share of its sides: an object that fills
-            a thumbnail to the edges is recognized more easily with some room around it.
-
-    Returns:
-        uint8, shape (height, width, 3), both multiples of `MULTIPLE`.
+    The network accepts any size, so nothing is squashed, and only the ends of very long images are cropped:
+    the whole, scaled down, would show a vehicle too small. `margin` is the width of the mirrored border
+    around the image, as a share of its sides: an object that fills a thumbnail is recognized more easily
+    with some room around it. Returns uint8, shape (height, width, 3), both multiples of `MULTIPLE`.
     """
     if margin:
         around = [(round(margin * length),) * 2 for length in (image.height, image.width)]
@@ -360,26 +321,19 @@ def view(image: Image.Image, side: int, margin: float = 0.0) -> Array:
 
 
 def view_for(image: Image.Image, views: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the first view that is meant for images of this size.
+    """Return the first view that is meant for images of this size: whose shorter side is at most `up_to`.
 
     Thumbnails have no further detail and are presented as in training, photos at a larger size, or to
     pretrained networks.
-
-    Args:
-        views: the manifest's; each is for images whose shorter side is `up_to` pixels at most, or for all.
     """
     shorter = min(image.size)
     return next((one for one in views if shorter <= one.get("up_to", math.inf)), views[-1])
 
 
 def network_input(image: Image.Image, side: int, normalisation: dict[str, Any], margin: float = 0.0) -> Array:
-    """Return an image as the input of a network.
+    """Return an image as the input of a network: float32, shape (1, 3, height, width).
 
-    Args:
-        normalisation: `mean` and `std` of pixels in 0..1, one number each or one per channel.
-
-    Returns:
-        float32, shape (1, 3, height, width).
+    `normalisation` has `mean` and `std` of pixels in 0..1, one number each or one per channel.
     """
     pixels = view(image, side, margin).astype(np.float32) / 255
     pixels = (pixels - np.float32(normalisation["mean"])) / np.float32(normalisation["std"])
@@ -389,10 +343,9 @@ def network_input(image: Image.Image, side: int, normalisation: dict[str, Any], 
 def logits_and_prior(model: Model, image: Image.Image, chosen: dict[str, Any]) -> tuple[Array, Array]:
     """Return logits and weighted log prior of an image, by the trained network or, for photos, by experts.
 
-    Returns:
-        Calibrated logits, shape (outputs,), more than labels if classes of negatives were trained; and the
-        weighted log prior of the pretrained head, shape (labels + 1,), for each label and for "none of them"
-        (zeros if the network has no pretrained head).
+    Calibrated logits, shape (outputs,), more than labels if classes of negatives were trained; and the
+    weighted log prior of the pretrained head, shape (labels + 1,), for each label and for "none of them"
+    (zeros if the network has no pretrained head).
     """
     if "experts" in chosen or "head" in chosen:
         return turned_logits(model, image, chosen), np.zeros(len(model.labels) + 1)
@@ -412,27 +365,18 @@ def logits_and_prior(model: Model, image: Image.Image, chosen: dict[str, Any]) -
 
 @dataclass(frozen=True)
 class Look:
-    """What the networks of a view make of an image.
+    """What the networks of a view make of an image."""
 
-    Attributes:
-        features: of the head's networks, one after the other, shape (features,).
-        offset: the experts' logits, shape (labels + 1,), or 0 without experts.
-        confused: whether something else is seen where a label is suspected, shape (labels,); see `confusion`.
-    """
-
-    features: Array
-    offset: Array
-    confused: Array
+    features: Array  # of the head's networks, one after the other, shape (features,)
+    offset: Array  # the experts' logits, shape (labels + 1,), or 0 without experts
+    confused: Array  # whether something else is seen where a label is suspected, shape (labels,)
 
 
 def photo_logits(model: Model, seen: Look, chosen: dict[str, Any]) -> Array:
-    """Return the logits of each label and, if the view has such an output, of "none of them".
+    """Return the logits of each label and, unless a head has learned no negatives, of "none of them".
 
     Without a head they are the experts' log odds; a head adds a linear function of the networks' features,
     and its temperature divides the sum. Labels that no expert knows are the head's alone.
-
-    Returns:
-        Shape (labels + 1,), or (labels,) of a head that has learned no negatives.
     """
     if "head" not in chosen:
         return seen.offset
@@ -464,15 +408,12 @@ def look(model: Model, image: Image.Image, chosen: dict[str, Any]) -> Look:
 def expert_logits(
     labels: list[str], experts: dict[str, Any], ask: Callable[[dict[str, Any]], dict[str, Array]]
 ) -> Array:
-    """Return the log odds of each label by a product of experts: a pretrained classifier and a detector.
+    """Return the log odds of each label and, last, 0 for "none of them"; shape (labels + 1,).
 
-    Each expert gives the odds of a label against its absence: the classifier those of the label's classes,
-    relative to uniform probabilities, and the detector those of its most confident box of the label. Odds of
-    independent experts multiply (https://doi.org/10.1162/089976602760128018); these are not quite
-    independent, so that the product is raised to `weight`, at most 1.
-
-    Returns:
-        Log odds of the labels and, last, 0 for "none of them"; shape (labels + 1,).
+    A product of experts: each gives the odds of a label against its absence, the classifier those of the
+    label's classes, relative to uniform probabilities, and the detector those of its most confident box of
+    the label. Odds of independent experts multiply (https://doi.org/10.1162/089976602760128018); these are
+    not quite independent, so that the product is raised to `weight`, at most 1.
     """
     floor = float(experts["floor"])
     classifier, detector = experts["classifier"], experts.get("detector")
@@ -492,10 +433,7 @@ def confusion(
     A classifier of a thousand classes that finds a tricycle and, much less, a bicycle, still has odds for the
     bicycle that are far above those of any image: a kick scooter would pass for one. So its classes that are
     easily confused with the labels (`confusable`) together may not be `OUTWEIGHS` times as probable, unless
-    the detector's log odds of the label are `SURE` at least.
-
-    Returns:
-        bool, shape (labels,).
+    the detector's log odds of the label are `SURE` at least. Returns bool, shape (labels,).
     """
     classifier, detector = experts["classifier"], experts.get("detector")
     if not detector or not experts.get("confusable"):
@@ -511,9 +449,7 @@ def confusion(
 def class_log_odds(logits: Array, groups: list[list[int]], floor: float) -> Array:
     """Return the log odds of groups of classes against all other classes, relative to the groups' sizes.
 
-    Args:
-        logits: of a classifier, shape (classes,).
-        floor: lower limit of the probabilities, above 0.
+    `logits` are a classifier's, shape (classes,); `floor` is the least probability, above 0.
     """
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
@@ -555,14 +491,9 @@ def label_probabilities(logits: Array, labels: int, prior: Array | float = 0.0) 
 def label_shares(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
     """Turn logits into the probabilities of the labels and, last, of "none of them".
 
-    Args:
-        logits: shape (..., outputs): the first `labels` outputs are the labels, the others are classes of
-            negatives.
-        prior: logarithm of the factors by which the softmax of each label and of "none of them" is multiplied
-            (a product of experts), shape (..., labels + 1), each at most 0.
-
-    Returns:
-        Shape (..., labels + 1), summing to 1.
+    Of the logits, shape (..., outputs), the first are the labels', the others of classes of negatives.
+    `prior` is the logarithm of the factors by which the softmax of each label and of "none of them" is
+    multiplied (a product of experts), shape (..., labels + 1), each at most 0. The result has that shape.
     """
     shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
     none = shares[..., labels:].sum(axis=-1, keepdims=True)
@@ -583,17 +514,17 @@ def turned_logits(model: Model, image: Image.Image, chosen: dict[str, Any]) -> A
     sure = label_probabilities(logits, len(model.labels)).max() >= float(model.manifest["default_threshold"])
     if turned and not sure:
         looks = [look(model, image.transpose(turn), chosen) for turn in TURNS]
-        views = [logits, *(photo_logits(model, one, chosen) for one in looks)]
-        logits = turn_mixture(np.stack(views), turned)
+        views = np.stack([logits, *(photo_logits(model, one, chosen) for one in looks)])
+        # The log of the mixed odds against "none of them", which is last.
+        prior = np.log([1 - len(TURNS) * turned] + [turned] * len(TURNS))
+        logits = np.logaddexp.reduce(views - views[:, -1:] + prior[:, np.newaxis], axis=0)
     return doubted(logits, seen.confused)
 
 
 def doubted(logits: Array, confused: Array) -> Array:
     """Give most of the probability to "none of them" where the best label is confused with something else.
 
-    Args:
-        logits: shape (..., labels + 1).
-        confused: see `Look`, shape (..., labels).
+    `logits` has shape (..., labels + 1), `confused` (..., labels), see `confusion`.
     """
     if not confused.any():
         return logits
@@ -603,19 +534,3 @@ def doubted(logits: Array, confused: Array) -> Array:
     doubtful = (is_best & confused).any(axis=-1, keepdims=True)
     none = np.eye(labels + 1)[labels]
     return np.asarray(np.where(doubtful, np.log(KEPT * shares + (1 - KEPT) * none), logits))
-
-
-def turn_mixture(logits: Array, turned: float) -> Array:
-    """Return the logits of an image whose orientation is unknown.
-
-    Args:
-        logits: of the image as it is and of its three turns; shape (4, ..., outputs), "none of them" last.
-        turned: prior probability of each of the three turns.
-
-    Returns:
-        Log of the mixed odds against "none of them"; shape (..., outputs).
-    """
-    odds = logits - logits[..., -1:]
-    prior = np.log([1 - len(TURNS) * turned] + [turned] * len(TURNS)).reshape(-1, *[1] * (logits.ndim - 1))
-    result: Array = np.logaddexp.reduce(odds + prior, axis=0)
-    return result
