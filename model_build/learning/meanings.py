@@ -1,7 +1,7 @@
 """Which outputs of the pretrained networks mean a label: `meanings.json`.
 
-The file knows the classes of CIFAR-100 and CIFAR-10 (`provenance/find_meanings.py`); add a label of your own
-by hand, with the numbers of its classes and objects.
+The file knows the classes of CIFAR-100 and CIFAR-10; add a label of your own by hand, with the numbers of its
+classes and objects.
 """
 
 import json
