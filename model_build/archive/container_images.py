@@ -123,8 +123,7 @@ def serving_image(
 ) -> tuple[str, ServingImage]:
     """Return the image URI for a value of `--image`, and what the image needs.
 
-    `repository` has the `own` image; a serverless endpoint has no instance type, and x86_64 processors. A
-    RefusedError if AWS has no such image for the region or the processor.
+    `repository` has the `own` image; a serverless endpoint has no instance type, and x86_64 processors.
     """
     image = known_image(name)
     architecture = "arm64" if instance_type and _ARM_INSTANCE.fullmatch(instance_type) else "x86_64"
@@ -143,10 +142,7 @@ def serving_image(
 def look_up_image(session: boto3.Session, uri: str) -> str:
     """Look an image up in ECR; return why it could not be looked up, or nothing if it exists.
 
-    A deployment can go on in both cases: SageMaker itself refuses an image that does not exist.
-
-    Raises:
-        RefusedError: the image does not exist, or is in another region; names the way out.
+    A deployment can go on in both cases. A RefusedError if there is no such image, or in another region.
     """
     image, region = _ECR_IMAGE.fullmatch(uri), str(session.region_name)
     if image is None:

@@ -51,9 +51,8 @@ class LoadedModel:
     def classify(self, body: bytes) -> npt.NDArray[np.float64]:
         """Return the class probabilities of one encoded image, in label order, summing to 1.
 
-        Raises:
-            UnreadableImageError: the handlers do not accept the bytes as an image.
-            ModelBuildError: the answer is not one probability per label.
+        An UnreadableImageError if the handlers do not take the bytes for an image, a ModelBuildError if the
+        answer is not one probability per label.
         """
         try:
             data = self._handlers.input_fn(body, IMAGE_CONTENT_TYPE)
@@ -84,23 +83,19 @@ def open_model(path: Path, *, trust_code: bool = False) -> Iterator[LoadedModel]
 
 
 def _load_handlers(path: Path, name: str, *, trust_code: bool) -> ModuleType:
-    """Run an inference.py as a module of its own, since two models may each bring one.
-
-    The folder of trusted code is on the import path meanwhile, as in SageMaker's containers, for modules
-    beside it; our own needs none.
-    """
+    """Run an inference.py as a module of its own, since two models may each bring one."""
     module = ModuleType(f"loaded_model_{next(_numbers)}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses look their module up here
+    # As in SageMaker's containers, for modules beside it; our own needs none.
     beside = [str(path.parent)] if trust_code else []
     sys.path[:0] = beside
     try:
         # The source as it stands: a `.pyc` beside it, whose digest nobody compares, may hold other code.
         exec(compile(path.read_bytes(), path, "exec", dont_inherit=True), vars(module))  # noqa: S102
     except Exception as error:
-        raise ModelBuildError(
-            f"{name}: {path.name} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelBuildError(f"{name}: {path.name} cannot be imported: {reason}") from error
     finally:
         for folder in beside:
             sys.path.remove(folder)

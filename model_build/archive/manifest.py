@@ -108,10 +108,6 @@ class Experts(_Part):
     detector: Expert | None = None  # each output is the logit of the most confident box
     confusable: Outputs | None = None  # the classifier's classes that are easily confused with the labels
 
-    def all(self) -> tuple[Expert, ...]:
-        """Return the classifier and, if there is one, the detector."""
-        return (self.classifier, self.detector) if self.detector else (self.classifier,)
-
 
 class Head(_Part):
     """A linear function of networks' features, learned from labelled photos; added to the experts' odds."""
@@ -185,7 +181,8 @@ class Manifest(_Part):
     @property
     def experts(self) -> tuple[Expert, ...]:
         """The pretrained networks of all views."""
-        return tuple(one for view in self.views if view.experts for one in view.experts.all())
+        experts = [one for view in self.views if (one := view.experts)]
+        return tuple(one for both in experts for one in (both.classifier, both.detector) if one)
 
     @property
     def heads(self) -> tuple[Head, ...]:

@@ -28,8 +28,6 @@ CONTAINER: Final = Path(__file__).resolve().parents[1] / "serving" / "container"
 CONTEXT_FILES: Final = (CONTAINER / "Dockerfile", CONTAINER / "server.py")
 DEFAULT_PYTHON: Final = "3.13"
 DEFAULT_BASE_IMAGE: Final = "public.ecr.aws/docker/library/python:3.13-slim-bookworm"
-_PRINT_VERSION: Final = "import sys; print('%d.%d' % sys.version_info[:2])"
-_IMPORT_ALL: Final = "import numpy, onnxruntime, PIL.Image, starlette, uvicorn"
 _DOCKER_PLATFORM: Final = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 
 
@@ -51,7 +49,10 @@ def write_context(target: Target, folder: Path) -> None:
 
 
 def build(target: Target, base_image: str = DEFAULT_BASE_IMAGE) -> str:
-    """Build the image on a base that has the target's `python3`; return its name, `scones-serving:<tag>`."""
+    """Build the image on a base that has the target's `python3`; return its name, `scones-serving:<tag>`.
+
+    Where its Python can run here, it must be the one that the packages are for.
+    """
     name = f"{REPOSITORY}:{tag(target.architecture)}"
     with tempfile.TemporaryDirectory(prefix="serving-image-") as folder:
         write_context(target, Path(folder))
@@ -60,7 +61,13 @@ def build(target: Target, base_image: str = DEFAULT_BASE_IMAGE) -> str:
             *("--build-arg", f"BASE_IMAGE={base_image}", "--tag", name, folder),
         )
     if platform.machine() in {target.architecture, target.wheel_machine}:
-        _check(name, target)
+        python = ("run", "--rm", "--entrypoint", "python3", name, "-c")
+        found = docker(*python, "import sys; print('%d.%d' % sys.version_info[:2])").strip()
+        if found != target.python:
+            raise ModelBuildError(
+                f"the base image has Python {found}, not {target.python}: give --python {found}"
+            )
+        docker(*python, "import numpy, onnxruntime, PIL.Image, starlette, uvicorn")
     return name
 
 
@@ -76,16 +83,6 @@ def _builder() -> tuple[str, ...]:
         return ("build",)
     plain = ("--provenance=false", "--sbom=false", "--output", "type=docker,oci-mediatypes=false")
     return ("buildx", "build", *plain)
-
-
-def _check(name: str, target: Target) -> None:
-    """Run the image's Python once: it must be the one that the packages are for."""
-    found = docker("run", "--rm", "--entrypoint", "python3", name, "-c", _PRINT_VERSION).strip()
-    if found != target.python:
-        raise ModelBuildError(
-            f"the base image has Python {found}, not {target.python}: give --python {found}"
-        )
-    docker("run", "--rm", "--entrypoint", "python3", name, "-c", _IMPORT_ALL)
 
 
 def push(session: boto3.Session, name: str, repository: str) -> str:

@@ -8,7 +8,6 @@ deployment serves.
 """
 
 import gzip
-import io
 import shutil
 import tarfile
 from collections.abc import Mapping
@@ -46,7 +45,10 @@ def package_model(model_dir: Path, output: Path, packages: Target | None = None)
             tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
         ):
             for name in sorted(files):
-                _add(tar, name, files[name].read_bytes())
+                info = tarfile.TarInfo(name)  # its defaults: time 0, owner 0
+                info.size, info.mode = files[name].stat().st_size, 0o644
+                with files[name].open("rb") as content:
+                    tar.addfile(info, content)
     except OSError as error:
         raise ModelBuildError(f"{output} cannot be written: {error}") from error
     return output
@@ -68,10 +70,9 @@ def model_files(model_dir: Path) -> dict[str, Path]:
 
 
 def code_files(model_dir: Path | None = None) -> dict[str, Path]:
-    """Return the serving code of an archive, this project's (`serving/`): name in the archive to file.
+    """Return the serving code of an archive, name to file: this project's (`serving/`), or a model's own.
 
-    A model folder's own code takes precedence: its `code/` as a whole, and each file at its root that Ray
-    Serve looks for.
+    That is its `code/` as a whole, and each file at its root that Ray Serve looks for.
     """
     own = model_dir / CODE if model_dir else SERVING
     code = _files_below(own if own.is_dir() else SERVING)
@@ -85,10 +86,7 @@ def code_files(model_dir: Path | None = None) -> dict[str, Path]:
 
 
 def write_code(model_dir: Path) -> None:
-    """Write this project's serving code into a model folder, in the archive's layout.
-
-    A folder that is archived as it is, as a SageMaker training job does with its result, is ready to serve.
-    """
+    """Write this project's serving code into a model folder, which a training job archives as it is."""
     for name, path in code_files().items():
         (model_dir / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, model_dir / name)
@@ -133,10 +131,3 @@ def _files_below(folder: Path) -> dict[str, Path]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts and path.name != "__init__.py"
     }
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    info = tarfile.TarInfo(name)  # its defaults: time 0, owner 0
-    info.size = len(content)
-    info.mode = 0o644
-    tar.addfile(info, io.BytesIO(content))

@@ -50,11 +50,6 @@ class Target:
         """What wheels and `uname -m` call the processor."""
         return _WHEEL_MACHINE[self.architecture]
 
-    @property
-    def platforms(self) -> tuple[str, ...]:
-        """The platforms of the wheels that run there, as pip names them."""
-        return tuple(f"{glibc}_{self.wheel_machine}" for glibc in _GLIBC)
-
 
 def packages_for(target: Target, lock: Path = SERVING_LOCK, cache: Path = CACHE) -> Path:
     """Return a folder with the packages of a lock with hashes, of the cache or downloaded into it."""
@@ -65,7 +60,11 @@ def packages_for(target: Target, lock: Path = SERVING_LOCK, cache: Path = CACHE)
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
             made = Path(scratch) / "packages"
             _install(target, lock, made)
-            _remove_what_is_not_needed(made)
+            for path in sorted(made.rglob("*"), reverse=True):
+                if path.is_dir() and (path.name in {"tests", "__pycache__"} or path == made / "bin"):
+                    shutil.rmtree(path)
+                elif path.name in _NOT_KEPT and path.parent.name.endswith(".dist-info"):
+                    path.unlink()
             # Another process may have been faster; the content is the same.
             if not folder.is_dir():
                 made.rename(folder)
@@ -73,7 +72,7 @@ def packages_for(target: Target, lock: Path = SERVING_LOCK, cache: Path = CACHE)
 
 
 def _install(target: Target, lock: Path, folder: Path) -> None:
-    platforms = [option for platform in target.platforms for option in ("--platform", platform)]
+    platforms = [part for glibc in _GLIBC for part in ("--platform", f"{glibc}_{target.wheel_machine}")]
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
         *("--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile", "--requirement", str(lock)),
@@ -88,12 +87,3 @@ def _install(target: Target, lock: Path, folder: Path) -> None:
             f"({reasons[0].removeprefix('ERROR: ')}). A connection to a package index is needed once; an "
             "archive for --image own needs no packages"
         )
-
-
-def _remove_what_is_not_needed(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir():
-            if path.name in {"tests", "__pycache__"} or path == folder / "bin":
-                shutil.rmtree(path)
-        elif path.name in _NOT_KEPT and path.parent.name.endswith(".dist-info"):
-            path.unlink()
