@@ -11,19 +11,12 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 import click
 
 from commandline.errors import FAILED, CommandError
 from commandline.program import explain
 from model_build.commands.train import train_command
-
-CHANNEL_PREFIX: Final = "SM_CHANNEL_"
-MODEL_FOLDER: Final = "SM_MODEL_DIR"
-HYPERPARAMETERS: Final = "SM_HPS"
-OUTPUT_FOLDER: Final = "SM_OUTPUT_DIR"
-FAILURE_FILE: Final = "failure"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,22 +37,22 @@ def options(given: Sequence[str], environment: Mapping[str, str]) -> list[str]:
     """Return the options of `train` that a training job's environment stands for."""
     found = list(given) or [
         word
-        for name, value in json.loads(environment.get(HYPERPARAMETERS, "{}")).items()
+        for name, value in json.loads(environment.get("SM_HPS", "{}")).items()
         for word in (f"--{name}", value if isinstance(value, str) else json.dumps(value))
     ]
-    channels = [value for name, value in sorted(environment.items()) if name.startswith(CHANNEL_PREFIX)]
+    channels = [value for name, value in sorted(environment.items()) if name.startswith("SM_CHANNEL_")]
     if channels and "--data" not in found:
         found += ["--data", *channels]
-    if MODEL_FOLDER in environment and "--output" not in found:
-        found += ["--output", environment[MODEL_FOLDER]]
+    if "SM_MODEL_DIR" in environment and "--output" not in found:
+        found += ["--output", environment["SM_MODEL_DIR"]]
     return found
 
 
 def _fail(message: str, exit_code: int) -> int:
     print(f"train: {message}", file=sys.stderr)
-    folder = os.environ.get(OUTPUT_FOLDER)
+    folder = os.environ.get("SM_OUTPUT_DIR")
     if folder and Path(folder).is_dir():
-        (Path(folder) / FAILURE_FILE).write_text(message, encoding="utf-8")
+        (Path(folder) / "failure").write_text(message, encoding="utf-8")
     return exit_code
 
 

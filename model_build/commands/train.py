@@ -13,15 +13,6 @@ from model_build.errors import UsageError
 from model_build.training.recipe import UNDERSCORES, Recipe, classes_option, data_option, recipe_options
 
 SECONDS_AN_EPOCH = 48  # of both archives on one thread: 12 epochs take eight to ten minutes
-
-
-def _refuse_photos(given: str | None) -> None:
-    if given is not None:
-        raise UsageError(
-            f"--photos {given}: training is for thumbnails; scones model learn {given} learns photos"
-        )
-
-
 _data_option = data_option(
     "CIFAR archives, folders of them, or folders with a folder of images per class.  "
     "[default: CIFAR-100, downloaded if missing, and CIFAR-10 if present]"
@@ -31,12 +22,6 @@ _data_option = data_option(
 @click.command("train", context_settings=UNDERSCORES)
 @_data_option
 @classes_option
-@click.option(
-    "--photos",
-    hidden=True,
-    expose_value=False,
-    callback=lambda _context, _option, given: _refuse_photos(given),
-)
 @click.option(
     "--output", type=PATH, default=Path("build/model"), metavar="DIR", help="Model folder to write."
 )

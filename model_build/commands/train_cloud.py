@@ -10,13 +10,12 @@ import click
 from commandline.options import PATH, json_option
 from model_build.cloud_training import DEFAULT_INSTANCE_TYPE, TrainRequest, train
 from model_build.data.download import training_archives
-from model_build.errors import UsageError
 from model_build.training.recipe import (
     UNDERSCORES,
     Recipe,
     classes_option,
     data_option,
-    parse_recipe,
+    recipe_fields,
     recipe_options,
 )
 
@@ -54,20 +53,12 @@ from model_build.training.recipe import (
     metavar="DIR",
     help="Folder to download the model into.",
 )
-@click.option(
-    "--hyperparameter",
-    "given",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="One of the options below as a hyperparameter, such as epochs=80; may be repeated.",
-)
 @recipe_options
 @json_option
 def train_cloud_command(
     *,
     data: tuple[Path, ...],
     max_runtime: int,
-    given: tuple[str, ...],
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -82,9 +73,7 @@ def train_cloud_command(
       scones model train-cloud --role-arn arn:aws:iam::123456789012:role/scones-model \
         --bucket scones-models
     """
-    recipe, settings = _split(settings)
-    if given:
-        recipe = parse_recipe({**recipe.changes(), **_pairs(given)})
+    recipe = Recipe(**{name: settings.pop(name) for name in [one.name for one in recipe_fields()]})
     request = TrainRequest(
         data=data or training_archives(), max_runtime_seconds=max_runtime, recipe=recipe, **settings
     )
@@ -96,18 +85,3 @@ def train_cloud_command(
     print(f"model     {result.model_data_url}")
     print(f"accuracy  {result.metrics['accuracy']:.4f} on {result.metrics['images']} test images")
     print(f"deploy    scones model deploy --model {result.model_data_url} …")
-
-
-def _split(settings: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
-    """Split the options into the recipe and the rest."""
-    names = {one.name for one in dataclasses.fields(Recipe)}
-    recipe = Recipe(**{name: value for name, value in settings.items() if name in names})
-    return recipe, {name: value for name, value in settings.items() if name not in names}
-
-
-def _pairs(given: tuple[str, ...]) -> dict[str, str]:
-    """Return the `NAME=VALUE` options by name."""
-    for item in given:
-        if "=" not in item:
-            raise UsageError(f"--hyperparameter {item}: give NAME=VALUE")
-    return {name.strip(): value for name, value in (item.split("=", 1) for item in given)}

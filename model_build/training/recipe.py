@@ -9,7 +9,7 @@ photos that are not in the archives.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,7 +17,6 @@ import click
 
 from commandline.options import EXISTING, PROBABILITY, Command, FiniteRange, NameList, VariadicOption
 from model_build.archive.manifest import View
-from model_build.errors import UsageError
 
 DEFAULT_CLASSES: Final = ("bicycle", "motorcycle")
 # How inference looks at a thumbnail (serving/inference.py): with some margin, averaged with its mirror image.
@@ -128,25 +127,6 @@ class Recipe:
 def recipe_fields() -> Iterator["dataclasses.Field[Any]"]:
     """Yield the fields of the recipe that are options."""
     return (one for one in dataclasses.fields(Recipe) if one.metadata)
-
-
-def parse_recipe(texts: Mapping[str, str]) -> Recipe:
-    """Return the recipe with the given values, which are text as in SageMaker's hyperparameters.
-
-    Raises:
-        UsageError: a name is unknown, or a value is not of the field's type or out of range.
-    """
-    kinds: dict[str, click.ParamType] = {one.name: one.metadata["type"] for one in recipe_fields()}
-    values: dict[str, Any] = {}
-    for given, text in texts.items():
-        name = given.replace("-", "_")
-        if name not in kinds:
-            raise UsageError(f"unknown hyperparameter {given}: choose one of {', '.join(kinds)}")
-        try:
-            values[name] = kinds[name].convert(text, None, None)
-        except click.BadParameter as error:
-            raise UsageError(f"hyperparameter {name}: {error.message}") from None
-    return Recipe(**values)
 
 
 # SageMaker's hyperparameters are named with underscores, options with hyphens: accept both.

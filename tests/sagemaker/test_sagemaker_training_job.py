@@ -129,15 +129,8 @@ def test_spare_capacity_and_time_limit(session: boto3.Session, archives: list[Pa
 def test_command_prints_the_model_and_its_metrics(
     archives: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["train", "--sagemaker", "--role-arn", ROLE, "--bucket", BUCKET, "--classes", "red,blue"]
-    command += [
-        "--data",
-        *map(str, archives),
-        "--output",
-        str(tmp_path / "out"),
-        "--hyperparameter",
-        "epochs=2",
-    ]
+    command = ["train-cloud", "--role-arn", ROLE, "--bucket", BUCKET, "--classes", "red,blue"]
+    command += ["--data", *map(str, archives), "--output", str(tmp_path / "out"), "--epochs", "2"]
 
     assert main([*command, "--json"]) == 0
 

@@ -4,9 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from model_build.__main__ import COMMANDS, main
+from model_build.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -19,12 +17,3 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
-
-
-def test_train_sagemaker_is_another_name_for_train_cloud(capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        status = main(["train", "--sagemaker", "--help"])
-    except SystemExit as exit_:
-        status = int(exit_.code or 0)
-    assert status == 0
-    assert "train-cloud" in capsys.readouterr().out
