@@ -34,18 +34,20 @@ from model_build.endpoint.aws import (
     find_log_group,
     log_tail,
     new_session,
-    region_of,
     require_role_and_bucket,
     retention_calls,
 )
 from model_build.endpoint.found import version_name
-from model_build.endpoint.wanted import INSTANCE_TYPE
+from model_build.endpoint.steps import INSTANCE_TYPE
 from model_build.errors import CloudError, RefusedError
 from model_build.evaluation.report import evaluate
 from model_build.training.recipe import DEFAULT_CLASSES, Recipe
 
 DEFAULT_INSTANCE_TYPE: Final = "ml.c5.xlarge"
-MIN_CLASSES: Final = 2
+TRAINING_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
+JOB_NAME: Final = "scones-training"
+UPLOADS_AT_A_TIME: Final = 16
+PACKAGES: Final = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class TrainRequest:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        if len(self.classes) < MIN_CLASSES or len(set(self.classes)) != len(self.classes):
+        if not 1 < len(set(self.classes)) == len(self.classes):
             raise RefusedError(f"--classes {','.join(self.classes)}: give two or more different names")
         require_role_and_bucket(self.role_arn, self.bucket)
         if not INSTANCE_TYPE.fullmatch(self.instance_type):
@@ -78,13 +80,6 @@ class TrainRequest:
     def hyperparameters(self) -> dict[str, str]:
         """Return the job's hyperparameters apart from the data: what differs from the defaults, as text."""
         return {"classes": ",".join(self.classes), **self.recipe.changes()}
-
-
-TRAINING_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
-JOB_NAME: Final = "scones-training"
-USUAL_SECONDS: Final = 900.0
-ENDED: Final = frozenset({"Completed", "Failed", "Stopped"})
-OVERHEAD_SECONDS: Final = 3600.0  # for what is not training: starting the instance, upload and download
 
 
 @dataclass(frozen=True)
@@ -100,13 +95,9 @@ class TrainResult:
 def train(request: TrainRequest, *, session: boto3.Session | None = None) -> TrainResult:
     """Upload the data, run the job, wait for it, download and measure the result.
 
-    Raises:
-        RefusedError: the request cannot work.
-        CloudError: AWS refused a call, or the job failed (with the reason and the log).
-        ModuleNotFoundError: the SageMaker Python SDK is not installed.
+    A RefusedError if the request cannot work; a CloudError if AWS refused a call, or the job failed.
     """
     session = session or new_session()
-    region_of(session)
     archives = [load_archive(path) for path in request.data]
     known = {name for archive in archives for name in archive.present}
     if missing := [label for label in request.classes if label not in known]:
@@ -138,17 +129,15 @@ def create_log_group(session: boto3.Session) -> None:
 def wait_for_job(
     session: boto3.Session, job_name: str, max_runtime_seconds: float, rhythm: Rhythm = DEFAULT_RHYTHM
 ) -> dict[str, Any]:
-    """Wait until a job has completed; return its description.
-
-    A CloudError if it failed, was stopped, or did not end in time.
-    """
+    """Wait until a job has completed; a CloudError if it failed, was stopped, or did not end in time."""
     sagemaker = session.client("sagemaker")
-    with waiting_bar(job_name, USUAL_SECONDS) as show:
+    with waiting_bar(job_name, 900.0) as show:
         try:
             job = poll(
                 lambda: dict(sagemaker.describe_training_job(TrainingJobName=job_name)),
-                until=lambda answer: answer["TrainingJobStatus"] in ENDED,
-                timeout_seconds=2 * max_runtime_seconds + OVERHEAD_SECONDS,
+                until=lambda answer: answer["TrainingJobStatus"] in {"Completed", "Failed", "Stopped"},
+                # It may wait for capacity as long; an hour is for starting the instance, upload and download.
+                timeout_seconds=2 * max_runtime_seconds + 3600,
                 rhythm=rhythm,
                 waiting=lambda answer, seconds: show(str(answer["SecondaryStatus"]), seconds),
             )
@@ -161,14 +150,6 @@ def wait_for_job(
         f"training job {job_name} is {job['TrainingJobStatus']}: {reason}\n"
         f"{log_tail(session, TRAINING_LOG_GROUP, job_name)}"
     )
-
-
-UPLOADS_AT_A_TIME: Final = 16
-JPEG_QUALITY: Final = 95
-PACKAGES: Final = Path(__file__).resolve().parents[1]
-SOURCE_PACKAGES: Final = ("commandline", "model_build")
-NOT_NEEDED: Final = shutil.ignore_patterns("__pycache__", "*.md", "role.yaml", "provenance")
-OF_THE_MODEL: Final = "detector.onnx"  # training copies it
 
 
 def upload_by_class(archives: Sequence[Archive], bucket: str, prefix: str, session: boto3.Session) -> str:
@@ -199,7 +180,7 @@ def tar_of_class(archive: Archive, index: int) -> bytes:
     type of the file, so that the network cannot learn "JPEG or not" instead of what an image shows.
     """
     kind, suffix = ("JPEG", "jpg") if archive.decoded_jpeg else ("PNG", "png")
-    options = {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "JPEG" else {}
+    options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for number, pixels in enumerate(archive.train.of(index)):
@@ -213,29 +194,26 @@ def tar_of_class(archive: Archive, index: int) -> bytes:
 
 
 def copy_source(folder: Path) -> Path:
-    """Copy the packages that training needs, and of the shipped model the detector, into a folder."""
-    for name in SOURCE_PACKAGES:
-        shutil.copytree(PACKAGES / name, folder / name, ignore=_not_needed)
+    """Copy the packages that training needs into a folder; of the shipped model, it copies the detector."""
+    others = shutil.ignore_patterns("__pycache__", "*.md", "role.yaml", "default_model")
+    for name in ("commandline", "model_build"):
+        shutil.copytree(PACKAGES / name, folder / name, ignore=others)
+    detector = Path("model_build", "default_model", "detector.onnx")
+    (folder / detector).parent.mkdir()
+    shutil.copyfile(PACKAGES / detector, folder / detector)
     return folder
-
-
-def _not_needed(folder: str, names: list[str]) -> set[str]:
-    if Path(folder).name == "default_model":
-        return set(names) - {OF_THE_MODEL}
-    return NOT_NEEDED(folder, names)
-
-
-COMMAND: Final = "python3 -m model_build.train"
-REQUIREMENTS: Final = "model_build/training_requirements.txt"
-CHANNEL: Final = "train"
-CHANNEL_FOLDER: Final = f"/opt/ml/input/data/{CHANNEL}"  # where SageMaker puts the channel's files
 
 
 def start(request: TrainRequest, job_name: str, data_url: str, *, session: boto3.Session) -> str:
     """Upload the code and start the job by the SDK's ModelTrainer (v3); return the job's whole name."""
+    from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
     from sagemaker.core.training import configs  # noqa: PLC0415
     from sagemaker.train import ModelTrainer  # noqa: PLC0415
 
+    bucket = request.bucket
+    silent = {"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}  # it sends by default
+    config = {"SchemaVersion": "1.0", **silent}
+    sdk = Session(boto_session=session, default_bucket=bucket, sagemaker_config=config)
     # The SDK refuses roles without rights on the account's networks, which a job outside a VPC never uses.
     # Only this variable turns that off.
     os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
@@ -249,27 +227,22 @@ def start(request: TrainRequest, job_name: str, data_url: str, *, session: boto3
             role=request.role_arn,
             base_job_name=job_name,
             input_s3_key_prefix="training/input",
-            sagemaker_session=_sdk_session(request.bucket, session),
-            source_code=configs.SourceCode(source_dir=source, command=COMMAND, requirements=REQUIREMENTS),
+            sagemaker_session=sdk,
+            source_code=configs.SourceCode(
+                source_dir=source,
+                command="python3 -m model_build.train",
+                requirements="model_build/training_requirements.txt",
+            ),
             compute=configs.Compute(
                 instance_type=request.instance_type,
                 instance_count=1,
                 enable_managed_spot_training=request.spot,
             ),
             stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=seconds, **wait),
-            output_data_config=configs.OutputDataConfig(s3_output_path=f"s3://{request.bucket}/training"),
+            output_data_config=configs.OutputDataConfig(s3_output_path=f"s3://{bucket}/training"),
             # The SDK adds channels of its own, for code: without `data`, training would read images there.
-            hyperparameters={"data": CHANNEL_FOLDER, **request.hyperparameters()},
+            hyperparameters={"data": "/opt/ml/input/data/train", **request.hyperparameters()},
         )
-        data = configs.InputData(channel_name=CHANNEL, data_source=data_url)
+        data = configs.InputData(channel_name="train", data_source=data_url)
         trainer.train(input_data_config=[data], wait=False, logs=False)
     return str(trainer._latest_training_job.training_job_name)  # noqa: SLF001 - the SDK's documented way
-
-
-def _sdk_session(bucket: str, session: boto3.Session) -> Any:
-    """Return the SDK's session, without the telemetry that it sends by default."""
-    from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
-
-    silent = {"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}
-    config = {"SchemaVersion": "1.0", **silent}
-    return Session(boto_session=session, default_bucket=bucket, sagemaker_config=config)

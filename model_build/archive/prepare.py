@@ -4,7 +4,6 @@ import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -27,28 +26,26 @@ def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, sessi
         path = package_model(path, scratch / "model.tar.gz", image.packages)
     elif not path.is_file():
         raise RefusedError(f"--model {model}: no such folder or file; give a model folder or a model.tar.gz")
-    try:
-        if image.archive_members:  # another image may serve anything
-            verify_archive(path)
-        missing = _missing(path, image)
-        if not missing:
+    if not image.archive_members:  # another image may serve anything: files of any size, and links
+        if tarfile.is_tarfile(path):
             return path
-        path = _complete(path, missing, image, scratch)
-        missing = _missing(path, image)
+        raise RefusedError(f"--model {model} is not a usable model.tar.gz: it is no tar archive")
+    try:
+        verify_archive(path)
+        if missing := _missing(path, image):
+            path = _complete(path, missing, image, scratch)
+            missing = _missing(path, image)
     except ExtractionError as error:
         raise RefusedError(f"--model {model} is not a usable model.tar.gz: {error}") from error
     if missing:
-        raise RefusedError(
-            f"--model {model} has code of its own without {', '.join(missing)}, "
-            f"which the image {image.tag} looks for"
-        )
+        raise RefusedError(f"--model {model} has code of its own without {', '.join(missing)}")
     return path
 
 
 def place_of(url: str) -> Any:
     """Return bucket and key of an `s3://` URI, as S3's operations take them."""
-    parts = urlparse(url)
-    return {"Bucket": parts.netloc, "Key": parts.path.lstrip("/")}
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    return {"Bucket": bucket, "Key": key}
 
 
 def download(uri: str, target: Path, session: boto3.Session) -> Path:
@@ -75,14 +72,10 @@ def _complete(path: Path, missing: list[str], image: ServingImage, scratch: Path
 
 
 def _missing(path: Path, image: ServingImage) -> list[str]:
-    """Return the files that the image looks for and the archive lacks; an ExtractionError if it is unsafe."""
-    if not image.archive_members:
-        if not tarfile.is_tarfile(path):  # another image may serve files of any size, and links
-            raise ExtractionError(f"{path} is not a tar archive")
-        return []
+    """Return what the image looks for and the archive lacks; an ExtractionError if the archive is unsafe."""
     present = list_files(path)
     missing = [name for name in image.archive_members if name not in present]
-    if image.packages is not None:
-        folder = f"{BUNDLED}/{image.packages.folder}/"
-        missing += [] if any(name.startswith(folder) for name in present) else [folder]
+    folder = f"{BUNDLED}/{image.packages.folder}/" if image.packages else ""
+    if not any(name.startswith(folder) for name in present):
+        missing.append(folder)
     return missing

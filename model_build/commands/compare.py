@@ -2,8 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,38 +12,20 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.errors import FAILED, UsageError
-from commandline.options import (
-    FOLDER,
-    PATH,
-    PROBABILITY,
-    json_option,
-    timeout_option,
-    trust_code_option,
-)
+from commandline.options import FOLDER, PATH, PROBABILITY, json_option, timeout_option, trust_code_option
 from commandline.terminal import plural, say
-from model_build.archive.loaded_model import LoadedModel, open_model
+from model_build.archive.container_images import image_of
+from model_build.archive.loaded_model import open_model
 from model_build.archive.prepare import download
 from model_build.endpoint.aws import new_session
-from model_build.endpoint.deploy import (
-    DEFAULT_TIMEOUT_S,
-    following,
-    ready_archive,
-    replacement,
-    serving_image_of,
-)
+from model_build.endpoint.deploy import DEFAULT_TIMEOUT_S, ready_archive, replacement
 from model_build.endpoint.found import Found, look_serving
 from model_build.evaluation.comparison import Comparison, compare_models
 from model_build.evaluation.predictions import OTHER
 
 
 @click.command()
-@click.option(
-    "--model",
-    type=PATH,
-    required=True,
-    metavar="MODEL",
-    help="The new one: folder, archive, or name in `list`.",
-)
+@click.option("--model", type=PATH, required=True, help="The new one: folder, archive, or name in `list`.")
 @click.option(
     "--photos",
     type=FOLDER,
@@ -108,15 +89,15 @@ def compare_command(  # noqa: PLR0913 - one parameter per option
         raise UsageError("--coverage 0: the share of accepted photos is above 0")
     session = new_session()
     serving = None if endpoint_name is None else look_serving(session, endpoint_name)
-    new_model = _location(model, session)
-    other = serving.model_data_url if serving else _location(against or model, session)
-    with _both(new_model, other, session, trust_code=trust_code) as (new, old):
-        found = compare_models(new, old, photos, coverage=coverage, threshold=threshold)
+    new = _location(model, session)
+    old = serving.model_data_url if serving else _location(against or model, session)
+    rest: dict[str, Any] = {"coverage": coverage, "threshold": threshold, "trust_code": trust_code}
+    found = compared(new, old, photos, session, **rest)
     result: dict[str, Any] | None = None
     if deploy and found.better and serving is not None:
-        result = replace_model(serving, new_model, session, timeout_seconds, trust_code=trust_code)
+        result = replace_model(serving, new, session, timeout_seconds, trust_code=trust_code)
     if as_json:
-        print(json.dumps(json_of(found, result)))
+        print(json.dumps({**found.as_json(), "deployed": result}))
     else:
         show(found)
         if deploy:
@@ -124,12 +105,25 @@ def compare_command(  # noqa: PLR0913 - one parameter per option
     return FAILED if fail_unless_better and not found.better else 0
 
 
-def compare_with_serving(
-    model: Path, serving: Found, photos: Path, session: boto3.Session, coverage: float | None
+def compared(  # noqa: PLR0913 - what `compare` is given
+    new: Path | str,
+    old: Path | str,
+    photos: Path,
+    session: boto3.Session,
+    *,
+    coverage: float | None,
+    threshold: float | None = None,
+    trust_code: bool = False,
 ) -> Comparison:
-    """Compare a model of this project with the one that an endpoint serves."""
-    with _both(model, serving.model_data_url, session, trust_code=False) as (new, old):
-        return compare_models(new, old, photos, coverage=coverage)
+    """Compare two models, each a path or the `s3://` URI of an archive."""
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        paths = [
+            one if isinstance(one, Path) else download(one, scratch / f"{number}.tar.gz", session)
+            for number, one in enumerate((new, old))
+        ]
+        first, second = (stack.enter_context(open_model(path, trust_code=trust_code)) for path in paths)
+        return compare_models(first, second, photos, coverage=coverage, threshold=threshold)
 
 
 def replace_model(
@@ -141,11 +135,9 @@ def replace_model(
     trust_code: bool = False,
 ) -> dict[str, Any]:
     """Deploy a model to an endpoint that serves, with its settings; return what `--json` prints of it."""
-    with (
-        following(f"endpoint {serving.endpoint_name}", timeout_seconds) as follow,
-        ready_archive(model, serving_image_of(serving), session, trust_code=trust_code) as archive,
-    ):
-        return asdict(replacement(serving, archive, session).carry_out(session, follow))
+    image = image_of(str((serving.model or {})["PrimaryContainer"]["Image"]))
+    with ready_archive(model, image, session, trust_code=trust_code) as archive:
+        return asdict(replacement(serving, archive, session).carry_out(session, timeout_seconds))
 
 
 def _location(model: Path, session: boto3.Session) -> Path | str:
@@ -159,25 +151,6 @@ def _location(model: Path, session: boto3.Session) -> Path | str:
     return str(found["PrimaryContainer"]["ModelDataUrl"])
 
 
-@contextmanager
-def _both(
-    new: Path | str, old: Path | str, session: boto3.Session, *, trust_code: bool
-) -> Iterator[list[LoadedModel]]:
-    """Open the new model and the one to compare with."""
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        paths = [
-            one if isinstance(one, Path) else download(one, scratch / f"{number}.tar.gz", session)
-            for number, one in enumerate((new, old))
-        ]
-        yield [stack.enter_context(open_model(path, trust_code=trust_code)) for path in paths]
-
-
-def json_of(found: Comparison, deployed: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the object that `--json` prints."""
-    return {**found.as_json(), "deployed": deployed}
-
-
 def show(found: Comparison) -> None:
     """Print the figures of both models and the verdict; what was not compared to standard error."""
     for message in found.unreadable:
@@ -186,7 +159,12 @@ def show(found: Comparison) -> None:
         say(f"{plural(found.trained_on, 'photo')} left out: a model was trained on them")
     if found.thinned:
         say(f"{plural(found.thinned, 'photo')} left out: there are more doubtful ones than in production")
-    print(_table(found.as_json()))
+    figures = found.as_json()
+    print(f"{'':26}{'new':>9}{'serving':>9}")
+    for name in ("right", "accepted", "right_of_accepted"):
+        values = [figures[side][name] for side in ("new", "serving")]
+        new, serving = ("-" if value is None else f"{value:.3f}" for value in values)
+        print(f"{name.replace('_', ' '):26}{new:>9}{serving:>9}")
     print(found.sentence())
 
 
@@ -195,13 +173,3 @@ def result_of(deployed: dict[str, Any] | None) -> str:
     if deployed is None:
         return "not deployed"
     return f"endpoint {deployed['endpoint_name']} updated: version {deployed['version']} is in service"
-
-
-def _table(figures: dict[str, Any]) -> str:
-    """Return the figures of both models side by side."""
-    lines = [f"{'':26}{'new':>9}{'serving':>9}"]
-    for name in ("right", "accepted", "right_of_accepted"):
-        values = [figures[side][name] for side in ("new", "serving")]
-        new, serving = ("-" if value is None else f"{value:.3f}" for value in values)
-        lines.append(f"{name.replace('_', ' '):26}{new:>9}{serving:>9}")
-    return "\n".join(lines)

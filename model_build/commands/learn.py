@@ -100,9 +100,9 @@ def learn_command(  # noqa: PLR0913 - one parameter per option
     if not as_json:
         print("\n".join(report(learned)))
     if serving and hold_out:
-        comparison = compare.compare_with_serving(output, serving, DESK_FOLDER, session, share)
+        comparison = compare.compared(output, serving.model_data_url, DESK_FOLDER, session, coverage=share)
         deployed = _replace(comparison, serving, output, session, yes=yes, as_json=as_json)
-        found["comparison"] = compare.json_of(comparison, deployed)
+        found["comparison"] = {**comparison.as_json(), "deployed": deployed}
     elif not as_json:
         print(f"next: scones local up --model {output}, or scones model deploy --model {output}")
     if as_json:

@@ -11,7 +11,7 @@ from model_build.archive.container_images import OWN, SERVING_IMAGES
 from model_build.archive.package import DEFAULT_MODEL, model_files, package_model
 from model_build.archive.serving_packages import ARCHITECTURES, Target
 from model_build.archive.trusted_code import require_own_code
-from model_build.endpoint.aws import STACK_NAME, make_stack, new_session, region_of
+from model_build.endpoint.aws import STACK_NAME, make_stack, new_session
 
 
 @click.command("package")
@@ -87,7 +87,6 @@ def image_command(  # noqa: PLR0913 - one parameter per option
         image = own_image.build(target, base_image)
     else:
         session = new_session()
-        region_of(session)  # refuses a missing region before the build
         stack = make_stack(session, stack_name, yes=yes)
         image = own_image.push(session, own_image.build(target, base_image), stack.repository)
     print(json.dumps({"image": image}) if as_json else image)

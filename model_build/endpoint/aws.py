@@ -24,26 +24,20 @@ from model_build.errors import CloudError, RefusedError
 TEMPLATE: Final = Path(__file__).resolve().parents[1] / "role.yaml"
 STACK_NAME: Final = "scones-model"
 STACK_NAME_PATTERN: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")  # also names its repository
-STACK_TIMEOUT_S: Final = 900.0
-USUAL_STACK_S: Final = 60.0
 APPLICATION: Final = "scones"
 LABEL: Final = "[a-z0-9][a-z0-9_-]*"
 CLASS_LABELS: Final = f"{LABEL}(,{LABEL})+"  # what the template's parameter ClassLabels accepts
-LOG_LINES: Final = 20
-RETENTION_DAYS: Final = 30
+LOGS_OF: Final = "/aws/sagemaker/Endpoints/"  # SageMaker adds the endpoint's name
 ROLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/?[\w+=,.@/-]+")
 BUCKET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True)
 class ApiCall:
-    """One call to AWS: boto3's name of the service, the operation's name in the API reference, parameters.
+    """One call to AWS; a dry run prints these fields."""
 
-    A dry run prints these fields.
-    """
-
-    service: str
-    operation: str
+    service: str  # boto3's name
+    operation: str  # of the API reference
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def send(self, session: boto3.Session) -> dict[str, Any]:
@@ -57,45 +51,37 @@ def new_session() -> boto3.Session:
     return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
 
 
-def region_of(session: boto3.Session) -> str:
-    """Return the region to work in; a RefusedError if none is configured."""
-    if not session.region_name:
-        raise RefusedError("no AWS region is configured: set AWS_REGION, or run `aws configure`")
-    return str(session.region_name)
-
-
-def is_missing(error: ClientError) -> bool:
-    """Return whether a service says that a resource does not exist; SageMaker has no error code for it."""
-    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"].lower()
-    return code in {"ResourceNotFound", "ObjectNotFoundException", "NoSuchKey", "404"} or (
-        code in {"ValidationException", "ValidationError"}
-        and ("could not find" in message or "does not exist" in message)
-    )
+def or_none(call: Callable[..., Any], **parameters: Any) -> dict[str, Any] | None:
+    """Make a call and return its answer; None if AWS says that there is nothing of that name."""
+    try:
+        return dict(call(**parameters))
+    except ClientError as error:  # SageMaker has no code for it
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"].lower()
+        if code in {"ResourceNotFound", "ObjectNotFoundException", "NoSuchKey", "404"}:
+            return None
+        invalid = code in {"ValidationException", "ValidationError"}
+        if invalid and ("could not find" in message or "does not exist" in message):
+            return None
+        raise
 
 
 @contextmanager
-def explained(doing: str, hint: Callable[[str], str] = lambda _: "") -> Iterator[None]:
-    """Turn a refusal of AWS into a CloudError that says what was being done, and perhaps what to do."""
+def explained(doing: str) -> Iterator[None]:
+    """Turn a refusal of AWS into a CloudError that says what was being done."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"{doing} failed: {aws_reason(error)}{hint(str(error))}") from error
-
-
-# ----------------------------------------------------------------------------------------- stack of role.yaml
+        raise CloudError(f"{doing} failed: {aws_reason(error)}") from error
 
 
 @dataclass(frozen=True)
 class ModelStack:
-    """What a model needs: its container's role, the bucket, the URI of the repository with the `own` image.
-
-    `exists` is False for a stack that is still to be made, of which the three are placeholders.
-    """
+    """What a model needs: its container's role, a bucket, the URI of the repository of the `own` image."""
 
     role_arn: str
     bucket: str
     repository: str
-    exists: bool = True
+    exists: bool = True  # else it is still to be made, and the three are placeholders
 
 
 def require_role_and_bucket(role_arn: str, bucket: str) -> None:
@@ -116,10 +102,7 @@ def given_stack(role_arn: str, bucket: str, region: str) -> ModelStack:
 
 
 def find_stack(session: boto3.Session, name: str) -> ModelStack:
-    """Return the outputs of the model's stack, or placeholders if it does not exist or is just being made.
-
-    A RefusedError if a stack of that name is broken, or is another one.
-    """
+    """Return the outputs of the model's stack, placeholders if there is none yet; refuse another stack."""
     stack = describe_stack(session, name)
     if stack is None or stack["StackStatus"] == "CREATE_IN_PROGRESS":
         return ModelStack(f"<RoleArn of {name}>", f"<BucketName of {name}>", "", exists=False)
@@ -129,7 +112,7 @@ def find_stack(session: boto3.Session, name: str) -> ModelStack:
     except KeyError as error:
         raise RefusedError(
             f"the stack {name} is {stack['StackStatus']} and has no output {error}: delete it if its "
-            "creation failed, or give the stack of model_build/role.yaml another --stack-name"
+            "creation failed, or give another --stack-name"
         ) from error
 
 
@@ -140,10 +123,7 @@ def stack_call(name: str) -> ApiCall:
 
 
 def make_stack(session: boto3.Session, name: str, *, yes: bool) -> ModelStack:
-    """Return the stack of role.yaml; if there is none, show what it creates, ask, and make it.
-
-    A CloudError if it could not be made: nothing of it is left.
-    """
+    """Return the stack of role.yaml; if there is none, show what it creates, ask, and make it."""
     if not STACK_NAME_PATTERN.fullmatch(name):
         raise RefusedError(f"--stack-name {name!r}: give lower-case letters, digits and single hyphens")
     call, template = stack_call(name), TEMPLATE.read_text(encoding="utf-8")
@@ -162,13 +142,13 @@ def make_stack(session: boto3.Session, name: str, *, yes: bool) -> ModelStack:
 
 
 def wait_for_stack(session: boto3.Session, name: str) -> str:
-    """Wait until a stack changes no more, and return its status; a CloudError after STACK_TIMEOUT_S."""
-    with waiting_bar(f"stack {name}", USUAL_STACK_S) as progress:
+    """Wait until a stack changes no more, and return its status; a CloudError after a quarter of an hour."""
+    with waiting_bar(f"stack {name}", 60.0) as progress:
         try:
             return poll(
                 lambda: str((describe_stack(session, name) or {}).get("StackStatus")),
                 until=lambda status: not status.endswith("_IN_PROGRESS"),
-                timeout_seconds=STACK_TIMEOUT_S,
+                timeout_seconds=900.0,
                 waiting=progress,
             )
         except PollingTimeoutError as error:
@@ -178,22 +158,15 @@ def wait_for_stack(session: boto3.Session, name: str) -> str:
 def describe_stack(session: boto3.Session, name: str) -> dict[str, Any] | None:
     """Return CloudFormation's description of a stack, None if there is none; a CloudError if AWS refuses."""
     with explained(f"looking for the stack {name}"):
-        try:
-            return dict(session.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0])
-        except ClientError as error:
-            if is_missing(error):
-                return None
-            raise
-
-
-# ------------------------------------------------------------------------------------- stack of template.yaml
+        found = or_none(session.client("cloudformation").describe_stacks, StackName=name)
+    return found and dict(found["Stacks"][0])
 
 
 @dataclass(frozen=True)
 class Application:
     """A deployed application; `threshold` is what ConfidenceThreshold shall become, None: it stays."""
 
-    stack_name: str
+    name: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     threshold: float | None = None
     status: str = ""
@@ -208,7 +181,7 @@ class Application:
             wanted["ConfidenceThreshold"] = f"{self.threshold:.6f}".rstrip("0").rstrip(".")
         changes = {name: value for name, value in wanted.items() if self.parameters.get(name) != value}
         if changes and not self.status.endswith("_COMPLETE"):
-            raise RefusedError(f"the stack {self.stack_name} is {self.status}: wait until it can change")
+            raise RefusedError(f"the stack {self.name} is {self.status}: wait until it can change")
         return changes
 
     def advice(self, endpoint_name: str, manifest: Mapping[str, Any]) -> str:
@@ -217,12 +190,7 @@ class Application:
         asked = self.threshold is not None or self.parameters.get("EndpointName") != endpoint_name
         if asked or not now or not isinstance(own, float) or own == float(now):
             return ""
-        return f"{self.stack_name} accepts from {now} on, the model suggests {own:g}: --threshold {own:g}"
-
-    def describe(self, changes: Mapping[str, str]) -> str:
-        """Return what a change does, for the person who is asked."""
-        parts = [f"{name} from {self.parameters.get(name)} to {value}" for name, value in changes.items()]
-        return f"changes {' and '.join(parts)} in the stack {self.stack_name}"
+        return f"{self.name} accepts from {now} on, the model suggests {own:g}: --threshold {own:g}"
 
     def update(self, changes: Mapping[str, str]) -> ApiCall:
         """Return the call that changes parameters, and leaves all else as it was deployed."""
@@ -231,14 +199,9 @@ class Application:
             | ({"ParameterValue": changes[name]} if name in changes else {"UsePreviousValue": True})
             for name in self.parameters
         ]
-        request = {"StackName": self.stack_name, "UsePreviousTemplate": True, "Parameters": parameters}
+        request = {"StackName": self.name, "UsePreviousTemplate": True, "Parameters": parameters}
         capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
         return ApiCall("cloudformation", "UpdateStack", {**request, "Capabilities": capabilities})
-
-    def wait(self, session: boto3.Session) -> None:
-        """Wait until the change is made; a CloudError if CloudFormation took it back."""
-        if (status := wait_for_stack(session, self.stack_name)) != "UPDATE_COMPLETE":
-            raise CloudError(f"the stack {self.stack_name} is {status}: CloudFormation's events say why")
 
 
 def find_application(session: boto3.Session, stack_name: str, threshold: float | None) -> Application:
@@ -258,14 +221,6 @@ def class_labels(labels: Sequence[str], model: str) -> str:
     return ",".join(labels)
 
 
-# ------------------------------------------------------------------------------------------------------- logs
-
-
-def endpoint_log_group(endpoint_name: str) -> str:
-    """Return the log group that SageMaker makes for an endpoint's containers."""
-    return f"/aws/sagemaker/Endpoints/{endpoint_name}"
-
-
 def find_log_group(session: boto3.Session, group: str) -> dict[str, Any] | None:
     """Return CloudWatch's description of a log group; None if there is none."""
     found = session.client("logs").describe_log_groups(logGroupNamePrefix=group, limit=50)["logGroups"]
@@ -273,34 +228,28 @@ def find_log_group(session: boto3.Session, group: str) -> dict[str, Any] | None:
 
 
 def retention_calls(group: str, found: dict[str, Any] | None) -> list[ApiCall]:
-    """Return the calls after which a log group's entries expire; none if somebody chose a retention.
-
-    SageMaker creates its groups without one: their logs are kept, and billed, forever.
-    """
-    name = {"logGroupName": group}
-    create = [] if found else [ApiCall("logs", "CreateLogGroup", name)]
+    """Return the calls after which a log group's entries expire; none if somebody chose a retention."""
     if found and found.get("retentionInDays"):
         return []
-    return [*create, ApiCall("logs", "PutRetentionPolicy", {**name, "retentionInDays": RETENTION_DAYS})]
+    # SageMaker creates its groups without: their logs are kept, and billed, forever.
+    name = {"logGroupName": group}
+    retain = ApiCall("logs", "PutRetentionPolicy", {**name, "retentionInDays": 30})
+    return [retain] if found else [ApiCall("logs", "CreateLogGroup", name), retain]
 
 
 def log_tail(session: boto3.Session, group: str, stream_prefix: str = "") -> str:
-    """Return the end of a container's log, ready to be printed; without a prefix, of the latest stream.
-
-    If the log can't be read, the text says so: it must not hide the failure that it should explain.
-    """
-    query: dict[str, Any] = {"orderBy": "LastEventTime", "descending": True}
-    if stream_prefix:
-        query = {"logStreamNamePrefix": stream_prefix}
+    """Return the end of a container's log, ready to be printed; without a prefix, of the latest stream."""
+    latest: dict[str, Any] = {"orderBy": "LastEventTime", "descending": True}
+    query: dict[str, Any] = {"logStreamNamePrefix": stream_prefix} if stream_prefix else latest
     try:
         logs = session.client("logs")
         for stream in logs.describe_log_streams(logGroupName=group, **query)["logStreams"]:
             name: Any = stream["logStreamName"]
             place = {"logGroupName": group, "logStreamName": name}
-            events = logs.get_log_events(**place, limit=LOG_LINES, startFromHead=False)["events"]
+            events = logs.get_log_events(**place, limit=20, startFromHead=False)["events"]
             if events:
                 lines = [f"  {event['message'].rstrip()}" for event in events]
                 return "\n".join([f"end of the container's log ({group}, {name}):", *lines])
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError) as error:  # must not hide the failure that it should explain
         return f"the container's log ({group}) can't be read: {aws_reason(error)}"
     return f"the container wrote no log ({group})"

@@ -50,7 +50,7 @@ def list_command(*, choice: StackChoice, endpoint_name: str | None, since: timed
     Example:
       scones model list --since 30d
     """
-    from model_build.endpoint.wanted import DEFAULT_ENDPOINT  # noqa: PLC0415 - it takes AWS's SDK
+    from model_build.endpoint.steps import DEFAULT_ENDPOINT  # noqa: PLC0415 - it takes AWS's SDK
 
     session, photos = choice.session(), None
     try:
@@ -90,21 +90,21 @@ def models(
 
     with explained(f"looking up endpoint {endpoint_name}"):
         found = look(session, endpoint_name)
-        latest = {one.model: one for one in history(session, found)}
+        latest = {model: (config, at) for config, model, at in history(session, found)}
         rows = []
-        for one in sorted(latest.values(), key=lambda deployment: deployment.config):
-            described: Any = session.client("sagemaker").describe_model(ModelName=one.model)
+        for model, (_, at) in sorted(latest.items(), key=lambda item: item[1]):
+            described: Any = session.client("sagemaker").describe_model(ModelName=model)
             url, facts = described["PrimaryContainer"]["ModelDataUrl"], {}
             with suppress(CommandError):  # the archive was deleted
                 facts = read_facts(session, url)
             rows.append(
                 {
-                    "model": one.model,
-                    "serving": one.model == found.variant.get("ModelName"),
-                    "deployed_at": one.at.isoformat(timespec="seconds"),
+                    "model": model,
+                    "serving": model == found.variant.get("ModelName"),
+                    "deployed_at": at.isoformat(timespec="seconds"),
                     "model_data_url": url,
                     **{name: facts.get(name) for name in ("labels", "default_threshold", "metrics")},
-                    "photos": None if photos is None else asdict(photos.get(one.model, Photos())),
+                    "photos": None if photos is None else asdict(photos.get(model, Photos())),
                 }
             )
     return rows

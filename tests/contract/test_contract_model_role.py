@@ -12,8 +12,7 @@ from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 from model_build.archive.container_images import OWN, SERVING_IMAGES, TRAINING_IMAGE
 from model_build.archive.prepare import place_of
 from model_build.endpoint.aws import given_stack
-from model_build.endpoint.steps import Archive, wanted_version
-from model_build.endpoint.wanted import Wanted
+from model_build.endpoint.steps import Archive, Wanted, wanted_version
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "model_build" / "role.yaml").read_text(encoding="utf-8"))

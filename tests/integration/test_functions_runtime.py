@@ -14,7 +14,7 @@ import boto3
 import pytest
 
 from model_build.data.samples import write_samples
-from model_build.endpoint.wanted import Wanted
+from model_build.endpoint.steps import Wanted
 from tests.support.deployment import BUCKET as MODEL_BUCKET
 from tests.support.deployment import ROLE, deploy
 from tests.support.lambda_runtime import Invoke, lambda_runtime

@@ -20,7 +20,7 @@ from model_build.data.cifar import load_archive
 from model_build.data.download import CIFAR_100
 from model_build.data.images import photo_digest
 from model_build.endpoint.deploy import DeployResult
-from model_build.endpoint.wanted import Wanted
+from model_build.endpoint.steps import Wanted
 from tests.support import desk_stack
 from tests.support.deployment import BUCKET, ROLE, delete, deploy
 from tests.support.real_data import real_data

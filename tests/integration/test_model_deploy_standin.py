@@ -16,11 +16,12 @@ from PIL import Image
 from model_build.__main__ import main
 from model_build.archive.package import package_model
 from model_build.archive.trusted_code import TRUSTED_VARIABLE, ForeignCodeError
-from model_build.endpoint.deploy import DeployResult, wait_until_settled
-from model_build.endpoint.wanted import Wanted
+from model_build.endpoint.deploy import DeployResult
+from model_build.endpoint.steps import Wanted
 from model_build.errors import DeploymentError
 from tests.support import deployment
 from tests.support.deployment import BUCKET, ROLE, delete, status
+from tests.support.local_cloud import wait_until
 from tests.support.tiny_model import picture, write_model
 
 pytestmark = pytest.mark.usefixtures("emulator")
@@ -124,7 +125,8 @@ def test_code_of_somebody_else_runs_only_if_it_is_trusted(request_a: Wanted, tmp
     variants: Any = [{**config["ProductionVariants"][0], "ModelName": "round"}]
     client.create_endpoint_config(EndpointConfigName="round", ProductionVariants=variants)
     client.create_endpoint(EndpointName="round", EndpointConfigName="round")
-    settled = wait_until_settled(session(), "round", deployment.FOLLOW) or {}
+    wait_until(lambda: client.describe_endpoint(EndpointName="round")["EndpointStatus"] != "Creating")
+    settled = client.describe_endpoint(EndpointName="round")
     assert (settled["EndpointStatus"], "--trust-code" in settled["FailureReason"]) == ("Failed", True)
 
 

@@ -10,7 +10,7 @@ import pytest
 from model_build.archive.container_images import SERVING_IMAGES
 from model_build.archive.prepare import prepare_archive
 from model_build.cloud_training import TrainRequest, train
-from model_build.endpoint.wanted import Wanted
+from model_build.endpoint.steps import Wanted
 from model_build.errors import CloudError
 from model_build.training.recipe import Recipe
 from tests.support.archives import without_packages

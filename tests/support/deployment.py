@@ -8,30 +8,28 @@ from model_build.archive.container_images import known_image
 from model_build.commands.endpoint import facts
 from model_build.endpoint import deploy as room
 from model_build.endpoint.aws import given_stack
-from model_build.endpoint.deploy import DeployResult, Follow
+from model_build.endpoint.deploy import NO_APPLICATION, DeployResult
 from model_build.endpoint.found import look
-from model_build.endpoint.wanted import Wanted
+from model_build.endpoint.steps import Wanted
 
 BUCKET = "scones-models"
 ROLE = "arn:aws:iam::000000000000:role/scones-model"
-FOLLOW = Follow(timeout_seconds=60)
+TIMEOUT_S = 60.0
 
 
-def deploy(
-    wanted: Wanted, *, role: str, bucket: str, session: boto3.Session | None = None, follow: Follow = FOLLOW
-) -> DeployResult:
+def deploy(wanted: Wanted, *, role: str, bucket: str, session: boto3.Session | None = None) -> DeployResult:
     """Deploy with a role and a bucket, and our own image from the account's usual repository."""
     session = session or boto3.Session()
     stack = given_stack(role, bucket, str(session.region_name))
     with room.ready_archive(
         wanted.model, known_image(wanted.image), session, trust_code=wanted.trust_code
     ) as archive:
-        return room.plan(wanted, stack, archive, session).carry_out(session, follow)
+        return room.plan(wanted, stack, archive, session, NO_APPLICATION).carry_out(session, TIMEOUT_S)
 
 
 def delete(name: str, session: boto3.Session) -> None:
     """Delete an endpoint, and keep its logs."""
-    room.delete(look(session, name), session, FOLLOW)
+    room.delete(look(session, name), session, TIMEOUT_S)
 
 
 def status(name: str, session: boto3.Session) -> SimpleNamespace:

@@ -1,20 +1,22 @@
 """Carrying steps out: what a failure, a timeout or Ctrl-C at each of them undoes, and what it leaves."""
 
+import re
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from commandline.polling import Rhythm
+from model_build.endpoint import deploy
 from model_build.endpoint.aws import ApiCall
-from model_build.endpoint.deploy import Follow, carry_out, confirm_version, wait_until_settled
+from model_build.endpoint.deploy import carry_out
 from model_build.endpoint.found import Found
 from model_build.endpoint.steps import Step
-from model_build.errors import CloudError, DeploymentError, UnsettledError
+from model_build.errors import DeploymentError, UnsettledError
 
 NEW, OLD = "scones-20261123-101500-042", "scones-20261120-080000-000"
 
@@ -37,17 +39,11 @@ class Cloud:
         self.calls: list[str] = []
         self.errors = errors
         self.endpoint = list(endpoint)
-        self.other_archive = ""
         self.log: list[str] | None = ["ValueError: broken model"]
 
     def client(self, _: str) -> Any:
         """Return the client of any service."""
         return self
-
-    def get_paginator(self, _: str) -> Any:
-        """Return one whose only page has the model of somebody else, if there is one."""
-        models = [{"ModelName": "other"}] if self.other_archive else []
-        return SimpleNamespace(paginate=lambda **_: [{"Models": models}])
 
     def __getattr__(self, operation: str) -> Callable[..., dict[str, Any]]:
         """Return an operation of the client."""
@@ -61,8 +57,6 @@ class Cloud:
                 if now is None:
                     raise refused(f"Could not find {parameters}", "ValidationException")
                 return now
-            if operation == "describe_model":
-                return {"PrimaryContainer": {"ModelDataUrl": self.other_archive}}
             if operation == "describe_log_streams":
                 return {"logStreams": [{"logStreamName": "AllTraffic/i-0"}] if self.log else []}
             return {"events": [{"message": line} for line in self.log or []]}
@@ -72,7 +66,7 @@ class Cloud:
     @property
     def changes(self) -> list[str]:
         """The calls that change something."""
-        reads = ("describe_endpoint", "describe_model", "describe_log_streams", "get_log_events")
+        reads = ("describe_endpoint", "describe_log_streams", "get_log_events")
         return [call for call in self.calls if call not in reads]
 
 
@@ -81,11 +75,9 @@ def step(operation: str, undo: str = "", **more: Any) -> Step:
     return Step(ApiCall(service, operation), ApiCall(service, undo) if undo else None, **more)
 
 
-UPLOAD = step("PutObject", "DeleteObject", upload=Path("model.tar.gz"))
-UPLOAD = Step(ApiCall("s3", "PutObject", {"Bucket": "b", "Key": "k"}), UPLOAD.undo, upload=UPLOAD.upload)
 VERSION = [
     step("CreateLogGroup", optional=True),
-    UPLOAD,
+    Step(ApiCall("s3", "PutObject", {"Bucket": "b", "Key": "k"}), upload=Path("model.tar.gz")),
     step("CreateModel", "DeleteModel"),
     step("CreateEndpointConfig", "DeleteEndpointConfig"),
 ]
@@ -98,51 +90,52 @@ UPDATE = [
     TAG,
     step("PutScalingPolicy"),
 ]
-REMOVED = ["delete_endpoint_config", "delete_model", "delete_object"]
+REMOVED = ["delete_endpoint_config", "delete_model"]
 
 
 class Run:
-    """A run of steps: its error, its notices, and what it called after the step that failed."""
+    """A run of steps: its error, its notices, the pauses and the statuses that it showed."""
 
     def __init__(self, cloud: Any, steps: list[Step], *, timeout_seconds: float = 60) -> None:
         self.notices: list[str] = []
+        self.shown: list[str] = []
+        self.pauses: list[float] = []
         self.error: BaseException | None = None
-        rhythm = Rhythm(sleep=lambda _: None)
-        follow = Follow(lambda *_: None, self.notices.append, timeout_seconds, rhythm=rhythm)
-        try:
-            carry_out(steps, Found("scones"), cloud, follow)
-        except BaseException as error:  # noqa: BLE001 - Ctrl-C is one of the cases
-            self.error = error
+        bar = nullcontext(lambda status, _: self.shown.append(status))
+        with (
+            patch.object(deploy, "say", self.notices.append),
+            patch.object(deploy, "waiting_bar", lambda *_: bar),
+            patch.object(deploy, "DEFAULT_RHYTHM", Rhythm(sleep=self.pauses.append)),
+        ):
+            try:
+                carry_out(steps, Found("scones"), cloud, timeout_seconds, "the same command")
+            except BaseException as error:  # noqa: BLE001 - Ctrl-C is one of the cases
+                self.error = error
 
 
-SENT = {
-    "upload_file": 0,
-    "create_model": 1,
-    "create_endpoint_config": 2,
-    "create_endpoint": 3,
-}
-
-
-@pytest.mark.parametrize("operation", SENT)
-def test_a_refused_call_undoes_those_before_it_backwards(operation: str) -> None:
-    cloud = Cloud(described("InService"), **{operation: refused()})
+@pytest.mark.parametrize(
+    ("operation", "error", "undone"),
+    [
+        ("upload_file", refused(), []),
+        ("create_model", refused(), []),
+        ("create_endpoint_config", refused(), ["delete_model"]),
+        ("create_endpoint", refused(), REMOVED),
+        # A call that is interrupted may have been made.
+        ("upload_file", KeyboardInterrupt(), []),
+        ("create_model", KeyboardInterrupt(), ["delete_model"]),
+        ("create_endpoint_config", KeyboardInterrupt(), REMOVED),
+    ],
+)
+def test_what_ends_a_call_undoes_those_before_it_backwards(
+    operation: str, error: BaseException, undone: list[str]
+) -> None:
+    cloud = Cloud(described("InService"), **{operation: error})
 
     run = Run(cloud, CREATION)
 
-    assert isinstance(run.error, ClientError)
-    assert cloud.changes[cloud.changes.index(operation) + 1 :] == REMOVED[3 - SENT[operation] :]
-    assert run.notices == []
-
-
-@pytest.mark.parametrize("operation", [name for name in SENT if name != "create_endpoint"])
-def test_ctrl_c_before_the_endpoint_changes_undoes_also_the_call_that_it_interrupted(operation: str) -> None:
-    cloud = Cloud(described("InService"), **{operation: KeyboardInterrupt()})
-
-    run = Run(cloud, CREATION)
-
-    assert isinstance(run.error, KeyboardInterrupt)
-    undone = REMOVED[2 - SENT[operation] :]
+    assert run.error is error
     assert cloud.changes[cloud.changes.index(operation) + 1 :] == undone
+    assert run.notices == []
 
 
 @pytest.mark.parametrize(
@@ -160,7 +153,7 @@ def test_nothing_is_undone_while_sagemaker_goes_on_but_all_of_it_is_named(
     assert cloud.changes[-1] == "update_endpoint"
     (notice,) = run.notices
     assert "scones model status --endpoint-name scones" in notice
-    for left in ("RegisterScalableTarget", "DeleteEndpointConfig", "DeleteModel", "DeleteObject"):
+    for left in ("RegisterScalableTarget", "DeleteEndpointConfig", "DeleteModel"):
         assert left in notice
 
 
@@ -184,7 +177,7 @@ def test_a_version_that_was_rolled_back_is_removed_and_scaling_restored() -> Non
     for part in ("rolled back", "ping health check", "ValueError: broken model"):
         assert part in str(run.error)
     assert f"InService on {OLD}" in str(run.error)
-    assert cloud.changes[-4:] == ["register_scalable_target", *REMOVED]
+    assert cloud.changes[-3:] == ["register_scalable_target", *REMOVED]
 
 
 def test_an_endpoint_that_never_came_up_is_removed_with_its_version() -> None:
@@ -193,7 +186,7 @@ def test_an_endpoint_that_never_came_up_is_removed_with_its_version() -> None:
     run = Run(cloud, CREATION)
 
     assert "nothing serves: no capacity" in str(run.error)
-    assert cloud.changes[-4:] == ["delete_endpoint", *REMOVED]
+    assert cloud.changes[-3:] == ["delete_endpoint", *REMOVED]
 
 
 def test_a_version_that_the_endpoint_may_still_use_stays() -> None:
@@ -216,22 +209,13 @@ def test_what_fails_once_the_version_serves_takes_nothing_back() -> None:
     assert f"version {NEW} is in service; the same command does the rest" in run.notices[1]
 
 
-def test_an_archive_that_another_model_shares_by_now_stays() -> None:
-    cloud = Cloud(described("InService"), create_endpoint=refused())
-    cloud.other_archive = "s3://b/k"
-
-    Run(cloud, CREATION)
-
-    assert cloud.changes[-2:] == REMOVED[:2]
-
-
 def test_what_cannot_be_undone_is_named_and_the_rest_is_undone() -> None:
     cloud = Cloud(described("Failed"), delete_model=refused("may not"), create_endpoint=refused())
 
     run = Run(cloud, CREATION)
 
     assert ["may not" in notice for notice in run.notices] == [True]
-    assert cloud.changes[-3:] == REMOVED
+    assert cloud.changes[-2:] == REMOVED
 
 
 def test_ctrl_c_while_undoing_names_what_is_left() -> None:
@@ -240,7 +224,7 @@ def test_ctrl_c_while_undoing_names_what_is_left() -> None:
     run = Run(cloud, CREATION)
 
     assert isinstance(run.error, KeyboardInterrupt)
-    assert run.notices == ["interrupted while undoing; not done: DeleteModel; DeleteObject"]
+    assert run.notices == ["notice: interrupted while undoing; not done: DeleteModel"]
 
 
 def test_a_refused_deletion_restores_the_scaling() -> None:
@@ -258,28 +242,31 @@ def test_an_endpoint_that_does_not_go_is_an_error() -> None:
 
 
 def test_waiting_asks_often_at_first_and_shows_each_status() -> None:
-    pauses: list[float] = []
-    seen: list[str] = []
-    cloud: Any = Cloud(*[described("Creating")] * 90, described("InService"))
-    follow = Follow(lambda status, _: seen.append(status), timeout_seconds=3600)
-    follow = replace(follow, rhythm=Rhythm(sleep=pauses.append))
+    run = Run(
+        Cloud(*[described("Creating")] * 90, described("InService")), CREATION[-2:], timeout_seconds=3600
+    )
 
-    assert wait_until_settled(cloud, "scones", follow) == described("InService")
-
-    assert (pauses[0] < 1, pauses == sorted(pauses), pauses[-1]) == (True, True, 15)
-    assert set(seen) == {"Creating"}
+    assert run.error is None
+    assert (run.pauses[0] < 1, run.pauses == sorted(run.pauses), run.pauses[-1]) == (True, True, 15)
+    assert run.shown == ["1/2 CreateEndpoint", *["Creating"] * 90, "2/2 AddTags"]
 
 
 def test_another_refusal_is_not_taken_for_a_missing_endpoint() -> None:
-    with pytest.raises(ClientError, match="may not describe"):
-        wait_until_settled(Cloud(None, describe_endpoint=refused("may not describe")), "e", Follow())  # type: ignore[arg-type]
+    run = Run(Cloud(None, describe_endpoint=refused("may not describe")), CREATION)
+
+    assert "may not describe" in str(run.error)
 
 
 def test_a_log_that_cannot_be_read_does_not_hide_the_failure() -> None:
-    cloud: Any = Cloud(None, describe_log_streams=refused())
     failed = described("Failed", FailureReason="no capacity")
+    run = Run(Cloud(failed, describe_log_streams=refused()), CREATION)
 
-    with pytest.raises(DeploymentError, match=r"(?s)no capacity.*can't be read"):
-        confirm_version(cloud, failed, name="scones", version=NEW)
-    with pytest.raises(CloudError, match="deleted while"):
-        confirm_version(cloud, None, name="scones", version=NEW)
+    assert isinstance(run.error, DeploymentError)
+    assert re.search(r"(?s)no capacity.*can't be read", str(run.error))
+
+
+def test_an_endpoint_that_is_deleted_meanwhile_is_an_error() -> None:
+    run = Run(Cloud(None), UPDATE)
+
+    assert isinstance(run.error, DeploymentError)
+    assert "was deleted while" in str(run.error)
