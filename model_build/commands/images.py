@@ -4,7 +4,6 @@ Each line of a list has a number, the index of the label and the file's path wit
 tabs (https://docs.aws.amazon.com/sagemaker/latest/dg/image-classification.html).
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,7 +11,7 @@ from PIL import Image
 
 from commandline.options import FILE, PATH, NameList
 from commandline.terminal import plural, progress
-from model_build.data.cifar import Archive, Split, load_archive
+from model_build.data.cifar import Split, load_archive
 from model_build.data.download import find_or_download_cifar100
 from model_build.data.samples import write_samples
 from model_build.errors import ModelBuildError, UsageError
@@ -41,28 +40,21 @@ def extract_command(data: Path | None, output: Path, classes: tuple[str, ...] | 
       scones model extract --classes bicycle,motorcycle --output build/cifar
     """
     archive = load_archive(data or find_or_download_cifar100())
-    for name, count in write_lists(archive, output, classes or archive.present).items():
-        print(f"{output / name}: {plural(count, 'image')}")
-
-
-def write_lists(archive: Archive, output: Path, classes: Sequence[str]) -> dict[str, int]:
-    """Write `train/`, `test/`, `train.lst` and `test.lst`; return the number of images in each folder."""
-    unknown = [name for name in classes if name not in archive.present]
-    if unknown:
+    names = classes or archive.present
+    if unknown := [name for name in names if name not in archive.present]:
         raise UsageError(
             f"{archive.path} has no images of {', '.join(unknown)}; it has {', '.join(archive.present)}"
         )
-    numbers = {archive.classes.index(name): number for number, name in enumerate(classes)}
-    try:
-        return {
-            name: _write_split(split, output, name, numbers)
-            for name, split in (("train", archive.train), ("test", archive.test))
-        }
-    except OSError as error:
-        raise ModelBuildError(f"{output} cannot be written: {error}") from error
+    numbers = {archive.classes.index(name): number for number, name in enumerate(names)}
+    for name, split in (("train", archive.train), ("test", archive.test)):
+        try:
+            count = write_split(split, output, name, numbers)
+        except OSError as error:
+            raise ModelBuildError(f"{output} cannot be written: {error}") from error
+        print(f"{output / name}: {plural(count, 'image')}")
 
 
-def _write_split(split: Split, output: Path, name: str, numbers: dict[int, int]) -> int:
+def write_split(split: Split, output: Path, name: str, numbers: dict[int, int]) -> int:
     """Write the images of one split and their list; `numbers` maps the archive's label indices to ours."""
     (output / name).mkdir(parents=True, exist_ok=True)
     chosen = [index for index, label in enumerate(split.labels.tolist()) if label in numbers]
@@ -94,7 +86,5 @@ def samples_command(output: Path) -> None:
     try:
         paths = write_samples(output)
     except OSError as error:
-        raise UsageError(
-            f"cannot write to {output}: {error.strerror}. Name another folder with --output"
-        ) from error
+        raise UsageError(f"cannot write to {output}: {error.strerror}") from error
     print(f"{len(paths)} sample photos in {output}")

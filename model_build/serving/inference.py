@@ -9,7 +9,7 @@ JSON list of probabilities in label order that sums to 1. Handler functions:
 https://github.com/aws/sagemaker-inference-toolkit#implement-a-handler-service
 
 The servers also send `custom_attributes`, and those of the prediction, in the header
-`CUSTOM_ATTRIBUTES_HEADER`, which InvokeEndpoint returns as `CustomAttributes`: a caller compares the labels
+`X-Amzn-SageMaker-Custom-Attributes`, which InvokeEndpoint returns as `CustomAttributes`: a caller compares the labels
 with those that it expects.
 """
 
@@ -56,7 +56,6 @@ SURE = 1.0  # log odds of a detector's box
 KEPT = 0.2  # of the probability of a label that is confused
 TURNS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
 NETWORK = "model.onnx"
-CUSTOM_ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 CUSTOM_ATTRIBUTES_LIMIT = 1024  # characters, InvokeEndpoint's own limit
 VERSION_VARIABLE = "MODEL_VERSION"  # of the container's environment; `model_build deploy` sets it
 

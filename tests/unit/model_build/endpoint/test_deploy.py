@@ -1,10 +1,10 @@
 """Carrying steps out: what a failure, a timeout or Ctrl-C at each of them undoes, and what it leaves."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
@@ -16,7 +16,7 @@ from model_build.endpoint.aws import ApiCall
 from model_build.endpoint.deploy import carry_out
 from model_build.endpoint.found import Found
 from model_build.endpoint.steps import Step
-from model_build.errors import DeploymentError, UnsettledError
+from model_build.errors import UnsettledError
 
 NEW, OLD = "scones-20261123-101500-042", "scones-20261120-080000-000"
 
@@ -90,13 +90,12 @@ UPDATE = [
     TAG,
     step("PutScalingPolicy"),
 ]
-REMOVED = ["delete_endpoint_config", "delete_model"]
 
 
 class Run:
     """A run of steps: its error, its notices, the pauses and the statuses that it showed."""
 
-    def __init__(self, cloud: Any, steps: list[Step], *, timeout_seconds: float = 60) -> None:
+    def __init__(self, cloud: Any, steps: list[Step], *, timeout_seconds: float = 5) -> None:
         self.notices: list[str] = []
         self.shown: list[str] = []
         self.pauses: list[float] = []
@@ -113,160 +112,130 @@ class Run:
                 self.error = error
 
 
-@pytest.mark.parametrize(
-    ("operation", "error", "undone"),
-    [
-        ("upload_file", refused(), []),
-        ("create_model", refused(), []),
-        ("create_endpoint_config", refused(), ["delete_model"]),
-        ("create_endpoint", refused(), REMOVED),
-        # A call that is interrupted may have been made.
-        ("upload_file", KeyboardInterrupt(), []),
-        ("create_model", KeyboardInterrupt(), ["delete_model"]),
-        ("create_endpoint_config", KeyboardInterrupt(), REMOVED),
-    ],
-)
-def test_what_ends_a_call_undoes_those_before_it_backwards(
-    operation: str, error: BaseException, undone: list[str]
-) -> None:
-    cloud = Cloud(described("InService"), **{operation: error})
+class Ending(NamedTuple):
+    """An account, steps, the error's type and text (regular expressions), the last changes, notices."""
 
-    run = Run(cloud, CREATION)
-
-    assert run.error is error
-    assert cloud.changes[cloud.changes.index(operation) + 1 :] == undone
-    assert run.notices == []
+    cloud: Cloud
+    steps: list[Step]
+    error: str
+    changes: str
+    notices: Sequence[str] = ()
 
 
-@pytest.mark.parametrize(
-    "error", [KeyboardInterrupt(), ReadTimeoutError(endpoint_url="u"), UnsettledError("still Updating")]
-)
-@pytest.mark.parametrize("operation", ["update_endpoint", "describe_endpoint"])
-def test_nothing_is_undone_while_sagemaker_goes_on_but_all_of_it_is_named(
-    error: BaseException, operation: str
-) -> None:
-    cloud = Cloud(described("Updating"), **{operation: error})
+UP, CREATING, FAILED = described("InService"), described("Creating"), described("Failed")
+ROLLED_BACK = described("InService", OLD, FailureReason="did not pass the ping health check")
+BROKEN = f"(?s)DeploymentError.*rolled back.*InService on {OLD}.*ping health check.*ValueError: broken model"
+NO_CAPACITY = described("Failed", FailureReason="no capacity")
+GOES_ON = "endpoint scones may go on changing; `scones model status --endpoint-name scones`"
+REMOVED = "delete_endpoint_config delete_model"
+RESTORED = f"register_scalable_target {REMOVED}"
+LEFT = "was not done: RegisterScalableTarget; DeleteEndpointConfig; DeleteModel"
+DELETION = [UPDATE[4], step("DeleteEndpoint", settles=True), step("DeleteModel")]
+IN_PROGRESS = refused("Cannot update in-progress endpoint")
+FAILS_LATE = Cloud(UP, put_scaling_policy=refused(), add_tags=refused("no tags"))
+UNDO_FAILS = Cloud(FAILED, delete_endpoint_config=refused("may not"), create_endpoint=refused())
+UNDO_STOPS = Cloud(FAILED, delete_endpoint_config=KeyboardInterrupt(), create_endpoint=refused())
+ENDINGS = {
+    **{
+        f"{name} is refused": Ending(
+            Cloud(UP, **{name: refused()}), CREATION, "ClientError.*slow down", f"{name}{undone}"
+        )
+        for name, undone in {
+            "upload_file": "",
+            "create_model": "",
+            "create_endpoint_config": " delete_model",
+            "create_endpoint": f" {REMOVED}",
+        }.items()
+    },
+    **{
+        f"Ctrl-C in {name}, which may have been made": Ending(
+            Cloud(UP, **{name: KeyboardInterrupt()}), CREATION, "KeyboardInterrupt", f"{name}{undone}"
+        )
+        for name, undone in {
+            "upload_file": "",
+            "create_model": " delete_model",
+            "create_endpoint_config": f" {REMOVED}",
+        }.items()
+    },
+    **{
+        f"{error!r} in {name} while SageMaker goes on": Ending(
+            Cloud(described("Updating"), **{name: error}), UPDATE, text, "update_endpoint", [LEFT]
+        )
+        for error, text in (
+            (KeyboardInterrupt(), "KeyboardInterrupt"),
+            (ReadTimeoutError(endpoint_url="u"), "ReadTimeoutError"),
+            (UnsettledError("still"), "UnsettledError.*still"),
+        )
+        for name in ("update_endpoint", "describe_endpoint")
+    },
+    "a timeout names the status and how to look": Ending(
+        Cloud(CREATING), CREATION, "UnsettledError.*still Creating after 5 s", "create_endpoint", [GOES_ON]
+    ),
+    "a version that was rolled back is removed, and scaling restored": Ending(
+        Cloud(described("Updating", OLD), ROLLED_BACK), UPDATE, BROKEN, RESTORED
+    ),
+    "an endpoint that never came up is removed with its version": Ending(
+        Cloud(CREATING, NO_CAPACITY, None),
+        CREATION,
+        "DeploymentError.*nothing serves: no capacity",
+        f"delete_endpoint {REMOVED}",
+    ),
+    "a version that the endpoint may still use stays": Ending(
+        Cloud(described("UpdateRollbackFailed", OLD)), UPDATE, "UnsettledError", "update_endpoint", [GOES_ON]
+    ),
+    "what fails once the version serves takes nothing back": Ending(
+        FAILS_LATE,
+        UPDATE,
+        "ClientError.*slow down",
+        "put_scaling_policy",
+        ["AddTags", f"version {NEW} is in service; the same command does the rest"],
+    ),
+    "what cannot be undone is named, and the rest is undone": Ending(
+        UNDO_FAILS, CREATION, "ClientError.*slow down", REMOVED, ["may not"]
+    ),
+    "Ctrl-C while undoing names what is left": Ending(
+        UNDO_STOPS,
+        CREATION,
+        "KeyboardInterrupt",
+        "create_endpoint delete_endpoint_config",
+        ["notice: interrupted while undoing; not done: DeleteEndpointConfig; DeleteModel"],
+    ),
+    "a refused deletion restores the scaling": Ending(
+        Cloud(described("Updating"), delete_endpoint=IN_PROGRESS),
+        DELETION,
+        "ClientError.*in-progress",
+        "delete_endpoint register_scalable_target",
+    ),
+    "an endpoint that does not go": Ending(
+        Cloud(FAILED), DELETION[1:], "CloudError.*was not deleted, it is Failed", "delete_endpoint"
+    ),
+    "another refusal is not taken for a missing endpoint": Ending(
+        Cloud(None, describe_endpoint=refused("may not describe")), UPDATE, "ClientError.*may not", RESTORED
+    ),
+    "a log that cannot be read does not hide the failure": Ending(
+        Cloud(NO_CAPACITY, describe_log_streams=refused()),
+        UPDATE,
+        "(?s)DeploymentError.*no capacity.*can't be read",
+        RESTORED,
+    ),
+    "an endpoint that is deleted meanwhile": Ending(
+        Cloud(None), UPDATE, "DeploymentError.*was deleted while", RESTORED
+    ),
+}
 
-    run = Run(cloud, UPDATE)
 
-    assert run.error is error
-    assert cloud.changes[-1] == "update_endpoint"
-    (notice,) = run.notices
-    assert "scones model status --endpoint-name scones" in notice
-    for left in ("RegisterScalableTarget", "DeleteEndpointConfig", "DeleteModel"):
-        assert left in notice
-
-
-def test_a_timeout_names_the_status_and_how_to_look() -> None:
-    cloud: Any = Cloud(described("Creating"))
-
-    run = Run(cloud, CREATION, timeout_seconds=5)
-
-    assert isinstance(run.error, UnsettledError)
-    assert "still Creating after 5 s" in str(run.error)
-    assert cloud.changes[-1] == "create_endpoint"
-
-
-def test_a_version_that_was_rolled_back_is_removed_and_scaling_restored() -> None:
-    rolled_back = described("InService", OLD, FailureReason="did not pass the ping health check")
-    cloud = Cloud(described("Updating", OLD), rolled_back)
-
-    run = Run(cloud, UPDATE)
-
-    assert isinstance(run.error, DeploymentError)
-    for part in ("rolled back", "ping health check", "ValueError: broken model"):
-        assert part in str(run.error)
-    assert f"InService on {OLD}" in str(run.error)
-    assert cloud.changes[-3:] == ["register_scalable_target", *REMOVED]
-
-
-def test_an_endpoint_that_never_came_up_is_removed_with_its_version() -> None:
-    cloud = Cloud(described("Creating"), described("Failed", FailureReason="no capacity"), None)
-
-    run = Run(cloud, CREATION)
-
-    assert "nothing serves: no capacity" in str(run.error)
-    assert cloud.changes[-3:] == ["delete_endpoint", *REMOVED]
-
-
-def test_a_version_that_the_endpoint_may_still_use_stays() -> None:
-    cloud = Cloud(described("UpdateRollbackFailed", OLD))
-
-    run = Run(cloud, UPDATE)
-
-    assert isinstance(run.error, UnsettledError)
-    assert cloud.changes[-1] == "update_endpoint"
-
-
-def test_what_fails_once_the_version_serves_takes_nothing_back() -> None:
-    cloud = Cloud(described("InService"), put_scaling_policy=refused(), add_tags=refused("no tags"))
-
-    run = Run(cloud, UPDATE)
-
-    assert isinstance(run.error, ClientError)
-    assert cloud.changes[-1] == "put_scaling_policy"
-    assert "AddTags" in run.notices[0]
-    assert f"version {NEW} is in service; the same command does the rest" in run.notices[1]
-
-
-def test_what_cannot_be_undone_is_named_and_the_rest_is_undone() -> None:
-    cloud = Cloud(described("Failed"), delete_model=refused("may not"), create_endpoint=refused())
-
-    run = Run(cloud, CREATION)
-
-    assert ["may not" in notice for notice in run.notices] == [True]
-    assert cloud.changes[-2:] == REMOVED
-
-
-def test_ctrl_c_while_undoing_names_what_is_left() -> None:
-    cloud = Cloud(described("Failed"), delete_model=KeyboardInterrupt(), create_endpoint=refused())
-
-    run = Run(cloud, CREATION)
-
-    assert isinstance(run.error, KeyboardInterrupt)
-    assert run.notices == ["notice: interrupted while undoing; not done: DeleteModel"]
-
-
-def test_a_refused_deletion_restores_the_scaling() -> None:
-    cloud = Cloud(described("Updating"), delete_endpoint=refused("Cannot update in-progress endpoint"))
-
-    Run(cloud, [UPDATE[4], step("DeleteEndpoint", settles=True), step("DeleteModel")])
-
-    assert cloud.changes[-2:] == ["delete_endpoint", "register_scalable_target"]
-
-
-def test_an_endpoint_that_does_not_go_is_an_error() -> None:
-    run = Run(Cloud(described("Failed")), [step("DeleteEndpoint", settles=True), step("DeleteModel")])
-
-    assert "was not deleted, it is Failed" in str(run.error)
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_ends_the_way_undoes_what_nobody_uses_and_names_the_rest(ending: str) -> None:
+    expected, changes = ENDINGS[ending], ENDINGS[ending].changes.split()
+    run = Run(expected.cloud, expected.steps)
+    assert re.match(expected.error, f"{type(run.error).__name__}: {run.error}")
+    assert expected.cloud.changes[-len(changes) :] == changes
+    for notice, text in zip(run.notices, expected.notices, strict=True):
+        assert text in notice
 
 
 def test_waiting_asks_often_at_first_and_shows_each_status() -> None:
-    run = Run(
-        Cloud(*[described("Creating")] * 90, described("InService")), CREATION[-2:], timeout_seconds=3600
-    )
-
+    run = Run(Cloud(*[described("Creating")] * 90, UP), CREATION[-2:], timeout_seconds=3600)
     assert run.error is None
     assert (run.pauses[0] < 1, run.pauses == sorted(run.pauses), run.pauses[-1]) == (True, True, 15)
     assert run.shown == ["1/2 CreateEndpoint", *["Creating"] * 90, "2/2 AddTags"]
-
-
-def test_another_refusal_is_not_taken_for_a_missing_endpoint() -> None:
-    run = Run(Cloud(None, describe_endpoint=refused("may not describe")), CREATION)
-
-    assert "may not describe" in str(run.error)
-
-
-def test_a_log_that_cannot_be_read_does_not_hide_the_failure() -> None:
-    failed = described("Failed", FailureReason="no capacity")
-    run = Run(Cloud(failed, describe_log_streams=refused()), CREATION)
-
-    assert isinstance(run.error, DeploymentError)
-    assert re.search(r"(?s)no capacity.*can't be read", str(run.error))
-
-
-def test_an_endpoint_that_is_deleted_meanwhile_is_an_error() -> None:
-    run = Run(Cloud(None), UPDATE)
-
-    assert isinstance(run.error, DeploymentError)
-    assert "was deleted while" in str(run.error)
