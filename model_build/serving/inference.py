@@ -8,9 +8,8 @@ Contract (the same as SageMaker's built-in image classification): the body is an
 JSON list of probabilities in label order that sums to 1. Handler functions:
 https://github.com/aws/sagemaker-inference-toolkit#implement-a-handler-service
 
-The servers also send `custom_attributes`, and those of the prediction, in the header
-`X-Amzn-SageMaker-Custom-Attributes`, which InvokeEndpoint returns as `CustomAttributes`: a caller compares the labels
-with those that it expects.
+The servers also send `custom_attributes`, and those of the prediction, in a header which InvokeEndpoint
+returns as `CustomAttributes`: a caller compares the labels with those that it expects.
 """
 
 from __future__ import annotations
