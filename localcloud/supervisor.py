@@ -23,7 +23,7 @@ from localcloud.environment import isolated_environment
 from localcloud.faults import VARIABLE
 from localcloud.service import Service, StartError, end_with_parent, free_port, reachable
 from localcloud.state import Running, StateFolder, ministack_folders
-from operations.review.address import TOKEN_VARIABLE
+from operations.review import TOKEN_VARIABLE
 
 AWS_PORT: Final = 4566
 SAGEMAKER_PORT: Final = 4567
