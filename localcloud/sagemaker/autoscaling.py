@@ -5,36 +5,21 @@ Nothing is scaled: one process serves, whatever the capacities are.
 
 import time
 import uuid
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Container
 
-from localcloud.sagemaker.resources import ACCOUNT, REGION, ApiError, invalid
+from localcloud.sagemaker.resources import ACCOUNT, REGION, ApiError, Json, Operation, invalid
 
-Json = dict[str, Any]
-_Key = tuple[str, str, str]
-
-
-def _key(params: Json) -> _Key:
-    return params["ServiceNamespace"], params["ResourceId"], params["ScalableDimension"]
-
-
-def _missing(what: str, key: _Key) -> ApiError:
-    namespace, resource, dimension = key
-    return ApiError(
-        "ObjectNotFoundException",
-        f"No {what} found for service namespace: {namespace}, resource ID: {resource}, scalable dimension: "
-        f"{dimension}",
-    )
+_Key = tuple[str, ...]
 
 
 class AutoScaling:
-    """The service's operations on `sagemaker` variants."""
+    """The service's operations on variants of endpoints, of which these names exist."""
 
-    def __init__(self, endpoint_exists: Callable[[str], bool]) -> None:
-        self._endpoint_exists = endpoint_exists
+    def __init__(self, endpoints: Container[str]) -> None:
+        self._endpoints = endpoints
         self._targets: dict[_Key, Json] = {}
-        self._policies: dict[tuple[_Key, str], Json] = {}
-        self.operations: dict[str, Callable[[Json], Json]] = {
+        self._policies: dict[_Key, Json] = {}  # whose keys begin with those of their targets
+        self.operations: dict[str, Operation] = {
             "RegisterScalableTarget": self._register,
             "DescribeScalableTargets": self._describe_targets,
             "DeregisterScalableTarget": self._deregister,
@@ -44,51 +29,39 @@ class AutoScaling:
         }
 
     def _register(self, params: Json) -> Json:
-        if params["ServiceNamespace"] != "sagemaker":
-            raise invalid("This emulator supports the sagemaker namespace only.")
-        kind, _, rest = params["ResourceId"].partition("/")
-        if kind != "endpoint" or not self._endpoint_exists(rest.split("/")[0]):
+        kind, _, variant = params["ResourceId"].partition("/")
+        if kind != "endpoint" or variant.split("/")[0] not in self._endpoints:
             raise invalid(f"Endpoint or variant not found: {params['ResourceId']}")
-        key = _key(params)
-        known = self._targets.get(key, {})
-        if not known and ("MinCapacity" not in params or "MaxCapacity" not in params):
+        arn = f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/{uuid.uuid4().hex[:16]}"
+        new = {"ScalableTargetARN": arn, "CreationTime": time.time()}
+        target: Json = self._targets.get(_key(params), new) | params
+        target.pop("Tags", None)
+        if not {"MinCapacity", "MaxCapacity"} <= target.keys():
             raise invalid("MinCapacity and MaxCapacity are required to register a new scalable target.")
-        target = {
-            "ScalableTargetARN": f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/"
-            + uuid.uuid4().hex[:16],
-            "CreationTime": time.time(),
-            "RoleARN": f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/sagemaker.application-autoscaling."
-            "amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint",
-        }
-        merged: Json = target | known | {name: value for name, value in params.items() if name != "Tags"}
-        if merged["MinCapacity"] > merged["MaxCapacity"]:
+        if target["MinCapacity"] > target["MaxCapacity"]:
             raise invalid("Maximum capacity cannot be less than minimum capacity")
-        self._targets[key] = merged
-        return {"ScalableTargetARN": merged["ScalableTargetARN"]}
+        self._targets[_key(params)] = target
+        return {"ScalableTargetARN": target["ScalableTargetARN"]}
 
     def _describe_targets(self, params: Json) -> Json:
         wanted = params.get("ResourceIds")
-        found = [t for t in self._targets.values() if not wanted or t["ResourceId"] in wanted]
+        found = [one for one in self._targets.values() if not wanted or one["ResourceId"] in wanted]
         return {"ScalableTargets": found}
 
     def _deregister(self, params: Json) -> Json:
-        key = _key(params)
-        if self._targets.pop(key, None) is None:
-            raise _missing("scalable target", key)
-        self._policies = {at: policy for at, policy in self._policies.items() if at[0] != key}
+        key = self._require_target(params)
+        del self._targets[key]
+        self._policies = {at: policy for at, policy in self._policies.items() if at[:-1] != key}
         return {}
 
     def _put_policy(self, params: Json) -> Json:
-        key = _key(params)
-        if key not in self._targets:
-            raise _missing("scalable target", key)
-        at = (key, params["PolicyName"])
+        at = (*self._require_target(params), params["PolicyName"])
         arn = (
             f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:scalingPolicy:{uuid.uuid4()}:resource/sagemaker/"
             f"{params['ResourceId']}:policyName/{params['PolicyName']}"
         )
-        known = {"PolicyARN": arn, "CreationTime": time.time(), "Alarms": []} | self._policies.get(at, {})
-        self._policies[at] = known | params
+        new = {"PolicyARN": arn, "CreationTime": time.time(), "Alarms": []}
+        self._policies[at] = self._policies.get(at, new) | params
         return {"PolicyARN": self._policies[at]["PolicyARN"], "Alarms": []}
 
     def _describe_policies(self, params: Json) -> Json:
@@ -101,7 +74,24 @@ class AutoScaling:
         return {"ScalingPolicies": found}
 
     def _delete_policy(self, params: Json) -> Json:
-        at = (_key(params), params["PolicyName"])
-        if self._policies.pop(at, None) is None:
-            raise _missing("scaling policy", at[0])
+        if self._policies.pop((*_key(params), params["PolicyName"]), None) is None:
+            raise _missing("scaling policy", params)
         return {}
+
+    def _require_target(self, params: Json) -> _Key:
+        if _key(params) not in self._targets:
+            raise _missing("scalable target", params)
+        return _key(params)
+
+
+def _key(params: Json) -> _Key:
+    return params["ServiceNamespace"], params["ResourceId"], params["ScalableDimension"]
+
+
+def _missing(what: str, params: Json) -> ApiError:
+    namespace, resource, dimension = _key(params)
+    return ApiError(
+        "ObjectNotFoundException",
+        f"No {what} found for service namespace: {namespace}, resource ID: {resource}, scalable dimension: "
+        f"{dimension}",
+    )

@@ -14,14 +14,16 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from queue import SimpleQueue
+from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from localcloud.sagemaker.resources import bucket_and_key, client
+from localcloud.sagemaker.resources import Json, client
+from operations.s3 import split_uri
 
 _log = logging.getLogger(__name__)
-_FLUSH_AFTER_S = 1.0
+_FLUSH_AFTER_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -45,19 +47,16 @@ def _side(mode: str, content_type: str, data: bytes, header: dict[str, list[str]
     return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}
 
 
-def record(exchange: Exchange, config: dict[str, Any], now: datetime) -> dict[str, Any]:
+def record(exchange: Exchange, config: Json, now: datetime) -> Json:
     """Return one line of a capture file, by the endpoint config's DataCaptureConfig."""
     modes = {option["CaptureMode"] for option in config["CaptureOptions"]}
     header = config.get("CaptureContentTypeHeader", {})
-    captured: dict[str, Any] = {}
+    captured: Json = {}
     if modes & {"Input", "InputAndOutput"}:
         captured["endpointInput"] = _side("INPUT", exchange.request_type, exchange.request, header)
     if modes & {"Output", "InputAndOutput"}:
         captured["endpointOutput"] = _side("OUTPUT", exchange.answer_type, exchange.answer, header)
-    metadata: dict[str, Any] = {
-        "eventId": str(uuid.uuid4()),
-        "inferenceTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
+    metadata: Json = {"eventId": str(uuid.uuid4()), "inferenceTime": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
     if exchange.inference_id:
         metadata["inferenceId"] = exchange.inference_id
     if exchange.custom_attributes:
@@ -66,53 +65,43 @@ def record(exchange: Exchange, config: dict[str, Any], now: datetime) -> dict[st
 
 
 class Capture:
-    """Collects exchanges of one endpoint variant and writes them to S3 in the background."""
+    """Writes exchanges of one endpoint variant to S3 in the background; `where` is `endpoint/variant`."""
 
-    def __init__(self, config: dict[str, Any], endpoint: str, variant: str) -> None:
+    def __init__(self, config: Json, where: str) -> None:
         self._config = config
-        self._prefix = f"{endpoint}/{variant}"
-        self._pending: list[tuple[datetime, str]] = []
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name=f"capture-{endpoint}", daemon=True)
+        self._where = where
+        self._pending: SimpleQueue[tuple[datetime, str] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def add(self, exchange: Exchange) -> None:
         """Record one exchange, or skip it: the sampling percentage decides."""
-        if random.uniform(0, 100) >= self._config["InitialSamplingPercentage"]:  # noqa: S311  # sampling needs no cryptography
-            return
-        now = datetime.now(UTC)
-        line = json.dumps(record(exchange, self._config, now))
-        with self._changed:
-            self._pending.append((now, line))
-            self._changed.notify()
+        if random.uniform(0, 100) < self._config["InitialSamplingPercentage"]:  # noqa: S311  # sampling needs no cryptography
+            now = datetime.now(UTC)
+            self._pending.put((now, json.dumps(record(exchange, self._config, now))))
 
     def close(self) -> None:
         """Write what is pending and stop."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._pending.put(None)
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._closed)
-                closing = self._closed
-            if not closing:
+        closing = False
+        while not closing:
+            batch = [self._pending.get()]
+            if batch[0]:
                 time.sleep(_FLUSH_AFTER_S)  # collects a burst in one file, as SageMaker does
-            with self._changed:
-                batch, self._pending = self._pending, []
-            if batch:
-                self._write(batch)
-            elif closing:
-                return
+            while not self._pending.empty():
+                batch.append(self._pending.get())
+            closing = None in batch
+            if exchanges := [one for one in batch if one]:
+                self._write(exchanges)
 
     def _write(self, batch: list[tuple[datetime, str]]) -> None:
-        bucket, prefix = bucket_and_key(self._config["DestinationS3Uri"])
+        bucket, prefix = split_uri(self._config["DestinationS3Uri"])
         first = batch[0][0]
         name = f"{first:%M-%S}-{first.microsecond // 1000:03d}-{uuid.uuid4()}.jsonl"
-        key = "/".join(filter(None, [prefix.strip("/"), self._prefix, f"{first:%Y/%m/%d/%H}", name]))
+        key = "/".join(filter(None, [prefix.strip("/"), self._where, f"{first:%Y/%m/%d/%H}", name]))
         body = "".join(line + "\n" for _, line in batch).encode()
         try:
             client("s3").put_object(Bucket=bucket, Key=key, Body=body)

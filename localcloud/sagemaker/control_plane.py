@@ -3,29 +3,28 @@
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
-from localcloud.faults import of_this_process
-from localcloud.sagemaker.endpoints import Config, Endpoint
+from commandline.errors import UsageError
+from localcloud.sagemaker.endpoints import Endpoint
 from localcloud.sagemaker.resources import (
-    ApiError,
     Collection,
-    Resource,
-    bucket_and_key,
+    Config,
+    Json,
+    Model,
+    Operation,
     client,
     invalid,
 )
 from localcloud.sagemaker.training import TrainingJob
+from operations.s3 import split_uri
 
-Json = dict[str, Any]
-Operation = Callable[[Json], Json]
-
-_REGISTRY_IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/.+")
-_SERVERLESS_MEMORY_STEP_MB = 1024
+_REGISTRY_IMAGE: Final = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/.+")
+_SERVERLESS_MEMORY_STEP_MB: Final = 1024
 
 
 class ControlPlane:
@@ -37,170 +36,116 @@ class ControlPlane:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.faults = of_this_process()
         self._folder = folder
         self.lock = threading.RLock()  # held by whoever runs an operation
-        self._models: Collection[Resource] = Collection("model", "Model")
-        self._configs: Collection[Config] = Collection("endpoint-config", "EndpointConfig")
-        self._endpoints: Collection[Endpoint] = Collection("endpoint", "Endpoint")
-        self._jobs: Collection[TrainingJob] = Collection("training-job", "TrainingJob")
-        self._tags: dict[str, dict[str, str]] = {}
+        self._models = Collection(Model)
+        self._configs = Collection(Config)
+        self.endpoints = Collection(Endpoint)
+        self._jobs = Collection(TrainingJob)
         self.operations: dict[str, Operation] = {
+            **self._models.operations("Models"),
+            **self._configs.operations("EndpointConfigs"),
+            **self.endpoints.operations("Endpoints"),
+            **self._jobs.operations("TrainingJobSummaries"),
             "CreateModel": self._create_model,
+            "DeleteModel": partial(_delete, self._models, "ModelName"),
             "CreateEndpointConfig": self._create_endpoint_config,
+            "DeleteEndpointConfig": partial(_delete, self._configs, "EndpointConfigName"),
             "CreateEndpoint": self._create_endpoint,
             "UpdateEndpoint": self._update_endpoint,
-            "DescribeEndpoint": lambda params: self._endpoints.find(params["EndpointName"]).describe(),
             "DeleteEndpoint": self._delete_endpoint,
-            "ListEndpoints": lambda params: self._endpoints.page(params, "Endpoints"),
             "CreateTrainingJob": self._create_training_job,
-            "DescribeTrainingJob": lambda params: self._jobs.find(params["TrainingJobName"]).describe(),
-            "StopTrainingJob": self._stop_training_job,
-            "ListTrainingJobs": lambda params: self._jobs.page(params, "TrainingJobSummaries"),
-            "AddTags": self._add_tags,
-            "ListTags": lambda params: {"Tags": _as_list(self._tags_of(params["ResourceArn"]))},
-            "DeleteTags": self._delete_tags,
+            "StopTrainingJob": lambda params: self._jobs[params["TrainingJobName"]].stop(),
+            "AddTags": self._change_tags,
+            "DeleteTags": self._change_tags,
+            "ListTags": lambda params: {"Tags": self._tags_of(params["ResourceArn"])},
         }
-        for kept in (self._models, self._configs):
-            self.operations |= self._record_operations(kept)
         for left_over in ("versions", "training", "logs"):
             shutil.rmtree(folder / left_over, ignore_errors=True)
         (folder / "logs").mkdir(parents=True)
 
-    def endpoint(self, name: str) -> Endpoint | None:
-        """Return the endpoint of that name, for the runtime; None if there is none."""
-        return next((endpoint for endpoint in self._endpoints if endpoint.name == name), None)
-
     def close(self) -> None:
         """Stop all training jobs and endpoints at once."""
-        for job in self._jobs:
+        for job in self._jobs.values():
             job.close()
-        for endpoint in self._endpoints:
+        for endpoint in list(self.endpoints.values()):
             endpoint.close()
         shutil.rmtree(self._folder / "versions", ignore_errors=True)
 
-    def _record_operations(self, records: Collection[Any]) -> dict[str, Operation]:
-        """Return Describe, Delete and List of models or configurations; endpoints go on without them."""
-        prefix = records.prefix
-        name, arn = f"{prefix}Name", f"{prefix}Arn"
-
-        def describe(params: Json) -> Json:
-            record = records.find(params[name])
-            shown = {key: value for key, value in record.request.items() if key != "Tags"}
-            isolation = {"EnableNetworkIsolation": False} if prefix == "Model" else {}
-            return isolation | shown | {arn: record.arn, "CreationTime": record.created}
-
-        def delete(params: Json) -> Json:
-            self._forget(records, params[name])
-            return {}
-
-        return {
-            f"Describe{prefix}": describe,
-            f"Delete{prefix}": delete,
-            f"List{prefix}s": lambda params: records.page(params, f"{prefix}s"),
-        }
-
     def _create_model(self, params: Json) -> Json:
-        """Answer CreateModel; the archive must exist, as on SageMaker."""
-        arn = self._models.refuse_existing(params["ModelName"])
+        arn = self._models.new_arn(params["ModelName"])
         container = _primary_container(params)
         if not _REGISTRY_IMAGE.fullmatch(container.get("Image", "")):
             raise invalid(
                 f'Using non-ECR image "{container.get("Image", "")}" without Vpc repository access mode is '
                 "not supported."
             )
-        _require_model_data(container)
-        return self._add(self._models, Resource(params["ModelName"], arn, params))
+        _require_model_data(container.get("ModelDataUrl", ""))
+        return self._models.add(Model(params["ModelName"], arn, params))
 
     def _create_endpoint_config(self, params: Json) -> Json:
         """Answer CreateEndpointConfig for one production variant, on an instance or serverless."""
-        arn = self._configs.refuse_existing(params["EndpointConfigName"])
+        arn = self._configs.new_arn(params["EndpointConfigName"])
         _check_variant(params)
-        model = self._models.find(params["ProductionVariants"][0].get("ModelName", ""))
+        model = self._models[params["ProductionVariants"][0].get("ModelName", "")]
         container = _primary_container(model.request)
-        return self._add(self._configs, Config(params["EndpointConfigName"], arn, params, model=container))
+        return self._configs.add(Config(params["EndpointConfigName"], arn, params, model=container))
 
     def _create_endpoint(self, params: Json) -> Json:
-        """Answer CreateEndpoint; it comes up in the background."""
-        arn = self._endpoints.refuse_existing(params["EndpointName"])
-        config = self._configs.find(params["EndpointConfigName"])
-        endpoint = Endpoint(params["EndpointName"], arn, params, config, self._folder)
-        return self._add(self._endpoints, endpoint)
+        arn = self.endpoints.new_arn(params["EndpointName"])
+        config = self._configs[params["EndpointConfigName"]]
+        return self.endpoints.add(Endpoint(params["EndpointName"], arn, params, config, self._folder))
 
     def _update_endpoint(self, params: Json) -> Json:
-        """Answer UpdateEndpoint; the old version serves until the new one is healthy."""
-        endpoint = self._endpoints.find(params["EndpointName"])
-        endpoint.update(self._configs.find(params["EndpointConfigName"]))
+        endpoint = self.endpoints[params["EndpointName"]]
+        endpoint.update(self._configs[params["EndpointConfigName"]])
         return {"EndpointArn": endpoint.arn}
 
     def _delete_endpoint(self, params: Json) -> Json:
-        """Answer DeleteEndpoint; it is Deleting until the requests in flight are answered."""
-        endpoint = self._endpoints.find(params["EndpointName"])
-        stopping = endpoint.delete()
-        threading.Thread(target=self._forget_when_stopped, args=(endpoint, stopping), daemon=True).start()
+        endpoint = self.endpoints[params["EndpointName"]]
+        endpoint.delete(gone=lambda: self.endpoints.pop(endpoint.name))
         return {}
 
     def _create_training_job(self, params: Json) -> Json:
-        """Answer CreateTrainingJob; it runs in the background."""
-        arn = self._jobs.refuse_existing(params["TrainingJobName"])
-        return self._add(self._jobs, TrainingJob(params["TrainingJobName"], arn, params, self._folder))
+        arn = self._jobs.new_arn(params["TrainingJobName"])
+        return self._jobs.add(TrainingJob(params["TrainingJobName"], arn, params, self._folder))
 
-    def _stop_training_job(self, params: Json) -> Json:
-        self._jobs.find(params["TrainingJobName"]).stop()
-        return {}
+    def _tags_of(self, arn: str) -> list[Json]:
+        for records in (self._models, self._configs, self.endpoints, self._jobs):
+            for record in records.values():
+                if record.arn == arn:
+                    tags: list[Json] = record.request.setdefault("Tags", [])
+                    return tags
+        raise invalid(f'Could not find resource "{arn}".')
 
-    def _add_tags(self, params: Json) -> Json:
-        tags = self._tags_of(params["ResourceArn"])
-        tags |= {tag["Key"]: tag["Value"] for tag in params["Tags"]}
-        return {"Tags": _as_list(tags)}
+    def _change_tags(self, params: Json) -> Json:
+        """Answer AddTags, or DeleteTags."""
+        tags, added = self._tags_of(params["ResourceArn"]), params.get("Tags", [])
+        replaced = {*params.get("TagKeys", []), *(tag["Key"] for tag in added)}
+        tags[:] = [tag for tag in tags if tag["Key"] not in replaced] + added
+        return {"Tags": tags} if added else {}
 
-    def _delete_tags(self, params: Json) -> Json:
-        tags = self._tags_of(params["ResourceArn"])
-        for key in params["TagKeys"]:
-            tags.pop(key, None)
-        return {}
 
-    def _tags_of(self, arn: str) -> dict[str, str]:
-        if arn not in self._tags:
-            raise invalid(f'Could not find resource "{arn}".')
-        return self._tags[arn]
-
-    def _add(self, records: Collection[Any], record: Resource) -> Json:
-        records.add(record)
-        self._tags[record.arn] = {tag["Key"]: tag["Value"] for tag in record.request.get("Tags", [])}
-        return {f"{records.prefix}Arn": record.arn}
-
-    def _forget(self, records: Collection[Any], name: str) -> None:
-        self._tags.pop(records.find(name).arn, None)
-        records.discard(name)
-
-    def _forget_when_stopped(self, endpoint: Endpoint, stopping: threading.Thread) -> None:
-        stopping.join()
-        with self.lock:
-            self._forget(self._endpoints, endpoint.name)
+def _delete(records: Collection[Any], name: str, params: Json) -> Json:
+    """Forget a model or a configuration; endpoints go on without it."""
+    record = records[params[name]]
+    del records[record.name]
+    return {}
 
 
 def _primary_container(params: Json) -> Json:
-    if "PrimaryContainer" in params:
-        container: Json = params["PrimaryContainer"]
-        return container
-    if len(params.get("Containers", [])) == 1:
-        only: Json = params["Containers"][0]
-        return only
-    raise invalid("This emulator serves models of one container: give PrimaryContainer.")
+    containers: list[Json] = params.get("Containers") or [params.get("PrimaryContainer", {})]
+    if len(containers) != 1:
+        raise invalid("This emulator serves models of one container: give PrimaryContainer.")
+    return containers[0]
 
 
-def _require_model_data(container: Json) -> None:
-    url = container.get("ModelDataUrl", "")
-    bucket, key = bucket_and_key(url)
+def _require_model_data(url: str) -> None:
     try:
-        if not (url.startswith("s3://") and key):
-            raise invalid(f"Could not find model data at {url or '(no ModelDataUrl)'}.")
+        bucket, key = split_uri(url)
         client("s3").head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        raise invalid(f"Could not find model data at {url}.") from error
-    except BotoCoreError as error:
-        raise ApiError("InternalFailure", f"model data at {url}: {error}", status=500) from error
+    except (ClientError, ParamValidationError, UsageError) as error:
+        raise invalid(f"Could not find model data at {url or '(no ModelDataUrl)'}.") from error
 
 
 def _check_variant(params: Json) -> None:
@@ -217,7 +162,3 @@ def _check_variant(params: Json) -> None:
         raise invalid("MemorySizeInMB of a serverless variant must be a multiple of 1024, from 1024 to 6144.")
     if serverless and params.get("DataCaptureConfig"):
         raise invalid("Data capture is not supported for serverless endpoints.")
-
-
-def _as_list(tags: dict[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -1,22 +1,22 @@
 """What all of the emulator uses: AWS's errors, clients of the local cloud, and records with name and ARN."""
 
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Final, NoReturn, TypeVar
 
 import boto3
-from botocore.config import Config
+from botocore.config import Config as ClientConfig
 
-ACCOUNT = "000000000000"
-"""The account id that ministack uses."""
-REGION = "us-east-1"
-_DEFAULT_PAGE = 10
-_ONE_RETRY = Config(retries={"mode": "standard", "total_max_attempts": 2})
+Json = dict[str, Any]
+Operation = Callable[[Json], Json]
+
+ACCOUNT: Final = "000000000000"  # ministack's
+REGION: Final = "us-east-1"
+_DEFAULT_PAGE: Final = 10
+_ONE_RETRY: Final = ClientConfig(retries={"mode": "standard", "total_max_attempts": 2})
 """ministack answers at once, or has ended: this server then has no time for more."""
-_lock = threading.Lock()
 
 
 @dataclass
@@ -29,16 +29,7 @@ class ApiError(Exception):
     code: str
     message: str
     status: int = 400
-    extra: dict[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        """Return code and message, as boto3 would print them."""
-        return f"{self.code}: {self.message}"
-
-    def body(self) -> dict[str, Any]:
-        """Return the JSON body, with the message under both spellings that AWS's protocols use."""
-        body: dict[str, Any] = {"message": self.message, "Message": self.message, **self.extra}
-        return body | ({"__type": self.code} if self.code else {})
+    extra: Json = field(default_factory=dict)
 
 
 def invalid(message: str) -> ApiError:
@@ -46,24 +37,13 @@ def invalid(message: str) -> ApiError:
     return ApiError("ValidationException", message)
 
 
+@cache
 def client(service: str) -> Any:
-    """Return the shared client of a service, at the address that the AWS_ENDPOINT_URL* variables name.
+    """Return the client of a service, at the address that the AWS_ENDPOINT_URL* variables name.
 
     Threads may share a client, but not a session.
     """
-    with _lock:
-        return _make(service)
-
-
-@cache
-def _make(service: str) -> Any:
     return boto3.session.Session().client(service, config=_ONE_RETRY)  # type: ignore[call-overload]  # the name is no literal
-
-
-def bucket_and_key(url: str) -> tuple[str, str]:
-    """Return the parts of an `s3://` URL."""
-    bucket, _, key = url.removeprefix("s3://").partition("/")
-    return bucket, key
 
 
 @dataclass
@@ -75,72 +55,133 @@ class Resource:
 
     name: str
     arn: str
-    request: dict[str, Any]
+    request: Json
     created: float = field(default_factory=time.time)
     status: str = ""
     modified: float = 0.0
+    prefix: ClassVar[str]
+    """Begins the names of members of answers, such as `EndpointName`."""
+    kind: ClassVar[str]
+    """As ARNs name it."""
 
-    def summary(self, prefix: str) -> dict[str, Any]:
-        """Return its line in a list; `prefix` begins the members' names, such as `EndpointName`."""
-        shown = {f"{prefix}Name": self.name, f"{prefix}Arn": self.arn, "CreationTime": self.created}
-        changed = {f"{prefix}Status": self.status, "LastModifiedTime": self.modified} if self.status else {}
-        return shown | changed
+    def describe(self) -> Json:
+        """Return the answer of its Describe operation."""
+        shown = {key: value for key, value in self.request.items() if key != "Tags"}
+        return shown | {f"{self.prefix}Arn": self.arn, "CreationTime": self.created}
+
+    def summary(self) -> Json:
+        """Return its line in a list."""
+        names = {f"{self.prefix}Name": self.name, f"{self.prefix}Arn": self.arn}
+        changed = {f"{self.prefix}Status": self.status, "LastModifiedTime": self.modified}
+        return names | {"CreationTime": self.created} | (changed if self.status else {})
+
+
+class Model(Resource):
+    """A model."""
+
+    prefix = "Model"
+    kind = "model"
+
+
+@dataclass
+class Config(Resource):
+    """An endpoint configuration, with the model that it names as it was when the configuration was made."""
+
+    model: Json = field(default_factory=dict)
+    prefix = "EndpointConfig"
+    kind = "endpoint-config"
+
+    @property
+    def variant(self) -> Json:
+        """Its one production variant."""
+        variant: Json = self.request["ProductionVariants"][0]
+        return variant
+
+    @property
+    def serverless(self) -> bool:
+        """Whether the variant runs on demand instead of on an instance."""
+        return "ServerlessConfig" in self.variant
+
+    @property
+    def capture(self) -> Json | None:
+        """The data capture settings, if it captures."""
+        settings: Json | None = self.request.get("DataCaptureConfig")
+        return settings if settings and settings.get("EnableCapture", True) else None
+
+    def shown(self) -> Json:
+        """Return what DescribeEndpoint shows of it where it serves."""
+        weight = self.variant.get("InitialVariantWeight", 1.0)
+        image = self.model["Image"]
+        variant: Json = {
+            "VariantName": self.variant["VariantName"],
+            "DeployedImages": [{"SpecifiedImage": image, "ResolvedImage": image}],
+            "CurrentWeight": weight,
+            "DesiredWeight": weight,
+        }
+        if self.serverless:
+            variant["CurrentServerlessConfig"] = self.variant["ServerlessConfig"]
+        else:
+            count = self.variant["InitialInstanceCount"]
+            variant |= {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+        shown: Json = {"ProductionVariants": [variant]}
+        if settings := self.request.get("DataCaptureConfig"):
+            shown["DataCaptureConfig"] = {
+                "EnableCapture": self.capture is not None,
+                "CaptureStatus": "Started" if self.capture else "Stopped",
+                "CurrentSamplingPercentage": settings["InitialSamplingPercentage"],
+                "DestinationS3Uri": settings["DestinationS3Uri"],
+                "KmsKeyId": settings.get("KmsKeyId", ""),
+            }
+        return shown
 
 
 R = TypeVar("R", bound=Resource)
 
 
-class Collection(Generic[R]):
-    """All resources of one `kind`, as ARNs name it, with SageMaker's error messages.
+class Collection(dict[str, R]):
+    """All resources of one class, by name, oldest first; refuses names with SageMaker's error messages."""
 
-    `prefix` begins the names of members of answers, such as `EndpointName`.
-    """
+    def __init__(self, of: type[R]) -> None:
+        super().__init__()
+        self._kind, self._prefix = of.kind, of.prefix
+        self._title = of.kind.replace("-", " ").replace("config", "configuration")
 
-    def __init__(self, kind: str, prefix: str) -> None:
-        self.prefix = prefix
-        self._kind = kind
-        self._items: dict[str, R] = {}
+    def __missing__(self, name: str) -> NoReturn:
+        """Refuse a name that nothing has."""
+        raise invalid(f'Could not find {self._title} "{self._arn(name)}".')
 
-    def arn(self, name: str) -> str:
+    def new_arn(self, name: str) -> str:
+        """Return the ARN for a new resource; ApiError if the name is taken."""
+        if name in self:
+            raise invalid(f'Cannot create already existing {self._title} "{self._arn(name)}".')
+        return self._arn(name)
+
+    def add(self, resource: R) -> Json:
+        """Add a new resource; return the answer of its Create operation."""
+        self[resource.name] = resource
+        return {f"{self._prefix}Arn": resource.arn}
+
+    def operations(self, listed: str) -> dict[str, Operation]:
+        """Return Describe and List, whose summaries are in the member `listed`."""
+
+        def page(params: Json) -> Json:
+            wanted, status = params.get("NameContains", "").lower(), params.get("StatusEquals")
+            found = [one for one in self.values() if wanted in one.name.lower()]
+            found = [one for one in found if status in {None, one.status}]
+            by_name = params.get("SortBy") == "Name"
+            newest_first = params.get("SortOrder", "Descending") == "Descending"
+            found.sort(key=lambda one: one.name if by_name else one.created, reverse=newest_first)
+            start = int(params.get("NextToken", "0"))
+            end = start + params.get("MaxResults", _DEFAULT_PAGE)
+            more = {"NextToken": str(end)} if end < len(found) else {}
+            return {listed: [one.summary() for one in found[start:end]], **more}
+
+        name = f"{self._prefix}Name"
+        return {
+            f"Describe{self._prefix}": lambda params: self[params[name]].describe(),
+            f"List{self._prefix}s": page,
+        }
+
+    def _arn(self, name: str) -> str:
         """Return the ARN of a resource; names are in lower case there."""
         return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{self._kind}/{name.lower()}"
-
-    def refuse_existing(self, name: str) -> str:
-        """Return the ARN for a new resource; ApiError if the name is taken."""
-        if name in self._items:
-            raise invalid(f'Cannot create already existing {self._title} "{self.arn(name)}".')
-        return self.arn(name)
-
-    def add(self, resource: R) -> None:
-        """Add a new resource."""
-        self._items[resource.name] = resource
-
-    def find(self, name: str) -> R:
-        """Return the resource of that name; ApiError if there is none."""
-        if name not in self._items:
-            raise invalid(f'Could not find {self._title} "{self.arn(name)}".')
-        return self._items[name]
-
-    def discard(self, name: str) -> None:
-        """Remove a resource, if it is there."""
-        self._items.pop(name, None)
-
-    def __iter__(self) -> Iterator[R]:
-        """Iterate over all of them, oldest first."""
-        return iter(list(self._items.values()))
-
-    def page(self, params: dict[str, Any], member: str) -> dict[str, Any]:
-        """Return the answer of a List operation, whose summaries are in `member`."""
-        wanted, status = params.get("NameContains", "").lower(), params.get("StatusEquals")
-        found = [item for item in self if wanted in item.name.lower() and status in {None, item.status}]
-        by_name = params.get("SortBy") == "Name"
-        newest_first = params.get("SortOrder", "Descending") == "Descending"
-        found.sort(key=lambda item: item.name if by_name else item.created, reverse=newest_first)
-        start = int(params.get("NextToken", "0"))
-        end = start + params.get("MaxResults", _DEFAULT_PAGE)
-        more = {"NextToken": str(end)} if end < len(found) else {}
-        return {member: [item.summary(self.prefix) for item in found[start:end]], **more}
-
-    @property
-    def _title(self) -> str:
-        return {"endpoint-config": "endpoint configuration"}.get(self._kind, self._kind.replace("-", " "))

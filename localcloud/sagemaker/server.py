@@ -1,6 +1,5 @@
 """The HTTP server: dispatches to control plane, runtime and auto scaling in AWS's JSON protocols."""
 
-import argparse
 import contextlib
 import http.client
 import json
@@ -13,7 +12,6 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,25 +19,23 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from localcloud.access_guard import refusal
-from localcloud.faults import PLACES, Switches
+from localcloud.faults import PLACES, Switches, of_this_process
 from localcloud.sagemaker.autoscaling import AutoScaling
 from localcloud.sagemaker.capture import Exchange
-from localcloud.sagemaker.container import Answer
+from localcloud.sagemaker.container import Answer, Version
 from localcloud.sagemaker.control_plane import ControlPlane
-from localcloud.sagemaker.endpoints import Version
-from localcloud.sagemaker.resources import ACCOUNT, REGION, ApiError
+from localcloud.sagemaker.resources import ACCOUNT, REGION, ApiError, Json
 from localcloud.sagemaker.validation import check_request, service_model
 from localcloud.service import end_with_parent
 
 _log = logging.getLogger(__name__)
-_INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
-_MAX_REQUEST = 64 * 1024 * 1024
-HEALTH_PATH = "/health"
-REALTIME_BODY_LIMIT = 6_291_456
-SERVERLESS_BODY_LIMIT = 4 * 1024 * 1024
-"""Bytes that an endpoint takes."""
+_INVOCATIONS: Final = re.compile(r"/endpoints/([^/]+)/invocations")
+_MOST_BYTES: Final = 64 * 1024 * 1024  # of any request
+_REALTIME_BYTES: Final = 6_291_456
+_SERVERLESS_BYTES: Final = 4 * 1024 * 1024
+_JSON: Final = "application/x-amz-json-1.1"
 
-_TIMED_OUT = (
+_TIMED_OUT: Final = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency "
     "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
 )
@@ -57,12 +53,15 @@ class SageMakerEmulator(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(
-        self, address: tuple[str, int], folder: Path, instance: str = "", *, access_key: str
-    ) -> None:
+    def __init__(self, address: tuple[str, int], folder: Path, instance: str, access_key: str) -> None:
         self.instance, self.access_key = instance, access_key
+        self.faults = of_this_process()
         self.control_plane = ControlPlane(folder)
-        self.auto_scaling = AutoScaling(lambda name: self.control_plane.endpoint(name) is not None)
+        scaling = AutoScaling(self.control_plane.endpoints)
+        self.services = {
+            "SageMaker": ("sagemaker", self.control_plane.operations),
+            "AnyScaleFrontendService": ("application-autoscaling", scaling.operations),
+        }
         super().__init__(address, _Handler)
 
     def server_close(self) -> None:
@@ -78,32 +77,30 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer the launcher's health check."""
-        if self._refused():
-            return
-        known = self.path == HEALTH_PATH
-        body = {"status": "ok", "instance": self.server.instance} if known else {}
-        self._answer(200 if known else 404, {"Content-Type": "application/json"}, json.dumps(body).encode())
+        if not self._refused():
+            known = self.path == "/health"
+            body = {"status": "ok", "instance": self.server.instance} if known else {}
+            self._answer(200 if known else 404, {"Content-Type": "application/json"}, json.dumps(body))
 
     def do_POST(self) -> None:
         """Answer one API request."""
         if self._refused():
             return
         length = int(self.headers.get("Content-Length", "0"))
-        if length > _MAX_REQUEST:
+        if length > _MOST_BYTES:
             self.close_connection = True
             self._answer_error(ApiError("", "Request Entity Too Large", status=413))
             return
-        body = self.rfile.read(length)
+        body, target = self.rfile.read(length), self.headers.get("X-Amz-Target", "")
         try:
             if path := _INVOCATIONS.fullmatch(self.path):
                 self._invoke(unquote(path[1]), body)
             else:
-                answer = self._call(self.headers.get("X-Amz-Target", ""), body)
-                self._answer(200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(answer).encode())
+                self._answer(200, {"Content-Type": _JSON}, json.dumps(self._call(target, body)))
         except ApiError as error:
             self._answer_error(error)
         except Exception as error:  # noqa: BLE001  # every request must get an answer
-            _log.exception("%s %s", self.path, self.headers.get("X-Amz-Target", ""))
+            _log.exception("%s %s", self.path, target)
             self._answer_error(ApiError("InternalFailure", f"{type(error).__name__}: {error}", status=500))
 
     def _refused(self) -> bool:
@@ -116,82 +113,82 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer_error(ApiError("AccessDeniedException", reason, status=403))
         return reason is not None
 
-    def _call(self, target: str, body: bytes) -> dict[str, Any]:
+    def _call(self, target: str, body: bytes) -> Json:
         prefix, _, operation = target.partition(".")
-        plane = self.server.control_plane
-        services = {
-            "SageMaker": ("sagemaker", plane.operations),
-            "AnyScaleFrontendService": ("application-autoscaling", self.server.auto_scaling.operations),
-        }
-        service, operations = services.get(prefix, ("", {}))
+        service, operations = self.server.services.get(prefix, ("", {}))
         if operation not in operations:
-            raise ApiError(
-                "UnknownOperationException", f"this emulator does not support {target or self.path}"
-            )
+            unknown = f"this emulator does not support {target or self.path}"
+            raise ApiError("UnknownOperationException", unknown)
         try:
             params = json.loads(body or b"{}")
         except ValueError as error:
             raise ApiError("SerializationException", f"the request is not JSON: {error}") from error
         check_request(service, operation, params)
-        with plane.lock:
+        with self.server.control_plane.lock:
             return operations[operation](params)
 
     def _invoke(self, name: str, body: bytes) -> None:
-        answer, variant = _invoke(self.server.control_plane, name, self.headers, body)
+        """Answer one InvokeEndpoint request; ApiError as AWS has it.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
+        """
+        endpoint = self.server.control_plane.endpoints.get(name)
+        with endpoint.serving() if endpoint else contextlib.nullcontext() as version:
+            if version is None:
+                raise ApiError("ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")
+            if len(body) > (_SERVERLESS_BYTES if version.config.serverless else _REALTIME_BYTES):
+                raise ApiError("", f"Request Entity Too Large: {len(body)} bytes", status=413)
+            answer = asked(self.server.faults, lambda: self._ask(version, body))
+            if answer.status != HTTPStatus.OK:
+                raise _model_error(version, answer.status, answer.body.decode(errors="replace"))
+            if version.capture:
+                version.capture.add(
+                    Exchange(
+                        request_type=self.headers.get("Content-Type", ""),
+                        request=body,
+                        answer_type=answer.content_type,
+                        answer=answer.body,
+                        inference_id=self.headers.get("X-Amzn-SageMaker-Inference-Id", ""),
+                        custom_attributes=self.headers.get("X-Amzn-SageMaker-Custom-Attributes", ""),
+                    )
+                )
+            variant = version.config.variant["VariantName"]
         headers = {"Content-Type": answer.content_type, "x-Amzn-Invoked-Production-Variant": variant}
         if answer.custom_attributes:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = answer.custom_attributes
         self._answer(200, headers, answer.body)
 
-    def _answer_error(self, error: ApiError) -> None:
-        headers = {"Content-Type": "application/x-amz-json-1.1"}
-        if error.code:
-            headers["x-amzn-ErrorType"] = error.code
-        self._answer(error.status, headers, json.dumps(error.body()).encode())
+    def _ask(self, version: Version, body: bytes) -> Answer:
+        passed = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
+        forwarded = {key: value for key in passed if (value := self.headers.get(key))}
+        try:
+            with version.capacity.slot() if version.capacity else contextlib.nullcontext():
+                return version.invoke(body, forwarded)
+        except TimeoutError as error:
+            raise _model_error(version, 0, _TIMED_OUT) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise _model_error(version, 500, f"container died: {error}") from error
 
-    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+    def _answer_error(self, error: ApiError) -> None:
+        # The message stands under both spellings that AWS's protocols use.
+        body = {"message": error.message, "Message": error.message, **error.extra}
+        if error.code:
+            body["__type"] = error.code
+        headers = {"Content-Type": _JSON, **({"x-amzn-ErrorType": error.code} if error.code else {})}
+        self._answer(error.status, headers, json.dumps(body))
+
+    def _answer(self, status: int, headers: dict[str, str], body: bytes | str) -> None:
+        content = body.encode() if isinstance(body, str) else body
         self.send_response(status)
         for name, value in {**headers, "x-amzn-RequestId": str(uuid.uuid4())}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it
         """Send access lines to this program's log."""
         _log.info("%s %s", self.headers.get("X-Amz-Target", "") if self.headers else "", format % args)
-
-
-def _invoke(plane: ControlPlane, name: str, headers: Message, body: bytes) -> tuple[Answer, str]:
-    """Return the answer to one InvokeEndpoint request and the variant that gave it; ApiError as AWS has it.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
-    """
-    endpoint = plane.endpoint(name)
-    if endpoint is None:
-        raise _not_found(name)
-    with endpoint.serving() as version:
-        if version is None:
-            raise _not_found(name)
-        limit = SERVERLESS_BODY_LIMIT if version.config.serverless else REALTIME_BODY_LIMIT
-        if len(body) > limit:
-            raise ApiError("", f"Request Entity Too Large: {len(body)} bytes, at most {limit}", status=413)
-        answer = asked(plane.faults, lambda: _ask(version, headers, body))
-        if answer.status != HTTPStatus.OK:
-            version.logs.ship()
-            raise _model_error(version, answer.status, answer.body.decode(errors="replace"))
-        if version.capture:
-            version.capture.add(
-                Exchange(
-                    request_type=headers.get("Content-Type") or "",
-                    request=body,
-                    answer_type=answer.content_type,
-                    answer=answer.body,
-                    inference_id=headers.get("X-Amzn-SageMaker-Inference-Id") or "",
-                    custom_attributes=headers.get("X-Amzn-SageMaker-Custom-Attributes") or "",
-                )
-            )
-        return answer, version.config.variant["VariantName"]
 
 
 def asked(switches: Switches, ask: Callable[[], Answer]) -> Answer:
@@ -208,25 +205,8 @@ def asked(switches: Switches, ask: Callable[[], Answer]) -> Answer:
     return replace(answer, body=_FAULTY_ANSWERS.get(fault.name, bytes)(answer.body))
 
 
-def _ask(version: Version, headers: Message, body: bytes) -> Answer:
-    passed = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
-    forwarded = {key: value for key in passed if (value := headers.get(key))}
-    slot = version.capacity.slot() if version.capacity else contextlib.nullcontext()
-    try:
-        with slot:
-            return version.container.invoke(body, forwarded)
-    except TimeoutError as error:
-        raise _model_error(version, 0, _TIMED_OUT) from error
-    except (OSError, http.client.HTTPException) as error:
-        version.logs.ship()
-        raise _model_error(version, 500, f"container died: {error}") from error
-
-
-def _not_found(name: str) -> ApiError:
-    return ApiError("ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")
-
-
 def _model_error(version: Version, status: int, text: str) -> ApiError:
+    version.logs.ship()
     client_fault = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
     who = "client" if client_fault else "server"
     console = f"https://{REGION}.console.aws.amazon.com/cloudwatch/home?region={REGION}"
@@ -244,19 +224,14 @@ def _model_error(version: Version, status: int, text: str) -> ApiError:
 
 
 def main() -> None:
-    """Serve until a signal or the end of the parent."""
-    parser = argparse.ArgumentParser(prog="python -m localcloud.sagemaker.server", description=__doc__)
-    parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=4567, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--folder", type=Path, required=True, help="where endpoints keep files and logs")
-    parser.add_argument("--instance", default="", help="a name that the answer to GET /health repeats")
-    arguments = parser.parse_args()
+    """Serve until a signal or the end of the parent; arguments are address, port, folder and instance."""
+    address, port, folder, instance = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     end_with_parent()
     service_model("sagemaker")  # half a second now instead of in the first request
-    address, key = (arguments.bind, arguments.port), os.environ["AWS_ACCESS_KEY_ID"]
-    with SageMakerEmulator(address, arguments.folder, arguments.instance, access_key=key) as server:
+    key = os.environ["AWS_ACCESS_KEY_ID"]
+    with SageMakerEmulator((address, int(port)), Path(folder), instance, key) as server:
         _log.info("listening on %s port %s", *server.server_address[:2])
         server.serve_forever()
 

@@ -18,23 +18,21 @@ import tarfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.polling import PollingTimeoutError, Rhythm, poll
 from localcloud.sagemaker.container import LogShipper
-from localcloud.sagemaker.resources import Resource, bucket_and_key, client, invalid
+from localcloud.sagemaker.resources import Json, Resource, client, invalid
+from operations.s3 import split_uri
 
-Json = dict[str, Any]
-
-LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-_CONTAINER_FOLDER = "/opt/ml"
-_DRIVERS = "sm_drivers"
-_LOOK_EVERY_S = 0.2
-_LONGEST_RUN_S = 86_400  # what SageMaker assumes
-_FAILURE_CHARACTERS = 1024  # what DescribeTrainingJob shows at most of the failure file
-_TRAINING_VENV = Path(__file__).resolve().parents[2] / ".venv" / "train" / "bin" / "python"
+_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
+_CONTAINER_FOLDER: Final = "/opt/ml"
+_DRIVERS: Final = "sm_drivers"  # the channel with the SDK's own scripts
+_LOOK_EVERY_S: Final = 0.2
+_LONGEST_RUN_S: Final = 86_400  # what SageMaker assumes
+_FAILURE_CHARACTERS: Final = 1024  # what DescribeTrainingJob shows at most of the failure file
+_TRAINING_PYTHON: Final = Path(__file__).resolve().parents[2] / ".venv" / "train" / "bin" / "python"
 
 
 class _Stopped(Exception):  # noqa: N818  # not an error: it was asked to stop, or its time is up
@@ -44,14 +42,18 @@ class _Stopped(Exception):  # noqa: N818  # not an error: it was asked to stop, 
 class TrainingJob(Resource):
     """One job, from its creation on; its files in `folder` are removed when it ends, its log stays."""
 
+    prefix = "TrainingJob"
+    kind = "training-job"
+
     def __init__(self, name: str, arn: str, request: Json, folder: Path) -> None:
         super().__init__(name, arn, request)
-        self.status, self.secondary_status = "InProgress", "Starting"
-        self.modified = self.created
+        self.status = "InProgress"
         self._facts: Json = {}
         self._transitions: list[Json] = []
         self._folder = folder / "training" / name
         self._log_file = folder / "logs" / f"training-{name}.log"
+        output = request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+        self._model_url = f"{output}/{name}/output/model.tar.gz"
         self._stop_requested = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._enter("Starting")
@@ -59,28 +61,22 @@ class TrainingJob(Resource):
 
     def describe(self) -> Json:
         """Return the answer of DescribeTrainingJob."""
-        shown = {key: value for key, value in self.request.items() if key != "Tags"}
-        return shown | {
-            "TrainingJobArn": self.arn,
-            "TrainingJobStatus": self.status,
-            "SecondaryStatus": self.secondary_status,
+        return {
+            **super().describe(),
+            **self.summary(),
+            "SecondaryStatus": self._transitions[-1]["Status"],
             "SecondaryStatusTransitions": self._transitions,
-            "ModelArtifacts": {"S3ModelArtifacts": self._model_url()},
-            "CreationTime": self.created,
-            "LastModifiedTime": self.modified,
+            "ModelArtifacts": {"S3ModelArtifacts": self._model_url},
             **self._facts,
         }
 
-    def stop(self) -> None:
-        """Begin to stop it, as StopTrainingJob does.
-
-        Raises:
-            ApiError: it has ended.
-        """
+    def stop(self) -> Json:
+        """Begin to stop it, as StopTrainingJob does; ApiError if it has ended."""
         if self.status != "InProgress":
             raise invalid(f"The request was rejected because the training job is in status {self.status}.")
         self.status = "Stopping"
         self._stop_requested.set()
+        return {}
 
     def close(self) -> None:
         """End it now, and wait until its process is gone."""
@@ -92,10 +88,15 @@ class TrainingJob(Resource):
             self._enter("Downloading")
             self._write_inputs()
             self._enter("Training")
-            self._facts["TrainingStartTime"] = time.time()
+            self._facts["TrainingStartTime"] = self.modified
             self._train()
             self._enter("Uploading")
-            self._upload_model()
+            archive = self._folder / "model.tar.gz"
+            with tarfile.open(archive, "w:gz") as packed:
+                for file in sorted((self._folder / "model").iterdir()):
+                    packed.add(file, file.name)
+            bucket, key = split_uri(self._model_url)
+            client("s3").upload_file(str(archive), bucket, key)
         except _Stopped as stopped:
             self._end("Stopped", str(stopped))
         except Exception as error:  # noqa: BLE001  # only the job fails, not the emulator
@@ -107,48 +108,41 @@ class TrainingJob(Resource):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _enter(self, state: str) -> None:
-        self.secondary_status, self.modified = state, time.time()
+        self.modified = time.time()
         if self._transitions:
             self._transitions[-1]["EndTime"] = self.modified
         self._transitions.append({"Status": state, "StartTime": self.modified})
 
     def _end(self, status: str, state: str) -> None:
         self._enter(state)
-        now = self.modified
-        seconds = round(now - self._facts["TrainingStartTime"]) if "TrainingStartTime" in self._facts else 0
+        seconds = max(1, round(self.modified - self._facts.get("TrainingStartTime", self.modified)))
         self._facts |= {
-            "TrainingEndTime": now,
-            "TrainingTimeInSeconds": max(1, seconds),
-            "BillableTimeInSeconds": max(1, seconds),
+            "TrainingEndTime": self.modified,
+            "TrainingTimeInSeconds": seconds,
+            "BillableTimeInSeconds": seconds,
         }
         self.status = status  # last: who waits for it finds all the facts
 
-    # The container's files
-
     def _write_inputs(self) -> None:
+        """Write the container's files below its folder."""
         for name in ("input/config", "input/data", "model", "output/data"):
             (self._folder / name).mkdir(parents=True)
         channels = self.request.get("InputDataConfig", [])
         for channel in channels:
             self._download(channel)
-        hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
         instance = self.request["ResourceConfig"].get("InstanceType", "local")
-        files = {
-            "hyperparameters.json": {
-                k: self._here(v) for k, v in self.request.get("HyperParameters", {}).items()
-            },
-            "inputdataconfig.json": {c["ChannelName"]: {"TrainingInputMode": "File"} for c in channels},
-            "resourceconfig.json": hosts
-            | {
+        group = {"instance_group_name": "homogeneousCluster", "instance_type": instance, "hosts": ["algo-1"]}
+        given = self.request.get("HyperParameters", {})
+        files: Json = {
+            "hyperparameters.json": {name: self._here(value) for name, value in given.items()},
+            "inputdataconfig.json": {one["ChannelName"]: {"TrainingInputMode": "File"} for one in channels},
+            "resourceconfig.json": {
+                "current_host": "algo-1",
+                "hosts": ["algo-1"],
+                "network_interface_name": "eth0",
                 "current_instance_type": instance,
                 "current_group_name": "homogeneousCluster",
-                "instance_groups": [
-                    {
-                        "instance_group_name": "homogeneousCluster",
-                        "instance_type": instance,
-                        "hosts": ["algo-1"],
-                    }
-                ],
+                "instance_groups": [group],
             },
         }
         for name, content in files.items():
@@ -156,39 +150,32 @@ class TrainingJob(Resource):
 
     def _download(self, channel: Json) -> None:
         url = channel["DataSource"]["S3DataSource"]["S3Uri"]
-        bucket, prefix = bucket_and_key(url)
+        bucket, prefix = split_uri(url)
         target = self._folder / "input" / "data" / channel["ChannelName"]
         below = prefix.rstrip("/") + "/"
         found = 0
         try:
             pages = client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=below)
-            for item in (item for page in pages for item in page.get("Contents", [])):
-                file = target / item["Key"].removeprefix(below)
+            for key in (item["Key"] for page in pages for item in page.get("Contents", [])):
+                file = target / key.removeprefix(below)
                 if not file.resolve().is_relative_to(target.resolve()):
-                    raise ValueError(f"ClientError: the key {item['Key']} leads out of its channel")
+                    raise ValueError(f"ClientError: the key {key} leads out of its channel")
                 self._check_stop()
                 file.parent.mkdir(parents=True, exist_ok=True)
-                client("s3").download_file(bucket, item["Key"], str(file))
+                client("s3").download_file(bucket, key, str(file))
+                if channel["ChannelName"] == _DRIVERS and file.suffix in {".sh", ".py", ".json"}:
+                    file.write_text(self._here(file.read_text()))
                 found += 1
         except (ClientError, BotoCoreError) as error:
             raise ValueError(f"ClientError: Data download failed: {url}: {error}") from error
         if not found:
             raise ValueError(f"ClientError: Data download failed: no objects found below {url}")
-        if channel["ChannelName"] == _DRIVERS:
-            self._adapt(target)
-
-    def _adapt(self, scripts: Path) -> None:
-        """Let the SDK's own scripts read and write the job's folder."""
-        for file in scripts.rglob("*"):
-            if file.is_file() and file.suffix in {".sh", ".py", ".json"}:
-                file.write_text(self._here(file.read_text()))
 
     def _here(self, text: str) -> str:
         return text.replace(_CONTAINER_FOLDER, str(self._folder))
 
-    # The container's process
-
     def _train(self) -> None:
+        """Run the container's command to its end."""
         algorithm = self.request["AlgorithmSpecification"]
         command = [*algorithm.get("ContainerEntrypoint", []), *algorithm.get("ContainerArguments", [])]
         if not command:
@@ -206,64 +193,36 @@ class TrainingJob(Resource):
                 env=self._environment(),
                 start_new_session=True,
             )
-        shipper = LogShipper(LOG_GROUP, f"{self.name}/algo-1-1", self._log_file)
+        shipper = LogShipper(_LOG_GROUP, f"{self.name}/algo-1-1", self._log_file)
+        limits = self.request["StoppingCondition"]
+        end = time.monotonic() + limits.get("MaxRuntimeInSeconds", _LONGEST_RUN_S)
         try:
-            self._wait(process, shipper)
+            while process.poll() is None:
+                if time.monotonic() >= end:
+                    raise _Stopped("MaxRuntimeExceeded")
+                self._check_stop()
+                shipper.ship()
+                time.sleep(_LOOK_EVERY_S)
         finally:
             with contextlib.suppress(ProcessLookupError):  # what the script started ends with it
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             shipper.ship()
         if process.returncode:
-            raise ValueError(f"AlgorithmError: {self._failure()}, exit code: {process.returncode}")
-
-    def _wait(self, process: subprocess.Popen[bytes], shipper: LogShipper) -> None:
-        def status() -> int | None:
-            self._check_stop()
-            shipper.ship()
-            return process.poll()
-
-        longest = self.request["StoppingCondition"].get("MaxRuntimeInSeconds", _LONGEST_RUN_S)
-        rhythm = Rhythm(shortest_pause=_LOOK_EVERY_S, longest_pause=_LOOK_EVERY_S)
-        try:
-            poll(status, until=lambda code: code is not None, timeout_seconds=longest, rhythm=rhythm)
-        except PollingTimeoutError:
-            raise _Stopped("MaxRuntimeExceeded") from None
+            file = self._folder / "output" / "failure"
+            why = file.read_text(errors="replace").strip() if file.is_file() else "the script failed"
+            raise ValueError(f"AlgorithmError: {why}, exit code: {process.returncode}")
 
     def _check_stop(self) -> None:
         if self._stop_requested.is_set():
             raise _Stopped("Stopped")
 
     def _environment(self) -> dict[str, str]:
-        # A container sees nothing of the host, except for the Python that runs instead of its image.
+        """Return what a container sees: nothing of the host but the Python that runs instead of its image."""
+        other = importlib.util.find_spec("torch") is None and _TRAINING_PYTHON.exists()
+        python = _TRAINING_PYTHON if other else Path(sys.executable)
         kept = {name: os.environ[name] for name in ("HOME", "TMPDIR", "LANG") if name in os.environ}
-        path = f"{_python().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        kept |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+        kept["PATH"] = f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         given = {"TRAINING_JOB_NAME": self.name, "AWS_REGION": "us-east-1", "PYTHONUNBUFFERED": "1"}
-        pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-        return {**kept, **pip, "PATH": path, **given, **self.request.get("Environment", {})}
-
-    def _failure(self) -> str:
-        file = self._folder / "output" / "failure"
-        return file.read_text(errors="replace").strip() if file.is_file() else "the script failed"
-
-    # The result
-
-    def _model_url(self) -> str:
-        return (
-            f"{self.request['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{self.name}/output/model.tar.gz"
-        )
-
-    def _upload_model(self) -> None:
-        archive = self._folder / "model.tar.gz"
-        with tarfile.open(archive, "w:gz") as packed:
-            for file in sorted((self._folder / "model").iterdir()):
-                packed.add(file, file.name)
-        bucket, key = bucket_and_key(self._model_url())
-        client("s3").upload_file(str(archive), bucket, key)
-
-
-def _python() -> Path:
-    """Return the Python that runs instead of the training image: this one, or that of `make train`."""
-    if importlib.util.find_spec("torch") is None and _TRAINING_VENV.exists():
-        return _TRAINING_VENV
-    return Path(sys.executable)
+        return {**kept, **given, **self.request.get("Environment", {})}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from localcloud.application import ENDPOINT_NAME
-from localcloud.sagemaker.endpoints import COLD_START_VARIABLE
+from localcloud.sagemaker.container import COLD_START_VARIABLE
 from tests.e2e.test_e2e_workflow import RED
 from tests.support.local_cloud import Listener, LocalCloud, wait_until
 

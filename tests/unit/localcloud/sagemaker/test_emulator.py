@@ -1,24 +1,22 @@
-"""The emulator's pure parts: what requests are refused, and what data capture writes."""
+"""The emulator's pure parts: refused requests, what data capture writes, serverless endpoints."""
 
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from localcloud.sagemaker.capture import Exchange, record
+from localcloud.sagemaker import capture, container
+from localcloud.sagemaker.capture import Capture, Exchange, record
+from localcloud.sagemaker.container import COLD_START_VARIABLE, Capacity
 from localcloud.sagemaker.control_plane import ControlPlane
 from localcloud.sagemaker.resources import ApiError
 from localcloud.sagemaker.validation import check_request, compile_pattern, service_model
 
 NOON = datetime(2026, 11, 23, 12, 0, 5, tzinfo=UTC)
 BOTH = [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}]
-
-
-@pytest.fixture
-def operations(tmp_path: Path) -> set[str]:
-    return set(ControlPlane(tmp_path).operations)
 
 
 def refusal(operation: str, params: dict[str, Any]) -> str:
@@ -51,9 +49,7 @@ def test_a_missing_member_is_refused_in_awss_words() -> None:
 )
 def test_nested_members_are_checked(variant: dict[str, Any], expected: str) -> None:
     variants = [{"VariantName": "AllTraffic", "ModelName": "m", **variant}]
-
     message = refusal("CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": variants})
-
     assert message.startswith("1 validation error detected: ")
     assert "productionVariants.1.member." in message
     assert expected in message
@@ -73,8 +69,11 @@ def test_a_wrong_type_is_no_validation_matter(wrong: dict[str, Any]) -> None:
     assert caught.value.code == "SerializationException"
 
 
-def test_every_pattern_of_every_operation_can_be_checked(operations: set[str]) -> None:
+def test_every_operation_is_sagemakers_and_its_patterns_can_be_checked(tmp_path: Path) -> None:
     """Service models are written for Java's patterns; one that Python cannot read would answer 500."""
+    operations = set(ControlPlane(tmp_path).operations)
+    assert {"CreateModel", "UpdateEndpoint", "ListEndpointConfigs", "AddTags"} <= operations
+    assert operations <= set(service_model("sagemaker").operation_names)
     scaling = service_model("application-autoscaling").operation_names
     asked = [("sagemaker", name) for name in operations] + [("application-autoscaling", n) for n in scaling]
     patterns = {pattern for service, name in asked for pattern in _patterns(service, name)}
@@ -83,18 +82,11 @@ def test_every_pattern_of_every_operation_can_be_checked(operations: set[str]) -
         compile_pattern(pattern)
 
 
-def test_the_operations_are_ones_that_sagemaker_has(operations: set[str]) -> None:
-    assert {"CreateModel", "UpdateEndpoint", "ListEndpointConfigs", "AddTags"} <= operations
-    assert operations <= set(service_model("sagemaker").operation_names)
+def test_a_captured_image_is_base64_and_its_answer_json_if_the_header_says_so() -> None:
+    exchange = Exchange("image/png", b"\x89PNG", "application/json", b"[0.9, 0.1]", inference_id="photo-1")
+    header = {"CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]}}
 
-
-def test_a_captured_image_is_base64_and_its_answer_json() -> None:
-    config = {
-        "CaptureOptions": BOTH,
-        "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
-    }
-
-    line = record(Exchange("image/png", b"\x89PNG", "application/json", b"[0.9, 0.1]"), config, NOON)
+    line = record(exchange, {"CaptureOptions": BOTH, **header}, NOON)
 
     photo = {"observedContentType": "image/png", "data": "iVBORw==", "encoding": "BASE64"}
     answer = {"observedContentType": "application/json", "data": "[0.9, 0.1]", "encoding": "JSON"}
@@ -103,21 +95,87 @@ def test_a_captured_image_is_base64_and_its_answer_json() -> None:
         "endpointOutput": {**answer, "mode": "OUTPUT"},
     }
     assert line["eventMetadata"]["inferenceTime"] == "2026-11-23T12:00:05Z"
-    assert line["eventVersion"] == "0"
-
-
-def test_without_a_content_type_header_everything_is_base64() -> None:
-    exchange = Exchange("text/csv", b"1,2", "application/json", b"[]")
-    line = record(exchange, {"CaptureOptions": BOTH}, NOON)
-    assert {side["encoding"] for side in line["captureData"].values()} == {"BASE64"}
-
-
-def test_only_the_sides_that_were_asked_for_are_captured() -> None:
-    exchange = Exchange("image/png", b"x", "application/json", b"[]", inference_id="photo-1")
-    line = record(exchange, {"CaptureOptions": [{"CaptureMode": "Output"}]}, NOON)
-    assert list(line["captureData"]) == ["endpointOutput"]
     assert line["eventMetadata"]["inferenceId"] == "photo-1"
+    assert line["eventVersion"] == "0"
     json.dumps(line)
+
+    line = record(Exchange("text/csv", b"1,2", "application/json", b"[]"), {"CaptureOptions": BOTH}, NOON)
+    assert {side["encoding"] for side in line["captureData"].values()} == {"BASE64"}
+    line = record(exchange, {"CaptureOptions": [{"CaptureMode": "Output"}]}, NOON)
+    assert list(line["captureData"]) == ["endpointOutput"], "only the sides that were asked for"
+
+
+@pytest.mark.parametrize(("percentage", "captured"), [(0, []), (100, ["one", "two"])])
+def test_the_sampling_percentage_decides_what_is_captured(
+    percentage: int, captured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3, where = Mock(), {"DestinationS3Uri": "s3://b/captured/", "CaptureOptions": BOTH}
+    monkeypatch.setattr(capture, "client", lambda _: s3)
+    monkeypatch.setattr(capture, "_FLUSH_AFTER_S", 0.05)
+    writer = Capture({"InitialSamplingPercentage": percentage, **where}, "e/AllTraffic")
+    for name in ("one", "two"):
+        writer.add(Exchange("image/png", b"x", "application/json", b"[]", inference_id=name))
+    writer.close()
+    files = [call.kwargs for call in s3.put_object.call_args_list]
+    lines = [json.loads(line) for file in files for line in file["Body"].splitlines()]
+    assert [line["eventMetadata"]["inferenceId"] for line in lines] == captured
+    assert all(file["Bucket"] == "b" for file in files)
+    assert all(file["Key"].startswith("captured/e/AllTraffic/20") for file in files)
+
+
+class Clock:
+    """A clock that only moves when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        """Return the time in seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(container, "time", clock)
+    return clock
+
+
+def capacity(concurrency: int, cold_start_s: int = 0) -> Capacity:
+    variant = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": concurrency}}
+    return Capacity(variant, {COLD_START_VARIABLE: str(cold_start_s)} if cold_start_s else {})
+
+
+def test_requests_beyond_the_concurrency_are_throttled() -> None:
+    two = capacity(2)
+    with two.slot(), two.slot():
+        with pytest.raises(ApiError) as throttled, two.slot():
+            pass
+        assert throttled.value.code == "ThrottlingException"
+    with two.slot():
+        pass
+
+
+def test_a_request_that_timed_out_or_failed_leaves_its_slot(clock: Clock) -> None:
+    one = capacity(1, cold_start_s=70)
+    with pytest.raises(TimeoutError), one.slot():
+        pass
+    assert clock.now == 160, "SageMaker waits for a minute"
+    with pytest.raises(ZeroDivisionError), one.slot():
+        raise ZeroDivisionError
+    with one.slot():
+        assert clock.now == 170
+
+
+def test_requests_wait_until_the_endpoint_is_warm(clock: Clock) -> None:
+    two = capacity(2, cold_start_s=6)
+    for _ in range(2):
+        with two.slot():
+            assert clock.now == 106
 
 
 def _patterns(service: str, operation: str) -> set[str]:
