@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = " ".join(given[: 2 if given[:1] == ["model"] else 1])
     offline = name in WITHOUT_AWS or name.startswith("-") or {"-h", "--help"}.intersection(given)
     if not offline:
-        importlib.import_module("localcloud.attach").attach(given)
+        importlib.import_module("localcloud.state").attach(given)
     return run(program, "scones", given)
 
 

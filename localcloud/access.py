@@ -23,8 +23,14 @@ class LocalSession(boto3.Session):
     def __init__(self, addresses: Addresses, require_alive: Callable[[], None] | None = None) -> None:
         self._addresses = addresses
         self._require_alive = require_alive
+        variables = {
+            name: (None, None, default, conversion)
+            for name, (_, _, default, conversion) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
+        }
+        nothing = (None, None, os.devnull, None)
+        bare = botocore.session.Session({**variables, "config_file": nothing, "credentials_file": nothing})
         key = addresses.access_key
-        super().__init__(key, key, region_name=REGION, botocore_session=_bare_session())
+        super().__init__(key, key, region_name=REGION, botocore_session=bare)
 
     def client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
         """Return a client of a service of the local cloud; it goes through no proxy."""
@@ -36,13 +42,3 @@ class LocalSession(boto3.Session):
         if check := self._require_alive:
             made.meta.events.register("before-send", lambda **_: check())
         return made
-
-
-def _bare_session() -> botocore.session.Session:
-    variables = {
-        name: (None, None, default, conversion)
-        for name, (_, _, default, conversion) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
-    }
-    for name in ("config_file", "credentials_file"):
-        variables[name] = (None, None, os.devnull, None)
-    return botocore.session.Session(session_vars=variables)

@@ -55,23 +55,21 @@ def user_of(client: Client, tables: tuple[Path, ...] = _SOCKETS) -> int | None:
     Linux writes an address as words of 32 bits in the processor's byte order, and the user of a socket that
     is being closed as 0 (https://www.kernel.org/doc/html/latest/networking/proc_net_tcp.html).
     """
+
+    def words(packed: bytes) -> str:
+        order = -1 if sys.byteorder == "little" else 1
+        return "".join(packed[at : at + 4][::order].hex().upper() for at in range(0, len(packed), 4))
+
     host, port = client
     address = ipaddress.ip_address(host.partition("%")[0])
     mapped = ipaddress.ip_address(f"::ffff:{host}") if address.version == 4 else address  # noqa: PLR2004
-    ends = {f"{_words(one.packed)}:{port:04X}" for one in (address, mapped)}
-    for table in tables:
-        if not table.exists():
-            continue
+    ends = {f"{words(one.packed)}:{port:04X}" for one in (address, mapped)}
+    for table in filter(Path.exists, tables):
         for line in table.read_text().splitlines()[1:]:
             _, local, _, state, _, _, _, user, *_ = line.split()
             if local in ends and state == _ESTABLISHED:
                 return int(user)
     return None
-
-
-def _words(packed: bytes) -> str:
-    order = -1 if sys.byteorder == "little" else 1
-    return "".join(packed[at : at + 4][::order].hex().upper() for at in range(0, len(packed), 4))
 
 
 def is_own_host(host: str) -> bool:

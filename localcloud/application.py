@@ -32,7 +32,7 @@ from model_build.archive.manifest import FILE_NAME, Manifest
 from model_build.archive.package import DEFAULT_MODEL
 from model_build.archive.prepare import download
 from model_build.archive.trusted_code import require_own_code
-from model_build.data.extract import extract, list_files
+from model_build.data.extract import extract
 from model_build.endpoint.aws import class_labels
 from model_build.errors import CloudError
 
@@ -43,28 +43,22 @@ MODEL_BUCKET: Final = "scones-models"
 _INPUTS: Final = ("template.yaml", "samconfig.toml", "functions", "statemachine", "localcloud/application.py")
 _ROLE_ARN: Final = "arn:aws:iam::000000000000:role/local-sagemaker"
 
-__all__ = ["DEFAULT_MODEL", "ROOT", "Application", "labels_of", "parameters"]
-
 
 def labels_of(model: Path) -> tuple[str, ...] | None:
     """Return the class labels in the manifest of a model folder or model.tar.gz, in the order of the answers.
 
-    None if it has no manifest, which only a model with code of its own can do without.
-
-    Raises:
-        ModelBuildError: the archive or the manifest is damaged.
-        UsageError: the labels cannot be a stack's ClassLabels.
+    None if it has no manifest, which only a model with code of its own can do without. ModelBuildError if
+    archive or manifest are damaged, UsageError if the labels cannot be a stack's ClassLabels.
     """
-    if model.is_dir():
-        labels = Manifest.read(model).labels if (model / FILE_NAME).exists() else None
-    elif FILE_NAME in list_files(model):
-        with tempfile.TemporaryDirectory(prefix="model-") as scratch:
-            extract(model, Path(scratch))
-            labels = Manifest.read(Path(scratch), str(model)).labels
-    else:
-        labels = None
-    if labels:
-        class_labels(labels, str(model))
+    with tempfile.TemporaryDirectory(prefix="model-") as scratch:
+        folder = model
+        if not model.is_dir():
+            folder = Path(scratch)
+            extract(model, folder)
+        if not (folder / FILE_NAME).exists():
+            return None
+        labels = Manifest.read(folder, str(model)).labels
+    class_labels(labels, str(model))
     return labels
 
 
@@ -92,19 +86,10 @@ def build_digest(root: Path = ROOT) -> str:
     return digest.hexdigest()
 
 
-def sam(command: str) -> list[str]:
-    """Return the beginning of a command line of the SAM CLI in this environment."""
-    # The configuration is named: `sam` looks for it beside the template, and the built template is elsewhere.
-    config = str(ROOT / "samconfig.toml")
-    program = str(Path(sys.executable).with_name("sam"))
-    return [program, command, "--config-file", config, "--config-env", "local"]
-
-
 class Application:
     """The application on one local cloud; without a model, the one that served last, or the shipped one.
 
-    Raises:
-        ForeignCodeError: the model has code that is not this project's, and it is not trusted.
+    ForeignCodeError if the model has code that is not this project's, and it is not trusted.
     """
 
     def __init__(
@@ -132,7 +117,7 @@ class Application:
         with timed("functions built"):
             self._steps.run(
                 "sam-build",
-                [*sam("build"), "--build-dir", str(self._built.parent), "--parameter-overrides", *target],
+                [*_sam("build"), "--build-dir", str(self._built.parent), "--parameter-overrides", *target],
                 isolated_environment(None) | build_target() | {"PYTHON": sys.executable},
                 ROOT,
             )
@@ -142,7 +127,7 @@ class Application:
         """Deploy the stack and, beside it, the model; return the local cloud with both."""
         session = LocalSession(running)
         session.client("s3").create_bucket(Bucket=MODEL_BUCKET)
-        _provide_serving_image(session)
+        _provide_serving_image(session.client("ecr"))
         environment = isolated_environment(running)
         model = self._model or self._kept_model(session) or DEFAULT_MODEL
         chosen = parameters(self._labels if self._model else labels_of(model))
@@ -177,49 +162,41 @@ class Application:
     def _deploy_stack(self, environment: Mapping[str, str], chosen: Mapping[str, str]) -> None:
         """Run `sam deploy`; parameters that are not named keep their values."""
         overrides = [f"{name}={json.dumps(value)}" for name, value in chosen.items()]
+        template = ("--template-file", str(self._built), "--stack-name", STACK_NAME)
+        command = [*_sam("deploy"), *template, "--parameter-overrides", *overrides]
         with timed("stack deployed"):
-            self._steps.run(
-                "sam-deploy",
-                [
-                    *sam("deploy"),
-                    *("--template-file", str(self._built), "--stack-name", STACK_NAME),
-                    *("--parameter-overrides", *overrides),
-                ],
-                environment,
-                ROOT,
-            )
+            self._steps.run("sam-deploy", command, environment, ROOT)
 
     def _deploy_model(self, environment: Mapping[str, str], model: Path) -> None:
         """Run `model_build deploy`, with data capture as on AWS."""
+        command = [
+            *(sys.executable, "-m", "model_build", "deploy", "--model", str(model)),
+            *("--endpoint-name", ENDPOINT_NAME, "--role-arn", _ROLE_ARN),
+            *("--bucket", MODEL_BUCKET, "--image", OWN, "--capture", *self._trust_code),
+            *("--application", ""),  # `sam deploy` sets its labels
+        ]
         with timed("model deployed"):
-            self._steps.run(
-                "model-deploy",
-                [
-                    *(sys.executable, "-m", "model_build", "deploy", "--model", str(model)),
-                    *("--endpoint-name", ENDPOINT_NAME, "--role-arn", _ROLE_ARN),
-                    *("--bucket", MODEL_BUCKET, "--image", OWN, "--capture", *self._trust_code),
-                    *("--application", ""),  # `sam deploy` sets its labels
-                ],
-                environment,
-                ROOT,
-            )
+            self._steps.run("model-deploy", command, environment, ROOT)
 
 
-def _provide_serving_image(session: boto3.Session) -> None:
+def _sam(command: str) -> list[str]:
+    """Return the beginning of a command line of the SAM CLI in this environment."""
+    # The configuration is named: `sam` looks for it beside the template, and the built template is elsewhere.
+    config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "local")
+    return [str(Path(sys.executable).with_name("sam")), command, *config]
+
+
+def _provide_serving_image(ecr: Any) -> None:
     """Put the project's serving image into the registry, as `model_build image push` does on AWS.
 
     A manifest without layers: the SageMaker emulator runs the model's code with this machine's Python.
     """
-    ecr = session.client("ecr")
     with suppress(ecr.exceptions.RepositoryAlreadyExistsException):
         ecr.create_repository(repositoryName=own_image.REPOSITORY)
-    manifest = {"schemaVersion": 2, "mediaType": own_image.MANIFEST_TYPE, "layers": []}
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": own_image.MANIFEST_TYPE, "layers": []})
+    image = {"repositoryName": own_image.REPOSITORY, "imageTag": own_image.tag("x86_64")}
     with suppress(ecr.exceptions.ImageAlreadyExistsException):  # of an earlier start
-        ecr.put_image(
-            repositoryName=own_image.REPOSITORY,
-            imageManifest=json.dumps(manifest),
-            imageTag=own_image.tag("x86_64"),
-        )
+        ecr.put_image(**image, imageManifest=manifest)
 
 
 def _remove_stale_archives(session: boto3.Session) -> None:
@@ -238,8 +215,5 @@ def _remove_stale_archives(session: boto3.Session) -> None:
 def _describe_stack(session: boto3.Session, chosen: Mapping[str, str]) -> dict[str, Any]:
     """Return name, outputs and parameters of the deployed stack."""
     stack = session.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]
-    return {
-        "name": STACK_NAME,
-        "outputs": {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])},
-        "parameters": dict(chosen),
-    }
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+    return {"name": STACK_NAME, "outputs": outputs, "parameters": dict(chosen)}

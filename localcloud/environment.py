@@ -63,16 +63,10 @@ def isolated_environment(addresses: Addresses | None) -> dict[str, str]:
 
     Only the user's variables that are known to be needed are in it. Before it runs, `addresses` is None.
     """
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
-    }
-    no_proxy = ",".join(filter(None, [os.environ.get("NO_PROXY", ""), "127.0.0.1", "localhost"]))
-    if addresses:
-        no_proxy += f",{addresses.bind}"
+    inherited = (name for name in os.environ if name in _INHERITED or name.startswith(_INHERITED_PREFIXES))
+    no_proxy = _no_proxy(addresses)
     return {
-        **kept,
+        **{name: os.environ[name] for name in inherited},
         **(aws_variables(addresses) if addresses else {}),
         **_TOOLS,
         "AWS_CONFIG_FILE": os.devnull,
@@ -86,8 +80,12 @@ def isolated_environment(addresses: Addresses | None) -> dict[str, str]:
 
 def shell_variables(addresses: Addresses) -> dict[str, str]:
     """Return what makes AWS's tools and SDKs in a user's shell or process talk to a local cloud."""
-    proxied = filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1", "localhost", addresses.bind))
-    return aws_variables(addresses) | _TOOLS | _IMPATIENT | {"NO_PROXY": ",".join(proxied)}
+    return aws_variables(addresses) | _TOOLS | _IMPATIENT | {"NO_PROXY": _no_proxy(addresses)}
+
+
+def _no_proxy(addresses: Addresses | None) -> str:
+    bind = addresses.bind if addresses else ""
+    return ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1", "localhost", bind)))
 
 
 def env_script(addresses: Addresses) -> str:
@@ -110,19 +108,12 @@ def env_script(addresses: Addresses) -> str:
         *(f"export {name}={value}" for name, value in values.items()),
         f"unset {' '.join(removed)}",
         "scones_deactivate() {",
-        *(f"    {line}" for name in changed for line in _restoring(name)),
-        "    unset -f scones_deactivate",
-        "}",
     ]
-    return "\n".join(lines) + "\n"
-
-
-def _restoring(name: str) -> list[str]:
-    had, old = f"_scones_had_{name}", f"_scones_old_{name}"
-    return [
-        f'if [ -n "${had}" ]; then export {name}="${old}"; else unset {name}; fi',
-        f"unset {had} {old}",
-    ]
+    for name in changed:
+        had, old = f"_scones_had_{name}", f"_scones_old_{name}"
+        lines += [f'    if [ -n "${had}" ]; then export {name}="${old}"; else unset {name}; fi']
+        lines += [f"    unset {had} {old}"]
+    return "\n".join([*lines, "    unset -f scones_deactivate", "}", ""])
 
 
 def host_runtime() -> str:

@@ -2,13 +2,13 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Final
 
-from commandline.polling import PollingTimeoutError, Rhythm, poll
-
-_PATIENCE_S: Final = 1.0
+_PAUSE_S: Final = 0.05
+_ATTEMPTS: Final = 20
 
 
 def take_lock(path: Path) -> IO[str] | None:
@@ -17,32 +17,24 @@ def take_lock(path: Path) -> IO[str] | None:
     It is held for as long as the file is open: the operating system releases it, however the process ends.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # Whoever asks for the holder takes the lock for an instant.
-        file = poll(
-            lambda: _try(path),
-            until=lambda taken: taken is not None,
-            timeout_seconds=_PATIENCE_S,
-            rhythm=Rhythm(shortest_pause=0.05, longest_pause=0.05),
-        )
-    except PollingTimeoutError:
-        return None
-    if file is not None:
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-    return file
+    for _ in range(_ATTEMPTS):  # whoever asks for the holder takes the lock for an instant
+        if file := _try(path):
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            return file
+        time.sleep(_PAUSE_S)
+    return None
 
 
 def lock_holder(path: Path) -> int | None:
     """Return the id of the process that holds a lock, or None; creates nothing."""
     if not path.exists():
         return None
-    file = _try(path)
-    if file is None:
-        return int(path.read_text() or 0) or None
-    file.close()
-    return None
+    if file := _try(path):
+        file.close()
+        return None
+    return int(path.read_text() or 0) or None
 
 
 def _try(path: Path) -> IO[str] | None:

@@ -53,16 +53,11 @@ bind_option = click.option(
 )
 
 
-def _be_strict(_context: click.Context, _option: click.Parameter, strict: bool) -> None:
-    if strict:
-        os.environ[STRICT] = "1"
-
-
 strict_option = click.option(
     "--strict",
     is_flag=True,
     expose_value=False,
-    callback=_be_strict,
+    callback=lambda _context, _option, strict: os.environ.update({STRICT: "1"} if strict else {}),
     help="Start it as slow and as strict as AWS: latency, throttling, short polls that find nothing, ten "
     "functions at a time, no events of a new bucket at first.",
 )

@@ -1,4 +1,4 @@
-"""A service of the local cloud as a child process that ends with its parent, and the port it listens on."""
+"""Services of the local cloud: child processes that end with their parent, and the ports they listen on."""
 
 import contextlib
 import os
@@ -8,18 +8,17 @@ import subprocess
 import threading
 import time
 import urllib.request
-from dataclasses import dataclass
 from typing import Final
 
 from commandline.errors import CommandError
 from commandline.polling import PollingTimeoutError, Rhythm, poll
 
+OFTEN: Final = Rhythm(shortest_pause=0.1, longest_pause=0.1)
 _START_TIMEOUT_S: Final = 60
-_OFTEN: Final = Rhythm(shortest_pause=0.1, longest_pause=0.1)
 
 
 class StartError(CommandError):
-    """A service did not come up."""
+    """A service did not come up, or has ended."""
 
 
 def free_port(bind: str, *preferred: int) -> int:
@@ -28,11 +27,6 @@ def free_port(bind: str, *preferred: int) -> int:
         with contextlib.suppress(OSError), socket.create_server((bind, port)) as server:
             return int(server.getsockname()[1])
     raise StartError(f"cannot listen on {bind}: is it an address of this machine?")
-
-
-def reachable(bind: str) -> str:
-    """Return the address at which this machine reaches what listens on `bind`."""
-    return "127.0.0.1" if bind in {"", "0.0.0.0"} else bind  # noqa: S104  # compared, not bound
 
 
 def end_with_parent(grace_s: float = 10) -> None:
@@ -52,47 +46,21 @@ def end_with_parent(grace_s: float = 10) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-@dataclass(frozen=True)
-class Service:
-    """One child process, whose stdin is the pipe that it ends with.
+def wait_until_healthy(name: str, process: subprocess.Popen[bytes], url: str, instance: str) -> None:
+    """Return when the answer at a service's `url` contains `instance`; StartError if it ended, or takes long.
 
-    Attributes:
-        name: its role, and the name of its log file.
-        url: answers when it is ready.
-        instance: what the answer must contain: another program's service may have taken the port first.
+    Another program's service may have taken the port first.
     """
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    name: str
-    process: subprocess.Popen[bytes]
-    url: str
-    instance: str
+    def healthy() -> bool:
+        if process.poll() is not None:
+            raise StartError(f"{name} ended with status {process.returncode}")
+        with contextlib.suppress(OSError), opener.open(url, timeout=2) as answer:
+            return instance in answer.read().decode()
+        return False
 
-    def wait_until_healthy(self) -> None:
-        """Return when the service answers; StartError if it ended, or took too long."""
-        try:
-            poll(self._is_healthy, until=bool, timeout_seconds=_START_TIMEOUT_S, rhythm=_OFTEN)
-        except PollingTimeoutError as error:
-            raise StartError(f"{self.name} did not answer {self.url} within {_START_TIMEOUT_S} s") from error
-
-    def ask_to_stop(self) -> None:
-        """Send SIGTERM, if the process still runs."""
-        if self.process.poll() is None:
-            self.process.terminate()
-
-    def reap(self, deadline: float) -> None:
-        """Wait until the process has ended, and kill it at the deadline of `time.monotonic()`."""
-        try:
-            self.process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-    def _is_healthy(self) -> bool:
-        if self.process.poll() is not None:
-            raise StartError(f"{self.name} ended with status {self.process.returncode}")
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(self.url, timeout=2) as answer:
-                return self.instance in answer.read().decode()
-        except OSError:
-            return False
+    try:
+        poll(healthy, until=bool, timeout_seconds=_START_TIMEOUT_S, rhythm=OFTEN)
+    except PollingTimeoutError as error:
+        raise StartError(f"{name} did not answer {url} within {_START_TIMEOUT_S} s") from error

@@ -5,10 +5,11 @@ free again after a crash or a reboot, whatever files were left.
 """
 
 import json
+import os
 import secrets
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +18,8 @@ from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
 from commandline.errors import CommandError
-from localcloud.environment import ROOT, Addresses, env_script
+from commandline.terminal import say
+from localcloud.environment import ROOT, Addresses, env_script, shell_variables
 from localcloud.faults import FaultFile
 from localcloud.files import lock_holder, replace_text, take_lock
 
@@ -26,10 +28,20 @@ UNSAVED: Final = "unsaved"
 """File beside the kept state while it is not saved; it has the names of what could not be."""
 SAVE: Final = signal.SIGUSR1
 """Saves ministack's state; ministack takes no other signal for it."""
+_HARMLESS: Final = frozenset(
+    (
+        *("AWS_PAGER", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_DEFAULT_OUTPUT", "AWS_CLI_AUTO_PROMPT"),
+        *("AWS_CA_BUNDLE", "AWS_SDK_LOAD_CONFIG", "AWS_STS_REGIONAL_ENDPOINTS", "AWS_EXECUTION_ENV"),
+        *("AWS_EC2_METADATA_DISABLED", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"),
+    )
+)
+"""Variables that do not decide whom the SDK talks to."""
+_OPTIONS: Final = frozenset(("--profile", "--region"))
+_FILES: Final = ("~/.aws/config", "~/.aws/credentials")
 
 
 class BusyError(CommandError):
-    """Another command is changing the same local cloud."""
+    """Another command or local cloud uses the state folder."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +65,6 @@ class KeptState:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._addresses = folder / "addresses.json"
-
-    def settings(self) -> dict[str, str]:
-        """Return ministack's variables that let it read and write this state."""
-        return ministack_folders(self.folder) | {"PERSIST_STATE": "1", "S3_PERSIST": "1"}
 
     def last_ports(self) -> list[int]:
         """Return the ports of the last start, ministack's first; [] if there was none."""
@@ -85,8 +93,7 @@ class KeptState:
         unsaved = self.folder / UNSAVED
         if not unsaved.exists():
             return ""
-        services = unsaved.read_text(encoding="utf-8")
-        if services:
+        if services := unsaved.read_text(encoding="utf-8"):
             return (
                 f"the local cloud could not save the state of {services} when it ended (is the disk full?): "
                 "photos and records are kept"
@@ -112,11 +119,6 @@ class KeptState:
             return [str(url) for url in json.loads(self._addresses.read_text(encoding="utf-8"))]
         except (FileNotFoundError, ValueError, TypeError):
             return []
-
-
-def ministack_folders(folder: Path) -> dict[str, str]:
-    """Return ministack's variables that keep its files in a folder, instead of in /tmp."""
-    return {"STATE_DIR": str(folder / "state"), "S3_DATA_DIR": str(folder / "s3")}
 
 
 class StateFolder:
@@ -148,10 +150,8 @@ class StateFolder:
         path = self.path / "command-lock"
         file = take_lock(path)
         if file is None:
-            raise BusyError(
-                f"another command (process {lock_holder(path)}) is starting the local cloud of "
-                f"{self.path}: wait until it ends"
-            )
+            other = f"another command (process {lock_holder(path)})"
+            raise BusyError(f"{other} is starting the local cloud of {self.path}: wait until it ends")
         with file:
             yield
 
@@ -161,9 +161,8 @@ class StateFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self.path.chmod(0o700)
         except PermissionError as error:
-            raise CommandError(
-                f"{self.path} is another user's: name a folder of your own with --state"
-            ) from error
+            hint = "name a folder of your own with --state"
+            raise CommandError(f"{self.path} is another user's: {hint}") from error
 
     def access_key(self) -> str:
         """Return the key that this local cloud answers, drawn at its first start."""
@@ -181,9 +180,7 @@ class StateFolder:
 
     def load(self) -> Running | None:
         """Return what runs here, or None; a file that a crash left behind does not count."""
-        if self.supervisor() is None:
-            return None
-        return self.saved()
+        return None if self.supervisor() is None else self.saved()
 
     def saved(self) -> Running | None:
         """Return what was saved last, whether it runs or not; for the supervisor, which knows that."""
@@ -202,3 +199,24 @@ class StateFolder:
         """Remove what says that something runs."""
         self._file.unlink(missing_ok=True)
         self.env_file.unlink(missing_ok=True)
+
+
+def attach(arguments: Sequence[str]) -> None:
+    """Lead AWS's SDK in this process to the local cloud that runs in this checkout, and say so.
+
+    The start of `scones` does that, unless AWS is configured.
+    """
+    named = (name for name, value in os.environ.items() if name.startswith("AWS_") and value)
+    if (
+        any(argument.split("=", 1)[0] in _OPTIONS for argument in arguments)
+        or any(name not in _HARMLESS for name in named)
+        or any(Path(file).expanduser().exists() for file in _FILES)
+    ):
+        return
+    try:
+        running = StateFolder(Path(os.environ.get("SCONES_STATE") or USUAL_STATE)).load()
+    except PermissionError:  # another user's
+        return
+    if running:
+        os.environ.update(shell_variables(running))
+        say(f"scones: uses this checkout's local cloud, {running.aws_url}, as no AWS account is configured")

@@ -26,13 +26,10 @@ class StepError(CommandError):
     with_log = True
 
 
-def tail(log: Path, lines: int = _TAIL_LINES) -> str:
-    """Return the last lines of a log file, indented; empty if there is none."""
-    try:
-        text = log.read_text(errors="replace")
-    except FileNotFoundError:
-        return ""
-    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
+def tail(log: Path) -> str:
+    """Return the last lines of a log file, indented."""
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:])
 
 
 @contextlib.contextmanager
@@ -68,24 +65,34 @@ class Steps:
 
     def together(self, *work: Callable[[], Any]) -> None:
         """Do all of it side by side; the first failure ends the rest and is raised."""
-        futures = [self.submit(one) for one in work]
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        done, _ = wait([self.submit(one) for one in work], return_when=FIRST_EXCEPTION)
         failed = [future for future in done if future.exception()]
         if failed:
             self.stop()
-        for future in failed:
-            future.result()
+            failed[0].result()
 
     def run(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
-        """Run one command to its end.
-
-        Raises:
-            StepError: the command failed, or was stopped.
-        """
+        """Run one command to its end; StepError if it failed, or was stopped."""
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{name}.log"
-        with log.open("wb") as output:
-            process = self._start(command, environment, folder, output.fileno())
+        with log.open("wb") as output, self._lock:
+            if self._stopped:
+                raise StepError("interrupted")
+            try:
+                process = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=folder,
+                    env=environment,
+                    start_new_session=True,  # so that its children can be ended with it
+                )
+            except FileNotFoundError as error:
+                raise StepError(
+                    f"{command[0]} is missing: use the environment that `make demo` or `make up` makes"
+                ) from error
+            self._running.add(process)
         try:
             status = process.wait()
         finally:
@@ -106,29 +113,6 @@ class Steps:
                 process.wait(timeout=_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 _signal_group(process, signal.SIGKILL)
-
-    def _start(
-        self, command: Sequence[str], environment: Mapping[str, str], folder: Path, output: int
-    ) -> subprocess.Popen[bytes]:
-        with self._lock:
-            if self._stopped:
-                raise StepError("interrupted")
-            try:
-                process = subprocess.Popen(
-                    list(command),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    cwd=folder,
-                    env=environment,
-                    start_new_session=True,  # so that its children can be ended with it
-                )
-            except FileNotFoundError as error:
-                raise StepError(
-                    f"{command[0]} is missing: use the environment that `make demo` or `make up` makes"
-                ) from error
-            self._running.add(process)
-            return process
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

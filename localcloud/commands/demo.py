@@ -7,17 +7,17 @@ from typing import Final
 import click
 
 from commandline.errors import FAILED, UsageError
-from commandline.options import FILE, FOLDER, POSITIVE, Seconds, json_option, trust_code_option
+from commandline.options import FOLDER, POSITIVE, Seconds, json_option, trust_code_option
 from commandline.terminal import say
 from localcloud import lifecycle
-from localcloud.application import DEFAULT_MODEL, Application
+from localcloud.application import Application
 from localcloud.options import DEMO_STATE, bind_option, model_option, state_option
 from localcloud.state import StateFolder
 from localcloud.steps import Steps, timed
+from model_build.archive.package import DEFAULT_MODEL
 from model_build.data.cifar import load_archive
-from model_build.data.download import find_archive
+from model_build.data.download import CIFAR_100, find_if_present
 from model_build.data.samples import write_samples
-from model_build.errors import ArchiveError
 from operations.photos.send import send_photos
 from operations.photos.sources import PREFIX, Photo, find_photos
 
@@ -27,12 +27,6 @@ _ARCHIVE_PHOTOS: Final = 20
 @click.command("demo")
 @click.option(
     "--photos", type=FOLDER, metavar="DIR", help="Your photos, subfolders included, not the samples."
-)
-@click.option(
-    "--data",
-    type=FILE,
-    metavar="ARCHIVE",
-    help="CIFAR archive of which some test images join the samples.  [default: CIFAR-100 where found]",
 )
 @click.option("--limit", type=POSITIVE, metavar="N", help="At most so many photos.")
 @model_option
@@ -44,7 +38,6 @@ _ARCHIVE_PHOTOS: Final = 20
 def command(  # noqa: PLR0913 - one parameter for each option
     *,
     photos: Path | None,
-    data: Path | None,
     limit: int | None,
     model: Path | None,
     trust_code: bool,
@@ -64,7 +57,9 @@ def command(  # noqa: PLR0913 - one parameter for each option
       scones local demo --photos ~/photos
     """
     folder = StateFolder(state)
-    own = _photos_of_the_user(photos) if photos else None
+    found = find_photos([photos], every_file=True) if photos else None
+    for skipped in found.skipped if found else ():
+        say(skipped)
     if folder.supervisor():
         raise UsageError(
             f"a local cloud runs already with the state folder {folder.path}: send photos to it "
@@ -72,59 +67,39 @@ def command(  # noqa: PLR0913 - one parameter for each option
         )
     with folder.reserved(), Steps(folder.logs) as steps:
         application = Application(folder, steps, model or DEFAULT_MODEL, trust_code=trust_code)
-        samples = None if own else steps.submit(_samples, folder, data)
-        running, process = lifecycle.start_and_build(folder, steps, application.build, bind, owned=True)
+        chosen = steps.submit(lambda: found.photos if found else sample_photos(folder.path / "samples"))
+        running, process = lifecycle.start_and_deploy(folder, steps, application, bind, owned=True)
         try:
-            chosen = (own or (samples.result() if samples else []))[:limit]
-            running = lifecycle.deploy(folder, application.deploy, running)
-            stack = lifecycle.stack_of(folder, running)
-            page = folder.path / "outcomes.html"
-            done = send_photos(stack, chosen, timeout_s=timeout, as_json=as_json, page=page)
-            return 0 if done else FAILED
+            stack, page = lifecycle.stack_of(folder, running), folder.path / "outcomes.html"
+            sent = chosen.result()[:limit]
+            return 0 if send_photos(stack, sent, timeout_s=timeout, as_json=as_json, page=page) else FAILED
         finally:
             lifecycle.stop_process(process)
 
 
-def _photos_of_the_user(folder: Path) -> list[Photo]:
-    found = find_photos([folder], every_file=True)
-    for skipped in found.skipped:
-        say(skipped)
-    return found.photos
-
-
-def _samples(folder: StateFolder, data: Path | None) -> list[Photo]:
+def sample_photos(folder: Path) -> list[Photo]:
+    """Write sample photos, with some test images of CIFAR-100 if its archive is there; return them."""
     with timed("sample photos drawn"):
-        return sample_photos(folder.path / "samples", data)
+        shutil.rmtree(folder, ignore_errors=True)
+        write_samples(folder / "drawn")
+        photos = find_photos([folder / "drawn"], f"{PREFIX}samples/", every_file=True).photos
+        for archive in find_if_present(CIFAR_100):
+            photos += _from_archive(archive, folder / "archive")
+        return photos
 
 
-def sample_photos(folder: Path, archive: Path | None) -> list[Photo]:
-    """Write sample photos, with test images of CIFAR-100 or another archive if there is one; return them."""
-    shutil.rmtree(folder, ignore_errors=True)
-    write_samples(folder / "drawn")
-    photos = find_photos([folder / "drawn"], f"{PREFIX}samples/", every_file=True).photos
-    archive = archive or _archive_at_hand()
-    return photos + from_archive(archive, folder / "archive", _ARCHIVE_PHOTOS) if archive else photos
-
-
-def from_archive(archive: Path, folder: Path, count: int) -> list[Photo]:
-    """Write `count` test images of a CIFAR archive, taken evenly from all, as PNG; return them."""
+def _from_archive(archive: Path, folder: Path) -> list[Photo]:
+    """Write test images of a CIFAR archive, taken evenly from all, as PNG; return them."""
     from PIL import Image  # noqa: PLC0415 - without an archive no image is written here
 
     data = load_archive(archive)
     total = len(data.test.images)
     photos = []
-    for index in range(0, total, max(1, total // count)):
+    for index in range(0, total, max(1, total // _ARCHIVE_PHOTOS)):
         label = data.classes[int(data.test.labels[index])]
         path = folder / label / f"{Path(data.test.filenames[index]).stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(data.test.images[index]).save(path)
         name = f"{label}/{path.name}"
         photos.append(Photo(f"test images/{name}", path, f"{PREFIX}test-images/{name}"))
-    return photos[:count]
-
-
-def _archive_at_hand() -> Path | None:
-    try:
-        return find_archive("cifar-100-python.tar.gz")
-    except ArchiveError:
-        return None
+    return photos[:_ARCHIVE_PHOTOS]

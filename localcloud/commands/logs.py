@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import click
 
@@ -14,6 +16,7 @@ from localcloud.access import LocalSession
 from localcloud.options import state_option
 from localcloud.state import Running, StateFolder
 
+Reader = Callable[[int], Sequence[str]]
 _STREAMS: Final = 20  # of a function: the newest
 _MOST_LINES: Final = 10_000  # of GetLogEvents
 
@@ -39,62 +42,52 @@ def command(*, names: tuple[str, ...], lines: int, state: Path) -> int:
     if not logs:
         print(f"there are no logs in the state folder {folder.path}")
         return FAILED
-    known = ", ".join(log.name for log in logs)
     for name in names:
-        if not any(log.name.startswith(name) for log in logs):
-            raise UsageError(f"there is no log {name!r}; there are: {known}")
+        if not any(known.startswith(name) for known in logs):
+            raise UsageError(f"there is no log {name!r}; there are: {', '.join(logs)}")
     if running is None:
         say("nothing runs: these are the logs of the last run")
-    for log in logs:
-        if not names or log.name.startswith(names):
-            print(f"==> {log.name} ({log.where})")
-            for line in log.read(lines):
+    for name, (where, read) in logs.items():
+        if not names or name.startswith(names):
+            print(f"==> {name} ({where})")
+            for line in read(lines):
                 print(f"    {line}")
     return 0
 
 
-class Log(NamedTuple):
-    """A log by the name that a user has for it, its file or log group, and what returns its last lines."""
+def find_logs(folder: StateFolder, running: Running | None) -> dict[str, tuple[str, Reader]]:
+    """Return the logs of this run or, if nothing runs, those of the last one.
 
-    name: str
-    where: str
-    read: Callable[[int], Sequence[str]]
-
-
-def find_logs(folder: StateFolder, running: Running | None) -> list[Log]:
-    """Return the logs of this run or, if nothing runs, those of the last one."""
-    files = {path.stem: path for path in sorted(folder.logs.glob("*.log"))}
-    files |= {path.stem: path for path in sorted((folder.path / "sagemaker" / "logs").glob("*.log"))}
-    found = [Log(name, str(path), _reader(path)) for name, path in files.items()]
-    return found + (_function_logs(running) if running and running.stack else [])
-
-
-def _reader(path: Path) -> Callable[[int], Sequence[str]]:
-    return lambda count: path.read_text(errors="replace").splitlines()[-count:]
+    By the name that a user has for a log: its file or log group, and what returns its last lines.
+    """
+    folders = (folder.logs, folder.path / "sagemaker" / "logs")
+    files = (path for logs in folders for path in sorted(logs.glob("*.log")))
+    found: dict[str, tuple[str, Reader]] = {one.stem: (str(one), partial(_end_of_file, one)) for one in files}
+    if running and running.stack:
+        client = LocalSession(running).client("logs")
+        prefix = f"/scones/{running.stack['name']}/"
+        for group in client.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]:
+            name = group["logGroupName"]
+            found[name.removeprefix(prefix)] = name, partial(end_of_group, client, name)
+    return found
 
 
-def _function_logs(running: Running) -> list[Log]:
-    client = LocalSession(running).client("logs")
-    prefix = f"/scones/{running.stack['name']}/"
-    groups = client.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
-    return [
-        Log(group.removeprefix(prefix), group, _group_reader(client, group))
-        for group in (group["logGroupName"] for group in groups)
+def _end_of_file(path: Path, count: int) -> Sequence[str]:
+    return path.read_text(errors="replace").splitlines()[-count:]
+
+
+def end_of_group(client: Any, group: str, count: int) -> Sequence[str]:
+    """Return the last lines of a log group, by the ends of its streams.
+
+    FilterLogEvents, which reads them all, begins with the oldest.
+    """
+    newest = {"orderBy": "LastEventTime", "descending": True, "limit": _STREAMS}
+    events = [
+        (event["timestamp"], event["message"].rstrip())
+        for stream in client.describe_log_streams(logGroupName=group, **newest)["logStreams"]
+        for event in client.get_log_events(
+            logGroupName=group, logStreamName=stream["logStreamName"], limit=min(count, _MOST_LINES)
+        )["events"]
     ]
-
-
-def _group_reader(client: Any, group: str) -> Callable[[int], Sequence[str]]:
-    def read(count: int) -> Sequence[str]:
-        """Read the ends of the streams: FilterLogEvents, which reads them all, begins with the oldest."""
-        newest = {"orderBy": "LastEventTime", "descending": True, "limit": _STREAMS}
-        events = [
-            (event["timestamp"], event["message"].rstrip())
-            for stream in client.describe_log_streams(logGroupName=group, **newest)["logStreams"]
-            for event in client.get_log_events(
-                logGroupName=group, logStreamName=stream["logStreamName"], limit=min(count, _MOST_LINES)
-            )["events"]
-        ]
-        last = sorted(events, key=lambda event: event[0])[-count:]
-        return [f"{datetime.fromtimestamp(time / 1000, UTC):%H:%M:%S} {text}" for time, text in last]
-
-    return read
+    last = sorted(events, key=itemgetter(0))[-count:]
+    return [f"{datetime.fromtimestamp(time / 1000, UTC):%H:%M:%S} {text}" for time, text in last]

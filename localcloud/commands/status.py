@@ -32,7 +32,7 @@ def command(*, state: Path, as_json: bool) -> int:
             del shown["access_key"]
         print(json.dumps(shown))
     elif running:
-        from localcloud.next_steps import print_next_steps  # noqa: PLC0415 - it takes AWS's SDK
+        from localcloud.lifecycle import print_next_steps  # noqa: PLC0415 - it takes AWS's SDK
 
         print_next_steps(folder, running)
     else:

@@ -13,14 +13,13 @@ from commandline.options import trust_code_option
 from commandline.terminal import say
 from localcloud.application import Application
 from localcloud.desk import kept_address
-from localcloud.lifecycle import deploy, save_state, stack_of, start_and_build, stopped_on_error
-from localcloud.next_steps import print_next_steps
+from localcloud.lifecycle import deploy, print_next_steps, save_state, stack_of, start_and_deploy
 from localcloud.options import bind_option, model_option, state_option, strict_option
-from localcloud.state import Running, StateFolder
+from localcloud.state import StateFolder
 from localcloud.steps import Steps
 from operations.redrive import send_to_review, without_outcome
 from operations.results import ResultsTable
-from operations.review import LOOPBACK
+from operations.review.address import LOOPBACK
 from operations.stack import Stack
 
 _UPLOADED: Final = timedelta(days=30)  # as far as `scones redrive --missing` looks back
@@ -49,25 +48,22 @@ def command(*, model: Path | None, trust_code: bool, bind: str, state: Path) -> 
         application = Application(folder, steps, model, trust_code=trust_code)
         running = folder.load()
         if running:
-            running = _deploy_again(folder, application, running, bind)
+            if bind not in {LOOPBACK, running.bind}:
+                stop = f"stop it first (make down) to have one on {bind}"
+                raise UsageError(f"a local cloud runs already, and listens on {running.bind}: {stop}")
+            say(f"a local cloud runs already ({folder.path}); deploying to it again")
+            application.build()
+            running = deploy(folder, application, running)
         else:
             kept, killed = folder.kept.last_ports(), folder.kept.killed()
-            running, process = start_and_build(folder, steps, application.build, bind, owned=False)
-            with stopped_on_error(process):
-                running = deploy(folder, application.deploy, running)
+            running, _ = start_and_deploy(folder, steps, application, bind, owned=False)
             if kept:
                 _name_lost(stack_of(folder, running), killed)
         save_state(running)
-        running = _with_desk(folder, running)
+        if not running.desk_url:  # which the supervisor waits for to start the desk, on loopback
+            running = replace(running, desk_url=kept_address(folder.path))
+            folder.save(running)
     print_next_steps(folder, running)
-
-
-def _with_desk(folder: StateFolder, running: Running) -> Running:
-    """Let the supervisor start the review desk, on loopback; return the local cloud with its address."""
-    if not running.desk_url:
-        running = replace(running, desk_url=kept_address(folder.path))
-        folder.save(running)
-    return running
 
 
 def _name_lost(stack: Stack, killed: datetime | None) -> None:
@@ -86,14 +82,3 @@ def _name_lost(stack: Stack, killed: datetime | None) -> None:
         say(f"  without an outcome: {visible(photo)}")
     if photos:
         say("classify them now: scones redrive --missing --older-than 1s")
-
-
-def _deploy_again(folder: StateFolder, application: Application, running: Running, bind: str) -> Running:
-    if bind not in {LOOPBACK, running.bind}:
-        raise UsageError(
-            f"a local cloud runs already, and listens on {running.bind}: stop it first (make down) to have "
-            f"one on {bind}"
-        )
-    say(f"a local cloud runs already ({folder.path}); deploying to it again")
-    application.build()
-    return deploy(folder, application.deploy, running)

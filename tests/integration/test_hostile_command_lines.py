@@ -41,8 +41,8 @@ PROGRAMS: Final = {
 }
 # What would start processes, serve or wait ends here, as if it had failed.
 STARTS: Final = (
-    "localcloud.commands.up.start_and_build",
-    "localcloud.commands.demo.lifecycle.start_and_build",
+    "localcloud.commands.up.start_and_deploy",
+    "localcloud.commands.demo.lifecycle.start_and_deploy",
     "operations.redrive.poll",
     "operations.photos.listener.OutcomeListener.__enter__",
     "uvicorn.Server.run",

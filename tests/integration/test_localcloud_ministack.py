@@ -18,7 +18,7 @@ import pytest
 from localcloud import lifecycle
 from localcloud.environment import ROOT
 from localcloud.ministack.admission import RUNNING
-from localcloud.service import Service, StartError, free_port
+from localcloud.service import StartError, free_port, wait_until_healthy
 from localcloud.state import Running, StateFolder
 from localcloud.steps import StepError
 from tests.support.local_cloud import LocalCloud, bare_cloud, wait_until
@@ -152,10 +152,10 @@ def test_somebody_elses_service_on_the_port_is_not_taken_for_ours(cloud: LocalCl
     """Two local clouds that start at the same moment may find the same port free."""
     with subprocess.Popen(["sleep", "60"]) as ours:
         url = f"{cloud.running.aws_url}/_ministack/health"
-        Service("ministack", ours, url, cloud.running.instance).wait_until_healthy()
+        wait_until_healthy("ministack", ours, url, cloud.running.instance)
         threading.Timer(0.5, ours.kill).start()
         with pytest.raises(StartError, match="ended with status"):
-            Service("ministack", ours, url, "another-instance").wait_until_healthy()
+            wait_until_healthy("ministack", ours, url, "another-instance")
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
