@@ -1,4 +1,7 @@
-"""FilterInference's errors. The workflow matches them by class name (`ErrorEquals`): a public contract."""
+"""The errors of FilterInference. The workflow matches them by class name (`ErrorEquals`).
+
+They do not end in `Error` because they are names of a public contract.
+"""
 
 import json
 

@@ -1,11 +1,11 @@
 """What was answered outlives a kill of every process, and what cannot be kept is refused."""
 
-import contextlib
 import json
 import os
 import resource
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from localcloud import lifecycle
+from localcloud.access import LocalSession
 from localcloud.state import StateFolder
-from tests.support.local_cloud import LocalCloud, wait_until
+from tests.support.local_cloud import LocalCloud, bare_cloud, wait_until
 
 BUCKET, TABLE = "photos", "results"
-ONCE = Config(retries={"total_max_attempts": 1})
 
 
-@contextlib.contextmanager
-def kept_cloud(folder: Path) -> Iterator[LocalCloud]:
-    """Run a local cloud whose state is kept, without the application."""
-    running, process = lifecycle.start(StateFolder(folder), "127.0.0.1", owned=False)
-    try:
-        yield LocalCloud(running, folder)
-    finally:
-        lifecycle.stop_process(process)
+kept_cloud = partial(bare_cloud, owned=False)
 
 
 def deploy(cloud: LocalCloud) -> str:
@@ -56,10 +49,7 @@ def kill_everything(cloud: LocalCloud) -> None:
 
 
 def records(cloud: LocalCloud) -> dict[str, Any]:
-    items = cloud.client("dynamodb").scan(TableName=TABLE)["Items"]
-    return {
-        item["photo"]["S"]: {name: one for name, one in item.items() if name != "photo"} for item in items
-    }
+    return {item["photo"]["S"]: item for item in cloud.client("dynamodb").scan(TableName=TABLE)["Items"]}
 
 
 def decide(cloud: LocalCloud, photo: str, label: str) -> None:
@@ -139,8 +129,8 @@ def full(tmp_path: Path) -> Iterator[LocalCloud]:
 # In CI, which is Linux, a skipped test fails (tests/conftest.py).
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="macOS limits no process that runs already")
 def test_what_cannot_be_kept_is_refused_and_nothing_else_is_lost(full: LocalCloud) -> None:
-    s3 = full._session.client("s3", config=ONCE.merge(Config(proxies={})))  # noqa: SLF001
-    dynamodb = full._session.client("dynamodb", config=ONCE.merge(Config(proxies={})))  # noqa: SLF001
+    session, once = LocalSession(full.running), Config(retries={"total_max_attempts": 1}, proxies={})
+    s3, dynamodb = session.client("s3", config=once), session.client("dynamodb", config=once)
 
     with pytest.raises(ClientError, match=r"InsufficientStorage.*its disk is full"):
         s3.put_object(Bucket=BUCKET, Key="large.jpg", Body=b"x" * 5000)

@@ -138,9 +138,9 @@ def environment_of(addresses: Addresses) -> Iterator[None]:
 
 
 @contextmanager
-def bare_cloud(folder: Path) -> Iterator[LocalCloud]:
-    """Run a local cloud without the application; stop it at the end."""
-    running, process = lifecycle.start(StateFolder(folder), "127.0.0.1", owned=True)
+def bare_cloud(folder: Path, *, owned: bool = True) -> Iterator[LocalCloud]:
+    """Run a local cloud without the application, and stop it; its state is kept unless it is `owned`."""
+    running, process = lifecycle.start(StateFolder(folder), "127.0.0.1", owned=owned)
     try:
         yield LocalCloud(running, folder)
     finally:

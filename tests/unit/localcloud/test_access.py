@@ -13,8 +13,17 @@ from localcloud.steps import StepError
 ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567", "the key")
 
 
-@pytest.fixture
-def _account_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("service", "url"),
+    [
+        *((name, ADDRESSES.aws_url) for name in ("s3", "stepfunctions")),
+        *((f"sagemaker{more}", ADDRESSES.sagemaker_url) for more in ("", "-runtime")),
+        ("application-autoscaling", ADDRESSES.sagemaker_url),
+    ],
+)
+def test_a_client_sees_the_local_cloud_and_nothing_of_the_users_account(
+    service: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tmp_path / "config"
     config.write_text(
         "[profile production]\nregion = eu-west-1\naws_access_key_id = real\naws_secret_access_key = real\n"
@@ -25,18 +34,6 @@ def _account_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     variables["HTTP_PROXY"] = "http://proxy.example.org:3128"
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-
-
-@pytest.mark.usefixtures("_account_of_the_user")
-@pytest.mark.parametrize(
-    ("service", "url"),
-    [
-        *((name, ADDRESSES.aws_url) for name in ("s3", "stepfunctions")),
-        *((f"sagemaker{more}", ADDRESSES.sagemaker_url) for more in ("", "-runtime")),
-        ("application-autoscaling", ADDRESSES.sagemaker_url),
-    ],
-)
-def test_a_client_sees_the_local_cloud_and_nothing_of_the_users_account(service: str, url: str) -> None:
     session = LocalSession(ADDRESSES)
 
     client = session.client(service)

@@ -18,41 +18,31 @@ def refused(headers: dict[str, str], path: str = "/", query: str = "") -> str | 
     return refusal(headers, path, query, KEY)
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        *("127.0.0.1:4566", "127.0.0.1", "[::1]:4566", "172.17.0.1:4566", "LocalHost."),
-        *("localhost:4566", "photos.localhost:4566", "host.docker.internal:4566"),
-    ],
-)
+OWN = "127.0.0.1:4566 127.0.0.1 [::1]:4566 172.17.0.1:4566 LocalHost. localhost:4566 photos.localhost:4566"
+FOREIGN = "evil.example:4566 localhost.evil.example 127.0.0.1.evil.example [evil.example]:1 notlocalhost"
+
+
+@pytest.mark.parametrize("host", [*OWN.split(), "host.docker.internal:4566"])
 def test_addresses_and_own_names_are_answered(host: str) -> None:
     assert is_own_host(host)
     assert refused({**SIGNED, "host": host}) is None
 
 
-FOREIGN = "evil.example:4566 localhost.evil.example 127.0.0.1.evil.example [evil.example]:1 notlocalhost"
-
-
 @pytest.mark.parametrize("host", ["", *FOREIGN.split()])
 def test_a_name_that_could_be_rebound_is_refused(host: str) -> None:
     assert not is_own_host(host)
-    reason = refused({**SIGNED, "host": host})
-    assert reason is not None
-    assert "localhost" in reason
+    assert "localhost" in str(refused({**SIGNED, "host": host}))
 
 
 @pytest.mark.parametrize(
-    "headers",
+    "header",
     [
-        {"origin": "https://evil.example"},
-        {"origin": "null"},
-        {"origin": "http://127.0.0.1:4566"},
-        {"sec-fetch-site": "cross-site"},
-        {"sec-fetch-site": "same-site"},
+        *(("origin", page) for page in ("https://evil.example", "null", "http://127.0.0.1:4566")),
+        *(("sec-fetch-site", site) for site in ("cross-site", "same-site")),
     ],
 )
-def test_pages_are_refused(headers: dict[str, str]) -> None:
-    page = {**SIGNED, "host": "127.0.0.1:4566", **headers}
+def test_pages_are_refused(header: tuple[str, str]) -> None:
+    page = {**SIGNED, "host": "127.0.0.1:4566", header[0]: header[1]}
     assert refused(page) == "a local cloud does not answer web pages"
 
 
@@ -127,8 +117,8 @@ def request(kind: str, headers: dict[str, str]) -> tuple[list[str], list[dict[st
     async def receive() -> Any:
         return {}
 
-    scope = {"type": kind, "path": "/", "query_string": b""}
-    scope["headers"] = [(name.encode(), value.encode()) for name, value in headers.items()]
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": kind, "path": "/", "query_string": b"", "headers": encoded}
 
     async def ask() -> None:
         await guarded(application, KEY)(scope, receive, send)
@@ -137,12 +127,9 @@ def request(kind: str, headers: dict[str, str]) -> tuple[list[str], list[dict[st
     return arrived, answers
 
 
-def test_the_guard_passes_programs_and_the_servers_own_start() -> None:
+def test_the_guard_passes_programs_and_the_servers_own_start_and_refuses_pages() -> None:
     assert request("http", {**SIGNED, "host": "127.0.0.1:4566"}) == (["http"], [])
     assert request("lifespan", {}) == (["lifespan"], [])
-
-
-def test_the_guard_refuses_pages_on_every_protocol() -> None:
     page = {**SIGNED, "host": "127.0.0.1:4566", "origin": "https://evil.example"}
     arrived, answers = request("http", page)
     assert (arrived, answers[0]["status"]) == ([], 403)

@@ -5,49 +5,62 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from localcloud import lifecycle
 from localcloud.__main__ import main
+from localcloud.commands.logs import end_of_group
 from localcloud.environment import ROOT, Addresses
 from localcloud.state import UNSAVED, Running, StateFolder
 from operations import checks
 from operations.status import Situation
 
 ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:1", "http://127.0.0.1:2", "key")
+Local = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture
+def local(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Local:
+    """Return what runs a command with a state folder and checks its exit code; it returns output, errors."""
+
+    def run(code: int, *arguments: str) -> tuple[str, str]:
+        assert main([*arguments, "--state", str(tmp_path / "state")]) == code
+        return capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """Return the folder of a state that was kept by an earlier `down`."""
-    kept = StateFolder(tmp_path).kept
+    kept = StateFolder(tmp_path / "state").kept
     kept.move_to(ADDRESSES)
     return kept.folder
 
 
-def test_down_says_what_is_kept(tmp_path: Path, kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["down", "--state", str(tmp_path)]) == 0
-    shown = capsys.readouterr().err
-    assert f"no local cloud to stop: nothing runs with the state folder {tmp_path}" in shown
+def test_down_says_what_is_kept(local: Local, kept: Path) -> None:
+    _, shown = local(0, "down")
+    assert f"no local cloud to stop: nothing runs with the state folder {kept.parent}" in shown
     assert f"photos, results and stack are kept for the next start in {kept}" in shown
     assert kept.exists()
 
 
 def test_what_runs_is_shown_with_the_model_that_serves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    local: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = checks.ok("model", "mine-1 serves since 10:00:00")
     monkeypatch.setattr(Situation, "model", lambda _: iter([model]))
     outputs = {"PhotoBucketName": "photos", "ResultsTableName": "results"}
     stack = {"name": "scones", "outputs": outputs, "parameters": {}}
-    folder = StateFolder(tmp_path)
+    folder = StateFolder(tmp_path / "state")
     with folder.lock_as_supervisor() or pytest.fail("nobody else holds the lock"):
         folder.save(Running(**asdict(ADDRESSES), stack=stack, desk_url="http://127.0.0.1:3/?token=t"))
-        assert main(["status", "--state", str(tmp_path)]) == 0
-    shown = capsys.readouterr().out
+        shown, _ = local(0, "status")
     assert "\nModel: mine-1 serves since 10:00:00\n" in shown
     assert "http://127.0.0.1:3/live?token=t" in shown
 
@@ -56,87 +69,67 @@ def test_what_runs_is_shown_with_the_model_that_serves(
     ("services", "says"), [("", "was killed"), ("sqs", "could not save the state of sqs")]
 )
 def test_down_says_what_is_not_kept(
-    kept: Path, services: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    local: Local, kept: Path, services: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "stop", lambda _: True)
     (kept / UNSAVED).write_text(services)
-    assert main(["down", "--state", str(kept.parent)]) == 1
-    assert says in capsys.readouterr().err
+    _, shown = local(1, "down")
+    assert says in shown
 
 
 def test_down_waits_as_long_as_something_is_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    local: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy = iter([False, False, True])
     monkeypatch.setattr(lifecycle, "_becomes_free", lambda *_: next(busy))
     monkeypatch.setattr(os, "kill", lambda *_: None)
-    with StateFolder(tmp_path).lock_as_supervisor() or pytest.fail("nobody else holds the lock"):
-        assert main(["down", "--state", str(tmp_path)]) == 0
-    assert capsys.readouterr().err.splitlines() == [
-        "  saving what is kept (5 s)",
-        "  saving what is kept (10 s)",
-        "stopped",
-    ]
+    with StateFolder(tmp_path / "state").lock_as_supervisor() or pytest.fail("nobody else holds the lock"):
+        _, shown = local(0, "down")
+    assert shown == "  saving what is kept (5 s)\n  saving what is kept (10 s)\nstopped\n"
 
 
-def test_down_erases_only_if_it_may(tmp_path: Path, kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["down", "--erase", "--state", str(tmp_path)]) == 2
-    assert f"erases the photos, results and stack in {kept}; give --yes" in capsys.readouterr().err
+def test_down_erases_only_if_it_may(local: Local, kept: Path) -> None:
+    _, shown = local(2, "down", "--erase")
+    assert f"erases the photos, results and stack in {kept}; give --yes" in shown
     assert kept.exists()
 
-    assert main(["down", "--erase", "--yes", "--state", str(tmp_path)]) == 0
-    assert not kept.exists()
+    for _ in range(2):
+        local(0, "down", "--erase", "--yes")
+        assert not kept.exists()
 
 
-def test_status_of_nothing_is_a_failure_that_says_how_to_start(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["status", "--state", str(tmp_path)]) == 1
-    assert "nothing runs" in capsys.readouterr().out
-    assert main(["status", "--json", "--state", str(tmp_path)]) == 1
-    assert json.loads(capsys.readouterr().out) == {"running": False, "state": str(tmp_path)}
+def test_status_of_nothing_is_a_failure_that_says_how_to_start(local: Local, tmp_path: Path) -> None:
+    assert "nothing runs" in local(1, "status")[0]
+    shown = json.loads(local(1, "status", "--json")[0])
+    assert shown == {"running": False, "state": str(tmp_path / "state")}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "shown"),
+    ("arguments", "says"),
     [
-        (["demo", "--photos", "/no/such"], "/no/such"),
-        (["demo", "--photos", "."], "there are no photos in ."),
-        (["demo", "--data", "/no/such.tar.gz"], "/no/such.tar.gz"),
-        (["demo", "--timeout", "-1"], "not a number of seconds above 0"),
-        (["demo", "--limit", "0"], "0 is not in the range"),
-        (["demo", "--model", "/no/such"], "/no/such"),
-        (["up", "--model", "/no/such"], "/no/such"),
-        (["donw"], "Did you mean down"),
+        ("demo --photos /no/such", "/no/such"),
+        ("demo --photos .", "there are no photos in ."),
+        ("demo --timeout -1", "not a number of seconds above 0"),
+        ("demo --limit 0", "0 is not in the range"),
+        ("demo --model /no/such", "/no/such"),
+        ("up --model /no/such", "/no/such"),
+        ("donw", "Did you mean down"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_use_is_refused_before_anything_starts(
-    arguments: list[str],
-    shown: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    local: Local, arguments: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    monkeypatch.setenv("SCONES_STATE", str(tmp_path / "state"))
-
-    assert main(arguments) == 2
-
-    assert shown in capsys.readouterr().err
+    _, shown = local(2, *arguments.split())
+    assert says in shown
     assert not (tmp_path / "state").exists()
 
 
 def test_too_few_open_files_are_named_before_anything_starts(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "localcloud", "up", "--state", str(tmp_path / "state")]
-    done = subprocess.run(
-        ["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh", *command],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    limited = ["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh", *command]
+    done = subprocess.run(limited, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert "only 64 files may be open at a time" in line
@@ -146,37 +139,70 @@ def test_too_few_open_files_are_named_before_anything_starts(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (
-            PermissionError(errno.EPERM, "Operation not permitted"),
-            "is another user's: name a folder of your own",
-        ),
+        (PermissionError(errno.EPERM, "not permitted"), "is another user's: name a folder of your own"),
         (OSError(errno.EROFS, "Read-only file system", "build"), "build: Read-only file system"),
     ],
 )
 def test_a_folder_that_cannot_be_written_to_is_named_in_a_line(
-    tmp_path: Path,
-    error: OSError,
-    says: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    local: Local, error: OSError, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(Path, "chmod", refuse)
-    assert main(["up", "--state", str(tmp_path / "state")]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
+    monkeypatch.setattr(Path, "chmod", Mock(side_effect=error))
+    (line,) = local(1, "up")[1].splitlines()
     assert says in line
 
 
 def test_a_disk_that_is_nearly_full_is_refused_before_anything_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    local: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("localcloud.lifecycle.NEEDED_MB", 10**12)
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("something was started"))
-
-    assert main(["up", "--state", str(tmp_path / "state")]) == 1
-
-    shown = capsys.readouterr().err
+    _, shown = local(1, "up")
     assert f"python -m localcloud up: {tmp_path}/state has " in shown
     assert "MB free, and the local cloud needs" in shown
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> Path:
+    """Return the state folder of a run that has ended, with logs."""
+    files = {"logs/ministack.log": "one\ntwo\nthree\n", "sagemaker/logs/endpoint-e-1.log": "loaded\n"}
+    for path, text in files.items():
+        file = tmp_path / "state" / path
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    return tmp_path / "state"
+
+
+def test_the_end_of_each_log_is_shown_and_marked_as_old(local: Local, ended: Path) -> None:
+    output, errors = local(0, "logs", "--lines", "2")
+    assert output.splitlines() == [
+        f"==> ministack ({ended}/logs/ministack.log)",
+        "    two",
+        "    three",
+        f"==> endpoint-e-1 ({ended}/sagemaker/logs/endpoint-e-1.log)",
+        "    loaded",
+    ]
+    assert errors == "nothing runs: these are the logs of the last run\n"
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_log_is_found_by_the_beginning_of_its_name_and_another_is_refused(local: Local) -> None:
+    output, _ = local(0, "logs", "endpoint")
+    assert "ministack" not in output
+    _, errors = local(2, "logs", "sagemacher")
+    assert "no log 'sagemacher'; there are: ministack, endpoint-e-1" in errors
+
+
+def test_without_logs_it_says_so(local: Local, tmp_path: Path) -> None:
+    assert local(1, "logs") == (f"there are no logs in the state folder {tmp_path}/state\n", "")
+
+
+def test_of_a_functions_log_the_newest_lines_are_shown() -> None:
+    lines = [{"timestamp": 1000 * second, "message": f"line {second}\n"} for second in range(30)]
+    asked = Mock()
+    asked.describe_log_streams.return_value = {"logStreams": [{"logStreamName": "a"}, {"logStreamName": "b"}]}
+
+    def tail(*, limit: int, logStreamName: str, **_: object) -> dict[str, object]:  # noqa: N803 - boto3's
+        return {"events": lines[logStreamName == "b" :: 2][-limit:]}
+
+    asked.get_log_events.side_effect = tail
+    assert [line[9:] for line in end_of_group(asked, "g", 3)] == ["line 27", "line 28", "line 29"]

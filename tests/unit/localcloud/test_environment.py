@@ -12,28 +12,19 @@ from localcloud.environment import ROOT, Addresses, build_target, env_script, is
 ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:4566", "http://127.0.0.1:4567", "key")
 
 
-def shell(script: str, env_file: Path, **variables: str) -> dict[str, str]:
-    """Run a script of `sh` and return the variables that it exports at its end."""
-    shown = subprocess.run(
-        ["sh", "-euc", f"file={env_file}\n{script}\nexec env -0"],
-        env={"PATH": os.environ["PATH"], **variables},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+def shell(script: str, folder: Path, **variables: str) -> dict[str, str]:
+    """Run a script of `sh`, in which `$file` is env.sh; return the variables that it exports at its end."""
+    (folder / "env.sh").write_text(env_script(ADDRESSES))
+    command = ["sh", "-euc", f"file={folder}/env.sh\n{script}\nexec env -0"]
+    environment = {"PATH": os.environ["PATH"], **variables}
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     return dict(line.split("=", 1) for line in shown.split("\0") if line)
 
 
-@pytest.fixture
-def env_file(tmp_path: Path) -> Path:
-    (tmp_path / "env.sh").write_text(env_script(ADDRESSES))
-    return tmp_path / "env.sh"
-
-
-def test_env_script_works_in_a_shell_and_removes_the_users_account(env_file: Path) -> None:
+def test_env_script_works_in_a_shell_and_removes_the_users_account(tmp_path: Path) -> None:
     account = {"AWS_PROFILE": "mine", "AWS_SESSION_TOKEN": "secret", "NO_PROXY": "example.org"}
 
-    seen = shell('. "$file"', env_file, **account)
+    seen = shell('. "$file"', tmp_path, **account)
 
     assert seen["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
     assert seen["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] == "http://127.0.0.1:4567"
@@ -50,10 +41,10 @@ def test_env_script_works_in_a_shell_and_removes_the_users_account(env_file: Pat
     ['. "$file"; scones_deactivate', '. "$file"; . "$file"; scones_deactivate', ":"],
     ids=["once", "sourced twice", "never sourced"],
 )
-def test_deactivating_restores_the_shell(env_file: Path, script: str) -> None:
+def test_deactivating_restores_the_shell(tmp_path: Path, script: str) -> None:
     before = {"AWS_PROFILE": "mine", "AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "", "NO_PROXY": "a b"}
 
-    seen = shell(script, env_file, **before)
+    seen = shell(script, tmp_path, **before)
 
     for name in ("PWD", "SHLVL", "_", "OLDPWD"):  # the shell's own
         seen.pop(name, None)
