@@ -18,7 +18,6 @@ from commandline.options import Command
 if TYPE_CHECKING:  # it takes longer than all else: only what calls AWS imports it
     import boto3
 
-_LATER: Final = datetime.max.replace(tzinfo=UTC)
 _making_clients: Final = threading.Lock()
 
 
@@ -35,7 +34,6 @@ class Stack:
     session: "boto3.Session"
     parameters: Mapping[str, str] = field(default_factory=dict)
     status: str = ""  # as CloudFormation has it; empty: not deployed
-    created: datetime = _LATER
     clock: timedelta = timedelta()  # by how much AWS's is ahead of this machine's
     clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -52,7 +50,6 @@ class Stack:
             session,
             {item["ParameterKey"]: item.get("ParameterValue", "") for item in stack.get("Parameters", [])},
             stack["StackStatus"],
-            stack["CreationTime"],
             clock,
         )
 
