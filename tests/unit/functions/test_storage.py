@@ -36,36 +36,27 @@ def answer(content: bytes = b"photo", **more: Any) -> dict[str, Any]:
 
 
 def test_the_object_is_read_as_named(s3: Any) -> None:
-    s3.add_response(
-        "get_object",
-        answer(ETag='"e7a9"', VersionId="v7"),
-        {"Bucket": "photos", "Key": "incoming/a+b %41 \"ü'.jpg"},
-    )
-    stored, body = read_object(s3.client, ObjectReference("photos", "incoming/a+b %41 \"ü'.jpg"), 100)
+    key = "incoming/a+b %41 \"ü'.jpg"
+    s3.add_response("get_object", answer(ETag='"e7a9"', VersionId="v7"), {"Bucket": "photos", "Key": key})
+    stored, body = read_object(s3.client, ObjectReference("photos", key), 100)
     assert (body, stored.version_id, stored.etag) == (b"photo", "v7", "e7a9")
 
 
 @pytest.mark.parametrize("etag", ["e7a9", '"e7a9"'])
 def test_version_and_etag_are_requested(s3: Any, etag: str) -> None:
-    s3.add_response(
-        "get_object",
-        answer(),
-        {"Bucket": "photos", "Key": "incoming/a.jpg", "VersionId": "v7", "IfMatch": '"e7a9"'},
-    )
-    stored, _ = read_object(s3.client, ObjectReference("photos", "incoming/a.jpg", "v7", etag), 100)
+    request = {"Bucket": "photos", "Key": "incoming/a.jpg", "VersionId": "v7", "IfMatch": '"e7a9"'}
+    s3.add_response("get_object", answer(), request)
+    stored, _ = read_object(s3.client, PHOTO._replace(version_id="v7", etag=etag), 100)
     assert stored.version_id == "v7"
 
 
-def test_a_body_that_is_too_large_is_not_read(s3: Any) -> None:
+def test_exactly_the_limit_is_read_and_a_larger_body_is_not(s3: Any) -> None:
+    s3.add_response("get_object", answer(b"x" * 100))
+    assert len(read_object(s3.client, PHOTO, 100)[1]) == 100
     body = StreamingBody(Mock(read=Mock(side_effect=AssertionError("the body was read"))), 101)
     s3.add_response("get_object", {"Body": body, "ContentLength": 101})
     with pytest.raises(errors.ObjectTooLarge, match=r"a\.jpg has 101 bytes, more than the limit of 100"):
         read_object(s3.client, PHOTO, 100)
-
-
-def test_exactly_the_limit_is_read(s3: Any) -> None:
-    s3.add_response("get_object", answer(b"x" * 100))
-    assert len(read_object(s3.client, PHOTO, 100)[1]) == 100
 
 
 DENIED = "User: arn:aws:sts::111122223333:assumed-role/r is not authorized to perform: kms:Decrypt"

@@ -45,6 +45,12 @@ def put_list(stack: Stack, key: str, body: str | bytes) -> str:
     return f"s3://{LISTS}/{key}"
 
 
+def input_of(stack: Stack, run: Run) -> dict[str, Any]:
+    """Return the input of a run's execution."""
+    found = stack.client("stepfunctions").describe_execution(executionArn=run.execution_arn)
+    return dict(json.loads(found["input"]))
+
+
 def photos_of(stack: Stack, uri: str) -> list[tuple[str, str]]:
     return list(listed(stack, uri).photos())
 
@@ -216,9 +222,7 @@ def test_a_run_is_started_with_a_manifest_of_its_photos(stack: Stack) -> None:
 
     assert run
     assert run.photos == 2
-    workflow, s3 = stack.client("stepfunctions"), stack.client("s3")
-    start = json.loads(workflow.describe_execution(executionArn=run.execution_arn)["input"])
-    assert start == {
+    assert input_of(stack, run) == {
         "bucket": BUCKET,
         "manifest": f"runs/{run.name}/manifest.jsonl",
         "results": f"runs/{run.name}/results",
@@ -228,7 +232,8 @@ def test_a_run_is_started_with_a_manifest_of_its_photos(stack: Stack) -> None:
         "reclassify": False,
         "announce": True,
     }
-    lines = s3.get_object(Bucket=BUCKET, Key=start["manifest"])["Body"].read().splitlines()
+    manifest = stack.client("s3").get_object(Bucket=BUCKET, Key=f"runs/{run.name}/manifest.jsonl")
+    lines = manifest["Body"].read().splitlines()
     assert [json.loads(line) for line in lines] == [
         {"s3_key": "incoming/a b.jpg", "version_id": "v1"},
         {"s3_key": "incoming/ä.jpg", "version_id": "v2"},
@@ -265,13 +270,8 @@ def test_a_child_has_ten_photos_at_most_and_all_at_once(
 ) -> None:
     run = Runs(stack).start([("incoming/a.jpg", "v1")], at_a_time=at_a_time)
     assert run
-    execution = stack.client("stepfunctions").describe_execution(executionArn=run.execution_arn)
-    start = json.loads(execution["input"])
+    start = input_of(stack, run)
     assert (start["photos_a_child"], start["children_at_a_time"]) == (a_child, children)
-
-
-def test_without_photos_nothing_is_started(stack: Stack) -> None:
-    assert Runs(stack).start([]) is None
 
 
 def test_results_are_a_line_for_each_photo_of_a_child(stack: Stack) -> None:
