@@ -127,7 +127,7 @@ class Application:
         """Deploy the stack and, beside it, the model; return the local cloud with both."""
         session = LocalSession(running)
         session.client("s3").create_bucket(Bucket=MODEL_BUCKET)
-        _provide_serving_image(session.client("ecr"))
+        provide_serving_image(session.client("ecr"))
         environment = isolated_environment(running)
         model = self._model or self._kept_model(session) or DEFAULT_MODEL
         chosen = parameters(self._labels if self._model else labels_of(model))
@@ -186,15 +186,15 @@ def _sam(command: str) -> list[str]:
     return [str(Path(sys.executable).with_name("sam")), command, *config]
 
 
-def _provide_serving_image(ecr: Any) -> None:
+def provide_serving_image(ecr: Any, repository: str = own_image.REPOSITORY) -> None:
     """Put the project's serving image into the registry, as `model_build image push` does on AWS.
 
     A manifest without layers: the SageMaker emulator runs the model's code with this machine's Python.
     """
     with suppress(ecr.exceptions.RepositoryAlreadyExistsException):
-        ecr.create_repository(repositoryName=own_image.REPOSITORY)
+        ecr.create_repository(repositoryName=repository)
     manifest = json.dumps({"schemaVersion": 2, "mediaType": own_image.MANIFEST_TYPE, "layers": []})
-    image = {"repositoryName": own_image.REPOSITORY, "imageTag": own_image.tag("x86_64")}
+    image = {"repositoryName": repository, "imageTag": own_image.tag("x86_64")}
     with suppress(ecr.exceptions.ImageAlreadyExistsException):  # of an earlier start
         ecr.put_image(**image, imageManifest=manifest)
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from localcloud.application import provide_serving_image
 from localcloud.environment import aws_variables
 from tests.support.deployment import BUCKET
 from tests.support.local_cloud import bare_cloud
-from tests.support.serving_image import provide_own_image
 
 
 @pytest.fixture(scope="module")
@@ -18,5 +18,5 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str
         for name, value in variables.items():
             patch.setenv(name, value)
         cloud.client("s3").create_bucket(Bucket=BUCKET)
-        provide_own_image(cloud.client("ecr"))
+        provide_serving_image(cloud.client("ecr"))
         yield variables

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from commandline.scones import main
+from localcloud.application import provide_serving_image
 from localcloud.environment import isolated_environment
 from model_build.archive.package import package_model
 from tests.support.endpoint_stream import Stream
 from tests.support.gate import Gate
 from tests.support.local_cloud import LocalCloud, bare_cloud, environment_of, wait_until
-from tests.support.serving_image import provide_own_image
 from tests.support.tiny_model import picture, write_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,7 +140,7 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
 
     outputs = account.cloud.client("cloudformation").describe_stacks(StackName="scones-model")["Stacks"][0]
     repository = {one["OutputKey"]: one["OutputValue"] for one in outputs["Outputs"]}["ServingRepositoryUri"]
-    provide_own_image(account.cloud.client("ecr"), repository.partition("/")[2])
+    provide_serving_image(account.cloud.client("ecr"), repository.partition("/")[2])
 
     with account.stream() as stream:
         # Update

@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 import pytest
 
+from localcloud.application import provide_serving_image
 from localcloud.sagemaker.validation import check_request
 from model_build.archive import own_image
 from model_build.archive.container_images import (
@@ -16,7 +17,6 @@ from model_build.archive.container_images import (
     training_image,
 )
 from model_build.errors import RefusedError
-from tests.support.serving_image import provide_own_image
 
 
 @pytest.mark.parametrize("region", sorted(ACCOUNTS))
@@ -68,7 +68,7 @@ def test_an_image_of_ours_is_looked_up_and_refused_with_the_command_that_pushes_
     session.client("ecr").create_repository(repositoryName="scones-model-serving")
     with pytest.raises(RefusedError, match=r"does not exist.*image push"):
         look_up_image(session, uri)
-    provide_own_image(session.client("ecr"), "scones-model-serving")
+    provide_serving_image(session.client("ecr"), "scones-model-serving")
     assert look_up_image(session, uri) == ""
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import boto3
 import pytest
 
+from localcloud.application import provide_serving_image
 from model_build.__main__ import main
 from model_build.archive import own_image
 from model_build.archive.serving_packages import Target
 from model_build.errors import ModelBuildError, RefusedError
-from tests.support.serving_image import provide_own_image
 
 DOCKERFILE = own_image.CONTAINER / "Dockerfile"
 
@@ -171,7 +171,7 @@ def test_push_logs_in_tags_and_pushes_once(session: boto3.Session, docker: Docke
     assert docker.commands[0][-1] == HOST
     assert docker.commands[1][2:] == [name, uri]
     assert docker.commands[2][-1] == uri
-    provide_own_image(ecr, "scones-model-serving")
+    provide_serving_image(ecr, "scones-model-serving")
     assert own_image.push(session, name, f"{HOST}/scones-model-serving") == uri
     assert len(docker.commands) == 3
 
