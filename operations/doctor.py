@@ -95,8 +95,14 @@ def region(session: boto3.Session) -> Iterator[Check]:
 
 
 def sagemaker_quotas(session: boto3.Session) -> Iterator[Check]:
-    """Check the quotas that deployments and training need."""
-    quotas = dict(_quotas(session))
+    """Check the quotas that deployments and training need; the account's own replace the defaults."""
+    quotas: dict[str, float] = {}
+    for operation in ("ListAWSDefaultServiceQuotas", "ListServiceQuotas"):
+        token: dict[str, str] | None = {}
+        while token is not None:
+            page = ask(session, "service-quotas", operation, ServiceCode="sagemaker", MaxResults=100, **token)
+            quotas |= {quota["QuotaName"]: quota["Value"] for quota in page.get("Quotas", [])}
+            token = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
     kinds = {"serverless", "concurrency", "provisioned"}
     serverless = (name for name in quotas if kinds & {*name.lower().split()} == {"serverless", "concurrency"})
     for name, least, consequence in (
@@ -116,16 +122,6 @@ def sagemaker_quotas(session: boto3.Session) -> Iterator[Check]:
             yield wrong(title, f"{value:g}, {least} needed: {consequence}", _QUOTA_CONSOLE)
         else:
             yield ok(title, f"{value:g}")
-
-
-def _quotas(session: boto3.Session) -> Iterator[tuple[str, float]]:
-    """Yield name and value of every SageMaker quota; an account's own values replace the defaults."""
-    for operation in ("ListAWSDefaultServiceQuotas", "ListServiceQuotas"):
-        token: dict[str, str] | None = {}
-        while token is not None:
-            page = ask(session, "service-quotas", operation, ServiceCode="sagemaker", MaxResults=100, **token)
-            yield from ((quota["QuotaName"], quota["Value"]) for quota in page.get("Quotas", []))
-            token = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
 
 
 def images(session: boto3.Session) -> Iterator[Check]:

@@ -110,7 +110,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
     report = Report(window, None, drift, 0, labels, _again(choice if named else None, captures, since))
     report = _with_records(report, stack, start) if stack else report
     if not (report.captured or (report.history and before is None)):
-        raise CommandError(_without_records(_required(window)))
+        window = _required(window)
+        damage = ", ".join(f"{count:,} x {kind}" for kind, count in window.damage.counts.items())
+        files = f"{window.source.name}: no usable records in {plural(len(window.files), 'file')}"
+        raise CommandError(f"{files}; {damage or 'give a folder or prefix with *.jsonl files'}")
     report = replace(report, threshold=_threshold(threshold, report))
     if write_baseline is not None:
         write(write_baseline, to_json(statistics_of(_required(window))), "application/json", session)
@@ -185,12 +188,6 @@ def _required(window: Window | None) -> Window:
             "name captures with --captures"
         )
     return window
-
-
-def _without_records(window: Window) -> str:
-    damage = ", ".join(f"{count:,} x {kind}" for kind, count in window.damage.counts.items())
-    files = f"{window.source.name}: no usable records in {plural(len(window.files), 'file')}"
-    return f"{files}; {damage or 'give a folder or prefix with *.jsonl files'}"
 
 
 def _again(choice: StackChoice | None, captures: str | None, since: timedelta | None) -> tuple[str, ...]:

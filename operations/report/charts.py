@@ -53,7 +53,6 @@ _STYLE: Final[dict[str, Any]] = {
     "ytick.labelcolor": _COLOURS["soft"],
     "ytick.major.size": 0,
 }
-_THRESHOLD: Final[dict[str, Any]] = {"color": _COLOURS["text"], "linestyle": (0, (5, 4)), "linewidth": 1.2}
 
 
 @contextmanager
@@ -87,7 +86,7 @@ def confidence_over_time(
         days = times / _DAY
         spread = max(float(days[-1] - days[0]), 1 / 24)
         axes.set_xlim(days[0] - spread / 50, days[-1] + spread / 50)
-        axes.set_ylim(lowest(labels), 1.005)
+        axes.set_ylim(math.floor(10 / len(labels)) / 10, 1.005)  # the top one of K classes has 1 / K or more
         locator = AutoDateLocator(tz=UTC, minticks=2, maxticks=5)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))  # type: ignore[no-untyped-call]
@@ -97,7 +96,7 @@ def confidence_over_time(
             rows = known & (answers == number)
             places = axes.transData.transform(np.column_stack([days[rows], confidences[rows]]))
             _dots(axes, places, _COLOURS[f"class-{number % CLASS_COLOURS}"])
-        axes.axhline(threshold, **_THRESHOLD)
+        axes.axhline(threshold, color=_COLOURS["text"], linestyle=(0, (5, 4)), linewidth=1.2)
         axes.text(
             0.99, threshold, f"threshold {threshold:g} ", transform=axes.get_yaxis_transform(),
             ha="right", va="bottom" if threshold < 0.95 else "top", color=_COLOURS["text"],  # noqa: PLR2004
@@ -151,34 +150,6 @@ def _day_axis(axes: Axes, texts: Sequence[str]) -> None:
     axes.set_xlim(-0.6, len(texts) - 0.4)
 
 
-def confidence_of_class(
-    confidences: Floats, number: int, labels: Sequence[str], threshold: float, most: int
-) -> Markup:
-    """Draw a histogram of square roots, so that a few doubtful answers are seen beside many sure ones."""
-    title = f"Confidence of {len(confidences):,} answers {labels[number]}"
-    with _chart(SMALL, title, grid=False) as (axes, drawn):
-        counts, edges = class_histogram(confidences, labels)
-        heights = np.sqrt(counts / most)
-        for rows, alpha in ((edges[:-1] >= threshold - 1e-9, 1.0), (edges[:-1] < threshold - 1e-9, 0.4)):
-            axes.bar(
-                edges[:-1][rows], heights[rows], 0.86 * (edges[1] - edges[0]), align="edge", alpha=alpha,
-                color=_COLOURS[f"class-{number % CLASS_COLOURS}"],
-            )  # fmt: skip
-        axes.axvline(threshold, **_THRESHOLD)
-        _small(axes, edges[0], edges[-1])
-    return drawn[0]
-
-
-def class_histogram(confidences: Floats, labels: Sequence[str]) -> tuple[Ints, Floats]:
-    """Return counts and edges of 25 bins."""
-    return np.histogram(confidences, np.linspace(lowest(labels), 1, 26))
-
-
-def lowest(labels: Sequence[str]) -> float:
-    """Return where axes of confidence begin: the most probable of K classes has at least 1 / K."""
-    return math.floor(10 / len(labels)) / 10
-
-
 def feature_histograms(title: str, baseline: Floats, window: Floats) -> Markup:
     """Draw the distribution of a feature in the baseline, filled, and in the window, as a line."""
     with _chart(SMALL, f"{title}: distribution in the baseline and in these photos", grid=False) as (
@@ -192,16 +163,12 @@ def feature_histograms(title: str, baseline: Floats, window: Floats) -> Markup:
         )
         axes.stairs(before, edges, fill=True, color=_COLOURS["soft"], alpha=0.3)
         axes.stairs(after, edges, color=_COLOURS["class-0"], linewidth=2)
-        _small(axes, low, high)
+        axes.set_yticks([])
+        axes.set_xlim(low, high)
+        axes.set_ylim(0, None)
+        axes.locator_params(axis="x", nbins=4)
+        axes.margins(0)
     return drawn[0]
-
-
-def _small(axes: Axes, low: float, high: float) -> None:
-    axes.set_yticks([])
-    axes.set_xlim(low, high)
-    axes.set_ylim(0, None)
-    axes.locator_params(axis="x", nbins=4)
-    axes.margins(0)
 
 
 class Bucket(NamedTuple):

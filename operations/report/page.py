@@ -42,14 +42,18 @@ def render(report: Report, now: datetime) -> str:
     environment.filters |= {"count": "{:,}".format, "seconds": _seconds}
     photos = cache(partial(_photo, report))
     first, last = report.span()
+    answers, scatter = report.captured or report.history, None
+    if answers is not None and len(answers):
+        facts = answers.times, answers.confidences, answers.answers
+        scatter = charts.confidence_over_time(*facts, report.labels, report.threshold)
     return environment.get_template("report.html.j2").render(
         report=report,
         made=minute(now.timestamp()),
         span="no records" if math.isnan(first) else f"{minute(first)} to {minute(last)} UTC",
         tiles=_tiles(report),
         steps=report.next_steps(),
-        scatter=_scatter(report),
-        classes=_classes(report),
+        scatter=scatter,
+        classes=report.classes(),
         days=_days(report),
         outcomes=OUTCOMES,
         latency=_latency(report),
@@ -85,27 +89,6 @@ def _tiles(report: Report) -> list[tuple[str, str, str]]:
         median, p95 = charts.percentiles(history.seconds, (0.5, 0.95))
         tiles.append((_seconds(median), f"median time to outcome, p95 {_seconds(p95)}", ""))
     return tiles
-
-
-def _scatter(report: Report) -> Markup | None:
-    shown = report.captured or report.history
-    if shown is None or not len(shown):
-        return None
-    return charts.confidence_over_time(
-        shown.times, shown.confidences, shown.answers, report.labels, report.threshold
-    )
-
-
-def _classes(report: Report) -> list[dict[str, Any]]:
-    window = report.captured
-    if window is None:
-        return []
-    values = [window.confidences[window.answers == number] for number in range(len(report.labels))]
-    most = max(1, *(int(charts.class_histogram(one, report.labels)[0].max()) for one in values))
-    return [
-        row | {"chart": charts.confidence_of_class(one, number, report.labels, report.threshold, most)}
-        for number, (row, one) in enumerate(zip(report.classes(), values, strict=True))
-    ]
 
 
 def _days(report: Report) -> dict[str, Any] | None:
