@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
@@ -49,9 +50,6 @@ def test_kinds_come_in_their_shares() -> None:
 def test_a_mix_that_makes_no_sense_is_named(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_mix(text)
-
-
-def test_the_default_mix_is_one() -> None:
     assert sum(parse_mix(DEFAULT_MIX).values()) == pytest.approx(1)
 
 
@@ -59,21 +57,22 @@ DUE = 1_790_000_000.0
 TIME = "2026-09-21T14:13:2{}.000Z"  # DUE is 14:13:20
 
 
-def account(versions: int = 3) -> Account:
-    return Account(due={(f"s3://b/{number}", "v"): DUE for number in range(versions)})
-
-
-def settle(one: Account, number: int, outcome: str = "ACCEPTED", events: int = 1) -> None:
-    record = Record(f"s3://b/{number}", "v", outcome, recorded_at=TIME.format(number + 1))
-    one.records[record.version] = record
-    for _ in range(events):
-        one.add_event({"object_uri": record.object_uri, "object_version": "v", "outcome": outcome})
+def account(versions: int, *settled: tuple[int, str, int]) -> Account:
+    """Return the account of some photos; of each that is settled the number, outcome and number of events."""
+    one = Account(due={(f"s3://b/{number}", "v"): DUE for number in range(versions)})
+    for number, outcome, events in settled:
+        record = Record(f"s3://b/{number}", "v", outcome, recorded_at=TIME.format(number + 1))
+        one.records[record.version] = record
+        for _ in range(events):
+            one.add_event({"object_uri": record.object_uri, "object_version": "v", "outcome": outcome})
+    return one
 
 
 def test_it_balances() -> None:
-    one = account()
-    for number, outcome in enumerate(("ACCEPTED", "REJECTED", "ACCEPTED")):
-        settle(one, number, outcome)
+    one = account(3, (0, "ACCEPTED", 1), (1, "REJECTED", 1), (2, "ACCEPTED", 1))
+    # Other people's photos and decisions are not counted.
+    one.add_event({"object_uri": "s3://b/0", "object_version": "v", "reviewed": True})
+    one.add_event({"object_uri": "s3://b/elsewhere", "object_version": "v"})
     summary = one.summary()
     assert summary == {
         "sent": 3,
@@ -87,51 +86,40 @@ def test_it_balances() -> None:
     assert balances(summary)
 
 
-def test_a_version_without_a_record_or_without_an_event_is_lost() -> None:
-    one = account()
-    settle(one, 0)
-    settle(one, 1, events=0)
-    assert one.lost() == [("s3://b/1", "v"), ("s3://b/2", "v")]
-    assert one.summary()["lost"] == 2
-    assert not balances(one.summary())
-
-
-def test_an_outcome_that_is_published_twice_is_a_duplicate() -> None:
-    one = account(1)
-    settle(one, 0, events=2)
-    assert one.summary()["duplicates"] == 1
-    assert not balances(one.summary())
-
-
-def test_others_photos_and_peoples_decisions_are_not_counted() -> None:
-    one = account(1)
-    settle(one, 0)
-    one.add_event({"object_uri": "s3://b/0", "object_version": "v", "reviewed": True})
-    one.add_event({"object_uri": "s3://b/elsewhere", "object_version": "v"})
-    assert balances(one.summary())
-
-
-def test_what_was_not_sent_does_not_balance() -> None:
-    one = account(0)
-    one.unsent.append("000001-good.jpg: refused")
-    assert not balances(one.summary())
-    assert one.summary()["p50_s"] is None
+@pytest.mark.parametrize(
+    ("settled", "unsent", "expected"),
+    [
+        ([(0, "ACCEPTED", 1), (1, "ACCEPTED", 0)], [], {"lost": 2, "duplicates": 0, "unsent": 0}),
+        ([(number, "ACCEPTED", 1 + (number == 1)) for number in range(3)], [], {"lost": 0, "duplicates": 1}),
+        ([(number, "ACCEPTED", 1) for number in range(3)], ["a.jpg: no"], {"lost": 0, "unsent": 1}),
+    ],
+)
+def test_what_is_lost_doubled_or_not_sent_does_not_balance(
+    settled: list[tuple[int, str, int]], unsent: list[str], expected: dict[str, int]
+) -> None:
+    one = account(3, *settled)
+    one.unsent += unsent
+    summary = one.summary()
+    assert {name: summary[name] for name in expected} == expected
+    assert not balances(summary)
 
 
 @pytest.mark.parametrize(
-    ("share", "value"), [(0.5, 50), (0.95, 95), (0.99, 99), (1, 100), (0.001, 1), (0.501, 51)]
+    ("values", "share", "value"),
+    [
+        *((range(100, 0, -1), *one) for one in ((0.5, 50), (0.95, 95), (0.99, 99), (1, 100), (0.001, 1))),
+        (range(100, 0, -1), 0.501, 51),
+        ([3.0, 1.0, 2.0], 0.99, 3.0),  # of few values the largest
+        ([], 0.5, None),
+    ],
 )
-def test_percentiles_are_exact(share: float, value: float) -> None:
-    assert percentile(list(range(100, 0, -1)), share) == value
-    assert percentile([3.0, 1.0, 2.0], 0.99) == 3.0, "of few values the largest"
-    assert percentile([], 0.5) is None
+def test_percentiles_are_exact(values: Sequence[float], share: float, value: float | None) -> None:
+    assert percentile(values, share) == value
 
 
 def test_the_progress_has_outcomes_latencies_and_what_was_not_sent() -> None:
-    one = account(4)
-    assert one.progress() == ""
-    settle(one, 0)
-    settle(one, 1, "REJECTED")
+    assert account(4).progress() == ""
+    one = account(4, (0, "ACCEPTED", 1), (1, "REJECTED", 1))
     assert one.progress() == "1 ACCEPTED, 1 REJECTED, p50 1.0 s, p95 2.0 s, p99 2.0 s, max 2.0 s"
     one.unsent.append("a.jpg: the bucket is gone")
     assert one.progress().endswith(", not sent 1, the last a.jpg: the bucket is gone")
