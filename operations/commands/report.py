@@ -18,8 +18,7 @@ from model_build.archive.manifest import Manifest
 from model_build.archive.package import DEFAULT_MODEL
 from operations.report.captures import DamagedRecordError, Window, capture_source, read_window
 from operations.report.drift import Statistics, detect_drift, from_json, sampled, statistics_of, to_json
-from operations.report.figures import Report
-from operations.report.history import read_history
+from operations.report.figures import Report, read_history
 from operations.report.page import render
 from operations.results import Record, ResultsTable
 from operations.s3 import check_target, is_s3, read, write

@@ -8,7 +8,7 @@ from itertools import islice
 
 import pytest
 
-from operations.report.history import read_history
+from operations.report.figures import read_history
 from operations.results import ResultsTable
 from operations.review.audit import Audit, audited
 from operations.review.desk import Desk, Settings

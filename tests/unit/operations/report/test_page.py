@@ -11,8 +11,7 @@ import pytest
 
 from operations.report.captures import CaptureSource, Window, read_window
 from operations.report.drift import detect_drift, sampled, statistics_of
-from operations.report.figures import Report
-from operations.report.history import History, read_history
+from operations.report.figures import History, Report, read_history
 from operations.report.page import render
 from operations.results import Record
 from tests.support.captures import START, exchanges, write_captures

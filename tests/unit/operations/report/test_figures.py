@@ -1,8 +1,8 @@
-"""The results table as columns."""
+"""Figures of the report: the results table as columns."""
 
 import numpy as np
 
-from operations.report.history import read_history
+from operations.report.figures import read_history
 from operations.results import Record
 
 LABELS = ("bicycle", "motorcycle")
