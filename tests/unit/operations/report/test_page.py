@@ -22,19 +22,18 @@ NOW = datetime(2026, 11, 9, tzinfo=UTC)
 COMMAND = ("scones", "report", "--captures", "a folder/it's")
 
 
-def window_of(folder: Path, count: int = 150, level: float = 128) -> Window:
-    write_captures(folder, exchanges(count, level=level))
-    return read_window(CaptureSource(str(folder)), LABELS)
+def window_of(folder: Path, records: list[Any], labels: tuple[str, ...] = LABELS) -> Window:
+    return read_window(CaptureSource(str(write_captures(folder, records))), labels)
 
 
 @pytest.fixture(scope="module")
 def usual(tmp_path_factory: pytest.TempPathFactory) -> Window:
-    return window_of(tmp_path_factory.mktemp("usual"))
+    return window_of(tmp_path_factory.mktemp("usual"), exchanges(150))
 
 
 @pytest.fixture(scope="module")
 def dark(tmp_path_factory: pytest.TempPathFactory) -> Window:
-    return window_of(tmp_path_factory.mktemp("dark"), level=60)
+    return window_of(tmp_path_factory.mktemp("dark"), exchanges(150, level=60))
 
 
 def history(count: int = 200) -> History:
@@ -42,10 +41,9 @@ def history(count: int = 200) -> History:
     records = []
     for number in range(count):
         start = START + timedelta(hours=number)
-        end = start + timedelta(seconds=1 + number % 3)
-        facts: Any = {"started_at": start.isoformat(), "recorded_at": end.isoformat(), "confidence": 0.9}
-        facts |= {"outcome": outcomes[number % 4], "label": LABELS[number % 2]}
-        records.append(Record(f"s3://photos/{number}.jpg", "v1", **facts))
+        end = (start + timedelta(seconds=1 + number % 3)).isoformat()
+        answer = (outcomes[number % 4], LABELS[number % 2], 0.9)
+        records.append(Record("s3://b/a", "v1", *answer, started_at=start.isoformat(), recorded_at=end))
     return read_history(records, LABELS)
 
 
@@ -126,10 +124,10 @@ def test_the_results_table_alone_makes_a_page() -> None:
 
 def test_damage_is_shown_and_hostile_names_are_text(tmp_path: Path) -> None:
     folder = tmp_path / "<script>alert(1)</script>\x1b[2J"
-    write_captures(folder, [*exchanges(3), "{"])
+    folder.mkdir()
     (folder / '"><img src=x onerror=alert(1)>\x1b]0;.jsonl').write_text("}\n")
 
-    page = render(report(read_window(CaptureSource(str(folder)), LABELS)), NOW)
+    page = render(report(window_of(folder, [*exchanges(3), "{"])), NOW)
 
     tags = Page(page)
     assert tags.count("script") == 0
@@ -141,7 +139,7 @@ def test_damage_is_shown_and_hostile_names_are_text(tmp_path: Path) -> None:
 
 
 def test_a_photo_that_is_gone_leaves_a_gap(tmp_path: Path) -> None:
-    window = window_of(tmp_path, 5)
+    window = window_of(tmp_path, exchanges(5))
     for path in tmp_path.rglob("*.jsonl"):
         path.unlink()
     page = render(report(window), NOW)
@@ -183,9 +181,7 @@ def test_three_classes_have_three_colours(tmp_path: Path) -> None:
     records = exchanges(3)
     for record, answer in zip(records, answers, strict=True):
         record["captureData"]["endpointOutput"]["data"] = str(answer)
-    write_captures(tmp_path, records)
     labels = ("bicycle", "motorcycle", "van")
-    window = read_window(CaptureSource(str(tmp_path)), labels)
-    page = render(replace(report(window), labels=labels), NOW)
+    page = render(report(window_of(tmp_path, records, labels), labels=labels), NOW)
     assert Page(page).open == []
     assert {f"stroke: var(--class-{number})" in page for number in range(3)} == {True}
