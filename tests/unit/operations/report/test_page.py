@@ -124,7 +124,7 @@ def test_the_results_table_alone_makes_a_page() -> None:
 
 def test_damage_is_shown_and_hostile_names_are_text(tmp_path: Path) -> None:
     folder = tmp_path / "<script>alert(1)</script>\x1b[2J"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / '"><img src=x onerror=alert(1)>\x1b]0;.jsonl').write_text("}\n")
 
     page = render(report(window_of(folder, [*exchanges(3), "{"])), NOW)
