@@ -12,16 +12,41 @@ import base64
 import binascii
 import logging
 import os
-from typing import Any, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
 
 import boto3
 from botocore.config import Config
 from endpoint import classify
 from errors import UnsupportedImage
-from settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)
+
+
+class Settings(NamedTuple):
+    """The endpoint to invoke, and the class labels in the order of its probabilities."""
+
+    endpoint_name: str
+    class_labels: tuple[str, ...]
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read ENDPOINT_NAME and CLASS_LABELS (comma separated); ValueError names a missing or wrong one."""
+        endpoint_name = environment.get("ENDPOINT_NAME", "").strip()
+        if not endpoint_name:
+            raise ValueError("environment variable ENDPOINT_NAME is not set: name a SageMaker endpoint")
+        text = environment.get("CLASS_LABELS", "")
+        labels = tuple(label.strip() for label in text.split(","))
+        if len(labels) == 1 or len(set(labels)) < len(labels) or not all(labels):
+            raise ValueError(
+                f"environment variable CLASS_LABELS is {text!r}: give two or more different labels, "
+                "comma separated"
+            )
+        return cls(endpoint_name, labels)
+
 
 SETTINGS = Settings.from_environment(os.environ)
 CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
@@ -47,15 +72,7 @@ class ClassifiedPhoto(TypedDict):
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> ClassifiedPhoto:
-    """Classify the image in the event.
-
-    Raises:
-        UnsupportedImage: image_data or content_type is not what SerializeImage returns.
-        EndpointContractViolation: the endpoint refused the image, serves other labels, or did not return
-            probabilities.
-        EndpointBusy: the endpoint throttles.
-        EndpointUnavailable: the endpoint did not respond.
-    """
+    """Classify the image in the event; errors.py has what it raises."""
     image = decode_image(event)
     version = str(event.get("version_id") or "")
     answer = classify(
@@ -66,27 +83,19 @@ def lambda_handler(event: dict[str, Any], _context: object) -> ClassifiedPhoto:
         SETTINGS.class_labels,
         inference_id=version if version.isascii() and len(version) <= _LONGEST_INFERENCE_ID else "",
     )
-    logger.info(
-        "photo classified",
-        extra={
-            "s3_key": event.get("s3_key"),
-            "endpoint": SETTINGS.endpoint_name,
-            "inferences": answer.probabilities,
-            "model_version": answer.model_version,
-            "neither": answer.neither,
-        },
-    )
+    facts = {
+        "inferences": answer.probabilities,
+        "model_version": answer.model_version,
+        "neither": answer.neither,
+    }
+    logged = {"s3_key": event.get("s3_key"), "endpoint": SETTINGS.endpoint_name, **facts}
+    logger.info("photo classified", extra=logged)
     kept = {name: event[name] for name in ClassifiedPhoto.__annotations__ if name in event}
-    said = {"inferences": answer.probabilities, "model_version": answer.model_version}
-    return cast("ClassifiedPhoto", {**kept, **said, "neither": answer.neither})
+    return cast("ClassifiedPhoto", {**kept, **facts})
 
 
 def decode_image(event: dict[str, Any]) -> bytes:
-    """Return the image bytes of the event.
-
-    Raises:
-        UnsupportedImage: there are none, or content_type is not supported; the message names the field.
-    """
+    """Return the event's image; UnsupportedImage names the field that SerializeImage did not write so."""
     try:
         image = base64.b64decode(event.get("image_data") or "", validate=True)
     except (binascii.Error, TypeError, ValueError) as exc:

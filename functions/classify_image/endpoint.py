@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 SUM_TOLERANCE: Final = 1e-3
 _MAX_ANSWER_BYTES: Final = 64 * 1024
 _MAX_VERSION_LENGTH: Final = 200
-_REQUEST_TIMEOUT: Final = 408
 _TOO_MANY_REQUESTS: Final = 429
-# 408 and 429 from a model container are transient; its other 4xx are permanent.
-_CLIENT_ERRORS: Final = frozenset(range(400, 500)) - {_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS}
+# 408 (request timeout) and 429 from a model container are transient; its other 4xx are permanent.
+_CLIENT_ERRORS: Final = frozenset(range(400, 500)) - {408, _TOO_MANY_REQUESTS}
 # A serverless endpoint at its concurrency throttles; one that is still starting is not ready.
 _THROTTLED: Final = frozenset({"ThrottlingException", "Throttling", "ModelNotReadyException"})
 
@@ -51,14 +50,7 @@ def classify(  # noqa: PLR0913 - what a request is made of
     *,
     inference_id: str = "",
 ) -> Answer:
-    """Send one image to the endpoint and return its answer; captured data has the `inference_id`.
-
-    Raises:
-        EndpointContractViolation: the model refused the request, serves other labels, or did not return
-            probabilities.
-        EndpointBusy: the endpoint throttles; a later request may succeed.
-        EndpointUnavailable: the endpoint did not respond; a later request may succeed.
-    """
+    """Send one image to the endpoint and return its answer; captured data has the `inference_id`."""
     try:
         response = client.invoke_endpoint(
             EndpointName=endpoint_name,
@@ -72,30 +64,22 @@ def classify(  # noqa: PLR0913 - what a request is made of
         raise _from_client_error(endpoint_name, exc) from exc
     except (BotoCoreError, HTTPClientError, OSError) as exc:
         raise EndpointUnavailable(f"endpoint {endpoint_name} did not respond: {exc}") from exc
-    attributes = _custom_attributes(response.get("CustomAttributes", ""))
+    pairs = (part.partition("=") for part in response.get("CustomAttributes", "").split(";"))
+    attributes = {name.strip(): value.strip() for name, separator, value in pairs if separator}
     if "labels" in attributes:
         _check_labels(endpoint_name, attributes["labels"], labels)
     version = unquote(attributes.get("model_version", ""))[:_MAX_VERSION_LENGTH]
-    return Answer(probabilities(body, len(labels)), version or None, _neither(attributes))
-
-
-def _custom_attributes(header: str) -> dict[str, str]:
-    """Parse `name=value;name=value`; the values stay URL-encoded. Parts without `=` are ignored."""
-    pairs = (part.partition("=") for part in header.split(";"))
-    return {name.strip(): value.strip() for name, separator, value in pairs if separator}
-
-
-def _neither(attributes: dict[str, str]) -> float | None:
-    """Return the probability of none of the labels; None if another model means something else by it."""
     try:
-        value = float(attributes.get("neither", ""))
+        neither = float(attributes.get("neither", ""))
     except ValueError:
-        return None
-    return value if _is_probability(value) else None
+        neither = math.nan
+    # None as well if another model means something else by it.
+    return Answer(
+        probabilities(body, len(labels)), version or None, neither if _is_probability(neither) else None
+    )
 
 
 def _check_labels(endpoint_name: str, encoded: str, labels: Sequence[str]) -> None:
-    """Raise unless the endpoint serves these labels in this order."""
     served = [unquote(label) for label in encoded.split(",")]
     if served != list(labels):
         raise EndpointContractViolation(
@@ -105,28 +89,20 @@ def _check_labels(endpoint_name: str, encoded: str, labels: Sequence[str]) -> No
 
 
 def probabilities(answer: bytes, classes: int) -> list[float]:
-    """Parse an endpoint's response: a flat JSON list of `classes` probabilities that sum to 1.
-
-    Raises:
-        EndpointContractViolation: the response is anything else.
-    """
+    """Parse a flat JSON list of so many probabilities that sum to 1."""
     try:
         values: Any = json.loads(answer)
     except (ValueError, RecursionError) as exc:  # RecursionError: thousands of nested lists
         raise EndpointContractViolation(f"the endpoint's response is not JSON: {answer[:80]!r}") from exc
     if not isinstance(values, list) or len(values) != classes:
-        raise EndpointContractViolation(
-            f"the endpoint's response is not a list of {classes} probabilities: {answer[:80]!r}"
-        )
-    if not all(_is_probability(value) for value in values):
-        raise EndpointContractViolation(
-            f"the endpoint's response contains values that are not probabilities: {answer[:80]!r}"
-        )
-    if not math.isclose(math.fsum(values), 1, rel_tol=0, abs_tol=SUM_TOLERANCE):
-        raise EndpointContractViolation(
-            f"the endpoint's probabilities sum to {math.fsum(values):.6g} instead of 1: {answer[:80]!r}"
-        )
-    return [float(value) for value in values]
+        problem = f"response is not a list of {classes} probabilities"
+    elif not all(_is_probability(value) for value in values):
+        problem = "response contains values that are not probabilities"
+    elif not math.isclose(math.fsum(values), 1, rel_tol=0, abs_tol=SUM_TOLERANCE):
+        problem = f"probabilities sum to {math.fsum(values):.6g} instead of 1"
+    else:
+        return [float(value) for value in values]
+    raise EndpointContractViolation(f"the endpoint's {problem}: {answer[:80]!r}")
 
 
 def _is_probability(value: object) -> bool:

@@ -1,7 +1,4 @@
-"""The errors of ClassifyImage. The workflow matches them by class name (`ErrorEquals`).
-
-They do not end in `Error` because they are names of a public contract.
-"""
+"""ClassifyImage's errors. The workflow matches them by class name (`ErrorEquals`): a public contract."""
 
 
 class UnsupportedImage(Exception):  # noqa: N818

@@ -8,13 +8,44 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
 
 from errors import EndpointContractViolation, ThresholdConfidenceNotMet
-from settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)
+
+
+class Settings(NamedTuple):
+    """The class labels in the endpoint's order, and the lowest accepted confidence (0 to 1)."""
+
+    class_labels: tuple[str, ...]
+    confidence_threshold: float
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read CLASS_LABELS (comma separated) and CONFIDENCE_THRESHOLD; ValueError names a wrong one."""
+        text = environment.get("CLASS_LABELS", "")
+        labels = tuple(label.strip() for label in text.split(","))
+        if len(labels) == 1 or len(set(labels)) < len(labels) or not all(labels):
+            raise ValueError(
+                f"environment variable CLASS_LABELS is {text!r}: give two or more different labels, "
+                "comma separated"
+            )
+        text = environment.get("CONFIDENCE_THRESHOLD", "")
+        try:
+            threshold = float(text)
+        except ValueError:
+            threshold = float("nan")
+        if not 0 <= threshold <= 1:  # also true of NaN
+            raise ValueError(
+                f"environment variable CONFIDENCE_THRESHOLD is {text!r}: set a number from 0 to 1"
+            )
+        return cls(labels, threshold)
+
 
 SETTINGS = Settings.from_environment(os.environ)
 
@@ -34,36 +65,20 @@ class FilteredPhoto(TypedDict):
 
 
 def lambda_handler(event: dict[str, Any], _context: object) -> FilteredPhoto:
-    """Add label and confidence to the event if the confidence reaches the threshold.
-
-    Raises:
-        ThresholdConfidenceNotMet: it does not.
-        EndpointContractViolation: inferences is not one probability per class.
-    """
+    """Add label and confidence to the event if the confidence reaches the threshold; else errors.py."""
     label, confidence = most_probable(event.get("inferences"), SETTINGS.class_labels)
-    accepted = confidence >= SETTINGS.confidence_threshold
-    logger.info(
-        "inference filtered",
-        extra={
-            "s3_key": event.get("s3_key"),
-            "label": label,
-            "confidence": confidence,
-            "threshold": SETTINGS.confidence_threshold,
-            "accepted": accepted,
-        },
-    )
-    if not accepted:
-        raise ThresholdConfidenceNotMet(label, confidence, SETTINGS.confidence_threshold)
+    threshold = SETTINGS.confidence_threshold
+    found = {"label": label, "confidence": confidence}
+    facts = {"s3_key": event.get("s3_key"), "threshold": threshold, "accepted": confidence >= threshold}
+    logger.info("inference filtered", extra={**facts, **found})
+    if confidence < threshold:
+        raise ThresholdConfidenceNotMet(label, confidence, threshold)
     result = {name: event[name] for name in FilteredPhoto.__annotations__ if name in event}
-    return cast("FilteredPhoto", {**result, "label": label, "confidence": confidence})
+    return cast("FilteredPhoto", {**result, **found})
 
 
 def most_probable(inferences: object, labels: tuple[str, ...]) -> tuple[str, float]:
-    """Return the most probable class and its probability; the first of equal ones.
-
-    Raises:
-        EndpointContractViolation: inferences is not a list of one probability per label.
-    """
+    """Return the most probable class, the first of equal ones, and its probability."""
     if (
         not isinstance(inferences, list)
         or len(inferences) != len(labels)

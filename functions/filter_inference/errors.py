@@ -1,7 +1,4 @@
-"""The errors of FilterInference. The workflow matches them by class name (`ErrorEquals`).
-
-They do not end in `Error` because they are names of a public contract.
-"""
+"""FilterInference's errors. The workflow matches them by class name (`ErrorEquals`): a public contract."""
 
 import json
 

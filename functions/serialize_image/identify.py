@@ -12,7 +12,7 @@ READABLE: Final = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "TIFF")
 
 _RAW: Final = "a raw photo: export it as JPEG"
 # The first bytes of each format. Order matters: the first match wins.
-_SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
+_SIGNATURES: Final = (
     (rb"\xff\xd8\xff", "JPEG"),
     (rb"\x89PNG\r\n\x1a\n", "PNG"),
     (rb"GIF8[79]a", "GIF"),
@@ -50,7 +50,6 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
     (rb"\xff\xfe|\xfe\xff", "a text in UTF-16"),
     (rb"[\t\n\r\x20-\x7e\x80-\xff]{1,1024}\Z", "a text"),
 )
-_COMPILED: Final = tuple((re.compile(pattern, re.DOTALL), kind) for pattern, kind in _SIGNATURES)
 
 # Brands of the ISO base media file format (ISO/IEC 14496-12, registered at https://mp4ra.org).
 _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
@@ -80,46 +79,33 @@ _NAMELESS: Final = (".jpg", ".jpeg", ".png", ".heic", ".heif", ".webp", ".avif")
 def check_key(key: str) -> None:
     """Refuse a key of a folder, or of a hidden, deleted or system file; `BESIDE` begins the message."""
     *folders, name = key.casefold().split("/")
-    if kind := _beside(folders, name):
-        raise UnsupportedImage(f"{BESIDE}: {key} is {kind}")
-
-
-def _beside(folders: list[str], name: str) -> str:
-    if not name:
-        return "a folder"
-    for kind, reserved in FOLDERS.items():
-        if not set(reserved.split()).isdisjoint(folders):
-            return kind
-    for kind, endings in ENDINGS.items():
-        if name.endswith(tuple(endings.split())):
-            return kind
     hidden = any(part.startswith(_HIDDEN) and part.strip(".") for part in (*folders, name))
-    return "hidden" if hidden and name not in _NAMELESS else ""
+    kinds = {
+        "a folder": not name,
+        **{kind: not set(names.split()).isdisjoint(folders) for kind, names in FOLDERS.items()},
+        **{kind: name.endswith(tuple(endings.split())) for kind, endings in ENDINGS.items()},
+        "hidden": hidden and name not in _NAMELESS,
+    }
+    if kind := next((kind for kind, found in kinds.items() if found), ""):
+        raise UnsupportedImage(f"{BESIDE}: {key} is {kind}")
 
 
 def identify(content: bytes) -> str:
     """Return the name of the format, one of `READABLE`; UnsupportedImage names what anything else is."""
     if not content:
         raise UnsupportedImage("the file is empty")
-    head = content[:_PROBE]
-    if head[4:8] == b"ftyp":
-        kind = _media_kind(head)
+    head, kind = content[:_PROBE], ""
+    if head[4:8] == b"ftyp":  # the ISO base media file format: its brands tell what it contains
+        size = min(int.from_bytes(head[:4], "big"), _PROBE)
+        major, others = head[8:12], {head[start : start + 4] for start in range(16, size - 3, 4)}
+        if major in _AVIF_BRANDS or (major in _ANY_CODEC and _AVIF_BRANDS & others):
+            return "AVIF"
+        if major in _HEIF_BRANDS or (major != b"crx " and b"heic" in others):
+            return "HEIF"
+        kind = _RAW if major == b"crx " else "a film"
     else:
-        kind = next((kind for pattern, kind in _COMPILED if pattern.match(head)), "")
+        kind = next((kind for pattern, kind in _SIGNATURES if re.match(pattern, head, re.DOTALL)), "")
     if kind in READABLE:
         return kind
     what = f"{kind}, not" if kind else "not"
     raise UnsupportedImage(f"the file is {what} an image in one of the formats {', '.join(READABLE)}")
-
-
-def _media_kind(head: bytes) -> str:
-    """Return what a file of the ISO base media file format contains, by its brands."""
-    size = min(int.from_bytes(head[:4], "big"), _PROBE)
-    major, *others = [head[8:12], *(head[start : start + 4] for start in range(16, size - 3, 4))]
-    if major == b"crx ":
-        return _RAW
-    if major in _AVIF_BRANDS or (major in _ANY_CODEC and _AVIF_BRANDS.intersection(others)):
-        return "AVIF"
-    if major in _HEIF_BRANDS or b"heic" in others:
-        return "HEIF"
-    return "a film"

@@ -25,13 +25,7 @@ _WHY_NOT_FOUND = {
 }
 # The object exists, and an operator must act: permissions, encryption with the uploader's own key, archives.
 # Errors of KMS keys (disabled, deleted, not found) begin with `KMS.`.
-_NOT_READABLE = {
-    "AccessDenied",
-    "AllAccessDisabled",
-    "InvalidObjectState",
-    "InvalidRequest",
-    "PermanentRedirect",
-}
+_DENIED = {"AccessDenied", "AllAccessDisabled", "InvalidObjectState", "InvalidRequest", "PermanentRedirect"}
 
 
 class ObjectReference(NamedTuple):
@@ -82,7 +76,7 @@ def read_object(
     except ParamValidationError as exc:
         raise ObjectNotFound(f"{reference}: invalid name of an object: {exc}") from exc
     except ClientError as exc:
-        raise _from_client_error(reference, exc) from exc
+        raise _error_of(reference, exc) from exc
     except (BotoCoreError, HTTPClientError, OSError) as exc:
         raise StorageUnavailable(
             f"{reference}: S3 cannot be reached, or closed the connection early: {exc}"
@@ -92,11 +86,11 @@ def read_object(
     return reference._replace(version_id=version_id, etag=etag), content
 
 
-def _from_client_error(reference: ObjectReference, error: ClientError) -> Exception:
+def _error_of(reference: ObjectReference, error: ClientError) -> Exception:
     details = error.response.get("Error", {})
     code, message = details.get("Code", ""), details.get("Message", "")
     if why := _WHY_NOT_FOUND.get(code):
         return ObjectNotFound(f"{reference} cannot be read: {why}")
-    if code in _NOT_READABLE or code.startswith("KMS."):
+    if code in _DENIED or code.startswith("KMS."):
         return ObjectNotReadable(f"{reference} may not be read: S3 returned {code}: {message[:500]}")
     return StorageUnavailable(f"{reference}: S3 returned {code}: {error}")

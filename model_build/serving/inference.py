@@ -239,7 +239,7 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in (*IMAGE_FORMATS, "HEIF") if name in Image.OPEN)
 
 
-# As SerializeImage shows it: functions/serialize_image/display.py has the same four functions.
+# As SerializeImage shows it: functions/serialize_image/photo.py has the same four functions.
 
 
 def to_8_bits(image: Image.Image, white: int = 65_535) -> Image.Image:
