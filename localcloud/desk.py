@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from localcloud.files import replace_text
 from localcloud.service import end_with_parent, free_port
-from operations.review.address import LOOPBACK, desk_address, desk_token
+from operations.review import LOOPBACK, desk_address, desk_token
 
 _PORT: Final = 4580
 

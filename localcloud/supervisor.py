@@ -22,7 +22,7 @@ from localcloud.environment import ROOT, isolated_environment
 from localcloud.faults import VARIABLE
 from localcloud.service import StartError, end_with_parent, free_port, wait_until_healthy
 from localcloud.state import Running, StateFolder
-from operations.review.address import TOKEN_VARIABLE
+from operations.review import TOKEN_VARIABLE
 
 AWS_PORT: Final = 4566
 SAGEMAKER_PORT: Final = 4567

@@ -18,11 +18,11 @@ from urllib.parse import unquote_plus
 
 from botocore.exceptions import ClientError
 
-from commandline.errors import CommandError, UsageError
+from commandline.errors import UsageError
 from commandline.escapes import visible
 from operations.outcomes import OUTCOMES
 from operations.photos.sources import PREFIX
-from operations.photos.versions import retained
+from operations.photos.traces import retained
 from operations.results import ResultsTable
 from operations.s3 import SCHEME, is_s3, read, split_uri
 from operations.stack import Stack
@@ -32,6 +32,7 @@ RUNS: Final = "runs/"
 AT_A_TIME: Final = 8
 PHOTOS_A_CHILD: Final = 10
 """Most photos of a child execution, which classifies all of them at once."""
+_TOLERATED_PERCENT: Final = 5.0  # of the children that fail, before the run is given up
 POLL_S: Final = 1.0
 _FUNCTIONS: Final = ("SerializeImageFunctionName", "ClassifyImageFunctionName", "FilterInferenceFunctionName")
 
@@ -98,41 +99,35 @@ def listed(stack: Stack, uri: str) -> Listed:
 
     def versions() -> Iterator[Version]:
         try:
-            yield from _completed(stack, _photos(stack, _rows(stack, uri), left_out))
+            yield from _photos(stack, _rows(stack, uri), left_out)
         except UnreadableError as error:
             raise UsageError(f"--manifest {visible(uri)}: {visible(str(error))}") from error
 
     return Listed(stack, versions(), left_out)
 
 
-def _completed(stack: Stack, photos: Iterable[tuple[str, str | None]]) -> Iterator[Version]:
-    """Yield photos with their versions; `null` where there is no object, which ends REJECTED."""
+def _photos(stack: Stack, rows: Iterable[Row], left_out: Counter[str]) -> Iterator[Version]:
+    """Yield keys under `incoming/` with the version that is listed, or else the latest."""
     s3, bucket = stack.client("s3"), stack.output("PhotoBucketName")
-    for key, version in photos:
-        if version is None:
-            page = s3.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=1)
-            latest = (one for one in page.get("Versions", []) if one["Key"] == key and one["IsLatest"])
-            version = next((one["VersionId"] for one in latest), "null")  # noqa: PLW2901
-        yield key, version
-
-
-def _photos(stack: Stack, rows: Iterable[Row], left_out: Counter[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield keys under `incoming/` and versions as they are listed."""
-    bucket = stack.output("PhotoBucketName")
     for number, row in enumerate(rows, 1):
         key, version = (_text(row, names, number) for names in (_KEYS, _VERSIONS))
         if key is None:
             raise UnreadableError(f"row {number} has no `key`: {str(row)[:80]}")
         if any(row[name] != bucket for name in _BUCKETS if row.get(name)):
             left_out["of another bucket"] += 1
-        elif key.startswith(PREFIX) and key != PREFIX:
+        elif not key.startswith(PREFIX) or key == PREFIX:
+            left_out[f"outside {PREFIX}"] += 1
+        elif version:
             yield key, version
         else:
-            left_out[f"outside {PREFIX}"] += 1
+            page = s3.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=1)
+            latest = (one for one in page.get("Versions", []) if one["Key"] == key and one["IsLatest"])
+            # `null` where there is no object, which ends REJECTED.
+            yield key, next((one["VersionId"] for one in latest), "null")
 
 
 def _text(row: Row, names: Iterable[str], number: int) -> str | None:
-    """Return the first member of a row that is not empty."""
+    """Return the first member of a row that is not empty; None if there is none."""
     value = next((row[name] for name in names if row.get(name)), None)
     with suppress(AttributeError, UnicodeEncodeError):  # no text, or a lone surrogate
         if value is None or len(value.encode()) <= _LONGEST:
@@ -141,16 +136,29 @@ def _text(row: Row, names: Iterable[str], number: int) -> str | None:
 
 
 def _rows(stack: Stack, uri: str) -> Iterator[Row]:
-    name, text = uri.removesuffix(".gz"), _read(stack, uri)
+    name, text, bucket = uri.removesuffix(".gz"), _read(stack, uri), stack.output("PhotoBucketName")
     if name.endswith("manifest.json"):
-        return _inventory(stack, text)
-    if name.endswith(".csv"):
-        return _csv(text, stack.output("PhotoBucketName"))
-    if name.endswith(".jsonl"):
-        return _json_lines(text)
-    raise UnreadableError(
-        "its name says none of JSON lines (.jsonl), CSV (.csv) and an S3 Inventory's manifest.json"
-    )
+        yield from _inventory(stack, text)
+    elif name.endswith(".csv"):
+        lines = _csv_lines(text)
+        first = [name.strip() for name in next(lines, [])]
+        if set(first) & set(_KEYS):
+            yield from (dict(zip(first, values, strict=False)) for values in lines)
+        elif first and first[0] == bucket:
+            yield from _inventory_rows([first, *lines], _INVENTORY)
+        elif first:
+            raise UnreadableError(f"its first line names no column `key`: {','.join(first)[:80]}")
+    elif name.endswith(".jsonl"):
+        for number, line in enumerate(text.split("\n"), 1):  # U+2028 and the like end no line
+            if line.strip():
+                row = _json(line, f"line {number}")
+                if not isinstance(row, dict):
+                    raise UnreadableError(f"line {number} is no JSON object: {line[:80]}")
+                yield row
+    else:
+        raise UnreadableError(
+            "its name says none of JSON lines (.jsonl), CSV (.csv) and an S3 Inventory's manifest.json"
+        )
 
 
 def _read(stack: Stack, uri: str) -> str:
@@ -170,31 +178,11 @@ def _json(text: str, what: str) -> Any:
         raise UnreadableError(f"{what} is not valid JSON: {text.strip()[:80]}") from error
 
 
-def _json_lines(text: str) -> Iterator[Row]:
-    for number, line in enumerate(text.split("\n"), 1):  # U+2028 and the like end no line
-        if line.strip():
-            row = _json(line, f"line {number}")
-            if not isinstance(row, dict):
-                raise UnreadableError(f"line {number} is no JSON object: {line[:80]}")
-            yield row
-
-
 def _csv_lines(text: str) -> Iterator[list[str]]:
     try:
         yield from filter(None, csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         raise UnreadableError(f"it is no CSV: {error}") from error
-
-
-def _csv(text: str, bucket: str) -> Iterator[Row]:
-    lines = _csv_lines(text)
-    first = [name.strip() for name in next(lines, [])]
-    if set(first) & set(_KEYS):
-        yield from (dict(zip(first, values, strict=False)) for values in lines)
-    elif first and first[0] == bucket:
-        yield from _inventory_rows([first, *lines], _INVENTORY)
-    elif first:
-        raise UnreadableError(f"its first line names no column `key`: {','.join(first)[:80]}")
 
 
 def _inventory(stack: Stack, text: str) -> Iterator[Row]:
@@ -226,10 +214,6 @@ def _inventory_rows(lines: Iterable[list[str]], columns: Sequence[str]) -> Itera
         row = dict(zip(columns, values, strict=False))
         if row.get("IsLatest", "true") == "true" and row.get("IsDeleteMarker", "false") == "false":
             yield {**row, "Key": unquote_plus(row.get("Key", ""))}
-
-
-class RunError(CommandError):
-    """A run did not succeed."""
 
 
 @dataclass(frozen=True)
@@ -266,15 +250,13 @@ class Runs:
         photos: Iterable[Version],
         *,
         at_a_time: int = AT_A_TIME,
-        tolerate: float = 5.0,
         reclassify: bool = False,
         announce: bool = True,
     ) -> Run | None:
         """Write the manifest and start the execution; None if there are no photos.
 
-        Each of the photos `at_a_time` takes one unit of the functions' concurrency; when more than `tolerate`
-        percent of the children fail, the run is given up. `reclassify` replaces outcomes, people's decisions
-        excepted; without `announce` no outcome is published, and no review follows.
+        Each of the photos `at_a_time` takes one unit of the functions' concurrency. `reclassify` replaces
+        outcomes but people's decisions; without `announce` no outcome is published, and no review follows.
         """
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
         manifest = f"{RUNS}{name}/manifest.jsonl"
@@ -293,7 +275,7 @@ class Runs:
             "results": f"{RUNS}{name}/results",
             "photos_a_child": a_child,
             "children_at_a_time": at_a_time // a_child,
-            "tolerated_failure_percent": tolerate,
+            "tolerated_failure_percent": _TOLERATED_PERCENT,
             "reclassify": reclassify,
             "announce": announce,
         }
@@ -316,10 +298,15 @@ class Runs:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
         for key in (one["Key"] for page in pages for one in page.get("Contents", [])):
             kind = key.rsplit("/", 1)[1].partition("_")[0]
-            if kind in {"SUCCEEDED", "FAILED"}:
-                body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
-                lines = (json.loads(line) for line in body.iter_lines() if line.strip())
-                yield from lines if kind == "SUCCEEDED" else _failed(lines)
+            if kind not in {"SUCCEEDED", "FAILED"}:
+                continue
+            body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
+            for line in (json.loads(line) for line in body.iter_lines() if line.strip()):
+                if kind == "SUCCEEDED":
+                    yield line
+                else:  # a child that failed, with its photos
+                    why = {"outcome": None, "error": line.get("Error"), "cause": line.get("Cause")}
+                    yield from ({**photo, **why} for photo in json.loads(line["Input"])["Items"])
 
     def problem(self, run: Run) -> str:
         """Return why a run did not succeed; empty if it did."""
@@ -340,13 +327,6 @@ class Runs:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationException":  # it has ended by itself
                 raise
-
-
-def _failed(children: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the lines of the photos of children that failed."""
-    for child in children:
-        for photo in json.loads(child["Input"])["Items"]:
-            yield {**photo, "outcome": None, "error": child.get("Error"), "cause": child.get("Cause")}
 
 
 def summarize(lines: Iterable[Mapping[str, Any]], run: Run) -> dict[str, Any]:

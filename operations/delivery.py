@@ -8,9 +8,8 @@ claimed before it is paid: `claimed_until` keeps others away, and expires if the
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -36,43 +35,38 @@ class Delivery:
     """Publishes what the records of a deployed stack say."""
 
     def __init__(self, stack: Stack) -> None:
-        self._now, self._table, self._name = stack.now, ResultsTable(stack), stack.output("ResultsTableName")
-        self._events, self._dynamodb = stack.client("events"), stack.client("dynamodb")
-        self._workflow = stack.client("stepfunctions")
+        self._stack, self._table = stack, ResultsTable(stack)
 
     def undelivered(self, before: datetime) -> Iterator[Item]:
-        """Yield the records with a debt that nobody is paying.
+        """Yield the records with a debt that nobody is paying: neither a claimant nor its own execution.
 
         Younger records are left out: their EXPRESS executions, which keep no status, may be paying.
         """
-        pages = self._dynamodb.get_paginator("scan").paginate(
-            TableName=self._name,
-            FilterExpression=f"recorded_at < :before AND {_PAYABLE}",
-            ExpressionAttributeValues={
+        workflow = self._stack.client("stepfunctions")
+        request = {
+            "TableName": self._stack.output("ResultsTableName"),
+            "FilterExpression": f"recorded_at < :before AND {_PAYABLE}",
+            "ExpressionAttributeValues": {
                 ":before": {"S": timestamp(before)},
-                ":now": {"S": timestamp(self._now())},
+                ":now": {"S": timestamp(self._stack.now())},
             },
-        )
-        for page in pages:
-            yield from (item for item in page["Items"] if not self._in_progress(item))
-
-    def _in_progress(self, item: Item) -> bool:
-        """Return whether the execution that wrote a record still tries to publish it."""
-        arn = item.get("execution_arn", {"S": ""})["S"]
-        if "decided_by" in item or ":execution:" not in arn:
-            return False
-        try:
-            return bool(self._workflow.describe_execution(executionArn=arn)["status"] == "RUNNING")
-        except self._workflow.exceptions.ExecutionDoesNotExist:
-            return False
+        }
+        pages = self._stack.client("dynamodb").get_paginator("scan").paginate(**request)
+        for item in pages.search("Items"):
+            arn, status = item.get("execution_arn", {"S": ""})["S"], ""
+            if ":execution:" in arn and "decided_by" not in item:
+                with suppress(workflow.exceptions.ExecutionDoesNotExist):
+                    status = workflow.describe_execution(executionArn=arn)["status"]
+            if status != "RUNNING":
+                yield item
 
     def claim(self) -> str:
         """Return the `claimed_until` of a claim that begins now."""
-        return timestamp(self._now() + CLAIM)
+        return timestamp(self._stack.now() + CLAIM)
 
     def deliver(self, item: Item) -> bool:
         """Claim a debt and pay it; return whether it could be claimed. Raises as `publish` does."""
-        times = {"now": timestamp(self._now()), "until": self.claim()}
+        times = {"now": timestamp(self._stack.now()), "until": self.claim()}
         ours, claimed = self._table.update(_version(item), "SET claimed_until = :until", _PAYABLE, times)
         if ours:
             self.publish(claimed)
@@ -84,31 +78,24 @@ class Delivery:
         NotPublishedError if the event is still missing; the claim is given up.
         """
         ours = "claimed_until = :mine", {"mine": item["claimed_until"]}
-        try:
-            self._put_event(item)
-        except NotPublishedError:
-            with suppress(ClientError, BotoCoreError):  # it expires
-                self._table.update(_version(item), "REMOVE claimed_until", *ours)
-            raise
-        self._table.update(_version(item), "REMOVE undelivered, claimed_until", *ours)
-
-    def _put_event(self, item: Item) -> None:
+        facts = Record.from_item(item).as_json()
+        facts = {name: value for name, value in facts.items() if value is not None or name not in OPTIONAL}
         undone = item["undelivered"]["S"] == UNDONE
         reviewed = {"reviewed": not undone} if undone or "decided_by" in item else {}
-        detail = json.dumps({**facts(item), **reviewed})
-        entry = {"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": detail}
+        event = {"Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": json.dumps({**facts, **reviewed})}
+        problem, cause = "", None
         try:
-            answer = self._events.put_events(Entries=[entry])
+            answer = self._stack.client("events").put_events(Entries=[event])
+            if answer["FailedEntryCount"]:
+                problem = answer["Entries"][0].get("ErrorMessage", "EventBridge refused the event")
         except (ClientError, BotoCoreError) as error:
-            raise NotPublishedError(aws_reason(error)) from error
-        if answer["FailedEntryCount"]:
-            raise NotPublishedError(answer["Entries"][0].get("ErrorMessage", "EventBridge refused the event"))
-
-
-def facts(item: Item) -> dict[str, Any]:
-    """Return what is published of a record: its attributes, null where missing."""
-    record = asdict(Record.from_item(item))
-    return {name: value for name, value in record.items() if value is not None or name not in OPTIONAL}
+            problem, cause = aws_reason(error), error
+        if not problem:
+            self._table.update(_version(item), "REMOVE undelivered, claimed_until", *ours)
+            return
+        with suppress(ClientError, BotoCoreError):  # it expires
+            self._table.update(_version(item), "REMOVE claimed_until", *ours)
+        raise NotPublishedError(problem) from cause
 
 
 def _version(item: Item) -> Version:

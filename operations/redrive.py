@@ -3,13 +3,14 @@
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from commandline.polling import Rhythm, poll
 from commandline.terminal import say
-from operations.photos.versions import retained
+from operations.photos.traces import retained
 from operations.results import Record, ResultsTable
 from operations.stack import Stack
 
@@ -37,10 +38,6 @@ class Redriven:
     outcome: str | None = None
     error: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the members of the line that `redrive --json` prints."""
-        return asdict(self)
-
 
 def recorded(table: ResultsTable, outcome: str, since: datetime) -> Iterator[Start]:
     """Yield an execution for each photo that was recorded with an outcome since a time.
@@ -49,7 +46,7 @@ def recorded(table: ResultsTable, outcome: str, since: datetime) -> Iterator[Sta
     replaced only because the execution is told to reclassify.
     """
     again = {} if outcome == "FAILED" else {"reclassify": True}
-    for record in table.find(outcome=outcome, since=since):
+    for record in table.find(since, outcome=outcome):
         photo = {"s3_bucket": record.object_uri.split("/")[2], "s3_key": record.key}
         if record.object_version != "unversioned":
             photo["version_id"] = record.object_version
@@ -96,37 +93,30 @@ def undelivered_uploads(stack: Stack) -> Iterator[Start]:
             yield Start(event, str(photo or "an undelivered event"), message["ReceiptHandle"])
 
 
-class Redrive:
-    """Starts executions, so many a second, and follows them to their end."""
+def start(stack: Stack, starts: Iterable[Start], rate: float) -> Iterator[Redriven]:
+    """Start executions, so many a second, and yield each when it is started."""
+    workflow, machine = stack.client("stepfunctions"), stack.output("ClassifyImageStateMachineArn")
+    for number, one in enumerate(starts):
+        if number:
+            time.sleep(1 / rate)
+        answer = workflow.start_execution(stateMachineArn=machine, input=json.dumps(one.input))
+        if one.receipt:
+            url = stack.output("UndeliveredEventsQueueUrl")
+            stack.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=one.receipt)
+        yield Redriven(one.photo, answer["executionArn"])
 
-    def __init__(self, stack: Stack, rate: float) -> None:
-        self._workflow, self._queue = stack.client("stepfunctions"), stack.client("sqs")
-        self._machine = stack.output("ClassifyImageStateMachineArn")
-        self._undelivered, self._pause_s = stack.outputs.get("UndeliveredEventsQueueUrl"), 1 / rate
 
-    def start(self, starts: Iterable[Start]) -> Iterator[Redriven]:
-        """Start executions, and yield each when it is started."""
-        for number, one in enumerate(starts):
-            if number:
-                time.sleep(self._pause_s)
-            answer = self._workflow.start_execution(
-                stateMachineArn=self._machine, input=json.dumps(one.input)
-            )
-            if one.receipt:
-                self._queue.delete_message(QueueUrl=self._undelivered, ReceiptHandle=one.receipt)
-            yield Redriven(one.photo, answer["executionArn"])
-
-    def follow(self, started: Iterable[Redriven], timeout_s: float) -> Iterator[Redriven]:
-        """Yield what became of STANDARD executions, each when it has ended, or as it is at the timeout."""
-        deadline = time.monotonic() + timeout_s
-        for one in started:
-            answer = poll(
-                lambda one=one: self._workflow.describe_execution(executionArn=one.execution_arn),  # type: ignore[misc]
-                until=lambda answer: answer["status"] != "RUNNING" or time.monotonic() > deadline,
-                timeout_seconds=timeout_s + 60,
-                rhythm=_RHYTHM,
-            )
-            yield ended(one, answer)
+def follow(stack: Stack, started: Iterable[Redriven], timeout_s: float) -> Iterator[Redriven]:
+    """Yield what became of STANDARD executions, each when it has ended, or as it is at the timeout."""
+    workflow, deadline = stack.client("stepfunctions"), time.monotonic() + timeout_s
+    for one in started:
+        answer = poll(
+            partial(workflow.describe_execution, executionArn=one.execution_arn),
+            until=lambda answer: answer["status"] != "RUNNING" or time.monotonic() > deadline,
+            timeout_seconds=timeout_s + 60,
+            rhythm=_RHYTHM,
+        )
+        yield ended(one, answer)
 
 
 def ended(started: Redriven, answer: Mapping[str, Any]) -> Redriven:
@@ -136,8 +126,7 @@ def ended(started: Redriven, answer: Mapping[str, Any]) -> Redriven:
         return started
     if status == "SUCCEEDED":
         return replace(started, outcome="ACCEPTED")
+    outcome = "REJECTED" if error in REJECTIONS else "FAILED"
     if error == "THRESHOLD_CONFIDENCE_NOT_MET":
         outcome = "LOW_CONFIDENCE"
-    else:
-        outcome = "REJECTED" if error in REJECTIONS else "FAILED"
     return replace(started, outcome=outcome, error=error or status)

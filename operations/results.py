@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice, product
 from operator import attrgetter
 from typing import Any, Final, Self, cast
@@ -20,16 +20,10 @@ SAMPLE: Final = "ACCEPTED#SAMPLE"
 SAMPLED: Final = 0.02
 """Share of the accepted photos in it; statemachine/classify_image.asl.json draws them."""
 _PARTITIONS: Final = (*OUTCOMES, SAMPLE, *map("#".join, product(("ACCEPTED", "REJECTED"), OUTCOMES[:2])))
-_SHARDS: Final = 4
-_SHARDED: Final = datetime(2026, 11, 25, tzinfo=UTC), datetime(2026, 11, 30, 4, tzinfo=UTC)
-"""Stacks that were created in this time may have older records in the partitions OUTCOME#YYYY-MM-DD#SHARD."""
 OPTIONAL: Final = ("decided_by", "decided_at", "model_label", "in_review")
 """Attributes that an event leaves out where they are missing."""
 _KEYS_A_REQUEST: Final = 100  # of BatchGetItem
 _PAUSES_S: Final = (0.05, 5.0)  # before unprocessed keys are asked for again: the first, and the longest
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
-_UPDATING: Final = timedelta(days=1)  # executions of the definition before go on for less
-_CLOCKS_DIFFER: Final = timedelta(minutes=5)  # of AWS's services among each other
 
 
 @dataclass(frozen=True)
@@ -85,7 +79,7 @@ class ResultsTable:
     """The results table of a deployed stack."""
 
     def __init__(self, stack: Stack) -> None:
-        self._name, self.now, self._created = stack.output("ResultsTableName"), stack.now, stack.created
+        self._name, self.now = stack.output("ResultsTableName"), stack.now
         self._client = stack.client("dynamodb")
 
     def get(self, uri: str, version: str) -> Record | None:
@@ -130,9 +124,11 @@ class ResultsTable:
 
     def versions(self, uri: str) -> Iterator[Record]:
         """Read the records of all versions of one photo."""
-        request = _expressions("KeyConditionExpression", {"object_uri": uri})
-        for page in self._client.get_paginator("query").paginate(TableName=self._name, **request):
-            yield from map(Record.from_item, page["Items"])
+        condition, values = "object_uri = :uri", {":uri": {"S": uri}}
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._name, KeyConditionExpression=condition, ExpressionAttributeValues=values
+        )
+        yield from map(Record.from_item, pages.search("Items"))
 
     def delete(self, uri: str, version: str) -> None:
         """Delete the record of one version of one photo, if there is one."""
@@ -140,54 +136,52 @@ class ResultsTable:
 
     def find(
         self,
+        since: datetime | None = None,
         *,
         outcome: str | None = None,
         label: str | None = None,
-        since: datetime | None = None,
         newest: int | None = None,
     ) -> Iterator[Record]:
-        """Read the records that match.
+        """Read the matching records: since a time in their order, or the `newest` of them, the newest first.
 
-        Since a time, from the index, in the order of time, or `newest` of them, the newest first; else the
-        whole table in no order.
+        Without a time the whole table, in no order.
         """
         if since is None:
-            request = {"TableName": self._name}
-            request |= _expressions("FilterExpression", {"outcome": outcome, "label": label})
-            for page in self._client.get_paginator("scan").paginate(**request):
-                yield from map(Record.from_item, page["Items"])
+            for item in self._client.get_paginator("scan").paginate(TableName=self._name).search("Items"):
+                record = Record.from_item(item)
+                if outcome in {None, record.outcome} and label in {None, record.label}:
+                    yield record
             return
-        more = _expressions("FilterExpression", {"label": label})
-        if newest is not None:
-            more |= {"ScanIndexForward": False} | ({} if label else {"Limit": newest})
-        yield from self._in_order(
-            self._partitions((outcome,) if outcome else OUTCOMES, since), since, more, newest
-        )
+        more: dict[str, Any] = {} if newest is None else {"ScanIndexForward": False}
+        if label:
+            more |= {"FilterExpression": "#label = :label", "ExpressionAttributeNames": {"#label": "label"}}
+            more |= {"ExpressionAttributeValues": {":label": {"S": label}}}
+        elif newest is not None:
+            more |= {"Limit": newest}
+        places = [one for one in _PARTITIONS if outcome in {None, one.partition("#")[0]}]
+        yield from self._in_order(places, since, more, newest)
 
     def newest(self, since: datetime, limit: int, arrived: str = "") -> Iterator[Record]:
         """Read the newest records, or those that the workflow gave an outcome, whatever was decided later."""
-        places = [one for one in self._partitions(OUTCOMES, since) if arrived in {"", _at_first(one)}]
+        places = [one for one in _PARTITIONS if arrived in {"", _at_first(one)}]
         yield from self._in_order(places, since, {"ScanIndexForward": False, "Limit": limit}, limit)
 
     def _in_order(
         self, places: Iterable[str], since: datetime, more: Mapping[str, Any], newest: int | None
     ) -> Iterator[Record]:
         """Read partitions of the index, each in the order of time, as one."""
-        found = [
-            (Record.from_item(item) for page in self._pages(one, since, more) for item in page["Items"])
-            for one in places
-        ]
+        found = [map(Record.from_item, self._pages(one, since, more).search("Items")) for one in places]
         merged = heapq.merge(*found, key=attrgetter("recorded_at"), reverse=newest is not None)
         yield from islice(merged, newest)
 
     def count(self, outcome: str, since: datetime) -> int:
         """Count the records that have an outcome now, since a time."""
-        return sum(self._count(one, since) for one in self._partitions((outcome,), since))
+        return sum(self._count(one, since) for one in _PARTITIONS if one.partition("#")[0] == outcome)
 
     def arrived(self, since: datetime) -> dict[str, int]:
         """Count the photos since a time by what the workflow made of them, whatever was decided later."""
         counts = Counter(dict.fromkeys(OUTCOMES, 0))
-        for one in self._partitions(OUTCOMES, since):
+        for one in _PARTITIONS:
             counts[_at_first(one)] += self._count(one, since)
         return dict(counts)
 
@@ -206,29 +200,23 @@ class ResultsTable:
     def accepted(self, since: datetime, *, sampled: bool) -> Iterator[Version]:
         """Read the accepted photos that nobody has looked at, those that the workflow drew or the others."""
         names = {"ProjectionExpression": "object_uri, object_version"}
-        for page in self._pages(SAMPLE if sampled else "ACCEPTED", since, names):
-            yield from ((item["object_uri"]["S"], item["object_version"]["S"]) for item in page["Items"])
+        for item in self._pages(SAMPLE if sampled else "ACCEPTED", since, names).search("Items"):
+            yield item["object_uri"]["S"], item["object_version"]["S"]
 
     def _count(self, name: str, since: datetime) -> int:
         return sum(page["Count"] for page in self._pages(name, since, {"Select": "COUNT"}))
 
-    def _pages(self, name: str, since: datetime, more: Mapping[str, Any]) -> Iterator[Any]:
+    def _pages(self, name: str, since: datetime, more: Mapping[str, Any]) -> Any:
         """Query a partition of the index for what was recorded since a time."""
-        keys = {"outcome_day": name, "recorded_at": timestamp(since)}
-        request = _merged(_expressions("KeyConditionExpression", keys), more)
-        pages = self._client.get_paginator("query")
-        yield from pages.paginate(TableName=self._name, IndexName=INDEX, **request)
-
-    def _partitions(self, outcomes: Iterable[str], since: datetime) -> Iterator[str]:
-        """Yield the partitions of the index whose records have one of the outcomes now."""
-        yield from (one for one in _PARTITIONS if one.partition("#")[0] in outcomes)
-        start, until = _SHARDED
-        if self._created >= until:
-            return
-        first = next(self._pages("ACCEPTED", _EPOCH, {"Limit": 1}))["Items"]
-        end = datetime.fromisoformat(first[0]["recorded_at"]["S"]) + _UPDATING if first else self.now()
-        for outcome, day, shard in product(outcomes, days(max(since, start), end), range(_SHARDS)):
-            yield f"{outcome}#{day.isoformat()}#{shard}"
+        values = {":outcome_day": {"S": name}, ":recorded_at": {"S": timestamp(since)}}
+        request = {
+            "TableName": self._name,
+            "IndexName": INDEX,
+            "KeyConditionExpression": "outcome_day = :outcome_day AND recorded_at >= :recorded_at",
+            **more,
+            "ExpressionAttributeValues": {**more.get("ExpressionAttributeValues", {}), **values},
+        }
+        return self._client.get_paginator("query").paginate(**request)
 
     def get_many(self, versions: Iterable[Version]) -> Iterator[Record]:
         """Read the records of some versions, in no particular order; some may have none."""
@@ -258,8 +246,8 @@ def partition(outcome: str, before: str) -> str:
 
 def _at_first(name: str) -> str:
     """Return the outcome that the workflow gave to the photos of a partition."""
-    parts = name.split("#")
-    return parts[-1] if parts[-1] in OUTCOMES else parts[0]
+    first, _, last = name.partition("#")
+    return last if last in OUTCOMES else first
 
 
 def _key(uri: str, version: str) -> dict[str, Any]:
@@ -271,34 +259,6 @@ def _parts(versions: Iterable[Version]) -> Iterator[list[Version]]:
     remaining = iter(versions)
     while part := list(islice(remaining, _KEYS_A_REQUEST)):
         yield part
-
-
-def days(start: datetime, end: datetime) -> list[date]:
-    """Return the days in UTC from one time to another, or to the next where a clock may be there already."""
-    first, last = start.astimezone(UTC).date(), (end.astimezone(UTC) + _CLOCKS_DIFFER).date()
-    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
-
-
-def _expressions(kind: str, wanted: Mapping[str, str | None]) -> dict[str, Any]:
-    """Return the members of a request that select by equality, None aside, and `recorded_at` from then on."""
-    conditions = {name: text for name, text in wanted.items() if text}
-    if not conditions:
-        return {}
-    comparison = {"recorded_at": ">="}
-    return {
-        kind: " AND ".join(f"#{name} {comparison.get(name, '=')} :{name}" for name in conditions),
-        "ExpressionAttributeNames": {f"#{name}": name for name in conditions},
-        "ExpressionAttributeValues": {f":{name}": {"S": text} for name, text in conditions.items()},
-    }
-
-
-def _merged(*requests: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members of all requests; of members that are mappings, the union."""
-    merged: dict[str, Any] = {}
-    for request in requests:
-        for name, value in request.items():
-            merged[name] = {**merged.get(name, {}), **value} if isinstance(value, Mapping) else value
-    return merged
 
 
 def timestamp(time: datetime) -> str:

@@ -19,7 +19,7 @@ from localcloud.state import StateFolder
 from localcloud.steps import Steps
 from operations.redrive import send_to_review, without_outcome
 from operations.results import ResultsTable
-from operations.review.address import LOOPBACK
+from operations.review import LOOPBACK
 from operations.stack import Stack
 
 _UPLOADED: Final = timedelta(days=30)  # as far as `scones redrive --missing` looks back

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from commandline.errors import FAILED, UsageError
+from commandline.errors import FAILED, CommandError, UsageError
 from commandline.escapes import visible
-from commandline.options import FiniteRange, json_option
+from commandline.options import json_option
 from commandline.terminal import plural, print_lines, progress, progress_bar, say
-from operations.batch import AT_A_TIME, Listed, Run, RunError, Runs, Version, listed, summarize, under
+from operations.batch import AT_A_TIME, Listed, Run, Runs, listed, summarize, under
 from operations.cost import batch_dollars
 from operations.outcomes import OUTCOMES
 from operations.stack import StackChoice, stack_options
@@ -21,29 +21,14 @@ from operations.stack import StackChoice, stack_options
 @stack_options
 @click.option("--prefix", metavar="KEY", help="Classify the photos under it; begins with incoming/.")
 @click.option(
-    "--manifest",
-    metavar="S3URI",
-    help="Classify the photos of a list: .jsonl, .csv, or an S3 Inventory's manifest.",
+    "--manifest", metavar="S3URI", help="Classify a list: .jsonl, .csv, or an S3 Inventory's manifest."
 )
 @click.option(
     "--all", "everything", is_flag=True, help="Also photos with an outcome; a person's decision stays."
 )
 @click.option("--quiet-backfill", is_flag=True, help="Publish no events and request no reviews.")
 @click.option(
-    "--concurrency",
-    type=click.IntRange(1, 1000),
-    default=AT_A_TIME,
-    show_default=True,
-    metavar="N",
-    help="Photos at a time; no more than the functions' free concurrency.",
-)
-@click.option(
-    "--tolerate",
-    type=FiniteRange(0, 100),
-    default=5.0,
-    show_default=True,
-    metavar="PERCENT",
-    help="Groups of ten photos that may fail before the run is given up.",
+    "--concurrency", type=click.IntRange(1, 1000), default=AT_A_TIME, metavar="N", help="Photos at a time."
 )
 @click.option("--wait/--no-wait", default=True, help="Whether to wait for the end and print the summary.")
 @click.option("--dry-run", is_flag=True, help="List the photos and start nothing.")
@@ -56,7 +41,6 @@ def command(  # noqa: PLR0913 - one parameter for each option
     everything: bool,
     quiet_backfill: bool,
     concurrency: int,
-    tolerate: float,
     wait: bool,
     dry_run: bool,
     as_json: bool,
@@ -78,12 +62,17 @@ def command(  # noqa: PLR0913 - one parameter for each option
     found = listed(stack, manifest) if manifest else under(stack, prefix or "")
     photos = found.photos() if everything else found.without_outcome()
     if dry_run:
-        return _list(photos, found, as_json=as_json)
+        count = print_lines(
+            json.dumps({"key": key, "version_id": version}) if as_json else visible(key)
+            for key, version in photos
+        )
+        _report_left_out(found)
+        say(f"{plural(count, 'photo')} would be classified")
+        return 0
     begun, runs = time.monotonic(), Runs(stack)
     run = runs.start(
         progress(photos, title="listing", unit="photo"),
         at_a_time=capped(concurrency, runs.free_concurrency()),
-        tolerate=tolerate,
         reclassify=everything,
         announce=not quiet_backfill,
     )
@@ -117,16 +106,6 @@ def _report_left_out(found: Listed) -> None:
         say(f"left out: {plural(count, 'photo')} {reason}")
 
 
-def _list(photos: Iterator[Version], found: Listed, *, as_json: bool) -> int:
-    count = print_lines(
-        json.dumps({"key": key, "version_id": version}) if as_json else visible(key)
-        for key, version in photos
-    )
-    _report_left_out(found)
-    say(f"{plural(count, 'photo')} would be classified")
-    return 0
-
-
 def _wait(runs: Runs, run: Run) -> None:
     """Follow a run under a progress bar; an interruption stops it."""
     try:
@@ -141,7 +120,13 @@ def _wait(runs: Runs, run: Run) -> None:
 
 
 def _conclude(runs: Runs, run: Run, seconds: float, *, as_json: bool) -> int:
-    summary = summarize(_printed(runs.results(run), as_json=as_json), run)
+    def results() -> Iterator[dict[str, Any]]:
+        for line in runs.results(run):
+            if as_json:
+                print(json.dumps(line))
+            yield line
+
+    summary = summarize(results(), run)
     summary |= {"seconds": round(seconds, 3), "dollars": round(batch_dollars(summary["classified"]), 4)}
     summary["results"] = runs.save(run, summary)
     if as_json:
@@ -151,14 +136,7 @@ def _conclude(runs: Runs, run: Run, seconds: float, *, as_json: bool) -> int:
         print(f"{plural(run.photos, 'photo')}: {counts}; {summary['without_outcome']} without outcome")
         print(f"{seconds:.1f} s, about {summary['dollars']} dollars on AWS; {summary['results']}")
     if problem := runs.problem(run):
-        raise RunError(
+        raise CommandError(
             f"run {run.name}: {problem}; start it again when the cause is gone: what is done stays done"
         )
     return FAILED if summary["without_outcome"] else 0
-
-
-def _printed(lines: Iterator[dict[str, Any]], *, as_json: bool) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        if as_json:
-            print(json.dumps(line))
-        yield line

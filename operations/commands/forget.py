@@ -52,19 +52,16 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
     stack = choice.find()
     forgetter = Forgetter(stack)
-    if photo:
-        found = _one(forgetter.named(photo), photo)
-    else:
-        found = forgetter.under(PREFIX if prefix is None else prefix, stack.now() - since if since else None)
+    start = stack.now() - since if since else None
+    found = forgetter.named(photo) if photo else forgetter.under(PREFIX if prefix is None else prefix, start)
     if not found:
-        raise CommandError(
-            f"{_name(photo, prefix)}: neither the bucket nor the results table has such a photo"
-        )
+        name = photo or prefix or PREFIX
+        raise CommandError(f"{name}: neither the bucket nor the results table has such a photo")
+    if photo and len(found) > 1:
+        say("\n".join(f"  {visible(one.uri)}, {one.newest()}" for one in found[:_LISTED]))
+        raise UsageError(f"{photo} means {plural(len(found), 'photo')}: give the whole key of one")
     if not yes:
-        _show(found)
-        versions = sum(len(one.versions) for one in found)
-        counted = f"{plural(len(found), 'photo')} ({plural(versions, 'version')})"
-        confirm(f"This deletes {counted}, their labelled copies and records")
+        _confirm(found)
     for one in progress(found, total=len(found), title="forgotten", unit="photo"):
         deleted = forgetter.forget(one)
         if as_json:
@@ -80,20 +77,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
         say(f"stays until {rest['until']}: {rest['what']}{arns}")
 
 
-def _name(photo: str | None, prefix: str | None) -> str:
-    return photo or prefix or PREFIX
-
-
-def _one(found: Sequence["Traces"], photo: str) -> Sequence["Traces"]:
-    if len(found) > 1:
-        listed = "\n".join(f"  {visible(one.uri)}, {one.newest()}" for one in found[:_LISTED])
-        say(listed)
-        raise UsageError(f"{photo} means {plural(len(found), 'photo')}: give the whole key of one")
-    return found
-
-
-def _show(found: Sequence["Traces"]) -> None:
-    """List what would be deleted: the versions of a key may be different photos."""
+def _confirm(found: Sequence["Traces"]) -> None:
+    """List what would be deleted, and ask: the versions of a key may be different photos."""
     for one in found[:_LISTED]:
         say(one.uri)
         for upload in one.uploads():
@@ -101,3 +86,6 @@ def _show(found: Sequence["Traces"]) -> None:
             say(f"  {time}, {upload['Size']:,} bytes, version {upload['VersionId']}")
     if len(found) > _LISTED:
         say(f"and {plural(len(found) - _LISTED, 'photo')} more")
+    versions = sum(len(one.versions) for one in found)
+    counted = f"{plural(len(found), 'photo')} ({plural(versions, 'version')})"
+    confirm(f"This deletes {counted}, their labelled copies and records")

@@ -3,7 +3,8 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 from itertools import chain
 
@@ -14,17 +15,18 @@ from commandline.escapes import visible
 from commandline.options import Duration, Seconds, json_option
 from commandline.terminal import plural, print_lines, progress, say
 from operations.delivery import Delivery
+from operations.executions import is_express
 from operations.outcomes import OUTCOMES
 from operations.redrive import (
-    Redrive,
     Redriven,
-    Start,
+    follow,
     recorded,
     send_to_review,
+    start,
     undelivered_uploads,
     without_outcome,
 )
-from operations.results import Item, Record, ResultsTable
+from operations.results import Item, ResultsTable
 from operations.stack import Stack, StackChoice, stack_options
 
 
@@ -50,21 +52,18 @@ from operations.stack import Stack, StackChoice, stack_options
     "--since",
     type=Duration(),
     default="30d",
-    show_default=True,
     help="Only what was recorded, or with --missing uploaded, in this time: 30m, 24h, 7d.",
 )
 @click.option(
     "--older-than",
     type=Duration(),
     default="5m",
-    show_default=True,
     help="With --missing: leave out what was uploaded in this time, since it is probably in progress.",
 )
 @click.option(
     "--rate",
     type=click.FloatRange(0.1, 1000),
     default=10,
-    show_default=True,
     metavar="N",
     help="Executions to start in a second.",
 )
@@ -99,24 +98,31 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if bool(missing) + bool(outcome) + bool(reviews) > 1:
         raise UsageError("--missing, --outcome and --reviews exclude each other: each chooses other photos")
     stack = choice.find()
-    now = stack.now()
-    table, delivery = ResultsTable(stack), Delivery(stack)
+    now, table, delivery = stack.now(), ResultsTable(stack), Delivery(stack)
     if reviews:
-        photos = table.find(outcome="LOW_CONFIDENCE", since=now - since)
-        return _review(photos if dry_run else send_to_review(stack, photos), as_json=as_json)
+        photos = table.find(now - since, outcome="LOW_CONFIDENCE")
+        uris = (one.object_uri for one in (photos if dry_run else send_to_review(stack, photos)))
+        count = print_lines(json.dumps({"photo": uri}) if as_json else visible(uri) for uri in uris)
+        say(f"{plural(count, 'photo')} for review")
+        return 0
     debts = delivery.undelivered(now - older_than) if missing else iter(())
+    starts = recorded(table, outcome or "FAILED", now - since)
     if missing:
         starts = without_outcome(stack, table, now - since, now - older_than)
         if not dry_run:  # receiving messages hides them from others for a while
             starts = chain(undelivered_uploads(stack), starts)
-    else:
-        starts = recorded(table, outcome or "FAILED", now - since)
     if dry_run:
-        return _list(debts, starts, as_json=as_json)
+        late = print_lines(_debt(item, "event not published", as_json=as_json) for item in debts)
+        count = print_lines(json.dumps(one.input) if as_json else visible(one.photo) for one in starts)
+        if late:
+            say(f"{plural(late, 'event')} would be published")
+        say(f"{plural(count, 'photo')} would be started again")
+        return 0
     begun = time.monotonic()
     paid = (item for item in debts if delivery.deliver(item))
     delivered = print_lines(_debt(item, "event published", as_json=as_json) for item in paid)
-    results = list(_drive(stack, starts, rate, timeout if wait else None, as_json=as_json))
+    started = list(progress(start(stack, starts, rate), title="starting", unit="photo"))
+    results = list(_follow(stack, started, timeout if wait else None, as_json=as_json))
     counts = Counter(one.outcome for one in results)
     summary: dict[str, float] = {"photos": len(results), **{name: counts[name] for name in OUTCOMES}}
     summary |= {"unfinished": counts[None], "delivered": delivered}
@@ -128,22 +134,6 @@ def command(  # noqa: PLR0913 - one parameter for each option
     return FAILED if counts["FAILED"] or (wait and counts[None]) else 0
 
 
-def _review(photos: Iterable[Record], *, as_json: bool) -> int:
-    uris = (record.object_uri for record in photos)
-    count = print_lines(json.dumps({"photo": uri}) if as_json else visible(uri) for uri in uris)
-    say(f"{plural(count, 'photo')} for review")
-    return 0
-
-
-def _list(debts: Iterable[Item], starts: Iterable[Start], *, as_json: bool) -> int:
-    late = print_lines(_debt(item, "event not published", as_json=as_json) for item in debts)
-    count = print_lines(json.dumps(one.input) if as_json else visible(one.photo) for one in starts)
-    if late:
-        say(f"{plural(late, 'event')} would be published")
-    say(f"{plural(count, 'photo')} would be started again")
-    return 0
-
-
 def _debt(item: Item, state: str, *, as_json: bool) -> str:
     photo, outcome = item["object_uri"]["S"], item["outcome"]["S"]
     if as_json:
@@ -151,19 +141,17 @@ def _debt(item: Item, state: str, *, as_json: bool) -> str:
     return f"{outcome:<14} {visible(photo)}  {state}"
 
 
-def _drive(
-    stack: Stack, starts: Iterator[Start], rate: float, timeout: float | None, *, as_json: bool
+def _follow(
+    stack: Stack, started: list[Redriven], timeout: float | None, *, as_json: bool
 ) -> Iterator[Redriven]:
-    """Start the executions and follow them, if there is a time to wait; print what became of each."""
-    redrive = Redrive(stack, rate)
-    started = list(progress(redrive.start(starts), title="starting", unit="photo"))
-    if timeout is not None and any(":express:" in one.execution_arn for one in started):
+    """Follow executions, if there is a time to wait; print what became of each."""
+    if timeout is not None and any(is_express(one.execution_arn) for one in started):
         say("an EXPRESS workflow keeps no executions: see `operations results` for the outcomes")
         timeout = None
-    ended = started if timeout is None else redrive.follow(started, timeout)
+    ended = started if timeout is None else follow(stack, started, timeout)
     for one in progress(ended, total=len(started), title="waiting", unit="photo"):
         if as_json:
-            print(json.dumps(one.as_json()))
+            print(json.dumps(asdict(one)))
         elif one.outcome:
             print(f"{one.outcome:<14} {visible(one.photo)}{f'  {visible(one.error)}' if one.error else ''}")
         yield one

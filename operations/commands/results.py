@@ -44,7 +44,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     """
     stack = choice.find()
     start = stack.now() - (since or DEFAULT_PERIOD)
-    found = ResultsTable(stack).find(outcome=outcome, label=label, since=start, newest=limit)
+    found = ResultsTable(stack).find(start, outcome=outcome, label=label, newest=limit)
     records = reversed(list(found)) if limit else found
     number = print_lines(json.dumps(record.as_json()) if as_json else _line(record) for record in records)
     if not as_json:

@@ -8,7 +8,7 @@ import click
 
 from commandline.options import PROBABILITY
 from commandline.terminal import say
-from operations.review.address import LOOPBACK, desk_address, desk_token
+from operations.review import LOOPBACK, desk_address, desk_token
 from operations.stack import StackChoice, stack_options
 
 
@@ -45,11 +45,11 @@ def command(*, choice: StackChoice, port: int, reviewer: str | None, audit: floa
       scones review --open
     """
     # Imported late: other commands need no web server.
-    from operations.review.desk import Desk, Settings  # noqa: PLC0415
+    from operations.review.desk import Desk  # noqa: PLC0415
     from operations.review.server import create_app, serve  # noqa: PLC0415
 
     stack, token = choice.find(), desk_token()
-    desk = Desk(stack, Settings(reviewer or default_reviewer(), audit))
+    desk = Desk(stack, reviewer or default_reviewer(), audit)
 
     def started(port: int) -> None:
         desk_url, live_url = desk_address(port, token), desk_address(port, token, "live")

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from commandline.errors import UsageError
+from operations.executions import is_express
 from operations.photos.labelled import copies
 from operations.photos.sources import PREFIX
 from operations.photos.traces import uri_of
@@ -49,16 +50,12 @@ class Forgetter:
         """Return the photos that a name means: one for a key or URI, any folder's for a file's name."""
         uri = uri_of(self._stack, photo)
         key = uri.removeprefix(f"s3://{self._bucket}/")
-        exact = [one for one in self._stored(key) if one.uri == uri]
-        found = exact or [Traces(uri)]
-        found[0].records = list(self._table.versions(uri))
-        known = found if found[0].versions or found[0].records else []
-        if photo in {uri, key}:
-            return known
-        others = [one for one in self._stored(PREFIX) if one.uri.endswith(f"/{photo}") and one.uri != uri]
-        for one in others:
+        found = [next((one for one in self._stored(key) if one.uri == uri), Traces(uri))]
+        if photo not in {uri, key}:
+            found += (one for one in self._stored(PREFIX) if one.uri.endswith(f"/{photo}") and one.uri != uri)
+        for one in found:
             one.records = list(self._table.versions(one.uri))
-        return known + others
+        return [one for one in found if one.versions or one.records]
 
     def under(self, prefix: str, since: datetime | None) -> list[Traces]:
         """Return the photos under a prefix of keys, of those only what was uploaded since a time."""
@@ -66,12 +63,14 @@ class Forgetter:
             raise UsageError("--prefix: an empty prefix is every photo; give incoming/ to forget them all")
         key = prefix if prefix.startswith(PREFIX) else PREFIX + prefix
         found = {one.uri: one for one in self._stored(key)}
-        for record in self._table.find(since=since):  # of photos that are deleted already too
+        for record in self._table.find(since):  # of photos that are deleted already, too
             if record.object_uri.startswith(f"s3://{self._bucket}/{key}"):
                 found.setdefault(record.object_uri, Traces(record.object_uri)).records.append(record)
-        if since:
-            return [one for one in (_since(traces, since) for traces in found.values()) if one]
-        return list(found.values())
+        for one in found.values():
+            old = {v["VersionId"] for v in one.versions if since and v["LastModified"] < since}
+            one.versions = [version for version in one.versions if version["VersionId"] not in old]
+            one.records = [record for record in one.records if record.object_version not in old]
+        return [one for one in found.values() if one.versions or one.records]
 
     def _stored(self, prefix: str) -> list[Traces]:
         found: dict[str, Traces] = {}
@@ -98,29 +97,21 @@ class Forgetter:
         }
 
 
-def _since(traces: Traces, since: datetime) -> Traces | None:
-    """Return what was uploaded since a time of what is known of a photo; None if nothing was."""
-    versions = [one for one in traces.versions if one["LastModified"] >= since]
-    new = {one["VersionId"] for one in versions}
-    stored = {one["VersionId"] for one in traces.versions}
-    records = [one for one in traces.records if one.object_version in new or one.object_version not in stored]
-    return Traces(traces.uri, versions, records) if versions or records else None
-
-
 def stays(stack: Stack, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
     """Yield what is left of forgotten photos elsewhere, and the day until which."""
     now = stack.now()
-    histories: dict[str, list[str]] = defaultdict(list)
+
+    def day(time: datetime, days: int) -> str:
+        return (time + timedelta(days=days)).date().isoformat()
+
+    histories: dict[str, set[str]] = defaultdict(set)
     for record in records:
-        if record.execution_arn and ":express:" not in record.execution_arn:
+        if record.execution_arn and not is_express(record.execution_arn):
             ended = datetime.fromisoformat(record.recorded_at) if record.recorded_at else now
-            histories[_day(ended, _HISTORY_DAYS)].append(record.execution_arn)
+            histories[day(ended, _HISTORY_DAYS)].add(record.execution_arn)
     for until, executions in sorted(histories.items()):
-        yield {
-            "what": "the picture (image_data) in the history of these executions",
-            "until": until,
-            "executions": sorted(set(executions)),
-        }
+        what = "the picture (image_data) in the history of these executions"
+        yield {"what": what, "until": until, "executions": sorted(executions)}
     others = {
         "the picture in the history of executions that were repeated, at the latest": _HISTORY_DAYS,
         "log lines with the key": int(stack.parameters.get("LogRetentionDays", 30)),
@@ -129,8 +120,4 @@ def stays(stack: Stack, records: Iterable[Record]) -> Iterator[dict[str, Any]]:
         "backups of the results table": _BACKUP_DAYS,
     }
     for what, days in others.items():
-        yield {"what": what, "until": _day(now, days)}
-
-
-def _day(time: datetime, days: int) -> str:
-    return (time + timedelta(days=days)).date().isoformat()
+        yield {"what": what, "until": day(now, days)}

@@ -18,7 +18,6 @@ DETAIL_TYPE: Final = "Vehicle Classified"
 _PROBE_SOURCE: Final = "scones.operations"
 _PROBE_TYPE: Final = "Listener Probe"
 _READY_TIMEOUT_S: Final = 60
-_LONGEST_POLL_S: Final = 20
 
 
 class ListenerError(CommandError):
@@ -34,19 +33,13 @@ class OutcomeListener:
 
     def __init__(self, stack: Stack) -> None:
         self._bucket_uri = f"s3://{stack.output('PhotoBucketName')}/"
-        self._sqs = stack.client("sqs")
-        self._events = stack.client("events")
+        self._sqs, self._events = stack.client("sqs"), stack.client("events")
         self._name = f"scones-outcomes-{uuid.uuid4().hex[:12]}"
         self._queue_url = ""
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
-        """Subscribe.
-
-        Raises:
-            ListenerError: no event arrives.
-            ClientError: AWS refuses the queue or the rule.
-        """
+        """Subscribe; ListenerError if no event arrives."""
         try:
             self._subscribe()
             self._wait_until_ready()
@@ -66,41 +59,41 @@ class OutcomeListener:
 
     def receive(self, wait_s: int) -> Iterator[Mapping[str, Any]]:
         """Yield the details of outcomes that have arrived, each once; wait 0 to 20 seconds for the first."""
-        answer = self._sqs.receive_message(
-            QueueUrl=self._queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=min(wait_s, _LONGEST_POLL_S)
-        )
-        for message in answer.get("Messages", []):
+        request = {"QueueUrl": self._queue_url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": wait_s}
+        for message in self._sqs.receive_message(**request).get("Messages", []):
             event = json.loads(message["Body"])
             self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
             if event["source"] == SOURCE or event["detail"]["probe"] == self._name:
                 yield event["detail"]
 
     def _subscribe(self) -> None:
-        self._queue_url = self._sqs.create_queue(QueueName=self._name)["QueueUrl"]
-        self._cleanup.callback(self._sqs.delete_queue, QueueUrl=self._queue_url)
-        attributes = self._sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])
-        queue_arn = attributes["Attributes"]["QueueArn"]
-        rule_arn = self._events.put_rule(Name=self._name, EventPattern=json.dumps(self._pattern()))["RuleArn"]
-        self._cleanup.callback(self._events.delete_rule, Name=self._name)
-        self._sqs.set_queue_attributes(
-            QueueUrl=self._queue_url, Attributes={"Policy": json.dumps(_policy(queue_arn, rule_arn))}
-        )
-        self._events.put_targets(Rule=self._name, Targets=[{"Id": "queue", "Arn": queue_arn}])
-        self._cleanup.callback(self._events.remove_targets, Rule=self._name, Ids=["queue"])
-
-    def _pattern(self) -> dict[str, Any]:
-        return {
+        name, url = self._name, self._sqs.create_queue(QueueName=self._name)["QueueUrl"]
+        self._queue_url = url
+        self._cleanup.callback(self._sqs.delete_queue, QueueUrl=url)
+        answer = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        queue = answer["Attributes"]["QueueArn"]
+        pattern = {
             "source": [SOURCE, _PROBE_SOURCE],
             "detail-type": [DETAIL_TYPE, _PROBE_TYPE],
             "detail": {"object_uri": [{"prefix": self._bucket_uri}]},
         }
+        rule = self._events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
+        self._cleanup.callback(self._events.delete_rule, Name=name)
+        statement = {  # without it, EventBridge may not deliver to the queue
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": queue,
+            "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self._sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        self._events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": queue}])
+        self._cleanup.callback(self._events.remove_targets, Rule=name, Ids=["queue"])
 
     def _wait_until_ready(self) -> None:
-        probe = {
-            "Source": _PROBE_SOURCE,
-            "DetailType": _PROBE_TYPE,
-            "Detail": json.dumps({"object_uri": self._bucket_uri, "probe": self._name}),
-        }
+        detail = json.dumps({"object_uri": self._bucket_uri, "probe": self._name})
+        probe = {"Source": _PROBE_SOURCE, "DetailType": _PROBE_TYPE, "Detail": detail}
 
         def probe_arrives() -> bool:
             self._events.put_events(Entries=[probe])
@@ -113,19 +106,3 @@ class OutcomeListener:
                 f"no event reached the queue {self._name} within {_READY_TIMEOUT_S} s: try again; if that "
                 "does not help, see whether the account lets EventBridge send to SQS"
             ) from error
-
-
-def _policy(queue_arn: str, rule_arn: str) -> dict[str, Any]:
-    """Return the queue's policy: without it, EventBridge may not deliver to the queue."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "events.amazonaws.com"},
-                "Action": "sqs:SendMessage",
-                "Resource": queue_arn,
-                "Condition": {"ArnEquals": {"aws:SourceArn": rule_arn}},
-            }
-        ],
-    }

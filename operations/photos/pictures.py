@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Final
 
@@ -43,8 +44,7 @@ class Decoder:
     def jpeg(self, photo: bytes, longest_side: int) -> bytes:
         """Return a photo as JPEG: upright, sRGB, on white, no side longer than so many pixels.
 
-        Raises:
-            CannotBeShownError: it is no photo, a damaged one, too large, or takes too long.
+        CannotBeShownError if it is no photo, a damaged one, too large, or takes too long.
         """
         with self._lock:
             try:
@@ -90,23 +90,15 @@ def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders' own warnings
     sys.path.insert(0, str(ROOT / "functions" / "serialize_image"))
-    while True:
-        try:
-            request = connection.recv_bytes()
-        except EOFError:
-            return
-        connection.send_bytes(_decoded(request[4:], int.from_bytes(request[:4])))
-
-
-def _decoded(content: bytes, longest_side: int) -> bytes:
-    buffer = io.BytesIO(_SHOWN)
-    try:
-        image = importlib.import_module("photo").render(
-            content, longest_side=longest_side, max_pixels=MAX_PIXELS
-        )
-        image.info = {}
-        buffer.seek(0, io.SEEK_END)
-        image.save(buffer, "JPEG", quality=85)
-    except Exception as error:  # noqa: BLE001 - whatever it is, this photo cannot be shown
-        return b"-" + (str(error) or type(error).__name__).encode()
-    return buffer.getvalue()
+    with suppress(EOFError):
+        while request := connection.recv_bytes():
+            side, buffer = int.from_bytes(request[:4]), io.BytesIO()
+            try:
+                render = importlib.import_module("photo").render
+                image = render(request[4:], longest_side=side, max_pixels=MAX_PIXELS)
+                image.info = {}
+                image.save(buffer, "JPEG", quality=85)
+                answer = _SHOWN + buffer.getvalue()
+            except Exception as error:  # noqa: BLE001 - whatever it is, this photo cannot be shown
+                answer = b"-" + (str(error) or type(error).__name__).encode()
+            connection.send_bytes(answer)

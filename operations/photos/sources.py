@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -59,10 +59,7 @@ def find_photos(paths: Sequence[Path], prefix: str = PREFIX, *, every_file: bool
 
     A file's key is its name; a folder's photos keep its name and their paths in it, so that photos of two
     folders never share a key. A number is added to a key that is taken. Links are followed. What begins with
-    a dot is left out of folders.
-
-    Raises:
-        UsageError: there is no photo in them, or a file cannot be read.
+    a dot is left out of folders. UsageError if there is no photo in them, or a file cannot be read.
     """
     found = Found()
     for path in paths:
@@ -77,7 +74,15 @@ def find_photos(paths: Sequence[Path], prefix: str = PREFIX, *, every_file: bool
     if not found.photos:
         named = ", ".join(map(str, paths))
         raise UsageError("; ".join([f"there are no photos in {named}", *found.skipped[:_NAMED]]))
-    found.photos = list(_with_keys_of_their_own(found.photos))
+    taken: set[str] = set()
+    for place, photo in enumerate(found.photos):
+        key, number = photo.key, 1
+        stem, suffix = os.path.splitext(photo.key)  # noqa: PTH122 - a key is not a path
+        while key in taken:
+            number += 1
+            key = f"{stem}-{number}{suffix}"
+        taken.add(key)
+        found.photos[place] = replace(photo, key=key)
     return found
 
 
@@ -146,15 +151,3 @@ def _unreadable(path: Path) -> str:
     if not stat.S_ISREG(mode):
         return "not a file"
     return "" if os.access(path, os.R_OK) else "it may not be read"
-
-
-def _with_keys_of_their_own(photos: Iterable[Photo]) -> Iterator[Photo]:
-    taken: set[str] = set()
-    for photo in photos:
-        key, number = photo.key, 1
-        stem, suffix = os.path.splitext(photo.key)  # noqa: PTH122 - a key is not a path
-        while key in taken:
-            number += 1
-            key = f"{stem}-{number}{suffix}"
-        taken.add(key)
-        yield replace(photo, key=key)

@@ -1,21 +1,71 @@
 """The traces of one photo in a deployed stack: its versions, their records, and what its executions did."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from commandline.errors import CommandError, UsageError
 from commandline.terminal import say
+from operations.executions import FAILURES, LONGEST, details_of, is_express, log_events
 from operations.photos.sources import PREFIX, find_photos
-from operations.photos.steps import Step, steps_of
 from operations.results import Record, ResultsTable
 from operations.s3 import SCHEME, is_s3, split_uri
 from operations.stack import Stack
 
+_SHOWN: Final = ("TaskStateEntered", "FailStateEntered", "SucceedStateEntered")
+_LATE: Final = timedelta(seconds=10)  # clocks differ, and what started the execution had a name for its time
 _RECENT: Final = timedelta(days=30)
 _MOST_RECENT: Final = 1000  # records that are read
+
+
+@dataclass(frozen=True)
+class Step:
+    """A state of the workflow that did something or ended it; an error is the last one of its task."""
+
+    name: str
+    seconds: float = 0.0
+    attempts: int = 0
+    error: str = ""
+    succeeded: bool = False
+
+
+def steps_of(stack: Stack, execution_arn: str | None, started_at: str | None = None) -> list[Step]:
+    """Read the steps of an execution from its history; of EXPRESS, from the log of when it ran."""
+    if not execution_arn:
+        return []
+    try:
+        if is_express(execution_arn):
+            since = datetime.fromisoformat(started_at) if started_at else stack.now() - LONGEST
+            events = log_events(stack, f'"{execution_arn}"', since - _LATE, since + LONGEST + _LATE)
+            return steps_in(sorted(events, key=lambda event: event["id"]))
+        pages = stack.client("stepfunctions").get_paginator("get_execution_history")
+        return steps_in(pages.paginate(executionArn=execution_arn).search("events"))
+    except (ClientError, BotoCoreError):  # the history adds to the outcome, its absence takes nothing away
+        return []
+
+
+def steps_in(events: Iterable[Mapping[str, Any]]) -> list[Step]:
+    """Return the steps in the events of an execution's history, the oldest first."""
+    steps: list[Step] = []
+    entered: datetime | None = None
+    for event in events:
+        kind = event["type"]
+        if kind in _SHOWN:
+            entered = event["timestamp"]
+            steps.append(Step(details_of(event)["name"]))
+        elif kind == "TaskScheduled" and steps:
+            steps[-1] = replace(steps[-1], attempts=steps[-1].attempts + 1)
+        elif kind in FAILURES and steps:
+            steps[-1] = replace(steps[-1], error=str(details_of(event).get("error", "States.Timeout")))
+        elif kind == "TaskSucceeded" and steps:
+            steps[-1] = replace(steps[-1], error="", succeeded=True)
+        elif kind == "TaskStateExited" and steps and entered:
+            steps[-1] = replace(steps[-1], seconds=(event["timestamp"] - entered).total_seconds())
+    return steps
 
 
 @dataclass(frozen=True)
@@ -36,11 +86,7 @@ class Version:
 
 
 def uri_of(stack: Stack, photo: str) -> str:
-    """Return the URI of a photo.
-
-    Raises:
-        UsageError: it is a URI of another bucket.
-    """
+    """Return the URI of a photo; UsageError if it is one of another bucket."""
     bucket = stack.output("PhotoBucketName")
     if is_s3(photo):
         if not photo.startswith(f"{SCHEME}{bucket}/"):
@@ -52,9 +98,7 @@ def uri_of(stack: Stack, photo: str) -> str:
 def named(stack: Stack, photo: str) -> str:
     """Return the URI of a photo by its key, by the file that `send` uploaded, or by the end of a recent key.
 
-    Raises:
-        UsageError: several recent keys end so.
-        CommandError: there is no such photo.
+    UsageError if several recent keys end so, CommandError if there is no such photo.
     """
     uri = uri_of(stack, photo)
     if _exists(stack, uri):
@@ -88,12 +132,14 @@ def versions_of(stack: Stack, uri: str) -> list[Version]:
     records = {record.object_version: record for record in ResultsTable(stack).versions(uri)}
     newest_first = list(stored_versions(stack, uri))
     stored = {one["VersionId"]: one for one in reversed(newest_first)}
-    found = []
+    found: list[tuple[str, Version]] = []
     for version in {**stored, **records}:
         record, one = records.get(version), stored.get(version, {})
         steps = steps_of(stack, record.execution_arn, record.started_at) if record else []
-        found.append(Version(uri, version, one.get("LastModified"), one.get("Size"), record, tuple(steps)))
-    return sorted(found, key=_time)
+        uploaded = one.get("LastModified")
+        time = uploaded.isoformat() if uploaded else (record and record.recorded_at) or ""
+        found.append((time, Version(uri, version, uploaded, one.get("Size"), record, tuple(steps))))
+    return [version for _, version in sorted(found, key=lambda one: one[0])]
 
 
 def stored_versions(stack: Stack, uri: str) -> Iterator[dict[str, Any]]:
@@ -104,7 +150,16 @@ def stored_versions(stack: Stack, uri: str) -> Iterator[dict[str, Any]]:
         yield from (one for one in page.get("Versions", []) if one["Key"] == key)
 
 
-def _time(version: Version) -> str:
-    if version.uploaded_at:
-        return version.uploaded_at.isoformat()
-    return (version.record.recorded_at if version.record else None) or ""
+def retained(stack: Stack, prefix: str = PREFIX) -> Iterator[dict[str, Any]]:
+    """Yield the latest versions of photos as S3 describes them, those whose records have expired left out.
+
+    A photo that is older than ResultRetentionDays has no record whatever became of it: it is not missing.
+    Neither are versions that were overwritten or deleted.
+    """
+    days = int(stack.parameters.get("ResultRetentionDays", "0"))
+    limit = stack.now() - timedelta(days=days) if days else datetime.min.replace(tzinfo=UTC)
+    pages = stack.client("s3").get_paginator("list_object_versions")
+    for page in pages.paginate(Bucket=stack.output("PhotoBucketName"), Prefix=prefix):
+        yield from (
+            one for one in page.get("Versions", []) if one["IsLatest"] and one["LastModified"] >= limit
+        )

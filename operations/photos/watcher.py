@@ -4,17 +4,21 @@ The results table is the record. An outcome counts only if the published event a
 accordingly; anything else is reported as a problem, and so is a photo without an outcome.
 """
 
+import io
 import json
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from operations.executions import is_express
+from operations.outcomes import OUTCOMES, guess
 from operations.photos.listener import OutcomeListener
-from operations.photos.outcome import Outcome, disagreement
 from operations.photos.sources import Photo
 from operations.results import Record, ResultsTable
 from operations.stack import Stack
@@ -22,9 +26,71 @@ from operations.stack import Stack
 _POLL_S: Final = 1
 _IN_FLIGHT: Final = 6
 _IN_FLIGHT_WHILE_COLD: Final = 2
+_EXECUTION_STATUS: Final = {"ACCEPTED": "SUCCEEDED"} | dict.fromkeys(OUTCOMES[1:], "FAILED")
 
 Event = Mapping[str, Any]
 """Detail of a published outcome."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of one photo; `problem` is why it cannot be relied on, empty if all sources agree."""
+
+    file: str
+    s3_key: str
+    outcome: str | None
+    label: str | None
+    confidence: float | None
+    error: str | None
+    seconds: float
+    problem: str = ""
+    execution_arn: str | None = None
+    started_at: str | None = None
+    threshold: float | None = None
+    neither: float | None = None
+
+    @property
+    def guess(self) -> tuple[str, float | None]:
+        """What the model takes the photo for, and its probability."""
+        return guess(self.outcome, self.label, self.confidence, self.neither)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the members of the line that `send --json` prints."""
+        names = ("file", "s3_key", "outcome", "label", "confidence")
+        error, seconds = self.problem or self.error, round(self.seconds, 3)
+        return {**{name: getattr(self, name) for name in names}, "error": error, "seconds": seconds}
+
+
+def succeeded(outcomes: Iterable[Outcome]) -> bool:
+    """Return whether every photo has an outcome that all sources agree on, and none is FAILED."""
+    return all(not o.problem and o.outcome in OUTCOMES and o.outcome != "FAILED" for o in outcomes)
+
+
+def summarize(outcomes: Sequence[Outcome], seconds: float) -> dict[str, float]:
+    """Return the members of the summary: photos, how many of each outcome, seconds."""
+    counts = Counter(outcome.outcome for outcome in outcomes)
+    counted = {name: counts[name] for name in OUTCOMES}
+    return {"photos": len(outcomes), **counted, "seconds": round(seconds, 3)}
+
+
+def disagreement(record: Record | None, event: Event, execution: Mapping[str, Any] | None) -> str:
+    """Return what results table, event and execution say differently; empty if they agree."""
+    if record is None:
+        return f"NoRecord: the event has {event.get('outcome')}, the results table has no record"
+    for name in ("outcome", "label", "confidence", "error", "execution_arn"):
+        recorded, published = getattr(record, name), event.get(name)
+        # Step Functions writes a number as text of 15 digits before DynamoDB gets it.
+        if isinstance(recorded, float) and isinstance(published, float):
+            agree = math.isclose(recorded, published, rel_tol=1e-12)
+        else:
+            agree = recorded == published
+        if not agree:
+            return f"Disagreement: {name} is {recorded!r} in the results table and {published!r} in the event"
+    expected = _EXECUTION_STATUS.get(record.outcome)
+    if execution and (execution["status"] != expected or execution.get("error") != record.error):
+        ended = f"{execution['status']} {execution.get('error') or ''}".strip()
+        return f"Disagreement: recorded as {record.outcome}, but the execution ended {ended}"
+    return ""
 
 
 @dataclass
@@ -44,13 +110,7 @@ class Sent:
 
 
 class Watcher:
-    """Sends photos to a deployed application and watches what becomes of them.
-
-    Args:
-        stack: the deployed stack.
-        listener: an entered subscription to its outcomes.
-        timeout_s: how long one photo may take.
-    """
+    """Sends photos to a deployed application, `timeout_s` for each, and watches what becomes of them."""
 
     def __init__(self, stack: Stack, listener: OutcomeListener, *, timeout_s: float = 180) -> None:
         self.stack = stack
@@ -60,19 +120,15 @@ class Watcher:
         self.waiting: Callable[[Sequence[Sent]], None] = lambda _pending: None  # called about every second
         self.unsent, self.pending = list[Photo](), list[Sent]()  # of `classify`
         self._listener = listener
-        self._s3 = stack.client("s3")
-        self._workflow = stack.client("stepfunctions")
+        self._s3, self._workflow = stack.client("s3"), stack.client("stepfunctions")
         self._events: dict[tuple[str, str | None], list[Event]] = {}
 
     def upload(self, key: str, body: bytes | Path, name: str = "", **options: Any) -> Sent:
         """Upload a photo; may be called from several threads. `options` are more parameters of PutObject."""
         started = time.monotonic()
         uri = self.watch(key)
-        if isinstance(body, Path):
-            with body.open("rb") as file:
-                answer = self._s3.put_object(Bucket=self.bucket, Key=key, Body=file, **options)
-        else:
-            answer = self._s3.put_object(Bucket=self.bucket, Key=key, Body=body, **options)
+        with body.open("rb") if isinstance(body, Path) else io.BytesIO(body) as file:
+            answer = self._s3.put_object(Bucket=self.bucket, Key=key, Body=file, **options)
         version = answer.get("VersionId") or answer["ETag"].strip('"')
         return Sent(name or key, key, uri, version, started, self.events(uri, version))
 
@@ -95,10 +151,7 @@ class Watcher:
 
     def execution(self, arn: str) -> Mapping[str, Any] | None:
         """Return the answer of DescribeExecution; None for an Express workflow, which keeps no executions."""
-        if ":express:" in arn:
-            return None
-        answer: Mapping[str, Any] = self._workflow.describe_execution(executionArn=arn)
-        return answer
+        return None if is_express(arn) else dict(self._workflow.describe_execution(executionArn=arn))
 
     def listen(self, wait_s: int = _POLL_S) -> list[Event]:
         """Collect events of what is watched; wait for the first one."""
@@ -158,34 +211,22 @@ class Watcher:
         if not (sent.events or overdue):
             return None
         record = self.results.get(sent.uri, sent.version)
-        event = _event_of(record, sent.events)
+        # S3 may report an upload twice: the record is then that of the later execution.
+        arns = {record.execution_arn} if record else {event["execution_arn"] for event in sent.events}
+        event = next((event for event in reversed(sent.events) if event["execution_arn"] in arns), None)
         execution = self.execution(event["execution_arn"]) if event else None
         if event and (execution or {}).get("status") != "RUNNING":
-            return _outcome(sent, record, event, disagreement(record, event, execution))
-        if not overdue:
+            problem = disagreement(record, event, execution)
+        elif overdue:
+            heard = f"after {sent.seconds():.0f} s the event {'came' if sent.events else 'never came'}"
+            recorded = f"has {record.outcome}" if record else "has no record"
+            event, problem = {}, f"NoOutcome: {heard}, and the results table {recorded}"
+        else:
             return None
-        recorded = f"has {record.outcome}" if record else "has no record"
-        heard = "came" if sent.events else "never came"
-        problem = (
-            f"NoOutcome: after {sent.seconds():.0f} s the event {heard}, and the results table {recorded}"
+        facts = record.as_json() if record else event
+        error = ": ".join(filter(None, [facts.get("error"), facts.get("cause")])) or None
+        names = ("outcome", "label", "confidence", "execution_arn", "started_at", "threshold", "neither")
+        same = {name: facts.get(name) for name in names}
+        return Outcome(
+            file=sent.name, s3_key=sent.key, error=error, seconds=sent.seconds(), problem=problem, **same
         )
-        return _outcome(sent, record, {}, problem)
-
-
-def _event_of(record: Record | None, events: Sequence[Event]) -> Event | None:
-    """Return the event of the recorded execution, the last one without a record; None if it is to come.
-
-    S3 may report an upload twice: the record is then that of the later execution.
-    """
-    fitting = [event for event in events if not record or event["execution_arn"] == record.execution_arn]
-    return fitting[-1] if fitting else None
-
-
-def _outcome(sent: Sent, record: Record | None, event: Event, problem: str) -> Outcome:
-    facts = record.as_json() if record else event
-    error = ": ".join(filter(None, [facts.get("error"), facts.get("cause")])) or None
-    names = ("outcome", "label", "confidence", "execution_arn", "started_at", "threshold", "neither")
-    same = {name: facts.get(name) for name in names}
-    return Outcome(
-        file=sent.name, s3_key=sent.key, error=error, seconds=sent.seconds(), problem=problem, **same
-    )

@@ -57,15 +57,9 @@ class Audit:
 
     def draw(self) -> None:
         """Read the table, now and then: it may take a while."""
-        if self._share and time.monotonic() >= self._next_draw:
-            self._next_draw = time.monotonic() + DRAW_EVERY_S
-            self._draw()
-
-    def next(self) -> Version | None:
-        """Return a photo; None if enough were drawn of those that were accepted so far."""
-        return heapq.heappop(self._drawn)[1] if self._drawn else None
-
-    def _draw(self) -> None:
+        if not self._share or time.monotonic() < self._next_draw:
+            return
+        self._next_draw = time.monotonic() + DRAW_EVERY_S
         if len(read := list(islice(self._photos, _MOST_A_DRAW))) < _MOST_A_DRAW:
             self._photos = self._read()
             read += islice(self._photos, _MOST_A_DRAW)
@@ -74,16 +68,15 @@ class Audit:
                 self._seen.add(version)
                 heapq.heappush(self._drawn, (lot, version))
 
+    def next(self) -> Version | None:
+        """Return a photo; None if enough were drawn of those that were accepted so far."""
+        return heapq.heappop(self._drawn)[1] if self._drawn else None
+
     def _read(self) -> Iterator[tuple[float, Version]]:
         """Yield photos with their lots, below 1 if drawn; only a share above the workflow's needs all."""
         now, others = self._table.now(), (self._share - SAMPLED) / (1 - SAMPLED)
         for sampled, share in ((True, self._share / SAMPLED), (False, others)):
             for version in self._table.accepted(self._since, sampled=sampled) if share > 0 else ():
-                yield _digest(version) / share, version
+                digest = identity(*version)
+                yield int(digest, 16) / 16 ** len(digest) / share, version
         self._since = now - _LATE
-
-
-def _digest(version: Version) -> float:
-    """Return a number from 0 to 1 that is a version's own."""
-    digest = identity(*version)
-    return int(digest, 16) / float(16 ** len(digest))

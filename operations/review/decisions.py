@@ -27,6 +27,14 @@ _RANK: Final = "4"  # above ACCEPTED and LOW_CONFIDENCE
 _GONE: Final = ("NoSuchKey", "NoSuchVersion", "404")
 _DEBT: Final = ("undelivered", "claimed_until")
 _REPLACED: Final = ("outcome", "outcome_day", "outcome_rank", "label", "error", "cause")
+_OF_A_DECISION: Final = {
+    *_REPLACED,
+    "decided_by",
+    "decided_at",
+    "model_label",
+    "before_decision",
+    "in_review",
+}
 _HELD: Final = ("held_by", "held_until")
 _AS_READ: Final = ("outcome", "execution_arn", "recorded_at", "decided_by", "decided_at")
 _ATTEMPTS: Final = 5
@@ -104,9 +112,16 @@ class Decisions:
         An AlreadyDecidedError if somebody else has decided, or the photo is gone; a NotPublishedError if the
         decision is recorded and its event is missing.
         """
+
+        def change(item: Item) -> Item:
+            if item.get("decided_by", {"S": self._reviewer})["S"] != self._reviewer:
+                raise AlreadyDecidedError(f"{item['object_uri']['S']} was decided by somebody else meanwhile")
+            debt = {"undelivered": {"S": EVENT}, "claimed_until": {"S": self._delivery.claim()}}
+            return {**decided(item, label, self._reviewer, self._stack.now()), **debt}
+
         self._copy(photo.record, label)
         try:
-            item = self._change(photo.record, lambda item: self._decided(item, label))
+            item = self._change(photo.record, change)
         finally:
             self._tidy_copies(photo.record)
         try:
@@ -120,11 +135,23 @@ class Decisions:
 
         Returns what is left to do. An AlreadyDecidedError if the record was changed after the decision.
         """
-        mine = self._delivery.claim()
-        item = self._change(decision.photo.record, lambda item: self._undone(item, decision, mine))
+        claim = self._delivery.claim()
+        texts = {"undelivered": UNDONE, "claimed_until": claim, "held_by": self._session}
+        texts["held_until"] = self._hold()["until"]
+
+        def change(item: Item) -> Item:
+            if "decided_by" not in item:  # by an attempt that did not come to its end
+                return item
+            if (item["decided_by"]["S"], item["decided_at"]["S"]) != (self._reviewer, decision.decided_at):
+                uri = item["object_uri"]["S"]
+                raise AlreadyDecidedError(f"{uri} was changed after the decision: it stays")
+            kept = {name: value for name, value in item.items() if name not in _OF_A_DECISION}
+            return {**kept, **item["before_decision"]["M"], **{k: {"S": text} for k, text in texts.items()}}
+
+        item = self._change(decision.photo.record, change)
         problem = ""
         try:
-            if item.get("claimed_until") == {"S": mine}:
+            if item.get("claimed_until") == {"S": claim}:
                 self._delivery.publish(item)
             elif "undelivered" in item:
                 self._delivery.deliver(item)
@@ -132,21 +159,6 @@ class Decisions:
             problem = f"taken back; `scones redrive --missing` publishes it later: {error}"
         self._tidy_copies(decision.photo.record)
         return problem
-
-    def _decided(self, item: Item, label: str) -> Item:
-        if item.get("decided_by", {"S": self._reviewer})["S"] != self._reviewer:
-            raise AlreadyDecidedError(f"{item['object_uri']['S']} was decided by somebody else meanwhile")
-        debt = {"undelivered": {"S": EVENT}, "claimed_until": {"S": self._delivery.claim()}}
-        return {**decided(item, label, self._reviewer, self._stack.now()), **debt}
-
-    def _undone(self, item: Item, decision: Decision, claimed_until: str) -> Item:
-        if "decided_by" not in item:  # by an attempt that did not come to its end
-            return item
-        if (item["decided_by"]["S"], item["decided_at"]["S"]) != (self._reviewer, decision.decided_at):
-            raise AlreadyDecidedError(f"{item['object_uri']['S']} was changed after the decision: it stays")
-        texts = {"undelivered": UNDONE, "claimed_until": claimed_until}
-        texts |= {"held_by": self._session, "held_until": self._hold()["until"]}
-        return {**undone(item), **{name: {"S": text} for name, text in texts.items()}}
 
     def _change(self, record: Record, change: Callable[[Item], Item]) -> Item:
         """Change a record by a function of it, whatever others do meanwhile; return it as it is now."""
@@ -224,13 +236,6 @@ def decided(item: Item, label: str, reviewer: str, now: datetime) -> Item:
         **{name: {"S": text} for name, text in texts.items()},
         "outcome_rank": {"N": _RANK},
     }
-
-
-def undone(item: Item) -> Item:
-    """Return a decided record's item as it was before the decision."""
-    dropped = {*_REPLACED, "decided_by", "decided_at", "model_label", "before_decision", "in_review"}
-    kept = {name: value for name, value in item.items() if name not in dropped}
-    return {**kept, **item["before_decision"]["M"]}
 
 
 def _copy_key(record: Record, label: str) -> str:

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections import Counter, OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Any, Final
@@ -39,24 +39,14 @@ class NotHeldError(CommandError):
     """The photo is not on this desk any more."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How a session runs: who decides, and the share of accepted photos to audit."""
-
-    reviewer: str
-    audit: float = 0.02
-
-
 class Desk:
-    """A session. Its methods may be called from several threads."""
+    """A session: who decides, and the share of accepted photos to audit; several threads may use it."""
 
-    def __init__(self, stack: Stack, settings: Settings) -> None:
+    def __init__(self, stack: Stack, reviewer: str, audit: float = 0.02) -> None:
         self.stack_name = stack.name
-        self._stack = stack
-        self._queue = ReviewQueue(stack)
-        self._decisions = Decisions(stack, settings.reviewer)
-        self._table = ResultsTable(stack)
-        self._audit = Audit(self._table, settings.audit)
+        self._stack, self._table, self._queue = stack, ResultsTable(stack), ReviewQueue(stack)
+        self._decisions = Decisions(stack, reviewer)
+        self._audit = Audit(self._table, audit)
         self._held: OrderedDict[str, Photo] = OrderedDict()
         self._unpublished: set[str] = set()  # decided, but their events are missing: to be decided again
         self._answers: OrderedDict[str, list[Decision]] = OrderedDict()
@@ -91,7 +81,11 @@ class Desk:
             decided = self._count(0)
             due = decided and decided % _AUDIT_EVERY == 0
             if (due or not self._held) and not any(one.audited for one in self._held.values()):
-                self._add_audited()
+                for drawn in islice(iter(self._audit.next, None), _MOST_TRIED):
+                    with suppress(HeldElsewhereError):
+                        if record := self._decisions.hold(*drawn, "ACCEPTED"):
+                            self._held[identity(*drawn)] = Photo(record)
+                            break
             return self.held()
 
     def held(self) -> list[dict[str, Any]]:
@@ -100,8 +94,16 @@ class Desk:
         Those that were taken back come first, then an audited one, then the kind of which there are most;
         last those that were skipped here before.
         """
+        photos: list[dict[str, Any]] = []
         with self._lock:
-            photos = [_shown(name, photo) for name, photo in self._held.items()]
+            for name, photo in self._held.items():
+                record = photo.record
+                shown = {"id": name, "key": record.key, "audit": photo.audited, "kind": ""}
+                if not photo.audited:  # which are looked at without the model's guess
+                    kind = NEITHER if (record.neither or 0) >= SEES_NONE else record.label or ""
+                    facts = ("label", "confidence", "threshold", "neither")
+                    shown |= {**{one: getattr(record, one) for one in facts}, "kind": kind}
+                photos.append(shown)
             undone, skipped = {*self._undone}, {*self._skipped}
         kinds = Counter(photo["kind"] for photo in photos)
 
@@ -136,7 +138,13 @@ class Desk:
                 self._count(1)
             except AlreadyDecidedError as error:
                 problem = str(error)
-            self._drop(name)
+            del self._held[name]
+            self._unpublished.discard(name)
+            self._undone.discard(name)
+            self._skipped.pop(name, None)
+            if photo.message:
+                with suppress(ClientError, BotoCoreError):  # whoever receives it next drops it
+                    self._queue.delete(photo.message)
             return problem
 
     def skip(self, name: str, answer: str = "") -> None:
@@ -245,8 +253,10 @@ class Desk:
                 self._queue.delete(here.message)
             self._held[name] = replace(here, message=message)
             return
-        if name in self._skipped and not self._returns(name):  # its message becomes visible again, for others
-            return
+        if name in self._skipped:  # here: others have time, and what else waits comes first
+            early = time.monotonic() - self._skipped[name] < HOLD_S
+            if early or not {*self._held} <= {*self._skipped}:
+                return  # its message becomes visible again
         try:
             record = self._decisions.hold(*message.photo, "LOW_CONFIDENCE")
         except HeldElsewhereError:  # its message becomes visible again, in case that desk dies
@@ -255,27 +265,6 @@ class Desk:
             self._held[name] = Photo(record, message)
         else:
             self._queue.delete(message)
-
-    def _returns(self, name: str) -> bool:
-        """Return whether to show a photo again that was skipped here."""
-        others_had_time = time.monotonic() - self._skipped[name] >= HOLD_S
-        return others_had_time and {*self._held} <= {*self._skipped}
-
-    def _add_audited(self) -> None:
-        for drawn in islice(iter(self._audit.next, None), _MOST_TRIED):
-            with suppress(HeldElsewhereError):
-                if record := self._decisions.hold(*drawn, "ACCEPTED"):
-                    self._held[identity(*drawn)] = Photo(record)
-                    return
-
-    def _drop(self, name: str) -> None:
-        photo = self._held.pop(name)
-        self._unpublished.discard(name)
-        self._undone.discard(name)
-        self._skipped.pop(name, None)
-        if photo.message:
-            with suppress(ClientError, BotoCoreError):  # whoever receives it next drops it
-                self._queue.delete(photo.message)
 
     def _renew(self) -> None:
         """Keep the photos from others that have been held for a third of the time."""
@@ -295,12 +284,3 @@ class Desk:
 
 def _name(decision: Decision) -> str:
     return identity(*decision.photo.record.version)
-
-
-def _shown(name: str, photo: Photo) -> dict[str, Any]:
-    record, shown = photo.record, {"id": name, "key": photo.record.key, "audit": photo.audited, "kind": ""}
-    if photo.audited:  # it is looked at without the model's guess
-        return shown
-    kind = NEITHER if (record.neither or 0) >= SEES_NONE else record.label or ""
-    facts = {one: getattr(record, one) for one in ("label", "confidence", "threshold", "neither")}
-    return {**shown, **facts, "kind": kind}

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -13,16 +13,15 @@ from commandline.errors import UsageError
 from operations.executions import Attempts, in_progress, logged, running
 from operations.outcomes import OUTCOMES
 from operations.photos.labelled import shortened
+from operations.photos.pictures import MOST_BYTES
 from operations.photos.sources import PREFIX
-from operations.photos.steps import steps_of
-from operations.results import Record, ResultsTable, timestamp
+from operations.photos.traces import steps_of
+from operations.results import ResultsTable, timestamp
 from operations.review.queue import ReviewQueue
 from operations.stack import Stack
 
 PERIOD: Final = timedelta(hours=1)
 LATEST: Final = 24  # photos in the list of the latest
-MOST_BYTES: Final = 25 * 1024 * 1024
-"""Largest photo that can be dropped on the page; the stack may take less (MaxObjectBytes)."""
 _KEPT_S: Final = 3.0  # several pages share an answer; at least ten times what it took
 _DEFINITION_KEPT_S: Final = 60.0
 
@@ -62,20 +61,21 @@ class Live:
         return steps, found.get("type") == "EXPRESS"
 
     def _figures(self, steps: list[str], *, express: bool) -> dict[str, Any]:
-        counts, stack = self._table.arrived(self._since()), self._stack
+        counts, stack = self._table.arrived(self._stack.now() - PERIOD), self._stack
         number, trying = (running(stack), logged(stack)) if express else in_progress(stack)
         return {
             "counts": counts,
-            "steps": [asdict(step) for step in _passed(steps, counts, trying)],
+            "steps": list(_steps(steps, counts, trying)),
             "running": number,
             "waiting": self._queue.length(),
         }
 
     def _latest(self, outcome: str) -> list[dict[str, Any]]:
-        return [_shown(record) for record in self._table.newest(self._since(), LATEST, outcome)]
-
-    def _since(self) -> datetime:
-        return self._stack.now() - PERIOD
+        names = ("key", "outcome", "label", "confidence", "error", "recorded_at", "decided_by")
+        return [
+            {"version": record.object_version, **{name: getattr(record, name) for name in names}}
+            for record in self._table.newest(self._stack.now() - PERIOD, LATEST, outcome)
+        ]
 
     def trace(self, key: str, version: str) -> dict[str, Any]:
         """Return a photo's record and the steps of its execution; a UsageError if it has no record."""
@@ -104,21 +104,10 @@ class Live:
         return key
 
 
-@dataclass(frozen=True)
-class Passed:
-    """A step of the workflow: how many photos went into it, how many are stuck since when, and why."""
-
-    name: str
-    entered: int | None  # None where no figure says so
-    stuck: int = 0
-    since: str | None = None
-    error: str = ""
-
-
-def _passed(steps: list[str], counts: dict[str, int], trying: Iterable[Attempts]) -> Iterator[Passed]:
-    """Yield the steps, and others that photos are stuck in; a rejected photo ends in the first."""
+def _steps(steps: list[str], counts: dict[str, int], trying: Iterable[Attempts]) -> Iterator[dict[str, Any]]:
+    """Yield how many photos went into each step, and what is stuck there; others with stuck photos follow."""
     arrived, judged = sum(counts.values()), counts["ACCEPTED"] + counts["LOW_CONFIDENCE"]
-    entered = dict.fromkeys(steps, arrived - counts["REJECTED"])
+    entered = dict.fromkeys(steps, arrived - counts["REJECTED"])  # which end in the first
     entered |= dict.fromkeys(steps[-1:], judged) | dict.fromkeys(steps[:1], arrived)
     stuck: dict[str, list[Attempts]] = {}
     for one in trying:
@@ -127,17 +116,10 @@ def _passed(steps: list[str], counts: dict[str, int], trying: Iterable[Attempts]
     for name in [*steps, *sorted(stuck.keys() - {*steps})]:
         here = stuck.get(name, [])
         since = min((one.since for one in here if one.since), default=None)
-        yield Passed(
-            name or "the workflow",
-            entered.get(name),
-            len(here),
-            timestamp(since) if since else None,
-            here[-1].error if here else "",
-        )
-
-
-def _shown(record: Record) -> dict[str, Any]:
-    names = ("outcome", "label", "confidence", "error", "recorded_at", "decided_by")
-    return {"key": record.key, "version": record.object_version} | {
-        name: getattr(record, name) for name in names
-    }
+        yield {
+            "name": name or "the workflow",
+            "entered": entered.get(name),
+            "stuck": len(here),
+            "since": timestamp(since) if since else None,
+            "error": here[-1].error if here else "",
+        }

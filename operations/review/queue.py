@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +16,6 @@ WAIT_S: Final = 1
 """Long polling asks all of SQS's servers; short polling may find none of the messages."""
 _QUEUES: Final = ("ReviewQueueUrl", "ReviewDeadLetterQueueUrl")
 _MOST_A_REQUEST: Final = 10  # SQS's limit
-_FOREIGN: Final = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 _URI_BYTES, _VERSION_BYTES = 2048, 1024  # DynamoDB's limits of keys
 
 
@@ -58,15 +58,19 @@ class ReviewQueue:
                 return found
 
     def _read(self, message: Mapping[str, Any], url: str) -> Message | None:
-        """Return what a message is about; None, with one warning, for a foreign one, which is left alone."""
+        """Read an event, or its detail; None, with one warning, for a foreign message, left alone."""
         name = message["MessageId"]
-        try:
-            return Message(_photo(message["Body"], self._photos), name, url, message["ReceiptHandle"])
-        except _FOREIGN:
-            if name not in self._warned:
-                self._warned.add(name)
-                say(f"review queue: message {name} is left alone: no photo of this stack")
-            return None
+        with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            event = json.loads(message["Body"])
+            detail = event.get("detail", event)
+            uri, version = detail["object_uri"], detail["object_version"]
+            limits = len(uri.encode()) <= _URI_BYTES and 0 < len(version.encode()) <= _VERSION_BYTES
+            if uri.startswith(self._photos) and uri != self._photos and limits:
+                return Message((uri, version), name, url, message["ReceiptHandle"])
+        if name not in self._warned:
+            self._warned.add(name)
+            say(f"review queue: message {name} is left alone: no photo of this stack")
+        return None
 
     def hold(self, message: Message, seconds: int = HOLD_S) -> None:
         """Keep a message from others for some time from now on; 0 gives it back."""
@@ -81,14 +85,3 @@ class ReviewQueue:
     def length(self) -> int:
         """Return about how many messages there are, those that are held included."""
         return sum(map(self._stack.messages, _QUEUES))
-
-
-def _photo(body: str, photos: str) -> Version:
-    """Return the photo of a message, an event or its detail; one of _FOREIGN unless it is under `photos`."""
-    event = json.loads(body)
-    detail = event.get("detail", event)
-    uri, version = detail["object_uri"], detail["object_version"]
-    limits = len(uri.encode()) <= _URI_BYTES and 0 < len(version.encode()) <= _VERSION_BYTES
-    if not (uri.startswith(photos) and uri != photos and limits):
-        raise ValueError(uri)
-    return uri, version

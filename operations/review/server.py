@@ -6,10 +6,11 @@ address that is printed has it, and leaves it in a cookie. Other users of the ma
 """
 
 import errno
+import json
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import jinja2
@@ -28,12 +29,10 @@ from commandline.aws_errors import aws_reason
 from commandline.errors import CommandError, UsageError
 from operations.outcomes import OUTCOMES
 from operations.photos.labelled import NEITHER
-from operations.photos.pictures import MOST_BYTES as MOST_SHOWN_BYTES
-from operations.photos.pictures import CannotBeShownError, jpeg
-from operations.results import Version
-from operations.review.address import LOOPBACK
+from operations.photos.pictures import MOST_BYTES, CannotBeShownError, jpeg
+from operations.review import LOOPBACK
 from operations.review.desk import AHEAD, MANY, SKIPPED, Desk, NotHeldError
-from operations.review.live import MOST_BYTES, Live
+from operations.review.live import Live
 from operations.stack import Stack
 from operations.status import Situation
 
@@ -52,14 +51,31 @@ _templates: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("operations.review"), autoescape=True, undefined=jinja2.StrictUndefined
 )
 
+Next = Callable[[Request], Awaitable[Response]]
+
 
 def create_app(stack: Stack, desk: Desk, token: str) -> Starlette:
     """Return the application that shows a session and the stack's live view."""
     server = _Server(stack, desk)
+
+    def is_token(text: str) -> bool:
+        return secrets.compare_digest(text.encode(), token.encode())
+
+    async def pass_with_token(request: Request, answer: Next) -> Response:
+        """Let in who has the token in a cookie, and move it there from the address."""
+        cookie = f"scones_desk_{request.url.port}"  # a browser sends the cookies of all ports
+        if is_token(request.query_params.get("token", "")):
+            moved = RedirectResponse(request.url.remove_query_params("token"), 303)
+            moved.set_cookie(cookie, token, httponly=True, samesite="strict")
+            return moved
+        if is_token(request.cookies.get(cookie, "")):
+            return await answer(request)
+        return PlainTextResponse("open the whole address that was printed when the review desk started", 403)
+
     guards = [
         Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"]),
-        Middleware(BaseHTTPMiddleware, dispatch=refuse_others),
-        Middleware(BaseHTTPMiddleware, dispatch=_Door(token).pass_with_token),
+        Middleware(BaseHTTPMiddleware, dispatch=_refuse_others),
+        Middleware(BaseHTTPMiddleware, dispatch=pass_with_token),
     ]
     routes = [
         Route("/", server.review_page),
@@ -96,7 +112,7 @@ def serve(application: Starlette, host: str, port: int, started: Callable[[int],
         uvicorn.Server(config).run(sockets=[listener])
 
 
-async def refuse_others(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+async def _refuse_others(request: Request, answer: Next) -> Response:
     """Refuse what another page sends, and add headers that keep other pages from showing this one."""
     own = f"{request.url.scheme}://{request.url.netloc}"
     origin, site = request.headers.get("origin", own), request.headers.get("sec-fetch-site", "none")
@@ -108,35 +124,25 @@ async def refuse_others(request: Request, answer: Callable[[Request], Awaitable[
     return response
 
 
-class _Door:
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
+def _json(
+    do: Callable[["_Server", Request, bytes], dict[str, Any]],
+) -> Callable[["_Server", Request], Coroutine[Any, Any, Response]]:
+    """Answer as JSON with what a method makes of a request and its body, its errors as a sentence."""
 
-    async def pass_with_token(
-        self, request: Request, answer: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        """Let in who has the token in a cookie, and move it there from the address."""
-        cookie = f"scones_desk_{request.url.port}"  # a browser sends the cookies of all ports
-        if self._is_token(request.query_params.get("token", "")):
-            moved = RedirectResponse(request.url.remove_query_params("token"), 303)
-            moved.set_cookie(cookie, self._token.decode(), httponly=True, samesite="strict")
-            return moved
-        if self._is_token(request.cookies.get(cookie, "")):
-            return await answer(request)
-        return PlainTextResponse("open the whole address that was printed when the review desk started", 403)
+    async def answer(server: "_Server", request: Request) -> Response:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MOST_BYTES:
+                return PlainTextResponse(f"a photo has at most {MOST_BYTES:,} bytes", 413)
+        try:
+            return JSONResponse(await run_in_threadpool(do, server, request, bytes(body)))
+        except UsageError as error:
+            return PlainTextResponse(str(error), 400)
+        except (ClientError, BotoCoreError, CommandError) as error:
+            return PlainTextResponse(aws_reason(error), 502)
 
-    def _is_token(self, text: str) -> bool:
-        return secrets.compare_digest(text.encode(), self._token)
-
-
-async def answered(do: Callable[[], dict[str, Any]]) -> Response:
-    """Return as JSON what a function returns that waits for AWS; its errors as a sentence."""
-    try:
-        return JSONResponse(await run_in_threadpool(do))
-    except UsageError as error:
-        return PlainTextResponse(str(error), 400)
-    except (ClientError, BotoCoreError, CommandError) as error:
-        return PlainTextResponse(aws_reason(error), 502)
+    return answer
 
 
 class _Server:
@@ -162,60 +168,55 @@ class _Server:
         )
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
-    async def waiting(self, request: Request) -> Response:
+    @_json
+    def waiting(self, request: Request, _body: bytes) -> dict[str, Any]:
         count = MANY if "grid" in request.query_params else AHEAD
-        return await answered(lambda: {"photos": self._desk.waiting(count), **self._desk.status()})
+        return {"photos": self._desk.waiting(count), **self._desk.status()}
 
-    async def bound(self, _request: Request) -> Response:
-        return await answered(lambda: {"sentence": self._desk.bound().sentence()})
+    @_json
+    def bound(self, _request: Request, _body: bytes) -> dict[str, Any]:
+        return {"sentence": self._desk.bound().sentence()}
 
-    async def decide(self, request: Request) -> Response:
+    @_json
+    def decide(self, _request: Request, body: bytes) -> dict[str, Any]:
         try:
-            wanted = await request.json()
-            name, label, answer = wanted["id"], wanted["label"], wanted["answer"]
+            wanted = json.loads(body)
+            texts = [wanted[name] for name in ("id", "label", "answer")]
         except (ValueError, KeyError, TypeError, RecursionError):
-            name = label = answer = None
-        if not (isinstance(name, str) and isinstance(label, str) and isinstance(answer, str)):
-            return PlainTextResponse('send {"id": …, "label": …, "answer": …}', 400)
+            texts = [None]
+        if not all(isinstance(text, str) for text in texts):
+            raise UsageError('send {"id": …, "label": …, "answer": …}')
+        (name, label, answer), problem = texts, ""
+        try:
+            if label == SKIPPED:
+                self._desk.skip(name, answer)
+            else:
+                problem = self._desk.decide(name, label, answer)
+        except NotHeldError as error:
+            problem = str(error)
+        return {"problem": problem, **self._desk.status()}
 
-        def do() -> dict[str, Any]:
-            problem = ""
-            try:
-                if label == SKIPPED:
-                    self._desk.skip(name, answer)
-                else:
-                    problem = self._desk.decide(name, label, answer)
-            except NotHeldError as error:
-                problem = str(error)
-            return {"problem": problem, **self._desk.status()}
+    @_json
+    def undo(self, request: Request, _body: bytes) -> dict[str, Any]:
+        undone, problem = self._desk.undo(request.query_params.get("answer", ""))
+        return {"undone": undone, "problem": problem, "photos": self._desk.held(), **self._desk.status()}
 
-        return await answered(do)
+    @_json
+    def state(self, request: Request, _body: bytes) -> dict[str, Any]:
+        return self._live.state(request.query_params.get("outcome", ""))
 
-    async def undo(self, request: Request) -> Response:
-        def do() -> dict[str, Any]:
-            undone, problem = self._desk.undo(request.query_params.get("answer", ""))
-            return {"undone": undone, "problem": problem, "photos": self._desk.held(), **self._desk.status()}
+    @_json
+    def status(self, _request: Request, _body: bytes) -> dict[str, Any]:
+        return self._situation.banner()
 
-        return await answered(do)
+    @_json
+    def trace(self, request: Request, _body: bytes) -> dict[str, Any]:
+        return self._live.trace(*(request.query_params.get(name, "") for name in ("key", "version")))
 
-    async def state(self, request: Request) -> Response:
-        return await answered(lambda: self._live.state(request.query_params.get("outcome", "")))
-
-    async def status(self, _request: Request) -> Response:
-        return await answered(self._situation.banner)
-
-    async def trace(self, request: Request) -> Response:
-        return await answered(lambda: self._live.trace(*_version(request)))
-
-    async def drop(self, request: Request) -> Response:
+    @_json
+    def drop(self, request: Request, body: bytes) -> dict[str, Any]:
         """Upload a photo that was dropped on the page."""
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MOST_BYTES:
-                return PlainTextResponse(f"a photo has at most {MOST_BYTES:,} bytes", 413)
-        name = request.query_params.get("name", "")
-        return await answered(lambda: {"key": self._live.drop(name, bytes(body))})
+        return {"key": self._live.drop(request.query_params.get("name", ""), body)}
 
     async def held_photo(self, request: Request) -> Response:
         photo = self._desk.photo(request.path_params["name"])
@@ -224,7 +225,7 @@ class _Server:
         return await self._jpeg(photo.record.key, photo.record.object_version)
 
     async def recorded_photo(self, request: Request) -> Response:
-        key, version = _version(request)
+        key, version = (request.query_params.get(name, "") for name in ("key", "version"))
         try:
             self._live.check(key, version)
         except UsageError as error:
@@ -233,23 +234,19 @@ class _Server:
 
     async def _jpeg(self, key: str, version: str, *, small: bool = False) -> Response:
         """Return a photo as a browser shows it: any that the workflow reads, upright, of bounded size."""
-        side = SMALL_SIDE if small else LONGEST_SIDE
+
+        def read() -> bytes:
+            named = {} if version == "unversioned" else {"VersionId": version}
+            answer = self._s3.get_object(Bucket=self._bucket, Key=key, **named)
+            if (size := answer["ContentLength"]) > MOST_BYTES:
+                raise CannotBeShownError(f"it has {size:,} bytes, more than {MOST_BYTES:,}")
+            return jpeg(answer["Body"].read(), SMALL_SIDE if small else LONGEST_SIDE)
+
         try:
-            body = await run_in_threadpool(self._read, key, version, side)
+            body = await run_in_threadpool(read)
         except (CannotBeShownError, OSError, ClientError, BotoCoreError) as error:
             if small:  # a list shows what it can
                 return Response(_NO_PREVIEW, media_type="image/svg+xml")
             return PlainTextResponse(f"the photo cannot be shown: {aws_reason(error)}", 415)
         # A version never changes; the browser fetches the next photos once, before they are shown.
         return Response(body, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
-
-    def _read(self, key: str, version: str, side: int) -> bytes:
-        named = {} if version == "unversioned" else {"VersionId": version}
-        answer = self._s3.get_object(Bucket=self._bucket, Key=key, **named)
-        if (size := answer["ContentLength"]) > MOST_SHOWN_BYTES:
-            raise CannotBeShownError(f"it has {size:,} bytes, more than {MOST_SHOWN_BYTES:,}")
-        return jpeg(answer["Body"].read(), side)
-
-
-def _version(request: Request) -> Version:
-    return request.query_params.get("key", ""), request.query_params.get("version", "")

@@ -13,7 +13,7 @@ import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from localcloud.access import LocalSession
-from operations.review.desk import Desk, Settings
+from operations.review.desk import Desk
 from operations.review.server import create_app
 from operations.stack import Stack
 from tests.e2e.conftest import cloud, model, published, state
@@ -74,7 +74,7 @@ def stack_of(local: LocalCloud) -> Stack:
 @contextmanager
 def served(stack: Stack) -> Iterator[RunningDesk]:
     """Serve the review desk of a stack on a free port."""
-    session = Desk(stack, Settings("ada", audit=0.0))
+    session = Desk(stack, "ada", audit=0.0)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_app(stack, session, TOKEN), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from commandline.errors import CommandError
 from localcloud import lifecycle
 from localcloud.state import StateFolder
-from operations.review.desk import Desk, Settings
+from operations.review.desk import Desk
 from tests.e2e.test_e2e_workflow import BETWEEN
 from tests.faults.kill import processes
 from tests.support.local_cloud import LocalCloud, localcloud, wait_until
@@ -50,7 +50,7 @@ def queued(cloud: LocalCloud) -> int:
 
 def decide_and_kill(cloud: LocalCloud, part: str) -> set[str]:
     """Decide on five photos, as far as it goes, and kill a part after three; return those decided on."""
-    desk = Desk(lifecycle.stack_of(StateFolder(cloud.folder), cloud.running), Settings("ada", audit=0.0))
+    desk = Desk(lifecycle.stack_of(StateFolder(cloud.folder), cloud.running), "ada", audit=0.0)
     decided: list[str] = []
     with contextlib.suppress(ClientError, BotoCoreError, CommandError):
         while len(decided) < 5:

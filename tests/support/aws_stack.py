@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
 import boto3
+from moto.s3.models import s3_backends
 
 from operations.stack import Stack
 
@@ -59,6 +61,15 @@ def with_workflow(stack: Stack) -> Stack:
         "UndeliveredEventsQueueUrl": queue["QueueUrl"],
     }
     return replace(stack, outputs={**stack.outputs, **more})
+
+
+def upload(stack: Stack, key: str, body: bytes = b"photo", days_ago: int = 0) -> str:
+    """Upload a photo, some days ago; return its version."""
+    version: str = stack.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)["VersionId"]
+    stored = s3_backends["123456789012"]["aws"].buckets[BUCKET].keys.getlist(key)
+    (one,) = (one for one in stored if one.version_id == version)
+    one.last_modified = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days_ago)
+    return version
 
 
 def create_in_cloudformation(

@@ -32,8 +32,13 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def scones(capsys: pytest.CaptureFixture[str]) -> Scones:
-    """Return what calls command lines."""
+def scones(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Scones:
+    """Return what calls command lines; the test's `stack`, if it has one, is the one that they find."""
+    if "stack" in request.fixturenames:
+        stack = request.getfixturevalue("stack")
+        monkeypatch.setattr("operations.stack.find_stack", lambda *_: stack)
     return Scones(capsys)
 
 

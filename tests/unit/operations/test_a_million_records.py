@@ -11,7 +11,7 @@ import pytest
 from operations.report.figures import read_history
 from operations.results import ResultsTable
 from operations.review.audit import Audit, audited
-from operations.review.desk import Desk, Settings
+from operations.review.desk import Desk
 from operations.review.live import Live
 from operations.stack import Stack
 from tests.support.aws_stack import with_workflow
@@ -37,7 +37,7 @@ def live(stack: Stack) -> None:
 
 
 def desk(stack: Stack) -> None:
-    session = Desk(stack, Settings("ada"))
+    session = Desk(stack, "ada")
     assert session.waiting()[0]["audit"]
     session.status()
 
@@ -91,7 +91,7 @@ def test_an_audit_draws_its_share_of_the_photos_each_once(
 
 
 def test_the_desk_holds_no_lock_over_a_query(many: ManyRecords) -> None:
-    session = Desk(many.stack, Settings("ada"))
+    session = Desk(many.stack, "ada")
     free: list[bool] = []
 
     def ask_the_desk(**_: object) -> None:

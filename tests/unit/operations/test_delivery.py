@@ -10,7 +10,7 @@ from botocore.exceptions import EndpointConnectionError
 from operations.delivery import Delivery, NotPublishedError
 from operations.results import timestamp
 from operations.stack import Stack
-from tests.support.aws_stack import BUCKET, create_in_cloudformation, put_record, with_workflow
+from tests.support.aws_stack import BUCKET, put_record, with_workflow
 from tests.support.commands import Scones
 from tests.support.review import Faults, events, items, messages, review_stack
 
@@ -93,7 +93,6 @@ def test_an_event_that_cannot_be_published_stays_a_debt_that_anybody_may_pay(
 def test_lost_review_messages_are_sent_again(stack: Stack, scones: Scones) -> None:
     put_record(stack, "incoming/doubtful.jpg", "LOW_CONFIDENCE", recorded_at=timestamp(NOW))
     put_record(stack, "incoming/sure.jpg", "ACCEPTED", recorded_at=timestamp(NOW))
-    create_in_cloudformation(dict(stack.outputs))
     photo = f"s3://{BUCKET}/incoming/doubtful.jpg"
     for dry in (["--dry-run"], []):
         assert messages(stack) == []
@@ -104,7 +103,6 @@ def test_lost_review_messages_are_sent_again(stack: Stack, scones: Scones) -> No
 
 def test_the_command_publishes_and_counts(stack: Stack, scones: Scones) -> None:
     put_record(stack, "incoming/a.jpg", "REJECTED", undelivered="event", execution_arn="arn:x")
-    create_in_cloudformation(dict(stack.outputs))
 
     assert scones("redrive", "--missing", "--dry-run") == 0
     assert "1 event would be published" in scones.err

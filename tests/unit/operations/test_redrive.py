@@ -1,30 +1,18 @@
 """Starting photos again: which ones, with which input, and what is said of them."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.s3.models import s3_backends
 
-from operations.redrive import (
-    REJECTIONS,
-    Redrive,
-    Redriven,
-    ended,
-    recorded,
-    undelivered_uploads,
-    without_outcome,
-)
+from operations import redrive
+from operations.redrive import REJECTIONS, Redriven, ended, recorded, undelivered_uploads, without_outcome
 from operations.results import ResultsTable
 from operations.stack import Stack
-from tests.support.aws_stack import (
-    BUCKET,
-    create_in_cloudformation,
-    put_record,
-    with_workflow,
-)
+from tests.support.aws_stack import BUCKET, put_record, upload, with_workflow
 from tests.support.commands import Scones
 
 NOW = datetime.now(UTC)
@@ -59,25 +47,13 @@ def test_photos_of_an_outcome_are_started_in_their_version(stack: Stack) -> None
     assert starts == {"FAILED": [failed], "ACCEPTED": [again]}
 
 
-def uploaded(stack: Stack, key: str, days_ago: int = 0) -> str:
-    """Upload a photo, some days ago; return its version."""
-    version: str = stack.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"photo")["VersionId"]
-    (stored,) = [
-        one
-        for one in s3_backends["123456789012"]["aws"].buckets[BUCKET].keys.getlist(key)
-        if one.version_id == version
-    ]
-    stored.last_modified = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days_ago)
-    return version
-
-
 def test_the_latest_versions_without_a_record_are_missing(stack: Stack) -> None:
-    uploaded(stack, "incoming/photo.jpg")  # overwritten before it had an outcome
-    latest = uploaded(stack, "incoming/photo.jpg")
-    recorded_version = uploaded(stack, "incoming/recorded.jpg")
+    upload(stack, "incoming/photo.jpg")  # overwritten before it had an outcome
+    latest = upload(stack, "incoming/photo.jpg")
+    recorded_version = upload(stack, "incoming/recorded.jpg")
     put_record(stack, "incoming/recorded.jpg", "ACCEPTED", object_version=recorded_version)
-    uploaded(stack, "elsewhere/photo.jpg")
-    uploaded(stack, "incoming/deleted.jpg")
+    upload(stack, "elsewhere/photo.jpg")
+    upload(stack, "incoming/deleted.jpg")
     stack.client("s3").delete_object(Bucket=BUCKET, Key="incoming/deleted.jpg")
 
     now = datetime.now(UTC)  # NOW is minutes ago where all tests are collected before
@@ -90,13 +66,14 @@ def test_the_latest_versions_without_a_record_are_missing(stack: Stack) -> None:
 
 @pytest.mark.parametrize(("retention", "missing"), [("30", [2, 29]), ("0", [2, 29, 31, 364]), ("", [2, 29])])
 def test_photos_whose_records_have_expired_are_not_missing(
-    stack: Stack, retention: str, missing: list[int], scones: Scones
+    stack: Stack, retention: str, missing: list[int], scones: Scones, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for days in (1, 2, 29, 31, 364):
-        version = uploaded(stack, f"incoming/{days}.jpg", days_ago=days)
+        version = upload(stack, f"incoming/{days}.jpg", days_ago=days)
         if days == 1:
             put_record(stack, f"incoming/{days}.jpg", "ACCEPTED", object_version=version)
-    create_in_cloudformation(dict(stack.outputs), {"ResultRetentionDays": retention} if retention else {})
+    retaining = replace(stack, parameters={"ResultRetentionDays": retention} if retention else {})
+    monkeypatch.setattr("operations.stack.find_stack", lambda *_: retaining)
     since = "400d" if retention else "30d"
 
     assert scones("redrive", "--missing", "--dry-run", "--json", "--since", since) == 0
@@ -127,7 +104,7 @@ def test_undelivered_events_are_started_and_leave_the_queue(
     for foreign in ("no event", "[]", '{"detail": 1}'):
         queue.send_message(QueueUrl=url, MessageBody=foreign)
 
-    (started,) = Redrive(stack, 100).start(undelivered_uploads(stack))
+    (started,) = redrive.start(stack, undelivered_uploads(stack), 100)
 
     assert started.photo == "incoming/late.jpg"
     assert set(asked) == {1}, "by long polling: short polling may find nothing"
@@ -175,7 +152,6 @@ def test_the_rejections_are_those_of_the_workflow() -> None:
 def test_the_command_lists_or_starts_and_counts(stack: Stack, scones: Scones) -> None:
     for number in range(3):
         put_record(stack, f"incoming/{number}.jpg", "FAILED", recorded_at=TODAY)
-    create_in_cloudformation(dict(stack.outputs))
 
     assert scones("redrive", "--dry-run", "--json") == 0
     listed = [json.loads(line) for line in scones.out.splitlines()]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from operations.results import SAMPLE, Record, ResultsTable, days, partition, timestamp
+from operations.results import SAMPLE, Record, ResultsTable, partition, timestamp
 from operations.stack import Stack
 from tests.support.aws_stack import put_record
 
@@ -81,20 +81,6 @@ def test_unprocessed_keys_are_asked_for_again_after_a_growing_pause(
     assert 0 < pauses[0] < pauses[1]
 
 
-def test_records_from_before_one_partition_an_outcome_are_found(stack: Stack) -> None:
-    for key in "ab":
-        ResultsTable(stack).delete(f"s3://photos/{key}", "v1")
-    put_record(stack, "first", "ACCEPTED", recorded_at="2026-12-01T10:00:00.000Z")
-    for day in ("2026-11-29", "2026-11-30", "2026-12-04"):
-        time, place = f"{day}T10:00:00.000Z", f"REJECTED#{day}#{int(day[-1]) % 4}"
-        put_record(stack, day, "REJECTED", recorded_at=time, outcome_day=place)
-    old = ResultsTable(replace(stack, created=datetime(2026, 11, 26, tzinfo=UTC)))
-    since = datetime(2026, 11, 26, tzinfo=UTC)
-    assert [one.key for one in old.find(since=since)] == ["2026-11-29", "2026-11-30", "first"]
-    assert old.count("REJECTED", since) == old.arrived(since)["REJECTED"] == 2
-    assert not list(ResultsTable(stack).find(outcome="REJECTED", since=since)), "younger stacks have none"
-
-
 def test_records_come_in_the_order_of_time_and_the_newest_first_if_some_are_wanted(stack: Stack) -> None:
     start = datetime(2026, 11, 29, tzinfo=UTC)
     for number in range(30):
@@ -112,12 +98,6 @@ def test_a_persons_decision_changes_no_count_of_what_arrived(stack: Stack) -> No
     since, table = datetime(2026, 11, 25, tzinfo=UTC), ResultsTable(stack)
     assert table.arrived(since) == {"ACCEPTED": 4, "LOW_CONFIDENCE": 1, "REJECTED": 0, "FAILED": 0}
     assert [table.count(name, since) for name in ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED")] == [4, 0, 1]
-
-
-@pytest.mark.parametrize(("hours", "asked"), [(0, 1), (11, 1), (11.99, 2), (12, 2), (36, 3)])
-def test_no_day_is_asked_for_in_vain(hours: float, asked: int) -> None:
-    noon = datetime(2026, 11, 29, 12, tzinfo=UTC)
-    assert len(days(noon, noon + timedelta(hours=hours))) == asked
 
 
 def test_records_are_found_by_awss_clock_when_this_machines_is_wrong(stack: Stack) -> None:

@@ -1,17 +1,18 @@
 """The traces of one photo: shown, and deleted."""
 
 import hashlib
-import json
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from commandline.errors import CommandError, UsageError
-from operations.__main__ import main
-from operations.photos.traces import named, uri_of, versions_of
+from operations.photos.traces import Step, named, steps_in, uri_of, versions_of
 from operations.results import timestamp
 from operations.stack import Stack
-from tests.support.aws_stack import BUCKET, create_in_cloudformation, put_record
+from tests.support.aws_stack import BUCKET, put_record, upload
+from tests.support.commands import Scones
 
 KEY = "incoming/a b.jpg"
 URI = f"s3://{BUCKET}/{KEY}"
@@ -20,13 +21,10 @@ URI = f"s3://{BUCKET}/{KEY}"
 @pytest.fixture
 def stack(stack: Stack) -> Stack:
     """Return a stack with a photo of two versions, of which the first has an outcome, and one beside it."""
-    s3 = stack.client("s3")
-    first = s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"one")["VersionId"]
-    s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"second")
-    s3.put_object(Bucket=BUCKET, Key=f"{KEY}.png", Body=b"another photo")
+    first, *_ = (upload(stack, KEY, body) for body in (b"one", b"second"))
+    upload(stack, f"{KEY}.png", b"another photo")
     put_record(stack, KEY, "LOW_CONFIDENCE", object_version=first, label="bicycle", confidence=0.6)
     put_record(stack, f"{KEY}.png", "ACCEPTED")
-    create_in_cloudformation(dict(stack.outputs))
     return stack
 
 
@@ -79,15 +77,37 @@ def test_a_record_whose_object_is_gone_is_shown(stack: Stack) -> None:
     assert (version.size, version.uploaded_at) == (None, None)
 
 
-def test_the_command_prints_outcome_and_what_is_missing(
-    stack: Stack, capsys: pytest.CaptureFixture[str]
-) -> None:
-    del stack
-    assert main(["show", "a b.jpg"]) == 0
-    shown = capsys.readouterr().out
-    assert "2 versions" in shown
-    assert "LOW_CONFIDENCE bicycle 0.600" in shown
-    assert "no outcome yet" in shown
-    assert main(["show", "a b.jpg", "--json"]) == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["record"] and line["record"]["label"] for line in lines] == ["bicycle", None]
+@pytest.mark.usefixtures("stack")
+def test_the_command_prints_outcome_and_what_is_missing(scones: Scones) -> None:
+    assert scones("show", "a b.jpg") == 0
+    for shown in ("2 versions", "LOW_CONFIDENCE bicycle 0.600", "no outcome yet"):
+        assert shown in scones.out
+    assert scones("show", "a b.jpg", "--json") == 0
+    assert [line["record"] and line["record"]["label"] for line in scones.lines] == ["bicycle", None]
+
+
+def event(kind: str, seconds: float, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "timestamp": datetime.fromtimestamp(seconds, UTC), **more}
+
+
+def test_steps_are_read_from_the_history() -> None:
+    history = [
+        event("ExecutionStarted", 0),
+        event("PassStateEntered", 0, stateEnteredEventDetails={"name": "ReadInput"}),
+        event("TaskStateEntered", 1, stateEnteredEventDetails={"name": "SerializeImage"}),
+        event("TaskScheduled", 1),
+        event("TaskFailed", 2, taskFailedEventDetails={"error": "StorageUnavailable"}),
+        event("TaskScheduled", 3),
+        event("TaskSucceeded", 4),
+        event("TaskStateExited", 4.5),
+        event("TaskStateEntered", 5, stateEnteredEventDetails={"name": "ClassifyImage"}),
+        event("TaskScheduled", 5),
+        event("TaskTimedOut", 9, taskTimedOutEventDetails={"error": "States.Timeout"}),
+        event("TaskStateExited", 9),
+        event("FailStateEntered", 10, stateEnteredEventDetails={"name": "Failed"}),
+    ]
+    assert steps_in(history) == [
+        Step("SerializeImage", 3.5, 2, succeeded=True),
+        Step("ClassifyImage", 4.0, 1, "States.Timeout"),
+        Step("Failed"),
+    ]

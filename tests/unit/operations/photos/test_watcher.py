@@ -1,62 +1,87 @@
-"""One outcome for each photo, whatever arrives, twice or never."""
+"""One outcome for each photo, whatever arrives, twice or never; and whether all sources agree on it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
-import boto3
 import pytest
 
-from operations.photos.outcome import Outcome
 from operations.photos.sources import Photo
-from operations.photos.watcher import Watcher
+from operations.photos.watcher import Outcome, Watcher, disagreement
+from operations.results import Record
 from operations.stack import Stack
-from tests.support.aws_stack import deployed_stack, put_record
+from tests.support.aws_stack import put_record
+
+RECORD = Record("s3://b/k", "v1", "ACCEPTED", "bicycle", 0.97, execution_arn="arn:1")
+EVENT: dict[str, Any] = {"outcome": "ACCEPTED", "label": "bicycle", "confidence": 0.97, "error": None}
+EVENT["execution_arn"] = "arn:1"
+SUCCEEDED = {"status": "SUCCEEDED"}
+TOO_LARGE = Record("s3://b/k", "v1", "REJECTED", error="ImageTooLarge", execution_arn="arn:1")
+NOT_READ = {"outcome": "REJECTED", "error": "ImageTooLarge", "execution_arn": "arn:1"}
 
 
-class Executions:
-    """Step Functions: executions by ARN."""
+@pytest.mark.parametrize(
+    ("record", "event", "execution"),
+    [
+        (RECORD, EVENT, SUCCEEDED),
+        (replace(RECORD, confidence=0.97 + 1e-15), EVENT, SUCCEEDED),
+        (RECORD, EVENT, None),  # an Express workflow keeps no executions
+        (TOO_LARGE, NOT_READ, {"status": "FAILED", "error": "ImageTooLarge"}),
+    ],
+)
+def test_sources_that_agree_are_no_problem(
+    record: Record, event: dict[str, Any], execution: dict[str, Any] | None
+) -> None:
+    assert disagreement(record, event, execution) == ""
 
-    def __init__(self) -> None:
-        self.answers: dict[str, list[dict[str, str]]] = {}
 
-    def describe_execution(self, *, executionArn: str) -> dict[str, str]:  # noqa: N803 - boto3's spelling
-        """Answer with the next status; the last one stays."""
-        answers = self.answers[executionArn]
-        return answers.pop(0) if len(answers) > 1 else answers[0]
+@pytest.mark.parametrize(
+    ("record", "event", "execution", "told"),
+    [
+        (None, EVENT, SUCCEEDED, "NoRecord"),
+        (replace(RECORD, label="motorcycle"), EVENT, SUCCEEDED, "label"),
+        (RECORD, EVENT | {"confidence": 0.96}, SUCCEEDED, "confidence"),
+        (RECORD, EVENT | {"execution_arn": "arn:2"}, SUCCEEDED, "execution_arn"),
+        (RECORD, EVENT, {"status": "FAILED", "error": "X"}, "ended FAILED X"),
+        (replace(RECORD, outcome="ODD"), EVENT | {"outcome": "ODD"}, SUCCEEDED, "ODD"),
+        (TOO_LARGE, NOT_READ, {"status": "FAILED", "error": "ObjectTooLarge"}, "ended FAILED ObjectTooLarge"),
+        (TOO_LARGE, NOT_READ, SUCCEEDED, "ended SUCCEEDED"),
+    ],
+)
+def test_sources_that_disagree_are_told(
+    record: Record | None, event: dict[str, Any], execution: dict[str, Any], told: str
+) -> None:
+    assert told in disagreement(record, event, execution)
 
 
-class Session(boto3.Session):
-    """A session whose Step Functions is the one above."""
-
-    executions = Executions()
-
-    def client(self, service: str, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
-        """Return the fake for Step Functions, and moto's client for everything else."""
-        if service == "stepfunctions":
-            return self.executions
-        return super().client(service, *args, **kwargs)  # type: ignore[call-overload]
+Ends = Mapping[str, list[tuple[str, str]]]
 
 
 class Listener:
-    """Deliver what the application publishes of each upload: by key, execution and outcome in this order."""
+    """Deliver what the application publishes of each upload: by key, execution and outcome in this order.
 
-    def __init__(self, stack: Stack, ends: Mapping[str, list[tuple[str, str]]]) -> None:
-        self._stack = stack
-        self._ends = ends
+    A `mute` application publishes nothing; a `late` one its last event one call later.
+    """
+
+    def __init__(self, stack: Stack, ends: Ends, *, mute: bool = False, late: bool = False) -> None:
+        self._stack, self._ends, self._mute, self._late = stack, ends, mute, late
         self._seen: set[str] = set()
-        self.late: list[dict[str, Any]] = []
+        self._held: list[dict[str, Any]] = []
 
     def receive(self, wait_s: int) -> Iterator[dict[str, Any]]:
         """Record and deliver the outcomes of new uploads."""
         del wait_s
-        yield from self.late
-        self.late = []
+        yield from self._held
+        self._held = []
         listed = self._stack.client("s3").list_object_versions(Bucket="photos").get("Versions", [])
         for version in listed:
             if version["Key"] not in self._seen:
                 self._seen.add(version["Key"])
-                yield from self._process(version["Key"], version["VersionId"])
+                events = list(self._process(version["Key"], version["VersionId"]))
+                self._held = events[-1:] if self._late else []
+                yield from events[: len(events) - len(self._held)] if not self._mute else ()
 
     def _process(self, key: str, version: str) -> Iterator[dict[str, Any]]:
         for arn, outcome in self._ends.get(key, []):
@@ -65,17 +90,25 @@ class Listener:
             yield {"object_uri": f"s3://photos/{key}", "outcome": outcome, **facts}
 
 
-@pytest.fixture
-def stack(aws: None) -> Stack:
-    del aws
-    real = deployed_stack()
-    Session.executions = Executions()
-    Session.executions.answers = {"arn:1": [{"status": "SUCCEEDED"}], "arn:2": [{"status": "SUCCEEDED"}]}
-    return Stack(real.name, real.outputs, Session())
+Statuses = dict[str, list[str]]
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> Photo:
+def statuses(stack: Stack) -> Statuses:
+    """Return the statuses of the executions, one for each question; the last one stays."""
+    left: Statuses = {"arn:1": ["SUCCEEDED"], "arn:2": ["SUCCEEDED"]}
+
+    def describe_execution(*, executionArn: str) -> dict[str, str]:  # noqa: N803 - boto3's spelling
+        answers = left[executionArn]
+        return {"status": answers.pop(0) if len(answers) > 1 else answers[0]}
+
+    stack.clients["stepfunctions"] = SimpleNamespace(describe_execution=describe_execution)
+    return left
+
+
+@pytest.fixture
+def photo(tmp_path: Path, statuses: Statuses) -> Photo:
+    del statuses  # every photo has an execution
     (tmp_path / "a.jpg").write_bytes(b"photo")
     return Photo("a.jpg", tmp_path / "a.jpg", "incoming/a.jpg")
 
@@ -100,45 +133,27 @@ def test_a_photo_gets_the_outcome_that_all_sources_tell(
     assert (found.outcome, found.label, found.problem) == (ends[0][1], "bicycle", "")
 
 
-def test_a_running_execution_is_waited_for(stack: Stack, photo: Photo) -> None:
-    statuses = ("RUNNING", "RUNNING", "SUCCEEDED")
-    Session.executions.answers["arn:1"] = [{"status": status} for status in statuses]
+def test_a_running_execution_is_waited_for(stack: Stack, photo: Photo, statuses: Statuses) -> None:
+    statuses["arn:1"] = ["RUNNING", "RUNNING", "SUCCEEDED"]
     (outcome,) = classify(stack, Listener(stack, {photo.key: [("arn:1", "ACCEPTED")]}), photo)
     assert outcome.problem == ""
-    assert Session.executions.answers["arn:1"] == [{"status": "SUCCEEDED"}]
+    assert statuses["arn:1"] == ["SUCCEEDED"]
 
 
 def test_the_event_of_the_recorded_execution_is_waited_for(stack: Stack, photo: Photo) -> None:
-    class Late(Listener):
-        """Delivers the second event one call later."""
-
-        def _process(self, key: str, version: str) -> Iterator[dict[str, Any]]:
-            first, second = super()._process(key, version)
-            self.late = [second]
-            yield first
-
-    late = Late(stack, {photo.key: [("arn:1", "ACCEPTED"), ("arn:2", "ACCEPTED")]})
+    late = Listener(stack, {photo.key: [("arn:1", "ACCEPTED"), ("arn:2", "ACCEPTED")]}, late=True)
     (outcome,) = classify(stack, late, photo)
     assert (outcome.outcome, outcome.problem) == ("ACCEPTED", "")
 
 
-def test_a_photo_that_nothing_is_heard_of_is_a_problem(stack: Stack, photo: Photo) -> None:
-    (outcome,) = classify(stack, Listener(stack, {}), photo, timeout_s=0.01)
-    assert outcome.outcome is None
-    assert "the event never came, and the results table has no record" in outcome.problem
-
-
-def test_a_recorded_photo_without_an_event_is_a_problem(stack: Stack, photo: Photo) -> None:
-    class Mute(Listener):
-        """Records, and publishes nothing."""
-
-        def _process(self, key: str, version: str) -> Iterator[dict[str, Any]]:
-            list(super()._process(key, version))
-            return iter(())
-
-    (outcome,) = classify(stack, Mute(stack, {photo.key: [("arn:1", "ACCEPTED")]}), photo, timeout_s=0.01)
-    assert outcome.outcome == "ACCEPTED"
-    assert "the event never came, and the results table has ACCEPTED" in outcome.problem
+@pytest.mark.parametrize(("outcome", "has"), [(None, "no record"), ("ACCEPTED", "ACCEPTED")])
+def test_a_photo_without_an_event_is_a_problem(
+    stack: Stack, photo: Photo, outcome: str | None, has: str
+) -> None:
+    mute = Listener(stack, {photo.key: [("arn:1", outcome)]} if outcome else {}, mute=True)
+    (found,) = classify(stack, mute, photo, timeout_s=0.01)
+    assert found.outcome == outcome
+    assert f"the event never came, and the results table has {has}" in found.problem
 
 
 def test_photos_that_cannot_be_uploaded_are_told_and_the_others_go_on(

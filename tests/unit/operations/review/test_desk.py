@@ -23,7 +23,7 @@ from operations.redrive import send_to_review
 from operations.results import SAMPLE, ResultsTable
 from operations.review.audit import DRAW_EVERY_S, Audited, audited
 from operations.review.decisions import NO_LABEL
-from operations.review.desk import AHEAD, MANY, Desk, NotHeldError, Settings, UnknownLabelError
+from operations.review.desk import AHEAD, MANY, Desk, NotHeldError, UnknownLabelError
 from operations.review.queue import HOLD_S
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, TABLE, put_record
@@ -44,7 +44,7 @@ def faults(stack: Stack) -> Faults:
 
 
 def desk_of(stack: Stack, reviewer: str = "ada", audit: float = 0.0) -> Desk:
-    return Desk(stack, Settings(reviewer, audit))
+    return Desk(stack, reviewer, audit)
 
 
 def record(stack: Stack, uri: str) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import pytest
 
 from commandline.errors import UsageError
 from operations.executions import Attempts
+from operations.photos.pictures import MOST_BYTES
 from operations.results import partition, timestamp
-from operations.review.live import MOST_BYTES, Live
+from operations.review.live import Live
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, put_record, with_workflow
 from tests.support.review import put_doubtful

@@ -11,7 +11,7 @@ from PIL import Image
 from starlette.applications import Starlette
 
 from operations.checks import Check, ok, wrong
-from operations.review.desk import Desk, Settings
+from operations.review.desk import Desk
 from operations.review.server import LONGEST_SIDE, create_app
 from operations.stack import Stack
 from operations.status import Situation
@@ -25,7 +25,7 @@ OWN = HOST | {"cookie": "scones_desk_4580=token; scones_desk_4581=other"}
 @pytest.fixture
 def app(stack: Stack) -> Starlette:
     put_doubtful(stack, "incoming/<script>alert(1)</script>.jpg")
-    return create_app(stack, Desk(stack, Settings("ada", 0.0)), "token")
+    return create_app(stack, Desk(stack, "ada", 0.0), "token")
 
 
 def ask(
@@ -161,7 +161,7 @@ def test_a_photo_that_is_not_held_is_not_shown(app: Starlette) -> None:
 def test_a_photo_is_shown_if_the_workflow_reads_it_and_otherwise_it_is_said_why(stack: Stack) -> None:
     put_doubtful(stack, "incoming/odd.jpg", body=encode(picture(), "HEIF"))
     put_doubtful(stack, "incoming/broken.jpg", body=b"no picture")
-    app = create_app(stack, Desk(stack, Settings("ada", 0.0)), "token")
+    app = create_app(stack, Desk(stack, "ada", 0.0), "token")
     photos = json.loads(ask(app, "/waiting", OWN)[2])["photos"]
     answers = {one["key"]: ask(app, f"/photos/{one['id']}", OWN) for one in photos}
     status, headers, shown = answers["incoming/odd.jpg"]
