@@ -71,9 +71,9 @@ def png_chunks(content: bytes) -> list[tuple[bytes, bytes]]:
     return chunks
 
 
-def png_with(extra: bytes, image: Image.Image | None = None, *, after: bytes = b"IHDR") -> bytes:
+def png_with(extra: bytes, *, after: bytes = b"IHDR") -> bytes:
     """Return the picture as a PNG with raw bytes after one of its chunks."""
-    content = encode(image or picture(), "PNG")
+    content = encode(picture(), "PNG")
     parts = [content[:8]]
     for kind, data in png_chunks(content):
         parts.append(chunk(kind, data))
@@ -100,9 +100,9 @@ def png_of_samples(
 # ------------------------------------------------------------------ JPEG, segment by segment
 
 
-def jpeg_with(extra: bytes, image: Image.Image | None = None, **options: Any) -> bytes:
+def jpeg_with(extra: bytes) -> bytes:
     """Return the picture as a JPEG with raw bytes after its first segment (JFIF)."""
-    content = encode(image or picture(), "JPEG", quality=90, **options)
+    content = encode(picture(), "JPEG", quality=90)
     end = 4 + int.from_bytes(content[4:6], "big")
     return content[:end] + extra + content[end:]
 
@@ -159,23 +159,15 @@ def gif(canvas: tuple[int, int], box: tuple[int, int, int, int], *, transparent:
     screen = struct.pack("<HHBBB", *canvas, 0b1001_0001, 0, 0)
     control = b"" if transparent is None else b"\x21\xf9\x04" + bytes([1, 0, 0, transparent, 0])
     indices = [2 * (2 * y // height) + 2 * x // width for y in range(height) for x in range(width)]
-    data = _gif_codes(indices)
+    # LZW codes of 3 bits, with a clear code before they would grow.
+    codes = [code for i, index in enumerate(indices) for code in ((4, index) if i % 2 == 0 else (index,))]
+    bits = sum(code << 3 * i for i, code in enumerate([*codes, 5]))
+    data = bits.to_bytes((3 * len(codes) + 3 + 7) // 8, "little")
     blocks = b"".join(
         bytes([len(part)]) + part for part in (data[i : i + 255] for i in range(0, len(data), 255))
     )
     descriptor = b"\x2c" + struct.pack("<HHHHB", left, top, width, height, 0)
     return b"GIF89a" + screen + palette + control + descriptor + b"\x02" + blocks + b"\x00\x3b"
-
-
-def _gif_codes(indices: Sequence[int]) -> bytes:
-    """Return LZW codes of 3 bits, with a clear code before they would grow."""
-    clear, end, bits, count = 4, 5, 0, 0
-    for position, index in enumerate(indices):
-        for code in (clear, index) if position % 2 == 0 else (index,):
-            bits |= code << count
-            count += 3
-    bits |= end << count
-    return bits.to_bytes((count + 3 + 7) // 8, "little")
 
 
 # ------------------------------------------------------------------ TIFF, tag by tag

@@ -27,15 +27,7 @@ from operations.review.desk import AHEAD, MANY, Desk, NotHeldError, UnknownLabel
 from operations.review.queue import HOLD_S
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, TABLE, put_record
-from tests.support.review import (
-    Faults,
-    copies,
-    events,
-    items,
-    messages,
-    put_doubtful,
-    send,
-)
+from tests.support.review import Faults, copies, events, items, messages, put_doubtful, send
 
 
 @pytest.fixture
@@ -45,6 +37,12 @@ def faults(stack: Stack) -> Faults:
 
 def desk_of(stack: Stack, reviewer: str = "ada", audit: float = 0.0) -> Desk:
     return Desk(stack, reviewer, audit)
+
+
+def held_by_a_desk(stack: Stack) -> tuple[Desk, str, str]:
+    """Return a desk with a doubtful photo, and the photo's identity and URI."""
+    uri, desk = put_doubtful(stack, "incoming/a.jpg"), desk_of(stack)
+    return desk, desk.waiting()[0]["id"], uri
 
 
 def record(stack: Stack, uri: str) -> dict[str, Any]:
@@ -61,13 +59,8 @@ def names(desk: Desk) -> list[str]:
     return [photo["key"].removeprefix("incoming/") for photo in desk.waiting()]
 
 
-MOTORCYCLE = {
-    "outcome": "ACCEPTED",
-    "label": "motorcycle",
-    "model_label": "bicycle",
-    "decided_by": "ada",
-    "error": None,
-}
+MOTORCYCLE = {"outcome": "ACCEPTED", "label": "motorcycle", "error": None}
+MOTORCYCLE |= {"model_label": "bicycle", "decided_by": "ada"}
 
 
 def test_a_decision_is_recorded_published_and_kept(stack: Stack) -> None:
@@ -121,18 +114,13 @@ def test_messages_of_photos_that_need_nobody_any_more_are_dropped(stack: Stack) 
 
 
 FOREIGN = [
-    "not JSON",
-    "[]",
-    "7",
-    "null",
-    '{"detail": 1}',
+    *("not JSON", "[]", "7", "null", '{"detail": 1}', "[" * 100_000),
     '{"object_uri": "s3://photos/incoming/a.jpg"}',
     '{"object_uri": 1, "object_version": "v"}',
     '{"object_uri": "s3://photos/", "object_version": "v"}',
     '{"object_uri": "s3://other/incoming/a.jpg", "object_version": "v"}',
     '{"object_uri": "s3://photos/incoming/a.jpg", "object_version": ""}',
     '{"object_uri": "s3://photos/incoming/\\ud800.jpg", "object_version": "v"}',
-    "[" * 100_000,
 ]
 
 
@@ -211,9 +199,7 @@ def test_a_decision_that_failed_can_be_repeated_with_any_label_and_taken_back(
 def test_a_debt_that_could_not_be_removed_is_paid_once_its_claim_has_expired(
     stack: Stack, faults: Faults
 ) -> None:
-    put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    held = desk.waiting()[0]["id"]
+    desk, held, _ = held_by_a_desk(stack)
     once = iter(("UpdateItem",))
     stack.client("events").meta.events.register(
         "before-call.events.PutEvents", lambda **_: faults.refuse(next(once, ""))
@@ -279,16 +265,14 @@ def test_undo_shows_the_photo_before_all_others_and_once(stack: Stack) -> None:
 
 
 def test_a_decision_that_was_changed_meanwhile_stays(stack: Stack) -> None:
-    uri = put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    desk.decide(desk.waiting()[0]["id"], "motorcycle")
+    desk, held, uri = held_by_a_desk(stack)
+    desk.decide(held, "motorcycle")
     changed = {**items(stack)[0], "decided_by": {"S": "grace"}}
     stack.client("dynamodb").put_item(TableName=TABLE, Item=changed)
 
     (undone, problem) = desk.undo()
 
     assert (undone, "changed after the decision" in problem) == ([], True)
-
     assert record(stack, uri)["decided_by"] == "grace"
     assert copies(stack) == ["labelled/motorcycle/a.jpg"]
     assert desk.undo() == ([], "nothing to undo"), "and is not asked for again"
@@ -297,9 +281,7 @@ def test_a_decision_that_was_changed_meanwhile_stays(stack: Stack) -> None:
 def test_a_reclassification_under_a_decision_is_not_lost(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uri = put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    held = desk.waiting()[0]["id"]
+    desk, held, uri = held_by_a_desk(stack)
     write, newer = desk._decisions._write, {**items(stack)[0], "model_version": {"S": "v2"}}  # noqa: SLF001
     newer |= {"execution_arn": {"S": "arn:newer"}, "label": {"S": "motorcycle"}}
 
@@ -317,9 +299,7 @@ def test_a_reclassification_under_a_decision_is_not_lost(
 
 
 def test_a_photo_that_somebody_decided_meanwhile_leaves_the_desk_undecided(stack: Stack) -> None:
-    uri = put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    held = desk.waiting()[0]["id"]
+    desk, held, uri = held_by_a_desk(stack)
     late = {**items(stack)[0], "decided_by": {"S": "grace"}, "label": {"S": "bicycle"}}
     stack.client("dynamodb").put_item(TableName=TABLE, Item=late)
     stack.client("s3").put_object(
@@ -335,9 +315,7 @@ def test_a_photo_that_somebody_decided_meanwhile_leaves_the_desk_undecided(stack
 
 
 def test_a_photo_that_was_deleted_leaves_the_queue(stack: Stack) -> None:
-    uri = put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    held = desk.waiting()[0]["id"]
+    desk, held, uri = held_by_a_desk(stack)
     (version,) = ResultsTable(stack).versions(uri)
     stack.client("s3").delete_object(Bucket=BUCKET, Key="incoming/a.jpg", VersionId=version.object_version)
     assert "was deleted" in desk.decide(held, "bicycle")
@@ -346,9 +324,7 @@ def test_a_photo_that_was_deleted_leaves_the_queue(stack: Stack) -> None:
 
 
 def test_labels_are_those_of_the_stack_now(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    held = desk.waiting()[0]["id"]
+    desk, held, _ = held_by_a_desk(stack)
     deployed = replace(stack, outputs={**stack.outputs, "ClassLabels": "van,truck"})
     monkeypatch.setattr("operations.stack.Stack.refreshed", lambda _: deployed)
     start = time.monotonic()
@@ -363,9 +339,7 @@ def test_labels_are_those_of_the_stack_now(stack: Stack, monkeypatch: pytest.Mon
 
 
 def test_a_message_that_cannot_be_deleted_hinders_no_decision(stack: Stack, faults: Faults) -> None:
-    uri = put_doubtful(stack, "incoming/a.jpg")
-    desk = desk_of(stack)
-    held = desk.waiting()[0]["id"]
+    desk, held, uri = held_by_a_desk(stack)
     faults.refuse("DeleteMessage")
     assert desk.decide(held, "motorcycle") == ""
     assert record(stack, uri) == MOTORCYCLE
@@ -377,10 +351,8 @@ def test_a_message_that_cannot_be_deleted_hinders_no_decision(stack: Stack, faul
 
 def put_many(stack: Stack, neither: int, bicycles: int, motorcycles: int) -> None:
     """Put doubtful photos, mixed, of which the model guesses these; of the others it gives no neither."""
-    guesses: list[dict[str, Any]] = [{"neither": 0.98}] * neither + [
-        {"label": "bicycle", "neither": 0.3}
-    ] * bicycles
-    guesses += [{"label": "motorcycle"}] * motorcycles
+    guesses: list[dict[str, Any]] = [{"neither": 0.98}] * neither
+    guesses += [{"label": "bicycle", "neither": 0.3}] * bicycles + [{"label": "motorcycle"}] * motorcycles
     random.Random(1).shuffle(guesses)  # noqa: S311
     for number, guess in enumerate(guesses):
         put_doubtful(stack, f"incoming/{number}.jpg", body=b"photo", **guess)
