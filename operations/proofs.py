@@ -5,7 +5,7 @@ Event patterns, metric filters, the workflow's states with mocked results, and t
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 from operations.checks import Check, UnansweredError, ask, ok, wrong
@@ -66,7 +66,7 @@ class Proofs:
     """The proofs of one deployed stack."""
 
     def __init__(self, stack: Stack) -> None:
-        self._stack, self._session, self._outputs = stack, stack.session, stack.outputs
+        self._stack, self._outputs, self._ask = stack, stack.outputs, partial(ask, stack.session)
 
     @cached_property
     def _resources(self) -> dict[str, str]:
@@ -80,8 +80,8 @@ class Proofs:
         """Ask EventBridge whether each rule matches the events that it must, and no other."""
         wrongly = []
         for name, detail, expected in self._events():
-            rule = ask(self._session, "events", "DescribeRule", Name=self._resources[name])
-            if matches(self._session, rule, detail, upload=name == "PhotoUploadedRule") is not expected:
+            rule = self._ask("events", "DescribeRule", Name=self._resources[name])
+            if matches(self._stack.session, rule, detail, upload=name == "PhotoUploadedRule") is not expected:
                 wrongly.append(f"{name} {'does not match' if expected else 'matches'} {json.dumps(detail)}")
         yield _proved("event patterns", "each rule matches its events, and no other", wrongly)
 
@@ -108,11 +108,11 @@ class Proofs:
         lines.append(({"source": SOURCE, "detail": beside}, {"Photos", "Companions"}))
         lines.append(({"source": "aws.states", "detail": {"status": "ABORTED"}}, {"PhotosWithoutOutcome"}))
         counted: list[set[str]] = [set() for _ in lines]
-        filters = ask(self._session, "logs", "DescribeMetricFilters", logGroupName=group)["metricFilters"]
+        filters = self._ask("logs", "DescribeMetricFilters", logGroupName=group)["metricFilters"]
         for one in filters:
             messages = [json.dumps(line) for line, _ in lines]
             pattern = {"filterPattern": one["filterPattern"], "logEventMessages": messages}
-            for match in ask(self._session, "logs", "TestMetricFilter", **pattern)["matches"]:
+            for match in self._ask("logs", "TestMetricFilter", **pattern)["matches"]:
                 counted[match["eventNumber"] - 1].add(one["metricTransformations"][0]["metricName"])
         wrongly = [
             f"{json.dumps(line)} counts for {', '.join(sorted(found)) or 'nothing'}"
@@ -124,7 +124,7 @@ class Proofs:
     def workflow_states(self) -> Iterator[Check]:
         """Let Step Functions run the workflow state by state, with mocked results, to each of its ends."""
         machine = self._resources["ClassifyImageStateMachine"]
-        described = ask(self._session, "stepfunctions", "DescribeStateMachine", stateMachineArn=machine)
+        described = self._ask("stepfunctions", "DescribeStateMachine", stateMachineArn=machine)
         wrongly = []
         for failing, error, end in _ENDS:
             states = self._walk(described["definition"], failing, error)
@@ -147,7 +147,7 @@ class Proofs:
             elif machine["States"][name]["Type"] in {"Task", "Parallel"}:
                 result = json.dumps(_ANSWERS.get(name, {}))
                 request["mock"] = {"result": result, "fieldValidationMode": "NONE"}
-            answer = ask(self._session, "stepfunctions", "TestState", **request)
+            answer = self._ask("stepfunctions", "TestState", **request)
             if "nextState" not in answer:
                 break
             states.append(answer["nextState"])
@@ -162,13 +162,13 @@ class Proofs:
         resources, wrongly, calls = self._arns(), [], 0
         for role, wanted in _CALLS.items():
             of_role = {"RoleName": self._resources[role]}
-            names = ask(self._session, "iam", "ListRolePolicies", **of_role)["PolicyNames"]
-            found = [ask(self._session, "iam", "GetRolePolicy", **of_role, PolicyName=name) for name in names]
+            names = self._ask("iam", "ListRolePolicies", **of_role)["PolicyNames"]
+            found = [self._ask("iam", "GetRolePolicy", **of_role, PolicyName=name) for name in names]
             policies = [json.dumps(one["PolicyDocument"]) for one in found]
             cases = [(resources[name], actions, True) for name, actions in wanted.items()]
             for resource, actions, allowed in (*cases, ("*", _DENIED, False)):
                 request = {"PolicyInputList": policies, "ActionNames": actions, "ResourceArns": [resource]}
-                for one in ask(self._session, "iam", "SimulateCustomPolicy", **request)["EvaluationResults"]:
+                for one in self._ask("iam", "SimulateCustomPolicy", **request)["EvaluationResults"]:
                     calls, action, decision = calls + 1, one["EvalActionName"], one["EvalDecision"]
                     if (decision == "allowed") is not allowed:
                         wrongly.append(f"{role}: {action} on {resource} is {decision}")

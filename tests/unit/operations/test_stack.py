@@ -12,15 +12,6 @@ from tests.support.aws_stack import STACK_NAME, create_in_cloudformation, deploy
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-def test_a_deployed_stack_is_found_with_its_outputs() -> None:
-    create_in_cloudformation()
-
-    stack = find_stack(STACK_NAME, boto3.Session())
-
-    assert stack.output("PhotoBucketName") == "photos"
-    assert stack.client("s3").meta.region_name == "eu-west-1"
-
-
 def test_a_stack_of_another_template_is_told_by_its_outputs() -> None:
     with pytest.raises(StackError, match=r"scones has no output ReviewQueueUrl"):
         deployed_stack().output("ReviewQueueUrl")
@@ -28,7 +19,6 @@ def test_a_stack_of_another_template_is_told_by_its_outputs() -> None:
 
 def test_a_stack_without_outputs_is_told_with_its_status() -> None:
     create_in_cloudformation({})
-
     with pytest.raises(StackError, match=r"scones is CREATE_COMPLETE and has no outputs"):
         find_stack(STACK_NAME, boto3.Session())
 
