@@ -1,14 +1,17 @@
 """What every test folder shares: the repository on the import path, and closed sockets for unit tests."""
 
+import functools
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import pytest_socket
+from botocore.loaders import JSONFileLoader
 from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +26,14 @@ def _no_network_in_unit_tests(request: pytest.FixtureRequest) -> None:
         pytest_socket.disable_socket(allow_unix_socket=True)
     else:
         pytest_socket.enable_socket()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_models_are_read_once() -> Iterator[None]:
+    """Share service models, whose reading takes longer than most tests that make a session."""
+    loader = JSONFileLoader()
+    with mock.patch.object(JSONFileLoader, "load_file", staticmethod(functools.cache(loader.load_file))):
+        yield
 
 
 def pytest_configure() -> None:
