@@ -98,10 +98,11 @@ class SamLocal:
 
     @contextlib.contextmanager
     def start_lambda(self) -> Iterator[Any]:
-        """Run `sam local start-lambda`; yield a boto3 client of it."""
+        """Run `sam local start-lambda`, a container a function; yield a boto3 client of it."""
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-        command = ["local", "start-lambda", "--port", str(port), *self._container_options()]
+        warm = ("--warm-containers", "LAZY")
+        command = ["local", "start-lambda", "--port", str(port), *warm, *self._container_options()]
         log = self.folder / "start-lambda.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
