@@ -53,10 +53,10 @@ test-browser: $(VENVS)/browser/.made ## the review desk and the servers in a bro
 	@$(VENVS)/browser/bin/python -m pytest tests/browser $(PYTEST_FLAGS)
 
 test-faults: $(VENVS)/test/.made ## breaks everything on purpose: a table of faults (build/faults.md), and many photos at once
-	@$(TEST) -m pytest tests/faults $(PYTEST_FLAGS)
+	@$(TEST) -m pytest tests/faults $(WORKERS) $(PYTEST_FLAGS)
 
 test-docker: $(VENVS)/test/.made ## sam local invoke, every function with every event (Docker)
-	@$(TEST) -m pytest tests/docker $(PYTEST_FLAGS)
+	@$(TEST) -m pytest tests/docker $(WORKERS) $(PYTEST_FLAGS)
 
 train: $(VENVS)/train/.made ## trains the shipped model anew, from CIFAR-100 or DATA=archive
 	@$(TRAIN) -m model_build train $(if $(DATA),--data $(DATA)) --output $(or $(OUTPUT),build/model) $(TRAIN_FLAGS)

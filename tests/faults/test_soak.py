@@ -1,6 +1,7 @@
 """Many photos while a fifth of all calls fails and parts are killed: the account must balance.
 
-SOAK_PHOTOS and SOAK_SEED choose how many and which; the seed is printed, so that a run can be repeated.
+SOAK_PHOTOS and SOAK_SEED choose how many and which; the seed stands in
+build/soak.json, so that a run can be repeated.
 """
 
 import json
@@ -11,12 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
+from localcloud.environment import ROOT
 from localcloud.faults import Fault, FaultFile
 from localcloud.state import StateFolder
 from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
@@ -216,7 +217,7 @@ def check_balance(
 
 
 @pytest.mark.timeout(1500)
-def test_every_photo_has_exactly_its_outcome(patient: Observer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_photo_has_exactly_its_outcome(patient: Observer) -> None:
     observer, started = patient, time.monotonic()
     uploads = plan(random.Random(SEED), PHOTOS, PREFIX)  # noqa: S311 - a plan, no secret
     kills = {
@@ -251,8 +252,6 @@ def test_every_photo_has_exactly_its_outcome(patient: Observer, capsys: pytest.C
         "events": deliveries.total(),
         "review messages": reviews.total(),
     }
-    with capsys.disabled():
-        print(f"\nsoak: {json.dumps(account)}")
-    Path("build/soak.json").write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
+    (ROOT / "build" / "soak.json").write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
 
     check_balance(expected, found, deliveries, reviews, stopped)

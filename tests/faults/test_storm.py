@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.environment import ROOT
 from localcloud.state import StateFolder
 from tests.e2e.test_e2e_workflow import RED
 from tests.faults.balance import OUTCOME_EVENTS, Observer
@@ -44,9 +45,7 @@ def draw_kills(rng: random.Random, observer: Observer) -> dict[int, Callable[[],
 
 
 @pytest.mark.parametrize("seed", range(1, SEEDS + 1))
-def test_a_storm_of_kills_loses_no_photo(
-    patient: Observer, seed: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_storm_of_kills_loses_no_photo(patient: Observer, seed: int) -> None:
     observer, started, prefix = patient, time.monotonic(), f"incoming/storm/{seed}/"
     rng = random.Random(seed)  # noqa: S311 - a plan, no secret
     events = Listener(observer.cloud).to_events(OUTCOME_EVENTS)
@@ -61,8 +60,7 @@ def test_a_storm_of_kills_loses_no_photo(
         "idle after s": round(idle_after, 1),
         "before redrive": dict(before),
     }
-    with capsys.disabled():
-        print(f"\nstorm: {json.dumps(account)}")
+    (ROOT / "build" / f"storm-{seed}.json").write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")
     assert before["FAILED"] <= FAILED_AT_MOST * len(expected)
     deliveries, reviews = published(observer, events, prefix)
     check_balance(expected, records(observer, prefix), deliveries, reviews, stopped=set())
