@@ -34,8 +34,16 @@ def show(
     print([str(path) for path in data], names, list(files))
 
 
+class LoggedError(CommandError):
+    """An error whose message ends with lines of a log."""
+
+    with_log = True
+
+
 ERRORS: dict[str, BaseException] = {
     "command": CommandError("the stack is gone: deploy it again"),
+    "log": LoggedError("it failed:\n  a line of its log"),
+    "socket": BrokenPipeError(errno.EPIPE, "Broken pipe"),
     "usage": UsageError("--a excludes --b"),
     "interrupt": KeyboardInterrupt(),
     "disk": OSError(errno.ENOSPC, "No space left on device", "/data/x"),
@@ -65,13 +73,6 @@ def call(*arguments: str) -> int:
     return run(program, "program", arguments)
 
 
-def test_a_program_of_one_command_keeps_the_lines_of_its_example(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(show, "show", ["--help"]) == 0
-    shown = capsys.readouterr().out
-    assert "  Example:\n    program show --data a b\n" in shown
-    assert "\\b" not in shown
-
-
 def test_help_lists_commands_without_importing_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == 0
     shown = capsys.readouterr().out
@@ -79,9 +80,14 @@ def test_help_lists_commands_without_importing_them(capsys: pytest.CaptureFixtur
     assert "former name" not in shown
 
 
-def test_an_example_keeps_its_line_breaks(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("show", "--help") == 0
-    assert "  Example:\n    program show --data a b\n" in capsys.readouterr().out
+@pytest.mark.parametrize(("command", "arguments"), [(show, ["--help"]), (program, ["show", "--help"])])
+def test_an_example_keeps_its_line_breaks(
+    command: click.Command, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command, "program", arguments) == 0
+    shown = capsys.readouterr().out
+    assert "  Example:\n    program show --data a b\n" in shown
+    assert "\\b" not in shown
 
 
 def test_a_wrong_command_is_refused_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +110,7 @@ def test_a_name_list_refuses_empty_and_repeated_names(text: str, capsys: pytest.
     ("error", "code", "shown"),
     [
         ("command", 1, "program show: the stack is gone: deploy it again"),
+        ("socket", 1, "program show: Broken pipe"),
         ("usage", 2, "program show: --a excludes --b"),
         ("interrupt", 130, "program show: interrupted"),
         ("disk", 1, "program show: /data/x: No space left on device"),
@@ -123,12 +130,7 @@ def test_an_error_is_one_line_and_an_exit_code(
     assert len(reported.strip().splitlines()) == 1
 
 
-def test_the_end_of_a_log_is_shown_in_lines(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    error = CommandError("it failed:\n  a line of its log")
-    monkeypatch.setattr(error, "with_log", True, raising=False)
-    monkeypatch.setitem(ERRORS, "log", error)
+def test_the_end_of_a_log_is_shown_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("show", "--fail", "log") == 1
     assert capsys.readouterr().err == "program show: it failed:\n  a line of its log\n"
 
@@ -169,14 +171,6 @@ def test_a_full_disk_is_one_line() -> None:
             [*PROGRAM, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
         )
     assert (done.returncode, done.stderr) == (1, "python -m operations: No space left on device\n")
-
-
-def test_a_broken_pipe_elsewhere_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(ERRORS, "socket", BrokenPipeError(errno.EPIPE, "Broken pipe"))
-    assert call("show", "--fail", "socket") == 1
-    assert capsys.readouterr().err == "program show: Broken pipe\n"
 
 
 def test_onnxruntime_sends_and_stores_no_usage_reports(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,27 +71,21 @@ def test_the_default_base_image_is_said_once_in_each_place() -> None:
     assert f"python:{own_image.DEFAULT_PYTHON}-" in own_image.DEFAULT_BASE_IMAGE
 
 
-def test_the_context_is_what_the_dockerfile_copies(docker: Docker, tmp_path: Path) -> None:
-    folder = tmp_path / "context"
-    folder.mkdir()
-    own_image.write_context(Target("3.13"), folder)
-
-    copied = re.findall(r"^COPY (\S+)", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(copied) == ["packages", "server.py"]
-    assert all((folder / name).exists() for name in copied)
-    assert docker.commands == []
-
-
-def test_any_user_can_read_the_image(docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    del docker
-    packages, context = tmp_path / "packages", tmp_path / "context"
+def test_the_context_is_what_the_dockerfile_copies_for_any_user_to_read(
+    docker: Docker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages, context = tmp_path / "made", tmp_path / "context"
     (packages / "anyio").mkdir(parents=True, mode=0o700)
     (packages / "anyio" / "to_thread.py").touch(mode=0o600)
     context.mkdir()
     monkeypatch.setattr(own_image, "packages_for", lambda *_: packages)
     own_image.write_context(Target("3.13"), context)
+    copied = re.findall(r"^COPY (\S+)", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(copied) == ["packages", "server.py"]
+    assert all((context / name).exists() for name in copied)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (context / "packages").rglob("*")}
     assert modes == {"anyio": 0o755, "to_thread.py": 0o644}
+    assert docker.commands == []
 
 
 def test_build_passes_base_image_and_platform_and_checks_the_python(docker: Docker) -> None:
@@ -135,25 +129,18 @@ def test_without_buildx_the_older_builder_knows_no_attestations(
     assert docker.commands[0][1:3] == ["build", "--quiet"]
 
 
-def test_a_failing_build_is_one_line(docker: Docker, capsys: pytest.CaptureFixture[str]) -> None:
-    docker.error = "Step 1\n\nno such image: team/python\n"
-
-    assert main(["image", "build", "--base-image", "team/python"]) == 1
-
-    assert capsys.readouterr().err.strip().endswith("`docker build` failed: no such image: team/python")
-
-
-def test_without_docker_the_way_out_is_named(
-    monkeypatch: pytest.MonkeyPatch, docker: Docker, capsys: pytest.CaptureFixture[str]
+def test_a_failing_build_is_one_line(
+    docker: Docker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def missing(*_: Any, **__: Any) -> None:
         raise FileNotFoundError("docker")
 
+    docker.error = "Step 1\n\nno such image: team/python\n"
+    assert main(["image", "build", "--base-image", "team/python"]) == 1
+    assert capsys.readouterr().err.strip().endswith("`docker build` failed: no such image: team/python")
     monkeypatch.setattr("subprocess.run", missing)
-
     assert main(["image", "build"]) == 1
     assert "docker is not installed" in capsys.readouterr().err
-    assert docker.commands == []
 
 
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
@@ -183,13 +170,8 @@ def test_an_image_that_sagemaker_refuses_is_refused_though_its_tag_exists(
     ecr.create_repository(repositoryName="models")
     oci = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
     ecr.put_image(repositoryName="models", imageManifest=json.dumps(oci), imageTag="t")
-
     with pytest.raises(RefusedError, match=r"oci\.image\.index.*SageMaker refuses.*batch-delete-image"):
         own_image.push(session, "scones-serving:t", f"{HOST}/models")
-    assert docker.commands == []
-
-
-def test_push_without_repository_is_refused(session: boto3.Session, docker: Docker) -> None:
     with pytest.raises(RefusedError, match=f"{HOST}/none does not exist: give --stack-name"):
-        own_image.push(session, f"{own_image.REPOSITORY}:t", f"{HOST}/none")
+        own_image.push(session, "scones-serving:t", f"{HOST}/none")
     assert docker.commands == []

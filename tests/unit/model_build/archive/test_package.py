@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_build.archive import package
 from model_build.archive.package import code_files, labels_in, package_model, read_manifest, write_code
-from model_build.archive.serving_packages import Target
 from model_build.errors import ModelBuildError
 from tests.support.archives import contents
 from tests.support.tiny_model import write_experts, write_model
@@ -22,18 +20,6 @@ def test_an_archive_contains_what_sagemaker_looks_for(tmp_path: Path, model: Pat
     assert set(contents(archive)) == {"model.onnx", "manifest.json"} | SHIPPED_CODE | ROOT_LEVEL
     with tarfile.open(archive) as tar:
         assert tar.getnames() == sorted(tar.getnames())
-
-
-def test_packages_are_put_where_the_container_looks_for_them(
-    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    packages = tmp_path / "packages"
-    (packages / "numpy").mkdir(parents=True)
-    (packages / "numpy" / "__init__.py").write_text("version = 2\n")
-    monkeypatch.setattr(package, "packages_for", {Target("3.13"): packages}.__getitem__)
-    found = contents(package_model(model, tmp_path / "model.tar.gz", Target("3.13")))
-    assert found["code/packages/cp313-x86_64/numpy/__init__.py"] == b"version = 2\n"
-    assert "code/requirements.txt" not in found, "it would be installed when the container starts"
 
 
 @pytest.mark.parametrize("manifest", ["{", "{}", "[]", '{"labels": 3}', None])

@@ -104,9 +104,13 @@ def test_a_parameter_of_the_content_type_is_passed_over() -> None:
     assert inference.input_fn(encoded(square("red")), "Image/PNG; charset=binary").size == (40, 40)
 
 
-def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+def test_a_missing_network_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"model\.onnx"):
         inference.model_fn(str(tmp_path))
+    folder = write_experts(write_model(tmp_path / "m", LABELS), LABELS)
+    (folder / "detector.onnx").unlink()
+    with pytest.raises(FileNotFoundError, match=r"has no detector\.onnx"):
+        inference.model_fn(str(folder))
 
 
 def test_a_manifest_of_another_format_is_refused(tmp_path: Path) -> None:
@@ -208,11 +212,6 @@ def test_temperature_and_softness_make_answers_less_or_more_sure(tmp_path: Path)
     assert sure(2, 0.5) == pytest.approx(sure(1, 1))
 
 
-@pytest.fixture
-def with_experts(tmp_path: Path) -> Path:
-    return write_experts(write_model(tmp_path / "m", LABELS, ["green", "black"]), LABELS)
-
-
 def test_thumbnails_are_classified_by_the_trained_network_photos_by_the_experts(tmp_path: Path) -> None:
     """The trained network answers as before; `yellow` is a class that only the expert has."""
     alone = inference.model_fn(str(write_model(tmp_path / "alone", LABELS, ["green", "black"])))
@@ -286,12 +285,6 @@ def test_an_answer_is_doubted_if_its_label_is_confused(
     left = [0.16, 0.02, 0.82] if confused else [0.8, 0.1, 0.1]
     logits = inference.doubted(np.log([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]]), found)
     assert inference.label_shares(logits, 2) == pytest.approx(np.array([left, [0.1, 0.8, 0.1]]))
-
-
-def test_a_missing_expert_is_named(with_experts: Path) -> None:
-    (with_experts / "detector.onnx").unlink()
-    with pytest.raises(FileNotFoundError, match=r"has no detector\.onnx"):
-        inference.model_fn(str(with_experts))
 
 
 def attributes(text: str) -> dict[str, list[str]]:
