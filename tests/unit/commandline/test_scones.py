@@ -62,21 +62,18 @@ def test_a_command_that_names_an_account_or_calls_no_aws_is_left_alone(
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("name", ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_ENDPOINT_URL_S3"])
-def test_a_configured_account_wins(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    os.environ[name] = "mine"
+@pytest.mark.parametrize(
+    "name", ["AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_ENDPOINT_URL_S3", "config", "credentials"]
+)
+def test_a_configured_account_wins(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if name.startswith("AWS"):
+        os.environ[name] = "mine"
+    else:
+        (tmp_path / "home" / ".aws").mkdir(parents=True)
+        (tmp_path / "home" / ".aws" / name).touch()
     scones.main(["results"])
     assert "AWS_ENDPOINT_URL" not in os.environ
     assert capsys.readouterr().err == ""
-
-
-@pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("name", ["config", "credentials"])
-def test_a_configured_profile_wins(name: str, tmp_path: Path) -> None:
-    (tmp_path / "home" / ".aws").mkdir(parents=True)
-    (tmp_path / "home" / ".aws" / name).touch()
-    scones.main(["results"])
-    assert "AWS_ENDPOINT_URL" not in os.environ
 
 
 @pytest.mark.usefixtures("state")

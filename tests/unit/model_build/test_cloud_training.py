@@ -42,26 +42,11 @@ def request(**changes: Any) -> TrainRequest:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"bucket": "abc"},
-        {"image": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/training:1"},
-        {"role_arn": "arn:aws-cn:iam::123456789012:role/service-role/x"},
-    ],
-)
-def test_what_aws_accepts_is_accepted(changes: dict[str, Any]) -> None:
-    request(**changes)
-
-
-@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"bucket": "ab"}, "--bucket 'ab'"),
-        ({"bucket": "s3://scones-models"}, "without s3://"),
         ({"image": "pytorch"}, "--image 'pytorch': give a whole image URI"),
         ({"role_arn": "scones-model"}, "--role-arn 'scones-model' is not a role's ARN"),
-        ({"role_arn": "arn:aws:iam::12345:role/x"}, "--role-arn"),
         ({"instance_type": "c5.xlarge"}, "--instance-type 'c5.xlarge'"),
         ({"classes": ("bicycle",)}, "--classes bicycle: give two or more"),
         ({"classes": ("bicycle", "bicycle")}, "--classes bicycle,bicycle"),
@@ -74,7 +59,8 @@ def test_what_aws_refuses_is_refused_with_the_option(changes: dict[str, Any], me
 
 
 def test_only_what_differs_from_the_defaults_becomes_a_hyperparameter() -> None:
-    assert request().hyperparameters() == {"classes": "bicycle,motorcycle"}
+    own = request(image="123456789012.dkr.ecr.eu-west-1.amazonaws.com/training:1", bucket="abc")
+    assert own.hyperparameters() == request().hyperparameters() == {"classes": "bicycle,motorcycle"}
     changed = request(classes=("red", "blue"), recipe=Recipe(epochs=80, bfloat16=False, learning_rate=1e-4))
     assert changed.hyperparameters() == {
         "classes": "red,blue",

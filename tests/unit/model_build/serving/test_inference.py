@@ -113,12 +113,16 @@ def test_a_missing_network_is_named(tmp_path: Path) -> None:
         inference.model_fn(str(folder))
 
 
-def test_a_manifest_of_another_format_is_refused(tmp_path: Path) -> None:
-    folder = write_model(tmp_path / "m", LABELS)
+def changed(folder: Path, **values: Any) -> inference.Model:
+    """Load a model whose manifest has other values."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 4}), encoding="utf-8")
+    (folder / "manifest.json").write_text(json.dumps({**manifest, **values}), encoding="utf-8")
+    return inference.model_fn(str(folder))
+
+
+def test_a_manifest_of_another_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"format 4, this inference\.py reads 1, 2, 3"):
-        inference.model_fn(str(folder))
+        changed(write_model(tmp_path / "m", LABELS), format=4)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (256, 171), (171, 256), (256, 20), (5, 3)])
@@ -182,13 +186,11 @@ def test_a_model_of_negatives_gives_the_probability_of_none_of_the_labels(tmp_pa
 @pytest.mark.parametrize("others", [["green"], []], ids=["others", "no-others"])
 def test_a_second_output_has_the_weight_of_the_view(tmp_path: Path, others: list[str]) -> None:
     folder = write_model(tmp_path / "m", LABELS, others, prior=[np.log(0.01), 0.0, 0.0])
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     image = Image.blend(square("red"), square("blue"), 0.5)
 
     def odds_of_red(**view: float) -> float:
-        changed = {**manifest, "views": [{"side": 32, "mirror": True, **view}]}
-        (folder / "manifest.json").write_text(json.dumps(changed), encoding="utf-8")
-        red, blue = inference.predict_fn(image, inference.model_fn(str(folder)))
+        views = [{"side": 32, "mirror": True, **view}]
+        red, blue = inference.predict_fn(image, changed(folder, views=views))
         return float(red / blue)
 
     assert odds_of_red(prior_weight=0.0) == pytest.approx(odds_of_red())
@@ -199,14 +201,11 @@ def test_a_second_output_has_the_weight_of_the_view(tmp_path: Path, others: list
 
 def test_temperature_and_softness_make_answers_less_or_more_sure(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "m", LABELS)
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     image = Image.blend(square("red"), square("blue"), 0.45)
 
     def sure(temperature: float, softness: float) -> float:
         views = [{"side": 32, "mirror": True, "softness": softness}]
-        changed = {**manifest, "temperature": temperature, "views": views}
-        (folder / "manifest.json").write_text(json.dumps(changed), encoding="utf-8")
-        return max(inference.predict_fn(image, inference.model_fn(str(folder))))
+        return max(inference.predict_fn(image, changed(folder, temperature=temperature, views=views)))
 
     assert sure(4, 1) < sure(1, 1) < sure(1, 0.5)
     assert sure(2, 0.5) == pytest.approx(sure(1, 1))
