@@ -72,16 +72,14 @@ def train_command(
     "--folds", type=click.IntRange(2, 100), default=5, help="Parts to split the training images into."
 )
 @click.option("--only", type=int, metavar="N", help="Train and measure only the first N folds.")
-@click.option("--output", type=PATH, metavar="FILE", help="Write the figures to this file too.")
 @recipe_options
 @json_option
-def cross_validate_command(  # noqa: PLR0913 - one parameter per option
+def cross_validate_command(
     *,
     data: tuple[Path, ...],
     classes: tuple[str, ...],
     folds: int,
     only: int | None,
-    output: Path | None,
     as_json: bool,
     **hyperparameters: Any,
 ) -> None:
@@ -107,7 +105,4 @@ def cross_validate_command(  # noqa: PLR0913 - one parameter per option
         assemble(read_images(data or training_archives()), classes), recipe, folds, only
     )
     report = {"folds": only or folds, **figures(measured, recipe)}
-    text = json.dumps(report, indent=None if as_json else 2)
-    if output:
-        output.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    print(json.dumps(report, indent=None if as_json else 2))
