@@ -26,7 +26,7 @@ from operations.stack import Stack, StackChoice, stack_options
 
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 Progress = Callable[[int], object]
-"""Gets the number of captured records of each file that was read."""
+"""Gets the number of captured records found in each file."""
 
 
 @click.command("report")

@@ -224,14 +224,12 @@ class Window:
     @property
     def confidences(self) -> Floats:
         """The probability of each answer, [N]."""
-        found: Floats = self.probabilities.max(axis=1)
-        return found
+        return np.asarray(self.probabilities.max(axis=1), np.float64)
 
     @property
     def answers(self) -> Ints:
         """The index of each answer's label, [N]."""
-        found: Ints = self.probabilities.argmax(axis=1)
-        return found
+        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
     def features(self) -> dict[str, Floats]:
         """Return what is compared with a baseline, [N] each, nan where it is not known.
@@ -268,54 +266,42 @@ def read_window(
     since: datetime | None = None,
     progress: Callable[[int], object] = lambda _: None,
 ) -> Window:
-    """Read capture files, a few at a time; `progress` gets the number of records of each file."""
+    """Read capture files, a few at a time; `progress` gets the number of records found in each."""
     start = since.timestamp() if since else -math.inf
     files = [name for name in source.files() if since is None or may_hold(name, since)]
     width = _PLACE_COLUMNS + len(labels) + len(FEATURES)
     damage, tables = Damage(), [np.empty((0, width))]
     with ThreadPoolExecutor(_WORKERS) as pool:
-        for part in pool.map(lambda name: _read_file(source, name, len(labels), start), files):
-            tables.append(np.array(part.rows, dtype=np.float64).reshape(-1, width))
-            for kind, count in part.damage.counts.items():
-                damage.add(kind, part.damage.examples[kind], count)
-            progress(part.records)
-    rows = np.concatenate(tables)
-    order = np.argsort(rows[:, 0], kind="stable")
-    numbers = np.repeat(np.arange(len(files)), [len(table) for table in tables[1:]])[order]
-    times, place, answers, photos = np.split(rows[order], (1, _PLACE_COLUMNS, width - len(FEATURES)), axis=1)
+        for rows, part in pool.map(lambda name: _read_file(source, name, len(labels), start), files):
+            tables.append(np.array(rows, dtype=np.float64).reshape(-1, width))
+            for kind, count in part.counts.items():
+                damage.add(kind, part.examples[kind], count)
+            progress(len(tables[-1]) + part.counts.total())
+    table = np.concatenate(tables)
+    order = np.argsort(table[:, 0], kind="stable")
+    numbers = np.repeat(np.arange(len(files)), [len(part) for part in tables[1:]])[order]
+    times, place, answers, photos = np.split(table[order], (1, _PLACE_COLUMNS, width - len(FEATURES)), axis=1)
     places = np.column_stack([numbers, place.astype(np.int64)])
     return Window(source, labels, times[:, 0], answers, photos, files, places, damage)
 
 
-@dataclass
-class _Part:
-    """The records of one file."""
-
-    rows: "array[float]" = field(default_factory=lambda: array("d"))
-    records: int = 0
-    damage: Damage = field(default_factory=Damage)
-
-
-def _read_file(source: CaptureSource, name: str, labels: int, start: float) -> _Part:
+def _read_file(source: CaptureSource, name: str, labels: int, start: float) -> tuple["array[float]", Damage]:
     """Read a row of time, offset, length, probabilities and photo features for each record from a time on."""
-    part = _Part()
+    rows, damage, unknown = array("d"), Damage(), (math.nan,) * len(FEATURES)
     with source.open(name) as stream:
         for number, (offset, line) in enumerate(_lines(stream), 1):
             if not line.strip():
                 continue
-            part.records += 1
             try:
                 record = parse_record(line, labels)
-                if record.time < start:
-                    continue
-                unknown = (math.nan,) * len(FEATURES)
-                looks = unknown if record.photo is None else photo_features(record.photo)
-                part.rows.extend((record.time, offset, len(line), *record.probabilities, *looks))
+                if record.time >= start:
+                    looks = unknown if record.photo is None else photo_features(record.photo)
+                    rows.extend((record.time, offset, len(line), *record.probabilities, *looks))
             except UnreadablePhotoError:
-                part.damage.add(NOT_AN_IMAGE, [f"{name} line {number}"])
+                damage.add(NOT_AN_IMAGE, [f"{name} line {number}"])
             except DamagedRecordError as error:
-                part.damage.add(str(error), [f"{name} line {number}"])
-    return part
+                damage.add(str(error), [f"{name} line {number}"])
+    return rows, damage
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
