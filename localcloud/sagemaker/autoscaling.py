@@ -13,7 +13,7 @@ _Key = tuple[str, ...]
 
 
 class AutoScaling:
-    """The service's operations on variants of endpoints, of which these names exist."""
+    """The service's operations on the variants of endpoints; `endpoints` has the names of those there are."""
 
     def __init__(self, endpoints: Container[str]) -> None:
         self._endpoints = endpoints

@@ -103,7 +103,12 @@ class ControlPlane:
 
     def _delete_endpoint(self, params: Json) -> Json:
         endpoint = self.endpoints[params["EndpointName"]]
-        endpoint.delete(gone=lambda: self.endpoints.pop(endpoint.name))
+
+        def gone() -> None:
+            with self.lock:
+                del self.endpoints[endpoint.name]
+
+        endpoint.delete(gone)
         return {}
 
     def _create_training_job(self, params: Json) -> Json:
