@@ -270,12 +270,8 @@ def test_what_sagemaker_refuses_is_refused(cloud: LocalCloud) -> None:
     instance, serverless = variant | ON_INSTANCE, variant | SERVERLESS
     make_config(cloud, "on-demand", code(), SERVERLESS)
     update = sagemaker.update_endpoint
-    capture = {
-        "EnableCapture": True,
-        "InitialSamplingPercentage": 100,
-        "DestinationS3Uri": f"s3://{BUCKET}/capture",
-        "CaptureOptions": [{"CaptureMode": "Input"}],
-    }
+    options = {"InitialSamplingPercentage": 100, "CaptureOptions": [{"CaptureMode": "Input"}]}
+    capture = {"EnableCapture": True, "DestinationS3Uri": f"s3://{BUCKET}/capture", **options}
 
     def create(endpoint: str, config: str) -> Any:
         return refusal(sagemaker.create_endpoint, EndpointName=endpoint, EndpointConfigName=config)
@@ -350,6 +346,8 @@ def test_lists_tags_and_pages(cloud: LocalCloud) -> None:
     sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "team", "Value": "fleet"}])
     tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
     assert tags == {"n": "1", "team": "fleet"}
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["n"])
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "fleet"}]
     assert sagemaker.describe_model(ModelName="listed-0")["PrimaryContainer"]["Image"] == IMAGE
     sagemaker.delete_endpoint_config(EndpointConfigName="listed-1")
     sagemaker.delete_model(ModelName="listed-1")

@@ -17,18 +17,21 @@ RUNNING = Running("127.0.0.1", URL, "http://127.0.0.1:4567", "key", "instance", 
 
 def test_nothing_runs_in_a_new_folder(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path / "new")
-    assert folder.supervisor() is None
-    assert folder.load() is None
+    assert (folder.supervisor(), folder.load()) == (None, None)
     assert not (tmp_path / "new").exists(), "looking must not create the folder"
 
 
-def test_others_see_nothing_of_it(tmp_path: Path) -> None:
+def test_others_see_nothing_of_it_and_clear_removes_what_says_that_something_runs(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path / "state")
     (tmp_path / "state").mkdir(0o755)
     folder.save(RUNNING)
+    assert json.loads((folder.path / "state.json").read_text())["aws_url"] == RUNNING.aws_url
     assert folder.access_key() == folder.access_key() != StateFolder(tmp_path).access_key()
     modes = {path.name: path.stat().st_mode & 0o777 for path in (folder.path, *folder.path.iterdir())}
     assert modes == {"state": 0o700, "state.json": 0o600, "env.sh": 0o600, "access-key": 0o600}
+    for _ in range(2):
+        folder.clear()
+        assert [path.name for path in folder.path.iterdir()] == ["access-key"]
 
 
 def test_a_state_file_counts_while_a_supervisor_runs_of_which_there_is_one(tmp_path: Path) -> None:
@@ -54,15 +57,6 @@ def test_two_commands_do_not_start_the_same_local_cloud(tmp_path: Path) -> None:
         folder.reserved().__enter__()
     with folder.reserved():
         pass
-
-
-def test_clear_removes_what_says_that_something_runs(tmp_path: Path) -> None:
-    folder = StateFolder(tmp_path)
-    folder.save(RUNNING)
-    assert json.loads((tmp_path / "state.json").read_text())["aws_url"] == RUNNING.aws_url
-    folder.clear()
-    folder.clear()
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_old_logs_are_kept_apart_from_new_ones(tmp_path: Path) -> None:
