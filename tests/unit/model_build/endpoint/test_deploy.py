@@ -239,3 +239,9 @@ def test_waiting_asks_often_at_first_and_shows_each_status() -> None:
     assert run.error is None
     assert (run.pauses[0] < 1, run.pauses == sorted(run.pauses), run.pauses[-1]) == (True, True, 15)
     assert run.shown == ["1/2 CreateEndpoint", *["Creating"] * 90, "2/2 AddTags"]
+
+
+def test_an_endpoint_is_gone_before_what_it_used_is_deleted() -> None:
+    cloud = Cloud(CREATING, NO_CAPACITY, None)
+    Run(cloud, CREATION)
+    assert cloud.calls[-4:] == ["delete_endpoint", "describe_endpoint", *REMOVED.split()]
