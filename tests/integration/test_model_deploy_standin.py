@@ -69,16 +69,12 @@ def invoke(endpoint_name: str, body: bytes = RED, content_type: str = "image/png
     return probabilities
 
 
-def broken_archive(folder: Path) -> Path:
-    """Return an archive as `package` makes it, with bytes that are not a network."""
-    model = write_model(folder / "broken", ["red", "blue"])
-    (model / "model.onnx").write_bytes(b"this is no network")
-    return package_model(model, folder / "broken.tar.gz")
-
-
 def test_an_endpoint_that_never_came_up_leaves_nothing_but_its_log(request_a: Wanted, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "broken", ["red", "blue"])
+    (model / "model.onnx").write_bytes(b"this is no network")
+    archive = package_model(model, tmp_path / "broken.tar.gz")
     with pytest.raises(DeploymentError, match="nothing serves"):
-        deploy(replace(request_a, model=broken_archive(tmp_path)))
+        deploy(replace(request_a, model=archive))
 
     facts = status(request_a.endpoint_name, session())
     assert (facts.status, facts.versions, facts.models) == (None, (), ())

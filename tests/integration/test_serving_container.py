@@ -217,14 +217,6 @@ def test_a_failure_of_the_model_is_a_500_whose_log_has_no_photo(image: Path, tmp
     assert "a photo" not in log
 
 
-def run_python(code: str, folder: Path) -> str:
-    """Run code with nothing but the standard library and the archive's code on the import path."""
-    command = [sys.executable, "-s", "-P", "-S", "-c", code]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_packages_in_an_archive_are_all_that_the_handlers_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,17 +230,17 @@ def test_packages_in_an_archive_are_all_that_the_handlers_need(
         "from PIL import Image; print(inference.predict_fn(Image.new('RGB', (32, 32), (220, 30, 30)), model))"
     )
 
-    red, blue = json.loads(run_python(code, tmp_path / "model"))
-
+    # Nothing but the standard library and the archive's code is on the import path.
+    command = [sys.executable, "-s", "-P", "-S", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path / "model", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    red, blue = json.loads(done.stdout)
     assert red > 0.99
     assert red + blue == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", ["ray"])
-def test_packages_for_an_image_have_modules_of_its_python(name: str) -> None:
-    target: Any = SERVING_IMAGES[name].packages
-
+def test_packages_for_an_image_have_modules_of_its_python() -> None:
+    target: Any = SERVING_IMAGES["ray"].packages
     modules = [path.name for path in packages_for(target).rglob("*.so") if ".cpython-" in path.name]
-
     assert modules
     assert {module.split(".")[1].split("-")[1] for module in modules} == {target.python.replace(".", "")}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,9 @@ def test_job_trains_on_the_images_by_class(
     channels = {c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in job["InputDataConfig"]}
     assert set(channels) == {"train", "code", "sm_drivers"}
     assert channels["code"].startswith(f"s3://{BUCKET}/training/"), "the role may read nothing else"
-    code = names_below(session, channels["code"])
+    prefix = channels["code"].removeprefix(f"s3://{BUCKET}/").rstrip("/") + "/"
+    pages = session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    code = {item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", [])}
     assert {
         "model_build/train.py",
         "model_build/training_requirements.txt",
@@ -142,22 +145,8 @@ def test_command_prints_the_model_and_its_metrics(
 def test_classes_that_the_data_lacks_are_refused_before_anything_is_uploaded(
     session: boto3.Session, archives: list[Path], tmp_path: Path
 ) -> None:
-    request = TrainRequest(
-        data=archives, role_arn=ROLE, bucket=BUCKET, classes=("red", "tricycle"), output=tmp_path
-    )
-
+    request = replace(request_of(archives, tmp_path), classes=("red", "tricycle"))
     with pytest.raises(RefusedError, match="tricycle"):
         train(request, session=session)
 
     assert "Contents" not in session.client("s3").list_objects_v2(Bucket=BUCKET)
-
-
-def key_of(url: str) -> str:
-    return url.removeprefix(f"s3://{BUCKET}/").rstrip("/")
-
-
-def names_below(session: boto3.Session, url: str) -> set[str]:
-    """Names of the objects below a prefix, relative to it."""
-    prefix = key_of(url) + "/"
-    pages = session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-    return {item["Key"].removeprefix(prefix) for page in pages for item in page.get("Contents", [])}
