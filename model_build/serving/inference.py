@@ -88,7 +88,6 @@ class Prediction(list[float]):
     custom_attributes = ""  # that probability, from a model that has learned it: `neither=0.981234`
 
 
-# ---------------------------------------------------------------------------------------------------------
 # The four handlers
 
 
@@ -189,7 +188,6 @@ def custom_attributes(model: Model) -> str:
     return ";".join(fields)
 
 
-# ---------------------------------------------------------------------------------------------------------
 # From bytes to an upright RGB image of bounded size
 
 
@@ -292,7 +290,6 @@ def on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image).convert("RGB")
 
 
-# ---------------------------------------------------------------------------------------------------------
 # From an image to the network's input, from its outputs to probabilities
 
 
@@ -357,7 +354,6 @@ def logits_and_prior(model: Model, image: Image.Image, chosen: dict[str, Any]) -
     return logits, prior * float(chosen.get("prior_weight", 0.0))
 
 
-# ---------------------------------------------------------------------------------------------------------
 # Photos: a product of pretrained experts, whose outputs mean the labels
 
 
@@ -455,8 +451,7 @@ def class_log_odds(logits: Array, groups: list[list[int]], floor: float) -> Arra
     sizes = np.array([len(classes) for classes in groups])
     none = max(1 - labels.sum(), floor)
     expected = np.log(sizes / max(len(logits) - sizes.sum(), 1))
-    odds: Array = np.log(labels.clip(floor)) - math.log(none) - expected
-    return odds
+    return np.asarray(np.log(labels.clip(floor)) - math.log(none) - expected)
 
 
 def first(outputs: dict[str, Array]) -> Array:
@@ -471,7 +466,6 @@ def run(session: onnxruntime.InferenceSession, batch: Array) -> dict[str, Array]
     return {name: np.asarray(rows, np.float64) for name, rows in zip(names, outputs, strict=True)}
 
 
-# ---------------------------------------------------------------------------------------------------------
 # The answer
 
 
@@ -482,8 +476,7 @@ def label_probabilities(logits: Array, labels: int, prior: Array | float = 0.0) 
     look.
     """
     shares = label_shares(logits, labels, prior)
-    result: Array = shares[..., :labels] + shares[..., labels:] / labels
-    return result
+    return np.asarray(shares[..., :labels] + shares[..., labels:] / labels)
 
 
 def label_shares(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
