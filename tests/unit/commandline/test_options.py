@@ -10,22 +10,21 @@ import pytest
 from commandline.options import EXISTING, PATH, PROBABILITY, Duration, FiniteRange, Seconds
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90.0), ("0.5", 0.5), ("1e3", 1000.0)])
-def test_seconds(text: str, seconds: float) -> None:
-    assert Seconds().convert(text, None, None) == seconds
-
-
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("kind", "text", "value"),
     [
-        ("90s", timedelta(seconds=90)),
-        ("30m", timedelta(minutes=30)),
-        ("24H", timedelta(hours=24)),
-        ("1.5d", timedelta(days=1.5)),
+        *[(Seconds(), text, value) for text, value in (("90", 90.0), ("0.5", 0.5), ("1e3", 1000.0))],
+        (Duration(), "90s", timedelta(seconds=90)),
+        (Duration(), "30m", timedelta(minutes=30)),
+        (Duration(), "24H", timedelta(hours=24)),
+        (Duration(), "1.5d", timedelta(days=1.5)),
+        (PATH, "~/photos", Path("/home/somebody/photos")),
+        (PATH, "photos/~", Path("photos/~")),
     ],
 )
-def test_durations(text: str, expected: timedelta) -> None:
-    assert Duration().convert(text, None, None) == expected
+def test_what_is_taken(kind: Any, text: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert kind.convert(text, None, None) == value
 
 
 @pytest.mark.parametrize(
@@ -38,20 +37,9 @@ def test_durations(text: str, expected: timedelta) -> None:
         ],
         *[(PROBABILITY, text) for text in ("-0.1", "1.1", "nan", "85%", "")],
         *[(FiniteRange(min=0), text) for text in ("nan", "inf", "-1")],
+        *[(EXISTING, text) for text in ("", "/dev/zero", "a\0b", "~nobody-of-this-name/x", "x" * 5000)],
     ],
 )
-def test_what_is_out_of_bounds_is_refused(kind: Any, text: str) -> None:
+def test_what_is_out_of_bounds_or_no_path_is_refused(kind: Any, text: str) -> None:
     with pytest.raises(click.BadParameter):
         kind.convert(text, None, None)
-
-
-def test_a_path_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/somebody")
-    assert PATH.convert("~/photos", None, None) == Path("/home/somebody/photos")
-    assert PATH.convert("photos/~", None, None) == Path("photos/~")
-
-
-@pytest.mark.parametrize("text", ["", "/dev/zero", "a\0b", "~nobody-of-this-name/x", "x" * 5000])
-def test_what_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(click.BadParameter):
-        EXISTING.convert(text, None, None)

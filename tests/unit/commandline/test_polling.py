@@ -38,14 +38,9 @@ def test_a_final_answer_is_returned_without_any_pause() -> None:
 
 def test_pauses_grow_from_the_shortest_to_the_longest() -> None:
     pauses: list[float] = []
-
-    poll(
-        answers(*["Creating"] * 90, "InService"),
-        until=lambda answer: answer == "InService",
-        timeout_seconds=3600,
-        rhythm=Rhythm(shortest_pause=0.5, longest_pause=8, sleep=pauses.append),
-    )
-
+    rhythm = Rhythm(shortest_pause=0.5, longest_pause=8, sleep=pauses.append)
+    ask = answers(*["Creating"] * 90, "InService")
+    poll(ask, until=lambda answer: answer == "InService", timeout_seconds=3600, rhythm=rhythm)
     assert pauses[:2] == [0.5, 0.5]
     assert pauses == sorted(pauses)
     assert pauses[-1] == 8
