@@ -23,8 +23,7 @@ from commandline.polling import PollingTimeoutError, Rhythm, poll
 from localcloud.sagemaker.capture import Capture
 from localcloud.sagemaker.resources import ApiError, Config, client
 from model_build.archive.trusted_code import TRUSTED_VARIABLE, ForeignCodeError, require_own_code
-from model_build.data.digests import digest
-from model_build.data.extract import ExtractionError, extract
+from model_build.data.extract import ExtractionError, digest, extract
 from operations.s3 import split_uri
 
 COLD_START_VARIABLE: Final = "SCONES_LOCAL_COLD_START_SECONDS"

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from commandline.escapes import visible
-from model_build.data.digests import digest
+from model_build.data.extract import digest
 from model_build.errors import ModelBuildError
 
 FILE_NAME: Final = "manifest.json"

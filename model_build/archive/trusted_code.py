@@ -14,8 +14,7 @@ from typing import Final
 
 from model_build.archive.package import BUNDLED, CODE, bundled_files, code_files
 from model_build.archive.serving_packages import Target
-from model_build.data.digests import digest
-from model_build.data.extract import hash_files, list_files
+from model_build.data.extract import digest, hash_files, list_files
 from model_build.errors import UsageError
 
 TRUSTED_VARIABLE: Final = "SCONES_TRUSTED_ARCHIVE"

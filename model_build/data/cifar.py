@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from model_build.data import cifar_pickle
-from model_build.data.digests import digest
-from model_build.data.extract import ExtractionError, Limits, read_files
+from model_build.data.extract import ExtractionError, Limits, digest, read_files
 from model_build.errors import ArchiveError
 
 SIDE: Final = 32
 LIMITS: Final = Limits(members=1000, total_bytes=1 << 30)  # the real archives have 186 MB at most
+FILES: Final = ("meta", "train", "test", "batches.meta", "data_batch", "test_batch")  # or beginnings of names
 
 
 @dataclass(frozen=True)
@@ -52,87 +52,57 @@ class Archive:
 
     @property
     def decoded_jpeg(self) -> bool:
-        """Whether the images were decoded from JPEG files, judged by their own file names (see `jpeg`)."""
-        return any(
-            name.lower().endswith((".jpg", ".jpeg")) for name in self.train.filenames + self.test.filenames
-        )
+        """Whether the images were decoded from JPEG files, judged by their own file names."""
+        names = self.train.filenames + self.test.filenames
+        return any(name.lower().endswith((".jpg", ".jpeg")) for name in names)
 
 
 def load_archive(path: Path) -> Archive:
     """Read a CIFAR-10 or CIFAR-100 archive, or one made in the same layout; an ArchiveError if it is not."""
     if not path.is_file():
         raise ArchiveError(f"{path}: no such file")
-    members = _read_members(path)
+    try:
+        files = read_files(path, lambda name: PurePosixPath(name).name.startswith(FILES), LIMITS)
+    except ExtractionError as error:
+        raise ArchiveError(f"{error}: not a CIFAR archive (tar.gz); download it again") from error
+    members = {PurePosixPath(name).name: content for name, content in files.items()}
     if "meta" in members:
-        label_key, classes = "fine_labels", _class_names(members, "meta", "fine_label_names", path)
+        meta, names_key, label_key = "meta", "fine_label_names", "fine_labels"
         train, test = ["train"], ["test"]
     elif "batches.meta" in members:
-        label_key, classes = "labels", _class_names(members, "batches.meta", "label_names", path)
-        train, test = sorted(name for name in members if name.startswith("data_batch")), ["test_batch"]
+        meta, names_key, label_key = "batches.meta", "label_names", "labels"
+        train = sorted(name for name in members if name.startswith("data_batch")) or ["data_batch_1"]
+        test = ["test_batch"]
     else:
         raise ArchiveError(
             f"{path}: neither a CIFAR-100 archive (meta, train, test) nor a CIFAR-10 archive "
             "(batches.meta, data_batch_*, test_batch) in python layout"
         )
-    return Archive(
-        path=path,
-        sha256=digest(path),
-        classes=classes,
-        train=_read_split(members, train, label_key, len(classes), path),
-        test=_read_split(members, test, label_key, len(classes), path),
-    )
 
+    def unpickled(name: str) -> dict[str, Any]:
+        if name not in members:
+            raise ArchiveError(f"{path}: {name} is missing; the archive is incomplete, download it again")
+        return cifar_pickle.load(members[name], f"{path}: {name}")
 
-def _wanted(path: str) -> bool:
-    name = PurePosixPath(path).name
-    return name in {"meta", "train", "test", "batches.meta", "test_batch"} or name.startswith("data_batch")
+    classes = cifar_pickle.texts(unpickled(meta).get(names_key))
+    if not classes:
+        raise ArchiveError(f"{path}: {meta} has no list of names {names_key}")
 
+    def split(names: Sequence[str]) -> Split:
+        parts = [_read_batch(unpickled(one), label_key, len(classes), f"{path}: {one}") for one in names]
+        return Split(
+            images=np.concatenate([part.images for part in parts]),
+            labels=np.concatenate([part.labels for part in parts]),
+            filenames=tuple(name for part in parts for name in part.filenames),
+        )
 
-def _read_members(path: Path) -> dict[str, bytes]:
-    """Return the archive's data files by their base names; other files (readme) are skipped."""
-    try:
-        files = read_files(path, _wanted, LIMITS)
-    except ExtractionError as error:
-        raise ArchiveError(f"{error}: not a CIFAR archive (tar.gz); download it again") from error
-    return {PurePosixPath(path).name: content for path, content in files.items()}
-
-
-def _unpickle(members: dict[str, bytes], name: str, path: Path) -> dict[str, Any]:
-    if name not in members:
-        raise ArchiveError(f"{path}: {name} is missing; the archive is incomplete, download it again")
-    return cifar_pickle.load(members[name], f"{path}: {name}")
-
-
-def _class_names(members: dict[str, bytes], name: str, key: str, path: Path) -> tuple[str, ...]:
-    names = cifar_pickle.texts(_unpickle(members, name, path).get(key))
-    if not names:
-        raise ArchiveError(f"{path}: {name} has no list of names {key}")
-    return names
-
-
-def _read_split(
-    members: dict[str, bytes], names: Sequence[str], label_key: str, classes: int, path: Path
-) -> Split:
-    if not names:
-        raise ArchiveError(f"{path}: data_batch_1 is missing; the archive is incomplete, download it again")
-    parts = [
-        _read_batch(_unpickle(members, name, path), label_key, classes, f"{path}: {name}") for name in names
-    ]
-    return Split(
-        images=np.concatenate([part.images for part in parts]),
-        labels=np.concatenate([part.labels for part in parts]),
-        filenames=tuple(name for part in parts for name in part.filenames),
-    )
+    return Archive(path, digest(path), classes, split(train), split(test))
 
 
 def _read_batch(content: dict[str, Any], label_key: str, classes: int, where: str) -> Split:
-    pixels = content.get("data")
-    if (
-        not isinstance(pixels, np.ndarray)
-        or pixels.dtype != np.uint8
-        or pixels.shape != (len(pixels), 3 * SIDE**2)
-    ):
-        raise ArchiveError(f"{where}: data is not an array of bytes [N, {3 * SIDE**2}]")
+    pixels, row = content.get("data"), 3 * SIDE**2
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != (len(pixels), row):
+        raise ArchiveError(f"{where}: data is not an array of bytes [N, {row}]")
     numbers = content.get(label_key)
     # A list of lists in lists would make numpy's array as large as their product.
     flat = isinstance(numbers, list) and all(isinstance(one, int) for one in numbers)

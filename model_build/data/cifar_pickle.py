@@ -16,8 +16,7 @@ import numpy.typing as npt
 from commandline.escapes import visible
 from model_build.errors import ArchiveError
 
-TUPLES: Final = 1000
-"""Most tuples in a pickle that may be nested; real ones have a dozen."""
+TUPLES: Final = 1000  # most that may be nested; real pickles have a dozen
 LONGEST_REASON: Final = 200  # characters of a message that come from the file
 _NAMES: Final = (
     "PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 "
@@ -30,20 +29,16 @@ _OPCODES: Final = frozenset(_NAMES.split())
 
 
 def load(content: bytes, source: str) -> dict[str, Any]:
-    """Read a pickled dictionary; its arrays are numpy arrays of integers.
-
-    Raises:
-        ArchiveError: it is not readable, not a dictionary, or asks for anything but plain data.
-    """
+    """Read a pickled dictionary, whose arrays are of integers; an ArchiveError if it is anything else."""
     try:
         _check(content)
         values = _CifarUnpickler(io.BytesIO(content), encoding="bytes").load()
     except ArchiveError as error:
         raise ArchiveError(f"{source} {error}") from error
     except Exception as error:  # a broken pickle may raise anything (see pickle.UnpicklingError)
-        reason = _shown(f"{type(error).__name__}: {error}")
+        why = _shown(f"{type(error).__name__}: {error}")
         raise ArchiveError(
-            f"{source} is not a readable pickle ({reason}); download the archive again"
+            f"{source} is not a readable pickle ({why}); download the archive again"
         ) from error
     if not isinstance(values, dict):
         raise ArchiveError(f"{source} holds a {type(values).__name__}, expected a dict")
@@ -70,43 +65,29 @@ def texts(value: Any) -> tuple[str, ...] | None:
 def _check(content: bytes) -> None:
     """Refuse opcodes that no CIFAR file has, and those that would allocate more than the file's own size.
 
-    `genops` itself refuses an argument that is longer than what is left of the file.
+    `genops` itself refuses an argument that is longer than what is left of the file. Nested tuples are hashed
+    by recursion in C, so those that may lie in another one are counted: Python 3 writes each text of bytes as
+    the call of a function with a tuple, which lies in no other one unless it comes back from the memo.
     """
-    tuples = _Tuples()
+    nested, on_top, memo = 0, False, dict[int, bool]()  # whether the last object, and each index, is a tuple
     for count, (opcode, argument, _) in enumerate(pickletools.genops(content)):
-        if opcode.name not in _OPCODES:
-            raise ArchiveError(f"has the opcode {opcode.name}, which no CIFAR file uses: not read")
+        name = opcode.name
+        if name not in _OPCODES:
+            raise ArchiveError(f"has the opcode {name}, which no CIFAR file uses: not read")
         # The memo is an array as long as its largest index; who writes a pickle counts from 0.
-        if opcode.name in {"PUT", "LONG_BINPUT"} and (argument or 0) > count:
+        if name in {"PUT", "LONG_BINPUT"} and (argument or 0) > count:
             raise ArchiveError(f"has a memo index of {argument}, more than its objects: not read")
-        tuples.follow(opcode.name, argument)
-
-
-class _Tuples:
-    """Counts the tuples that may lie in another one: nested ones are hashed by recursion in C.
-
-    Python 3 writes each text of bytes as the call of a function with a tuple; such a tuple lies in no other
-    one unless it comes back from the memo.
-    """
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._memo: dict[int, bool] = {}  # whether it is a tuple, by index
-        self._top = False  # whether the last object is a tuple
-
-    def follow(self, name: str, argument: Any) -> None:
         if name in {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}:
-            self._memo[len(self._memo) if argument is None else argument] = self._top
-            return
-        self._count += self._top and name != "REDUCE"
-        self._count += name in {"GET", "BINGET", "LONG_BINGET"} and self._memo.get(argument, False)
-        self._top = name in {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
-        if self._count > TUPLES:
+            memo[len(memo) if argument is None else argument] = on_top
+            continue
+        nested += on_top and name != "REDUCE"
+        nested += name in {"GET", "BINGET", "LONG_BINGET"} and memo.get(argument, False)
+        on_top = name in {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+        if nested > TUPLES:
             raise ArchiveError(f"has more than {TUPLES} nested tuples, which no CIFAR file has: not read")
 
 
 def _shown(reason: str) -> str:
-    """Return a text from the file as part of one line."""
     return visible(text(reason))[:LONGEST_REASON]
 
 
@@ -160,14 +141,12 @@ class _Latin1(_NoState):
         return characters.encode("latin1")
 
 
-_ALLOWED: Final[dict[tuple[str, str], Any]] = {
-    ("numpy", "dtype"): _PickledType,
-    ("numpy", "ndarray"): _PickledArray,
-    ("numpy.core.multiarray", "_reconstruct"): _PickledArray,
-    ("numpy._core.multiarray", "_reconstruct"): _PickledArray,
-    ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
-    ("numpy._core.numeric", "_frombuffer"): _FromBuffer,
-    ("_codecs", "encode"): _Latin1,
+_ALLOWED: Final[dict[str, Any]] = {
+    "numpy.dtype": _PickledType,
+    "numpy.ndarray": _PickledArray,
+    "numpy.core.multiarray._reconstruct": _PickledArray,
+    "numpy.core.numeric._frombuffer": _FromBuffer,
+    "_codecs.encode": _Latin1,
 }
 
 
@@ -176,9 +155,8 @@ class _CifarUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the replacement for a name that a CIFAR file may use; no other is even imported."""
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise ArchiveError(
-                f"asks for {_shown(f'{module}.{name}')}, which no CIFAR file uses: not read"
-            ) from None
+        path = f"{module}.{name}"
+        found = _ALLOWED.get(path.replace("numpy._core.", "numpy.core."))
+        if found is None:
+            raise ArchiveError(f"asks for {_shown(path)}, which no CIFAR file uses: not read")
+        return found

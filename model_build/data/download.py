@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from commandline.terminal import progress_bar
-from model_build.data.digests import digest
+from model_build.data.extract import digest
 from model_build.errors import ArchiveError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -28,21 +28,20 @@ def data_folders() -> list[Path]:
     return [*([Path(chosen)] if chosen else []), ROOT / "data", ROOT.parent / "shared" / "data"]
 
 
+def find_if_present(name: str) -> list[Path]:
+    """Return the path of a data file or folder, or nothing if it is in none of the data folders."""
+    return [folder / name for folder in data_folders() if (folder / name).exists()][:1]
+
+
 def find_archive(name: str = CIFAR_100) -> Path:
     """Return the path of a data file or folder; an ArchiveError lists the folders that do not have it."""
     for found in find_if_present(name):
         return found
-    places = ", ".join(map(str, data_folders()))
     raise ArchiveError(
-        f"{name} was not found in {places}. Put it into one of these folders, or name its folder in the "
-        f"environment variable {DATA_VARIABLE}; `scones model train` without --data downloads "
-        f"{CIFAR_100}."
+        f"{name} was not found in {', '.join(map(str, data_folders()))}. Put it into one of these folders, "
+        f"or name its folder in the environment variable {DATA_VARIABLE}; `scones model train` without "
+        f"--data downloads {CIFAR_100}."
     )
-
-
-def find_if_present(name: str) -> list[Path]:
-    """Return the path of a data file or folder, or nothing if it is in none of the data folders."""
-    return [folder / name for folder in data_folders() if (folder / name).exists()][:1]
 
 
 def find_or_download_cifar100() -> Path:
@@ -53,10 +52,7 @@ def find_or_download_cifar100() -> Path:
 
 
 def training_archives() -> list[Path]:
-    """Return the archives to train on by default: CIFAR-100, downloaded if need be, and CIFAR-10 if present.
-
-    CIFAR-10 adds negatives of further kinds; training works without them.
-    """
+    """Return the archives to train on by default: CIFAR-100, and CIFAR-10 if present, for more negatives."""
     return [find_or_download_cifar100(), *find_if_present(CIFAR_10)]
 
 
@@ -77,8 +73,7 @@ def download(url: str, md5: str, target: Path) -> Path:
         raise ArchiveError(
             f"{url} has MD5 {found}, expected {md5}: the download was deleted; run the command again"
         )
-    part.replace(target)
-    return target
+    return part.replace(target)
 
 
 def _fetch(url: str, part: Path) -> None:

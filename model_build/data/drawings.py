@@ -12,9 +12,7 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFilter
 
-FIRST_TEST_SEED: Final = 10_000
-"""Lower seeds are for training; this one and higher ones for samples and tests."""
-
+FIRST_TEST_SEED: Final = 10_000  # lower seeds are for training, this and higher ones for samples and tests
 Point = tuple[float, float]
 Colour = tuple[int, int, int]
 
@@ -25,9 +23,7 @@ class Pen:
     def __init__(
         self, image: Image.Image, box: tuple[float, float, float], *, flip: bool, tilt: float
     ) -> None:
-        self._draw = ImageDraw.Draw(image)
-        self._box = box
-        self._flip = flip
+        self._draw, self._box, self._flip = ImageDraw.Draw(image), box, flip
         self._turn = (cos(tilt), sin(tilt))
 
     def _at(self, point: Point) -> Point:
@@ -38,13 +34,10 @@ class Pen:
         left, top, side = self._box
         return left + side * (0.5 + x * c - y * s), top + side * (0.5 + x * s + y * c)
 
-    def _px(self, width: float) -> int:
-        return max(1, round(width * self._box[2]))
-
     def line(self, points: list[Point], colour: Colour, width: float) -> None:
-        """Draw a line through the points with round joints; the width is a fraction of the frame."""
+        """Draw a line through the points with round joints."""
         places = [self._at(point) for point in points]
-        pixels = self._px(width)
+        pixels = max(1, round(width * self._box[2]))
         self._draw.line(places, fill=colour, width=pixels, joint="curve")
         for x, y in places:
             r = pixels / 2
@@ -157,7 +150,6 @@ def _motorcycle(pen: Pen, random: Random) -> None:
 
 
 def _engine(pen: Pen, random: Random, metal: Colour) -> None:
-    """Draw the engine block with its fins, and the exhaust."""
     block = [(0.36, 0.55), (0.6, 0.53), (0.63, 0.68), (0.54, 0.75), (0.38, 0.74)]
     pen.polygon(block, shaded(metal, random.uniform(0.35, 0.7)))
     for fin in range(4):
@@ -168,7 +160,6 @@ def _engine(pen: Pen, random: Random, metal: Colour) -> None:
 
 
 def _seat(pen: Pen, random: Random, paint: Colour, tyre: Colour) -> None:
-    """Draw a motorcycle's seat and tail."""
     end = random.uniform(0.12, 0.18)
     seat = [(0.44, 0.49), (0.44, 0.55), (0.24, 0.55), (end, 0.48), (end + 0.02, 0.44), (0.32, 0.48)]
     pen.polygon(seat, tyre)
@@ -176,7 +167,6 @@ def _seat(pen: Pen, random: Random, paint: Colour, tyre: Colour) -> None:
 
 
 def _cat(pen: Pen, random: Random) -> None:
-    """Draw a sitting cat: a body, a head with two pointed ears, a tail, whiskers."""
     fur = random.choice(((210, 140, 70), (90, 85, 80), (225, 215, 200), (50, 45, 45), (160, 120, 90)))
     dark = shaded(fur, 0.6)
     pen.line([(0.68, 0.8), (0.84, 0.74), (0.86, random.uniform(0.5, 0.6))], fur, 0.05)
@@ -199,7 +189,6 @@ def _cat(pen: Pen, random: Random) -> None:
 
 
 def _house(pen: Pen, random: Random) -> None:
-    """Draw walls, a roof, a door, windows, sometimes a chimney."""
     wall, roof = random_colour(random, 140, 235), vivid_colour(random)
     if chance(random, 0.6):
         pen.polygon([(0.66, 0.2), (0.74, 0.2), (0.74, 0.42), (0.66, 0.42)], shaded(roof, 0.7))
@@ -214,7 +203,6 @@ def _house(pen: Pen, random: Random) -> None:
 
 
 def _tree(pen: Pen, random: Random) -> None:
-    """Draw a trunk and a round or pointed crown."""
     leaf = (random.randint(20, 110), random.randint(90, 170), random.randint(20, 70))
     pen.polygon([(0.46, 0.5), (0.54, 0.5), (0.57, 0.9), (0.43, 0.9)], (95, 65, 40))
     if chance(random, 0.5):
@@ -229,7 +217,6 @@ def _tree(pen: Pen, random: Random) -> None:
 
 
 def _car(pen: Pen, random: Random) -> None:
-    """Draw a car from the side: body, cabin, two wheels."""
     paint = vivid_colour(random)
     pen.polygon([(0.28, 0.52), (0.37, 0.38), (0.62, 0.38), (0.73, 0.52)], shaded(paint, 0.9))
     pen.polygon([(0.32, 0.51), (0.39, 0.41), (0.49, 0.41), (0.49, 0.51)], (180, 210, 225))
@@ -241,7 +228,6 @@ def _car(pen: Pen, random: Random) -> None:
 
 
 def _cup(pen: Pen, random: Random) -> None:
-    """Draw a steaming cup with a handle on a saucer."""
     china = random_colour(random, 120, 245)
     pen.disc((0.48, 0.8), 0.32, shaded(china, 0.85), squash=0.2)
     pen.ring((0.72, 0.55), 0.1, china, 0.04)
@@ -267,17 +253,11 @@ def _shapes(pen: Pen, random: Random) -> None:
             pen.polygon([(x, y - size), (x + size, y + size), (x - size, y + size)], colour)
 
 
-_DRAW: dict[str, Callable[[Pen, Random], None]] = {
-    "bicycle": _bicycle,
-    "motorcycle": _motorcycle,
-    "cat": _cat,
-    "house": _house,
-    "tree": _tree,
-    "car": _car,
-    "cup": _cup,
-    "shapes": _shapes,
+_DRAW: Final[dict[str, Callable[[Pen, Random], None]]] = {
+    function.__name__[1:]: function
+    for function in (_bicycle, _motorcycle, _cat, _house, _tree, _car, _cup, _shapes)
 }
-KINDS = tuple(_DRAW)
+KINDS: Final = tuple(_DRAW)
 
 
 def background(random: Random, size: tuple[int, int]) -> Image.Image:
@@ -300,13 +280,19 @@ def background(random: Random, size: tuple[int, int]) -> Image.Image:
     return image
 
 
-def draw(kind: str, seed: int, size: tuple[int, int] = (256, 256)) -> Image.Image:
-    """Draw one of `KINDS`; equal kind, seed, and width and height in pixels give equal pictures."""
+def scene(kind: str, seed: int, size: tuple[int, int], smallest: float) -> tuple[Image.Image, Pen, Random]:
+    """Return a background, and a pen for a box of at least the share `smallest` of its shorter side."""
     random = Random(f"{kind}-{seed}")  # noqa: S311 - not a secret
     image = background(random, size)
-    side = min(size) * random.uniform(0.78, 1.0)
+    side = min(size) * random.uniform(smallest, 1.0)
     left = (size[0] - side) * random.uniform(0.3, 0.7)
     top = (size[1] - side) * random.uniform(0.4, 0.9)
     pen = Pen(image, (left, top, side), flip=chance(random, 0.5), tilt=random.uniform(-0.08, 0.08))
+    return image, pen, random
+
+
+def draw(kind: str, seed: int, size: tuple[int, int] = (256, 256)) -> Image.Image:
+    """Draw one of `KINDS`; equal kind, seed, and width and height in pixels give equal pictures."""
+    image, pen, random = scene(kind, seed, size, 0.78)
     _DRAW[kind](pen, random)
     return image.filter(ImageFilter.GaussianBlur(min(size) / 900))

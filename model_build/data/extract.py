@@ -1,15 +1,12 @@
-"""Read and extract tar archives from an untrusted source.
+"""Read and extract tar archives from an untrusted source, and digest files.
 
 `tarfile.TarFile.extractall(filter="data")` exists only from Python 3.11.4 on (Debian 12 has 3.11.2), and it
 bounds neither sizes nor counts. This module is stricter than that filter (PEP 706) on every Python: it
-refuses an archive that contains anything but regular files and folders inside the destination. Use it
-wherever an archive is extracted.
+refuses an archive that contains anything but regular files and folders inside the destination.
 """
 
-import bz2
 import gzip
 import hashlib
-import lzma
 import os
 import shutil
 import tarfile
@@ -17,9 +14,10 @@ import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final, cast
+from typing import BinaryIO, Final, cast
 
 from model_build.errors import ModelBuildError
 
@@ -35,28 +33,24 @@ class Limits:
 DEFAULT_LIMITS: Final = Limits()
 # tarfile reads extended headers (long names, PAX records) into memory in one piece; real ones are short.
 LARGEST_READ: Final = 1 << 20
-
-
-_COMPRESSIONS: Final[dict[bytes, Callable[..., Any]]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\0": lzma.open,
-}
+Member = tuple[PurePosixPath, BufferedReader | None]  # a file; None is a folder
 
 
 class ExtractionError(ModelBuildError):
     """An archive cannot be read or is unsafe to extract; the message names it and the reason."""
 
 
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """Return the hexadecimal digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
 def extract(archive: Path, folder: Path, limits: Limits = DEFAULT_LIMITS) -> None:
-    """Extract a tar.gz into a folder.
+    """Extract a tar.gz into a folder, without its owners, modes and times; the last of equal names stays.
 
-    Owners, modes and times in the archive are ignored. A file that occurs twice gets its last content, as in
-    tar. After an error the folder may contain part of the archive.
-
-    Raises:
-        ExtractionError: the archive is damaged, exceeds a limit, or contains an absolute path, a path with
-            `..`, a link, a device or a FIFO; or a file cannot be written.
+    An ExtractionError leaves what was written before: the archive is damaged, exceeds a limit, or contains an
+    absolute path, one with `..`, a link, a device or a FIFO; or a file cannot be written.
     """
     with _members(archive, limits) as members:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,12 +73,9 @@ def list_files(archive: Path, limits: Limits = DEFAULT_LIMITS) -> frozenset[str]
         return frozenset(str(name) for name, source in members if source is not None)
 
 
-def hash_files(archive: Path, names: Collection[str], limits: Limits = DEFAULT_LIMITS) -> dict[str, str]:
-    """Return the SHA-256 digests, in hexadecimal, of those of some files that a tar.gz has, by name.
-
-    Refuses what `extract` refuses.
-    """
-    with _members(archive, limits) as members:
+def hash_files(archive: Path, names: Collection[str]) -> dict[str, str]:
+    """Return the SHA-256 digests of those of some files that a tar.gz has; refuse what `extract` refuses."""
+    with _members(archive, DEFAULT_LIMITS) as members:
         return {
             str(name): hashlib.file_digest(source, "sha256").hexdigest()
             for name, source in members
@@ -92,12 +83,12 @@ def hash_files(archive: Path, names: Collection[str], limits: Limits = DEFAULT_L
         }
 
 
-def read_file(archive: Path, name: str, limits: Limits = DEFAULT_LIMITS) -> bytes | None:
-    """Return the content of one small file in a tar.gz; None if there is none of that name.
+def read_file(archive: Path, name: str) -> bytes | None:
+    """Return a file of at most 1 MiB in a tar.gz, None if it has none of that name.
 
-    Refuses a file of more than 1 MiB, and before it what `extract` refuses.
+    Refuses a larger one, and before it what `extract` refuses.
     """
-    with _members(archive, limits) as members:
+    with _members(archive, DEFAULT_LIMITS) as members:
         for path, source in members:
             if str(path) == name and source is not None:
                 content = source.read(LARGEST_READ)
@@ -107,48 +98,32 @@ def read_file(archive: Path, name: str, limits: Limits = DEFAULT_LIMITS) -> byte
     return None
 
 
-def read_files(
-    archive: Path, wanted: Callable[[str], bool], limits: Limits = DEFAULT_LIMITS
-) -> dict[str, bytes]:
-    """Return the content of some files in a tar archive of any compression; refuse what `extract` refuses."""
-    with _members(archive, limits, any_compression=True) as members:
+def read_files(archive: Path, wanted: Callable[[str], bool], limits: Limits) -> dict[str, bytes]:
+    """Return the content of some files in a tar.gz; refuse what `extract` refuses."""
+    with _members(archive, limits) as members:
         return {
-            str(name): b"".join(_chunks(source))
+            str(name): b"".join(iter(partial(source.read, LARGEST_READ), b""))
             for name, source in members
             if source is not None and wanted(str(name))
         }
 
 
-def _chunks(source: BufferedReader) -> Iterator[bytes]:
-    while chunk := source.read(LARGEST_READ):
-        yield chunk
-
-
-Member = tuple[PurePosixPath, BufferedReader | None]  # a file; None is a folder
-
-
 @contextmanager
-def _members(archive: Path, limits: Limits, *, any_compression: bool = False) -> Iterator[Iterator[Member]]:
+def _members(archive: Path, limits: Limits) -> Iterator[Iterator[Member]]:
     """Open an archive, and report what goes wrong while it is read."""
     try:
-        opener: Callable[..., Any] = _opener(archive) if any_compression else gzip.open
-        with opener(archive, "rb") as unpacked:
-            reader = _BoundedReader(unpacked, limits)
+        with gzip.open(archive, "rb") as unpacked:
+            reader = _BoundedReader(cast("BinaryIO", unpacked), limits)
             with tarfile.open(fileobj=cast("BinaryIO", reader), mode="r:") as tar:
                 yield _checked(tar, limits)
-            reader.drain()
+            while reader.read(LARGEST_READ):
+                pass  # what follows the last member: gzip compares its checksum at the end of the stream
     except OSError as error:
         # A path of the archive or of the destination; gzip's own BadGzipFile has neither name nor number.
         where = f" ({error.filename})" if error.filename and os.fspath(error.filename) != str(archive) else ""
         raise ExtractionError(f"{archive} cannot be extracted: {error.strerror or error}{where}") from error
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
         raise ExtractionError(f"{archive} cannot be extracted: {error}") from error
-
-
-def _opener(archive: Path) -> Callable[..., Any]:
-    with archive.open("rb") as file:
-        head = file.read(max(map(len, _COMPRESSIONS)))
-    return next((one for magic, one in _COMPRESSIONS.items() if head.startswith(magic)), Path.open)
 
 
 def _checked(tar: tarfile.TarFile, limits: Limits) -> Iterator[Member]:
@@ -172,7 +147,7 @@ class _BoundedReader:
     """A stream that refuses to decompress more than the limit, or a suspiciously long header at once."""
 
     def __init__(self, stream: BinaryIO, limits: Limits) -> None:
-        self._stream = stream
+        self._stream, self.tell = stream, stream.tell
         # Each member adds a header and padding, and the archive ends with two blocks in a record of 20.
         self._limit = limits.total_bytes + limits.members * 2 * tarfile.BLOCKSIZE + tarfile.RECORDSIZE
 
@@ -186,14 +161,6 @@ class _BoundedReader:
     def seek(self, position: int) -> int:
         self._check(position)
         return self._stream.seek(position)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def drain(self) -> None:
-        """Read what follows the last member: gzip compares its checksum at the end of the stream."""
-        while self.read(LARGEST_READ):
-            pass
 
     def _check(self, position: int) -> None:
         if position > self._limit:

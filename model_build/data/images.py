@@ -1,8 +1,7 @@
 """Arrays and files of images: JPEG compression, and which photos are kept out of training.
 
-Compression leaves traces that a classifier learns more easily than the shape of a wheel: where the images of
-one source were compressed and those of another were not, a network can learn "JPEG or not". Training and
-evaluation therefore compress both alike.
+Compression leaves traces that a classifier learns more easily than the shape of a wheel: training and
+evaluation therefore compress images of all sources alike.
 
 A photo's content decides whether it is held out, not its name or order: it is then held out of every later
 training, however many photos are added to its folder, so that models can be compared on it.
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 DIGEST_DIGITS: Final = 16
-_RANGE: Final = float(16**DIGEST_DIGITS)
+Pixels = npt.NDArray[np.uint8]
 
 
 def photo_digest(body: bytes) -> str:
@@ -27,10 +26,7 @@ def photo_digest(body: bytes) -> str:
 
 def is_held_out(digest: str, share: float) -> bool:
     """Return whether a photo is one of the share, 0 to 1, of all photos that is held out."""
-    return int(digest, 16) < share * _RANGE
-
-
-Pixels = npt.NDArray[np.uint8]
+    return int(digest, 16) < share * float(16**DIGEST_DIGITS)
 
 
 def jpeg_round_trip(images: Pixels, quality: int | npt.NDArray[np.int64]) -> Pixels:

@@ -9,24 +9,11 @@ from PIL import Image
 
 from model_build.data.drawings import FIRST_TEST_SEED, draw
 
-SAMPLES: Final = (
-    "bicycle.jpg",
-    "bicycle_phone_photo.jpg",
-    "motorcycle.jpg",
-    "motorcycle.png",
-    "cat.jpg",
-    "house.png",
-    "not_an_image.png",
-    "truncated.jpg",
-    "empty.jpg",
-    "huge_dimensions.png",
-    "too_large.jpg",
-)
-"""The files of `write_samples`: four vehicles, two that are neither, five that are not usable photos."""
-
-TOO_MANY_BYTES: Final = 25 * 1024 * 1024 + 1
-"""One byte more than MaxObjectBytes of template.yaml allows."""
-
+# Four vehicles, two things that are neither, five files that are not usable photos.
+VEHICLES: Final = ("bicycle.jpg", "bicycle_phone_photo.jpg", "motorcycle.jpg", "motorcycle.png")
+BROKEN: Final = ("not_an_image.png", "truncated.jpg", "empty.jpg", "huge_dimensions.png", "too_large.jpg")
+SAMPLES: Final = (*VEHICLES, "cat.jpg", "house.png", *BROKEN)
+TOO_MANY_BYTES: Final = 25 * 1024 * 1024 + 1  # one more than template.yaml allows
 ORIENTATION_TAG: Final = 0x0112  # of EXIF
 ROTATE_90_CLOCKWISE: Final = 6
 
@@ -36,7 +23,11 @@ def write_samples(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     seed = FIRST_TEST_SEED  # and with what is added to it, so that the shipped model accepts the vehicles
     draw("bicycle", seed, (640, 480)).save(folder / "bicycle.jpg", quality=90)
-    _save_phone_photo(folder / "bicycle_phone_photo.jpg", seed + 1)
+    # 12 megapixels as a phone writes them: rotated, with the EXIF orientation that turns them back.
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = ROTATE_90_CLOCKWISE
+    turned = draw("bicycle", seed + 1, (3000, 4000)).transpose(Image.Transpose.ROTATE_90)
+    turned.save(folder / "bicycle_phone_photo.jpg", quality=88, exif=exif)
     draw("motorcycle", seed + 25, (800, 600)).save(folder / "motorcycle.jpg", quality=90)
     draw("motorcycle", seed + 358, (320, 240)).save(folder / "motorcycle.png")
     draw("cat", seed, (640, 640)).save(folder / "cat.jpg", quality=90)
@@ -54,22 +45,9 @@ def write_samples(folder: Path) -> list[Path]:
 
 def png_claiming(width: int, height: int) -> bytes:
     """Return a PNG of 70 bytes whose header claims `width` by `height` pixels: a decompression bomb."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b""))
-        + chunk(b"IEND", b"")
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
     )
-
-
-def _save_phone_photo(path: Path, seed: int) -> None:
-    """Write 12 megapixels as a phone does: rotated, with the EXIF orientation that tells the viewer so."""
-    upright = draw("bicycle", seed, (3000, 4000))
-    exif = Image.Exif()
-    exif[ORIENTATION_TAG] = ROTATE_90_CLOCKWISE
-    upright.transpose(Image.Transpose.ROTATE_90).save(path, quality=88, exif=exif)

@@ -1,8 +1,4 @@
-"""Synthetic images without an object: textures, stripes, walls, blobs on white, horizons.
-
-Much of a typical photo shows no object at all. These images, generated from a seed, are negatives that teach
-the network to reject such content.
-"""
+"""Images without an object, as much of a typical photo is: negatives, so that the network rejects such."""
 
 import numpy as np
 import numpy.typing as npt
@@ -85,11 +81,8 @@ def _blobs(side: int, random: np.random.Generator) -> Picture:
             draw.ellipse((x - wide, y - high, x + wide, y + high), fill=fill)
             draw.ellipse((x - wide / 2, y - high / 1.5, x, y), fill=_bytes(_floats(fill) / 255 * 1.25))
         elif shape == 1:
-            draw.ellipse(
-                (x - wide, y - wide, x + wide, y + wide),
-                outline=fill,
-                width=int(full * random.uniform(0.01, 0.1)),
-            )
+            ring = (x - wide, y - wide, x + wide, y + wide)
+            draw.ellipse(ring, outline=fill, width=int(full * random.uniform(0.01, 0.1)))
         elif shape == 2:  # noqa: PLR2004 - a plain list of shapes
             draw.rounded_rectangle((x - wide, y - high, x + wide, y + high), int(full * 0.04), fill=fill)
         else:

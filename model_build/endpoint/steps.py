@@ -17,7 +17,7 @@ from model_build.archive.container_images import DEFAULT_SERVING_IMAGE, OWN, RAY
 from model_build.archive.package import DEFAULT_MODEL, labels_in
 from model_build.archive.prepare import place_of
 from model_build.archive.trusted_code import TRUSTED_VARIABLE
-from model_build.data.digests import digest
+from model_build.data.extract import digest
 from model_build.endpoint.aws import LOGS_OF, ApiCall, ModelStack, retention_calls
 from model_build.endpoint.found import FACTS, LABELS_TAG, SCALED, Found, only
 from model_build.errors import RefusedError

@@ -6,46 +6,31 @@ No model is trained on them: they measure how often a model accepts what resembl
 from collections.abc import Callable
 from math import cos, pi, sin
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from PIL import Image, ImageFilter
 
-from model_build.data.drawings import (
-    Colour,
-    Pen,
-    Point,
-    background,
-    chance,
-    random_colour,
-    shaded,
-    vivid_colour,
-)
+from model_build.data.drawings import Colour, Pen, Point, chance, random_colour, scene, shaded, vivid_colour
 
 SIZE: Final = (320, 320)
 WOOD: Final = (100, 75, 50)
 CARDBOARD: Final = (190, 145, 95)
 
 
-class Paints:
-    """The colours of one thing: tyres, metal, and a vivid paint."""
+class Paints(NamedTuple):
+    """The colours of one thing."""
 
-    def __init__(self, random: Random) -> None:
-        self.tyre: Colour = random_colour(random, 10, 60)
-        self.metal: Colour = random_colour(random, 110, 200)
-        self.paint: Colour = vivid_colour(random)
-
-
-Draw = Callable[[Pen, Random, Paints], None]
+    tyre: Colour
+    metal: Colour
+    paint: Colour
 
 
 def _wheel(pen: Pen, hub: Point, radius: float, paints: Paints) -> None:
-    """Draw a small wheel: a disc with a hub."""
     pen.disc(hub, radius, paints.tyre)
     pen.disc(hub, radius * 0.45, paints.metal)
 
 
 def _spoked(pen: Pen, hub: Point, radius: float, paints: Paints, spokes: int) -> None:
-    """Draw a wheel with spokes."""
     for number in range(spokes):
         angle = 2 * pi * number / spokes
         pen.line([hub, (hub[0] + radius * cos(angle), hub[1] + radius * sin(angle))], paints.metal, 0.004)
@@ -188,32 +173,20 @@ def _roller_skate(pen: Pen, _: Random, paints: Paints) -> None:
         _wheel(pen, (x, 0.78), 0.065, paints)
 
 
-_DRAW: Final[dict[str, Draw]] = {
-    "wheelchair": _wheelchair,
-    "kick scooter": _kick_scooter,
-    "pram": _pram,
-    "tricycle": _tricycle,
-    "kart": _kart,
-    "skateboard": _skateboard,
-    "hand truck": _hand_truck,
-    "unicycle": _unicycle,
-    "barrow": _barrow,
-    "shopping trolley": _shopping_trolley,
-    "lawn mower": _lawn_mower,
-    "suitcase": _suitcase,
-    "segway": _segway,
-    "roller skate": _roller_skate,
+_DRAW: Final[dict[str, Callable[[Pen, Random, Paints], None]]] = {
+    function.__name__[1:].replace("_", " "): function
+    for function in (
+        *(_wheelchair, _kick_scooter, _pram, _tricycle, _kart, _skateboard, _hand_truck, _unicycle),
+        *(_barrow, _shopping_trolley, _lawn_mower, _suitcase, _segway, _roller_skate),
+    )
 }
 KINDS: Final = tuple(_DRAW)
 
 
 def draw(kind: str, seed: int, size: tuple[int, int] = SIZE) -> Image.Image:
     """Draw one of `KINDS`; equal kind, seed and size give equal pixels, and every third is blurred."""
-    random = Random(f"{kind}-{seed}")  # noqa: S311 - not a secret
-    image = background(random, size)
-    side = min(size) * random.uniform(0.75, 1)
-    left, top = (size[0] - side) * random.uniform(0.3, 0.7), (size[1] - side) * random.uniform(0.4, 0.9)
-    pen = Pen(image, (left, top, side), flip=chance(random, 0.5), tilt=random.uniform(-0.08, 0.08))
-    _DRAW[kind](pen, random, Paints(random))
+    image, pen, random = scene(kind, seed, size, 0.75)
+    paints = Paints(random_colour(random, 10, 60), random_colour(random, 110, 200), vivid_colour(random))
+    _DRAW[kind](pen, random, paints)
     blurred = image.filter(ImageFilter.GaussianBlur(min(size) / 900))
     return blurred.filter(ImageFilter.GaussianBlur(1.5)) if seed % 3 == 1 else blurred

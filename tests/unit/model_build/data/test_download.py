@@ -8,13 +8,6 @@ from model_build.data import download
 from model_build.errors import ArchiveError
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the only folder that is searched."""
-    monkeypatch.setattr(download, "data_folders", lambda: [tmp_path])
-    return tmp_path
-
-
 def test_find_archive_looks_in_the_named_folder_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -31,8 +24,10 @@ def test_find_archive_looks_in_the_named_folder_first(
         download.find_archive("other.tar.gz")
 
 
-def test_training_uses_cifar10_where_it_is_present(folder: Path) -> None:
-    (folder / download.CIFAR_100).touch()
-    assert download.training_archives() == [folder / download.CIFAR_100]
-    (folder / download.CIFAR_10).touch()
-    assert download.training_archives() == [folder / download.CIFAR_100, folder / download.CIFAR_10]
+def test_training_uses_cifar10_where_it_is_present(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "data_folders", lambda: [tmp_path])
+    first, second = tmp_path / download.CIFAR_100, tmp_path / download.CIFAR_10
+    first.touch()
+    assert download.training_archives() == [first]
+    second.touch()
+    assert download.training_archives() == [first, second]
