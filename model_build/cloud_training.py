@@ -112,7 +112,7 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
         job = wait_for_job(session, job_name, request.max_runtime_seconds)
     model_data_url = job["ModelArtifacts"]["S3ModelArtifacts"]
     with open_model(download(model_data_url, request.output / "model.tar.gz", session)) as loaded:
-        metrics = evaluate(loaded, request.data).report.to_json()
+        metrics = evaluate(loaded, request.data).to_json()
     return TrainResult(job_name, model_data_url, job.get("BillableTimeInSeconds"), metrics)
 
 

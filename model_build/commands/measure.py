@@ -101,10 +101,9 @@ def evaluate_command(  # noqa: PLR0913 - one parameter per option
     """
     archives = data or ([] if photos else default_archives())
     with open_model(model, trust_code=trust_code) as loaded:
-        evaluation = evaluate(loaded, archives, photos, threshold, Targets(target, promise))
+        report = evaluate(loaded, archives, photos, threshold, Targets(target, promise))
     if output:
-        write(evaluation, output)
-    report = evaluation.report
+        write(report, output)
     click.echo(json.dumps(report.to_json()) if as_json else table(report))
     unreadable = [message for one in report.sets().values() for message in one.unreadable]
     for message in unreadable:
@@ -155,8 +154,8 @@ def card_command(  # noqa: PLR0913 - one parameter per option
         write_seeds(model, seeds)
     shown = photos or find_if_present(PHOTOS)
     with open_model(model, trust_code=trust_code) as loaded:
-        evaluation = evaluate(loaded, data or default_archives(), shown, targets=Targets(target))
-    click.echo(write_card(model, evaluation, output or model.resolve().parent / FILE_NAME))
+        report = evaluate(loaded, data or default_archives(), shown, targets=Targets(target))
+    click.echo(write_card(model, report, output or model.resolve().parent / FILE_NAME))
 
 
 @click.command("predict")

@@ -13,41 +13,47 @@ import jinja2
 from model_build.archive.manifest import Manifest
 from model_build.errors import ModelBuildError, UsageError
 from model_build.evaluation.metrics import wilson_interval
-from model_build.evaluation.report import TITLES, Evaluation, Report, SetReport, cell, write
+from model_build.evaluation.report import TITLES, Report, SetReport, cell, write
 
 FILE_NAME: Final = "MODEL_CARD.md"
 SEEDS: Final = "seeds.json"
 CROSS_VALIDATION: Final = "cross_validation.json"
 NOTES: Final = "notes.md"
 TEMPLATE: Final = Path(__file__).with_name("card.md.j2")
-
 SEED_METRICS: Final = ("accuracy", "coverage", "selective_accuracy", "ece", "other_accepted")
 # Student's t for a two-sided 95 % interval by degrees of freedom; a handful of seeds is not normal.
 T_95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 
-def write_card(model: Path, evaluation: Evaluation, output: Path) -> Path:
+def write_card(model: Path, report: Report, output: Path) -> Path:
     """Write figures and charts into the model's folder, and the card beside or above it.
 
-    Raises:
-        UsageError: the card would be where it cannot link the charts.
-        ModelBuildError: a file cannot be read or written.
+    A UsageError: the card would be where it cannot link the charts. A ModelBuildError: a file cannot be read
+    or written.
     """
     above = output.resolve().parent
     if not model.resolve().is_relative_to(above):
         raise UsageError(f"--output {output}: the card links charts in {model}; put it beside or above")
-    charts = [path.resolve() for path in write(evaluation, model) if path.suffix == ".png"]
+    charts = [path.resolve() for path in write(report, model) if path.suffix == ".png"]
     notes = model / NOTES
-    page = render(
-        Manifest.read(model),
-        evaluation.report,
-        seeds=_read_json(model / SEEDS) or (),
+    # Markdown is not HTML, and everything on the page is the maintainer's own.
+    environment = jinja2.Environment(
+        autoescape=False,  # noqa: S701
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["cell"] = lambda value: cell(value).replace("|", "\\|")
+    environment.filters["chart_title"] = lambda name: Path(name).stem.replace("_", " ")
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        _context(Manifest.read(model), report, _read_json(model / SEEDS) or []),
         charts=[path.relative_to(above).as_posix() for path in charts],
         cross_validation=list(_flat(_read_json(model / CROSS_VALIDATION) or {}).items()),
         notes=notes.read_text(encoding="utf-8").strip() if notes.is_file() else "",
     )
     try:
-        output.write_text(page, encoding="utf-8")
+        output.write_text(re.sub(r"\n{3,}", "\n\n", page).strip() + "\n", encoding="utf-8")
     except OSError as error:
         raise ModelBuildError(f"{output} cannot be written: {error}") from error
     return output
@@ -74,56 +80,12 @@ def _read_json(path: Path) -> Any:
         raise ModelBuildError(f"{path} cannot be read: {error}") from error
 
 
-def render(
-    manifest: Manifest, report: Report, seeds: Sequence[Mapping[str, Any]] = (), **further: Any
-) -> str:
-    """Return the card as Markdown.
-
-    Args:
-        seeds: metrics of models with other seeds, each with its `seed`.
-        further: variables of the template as they are; those that are missing leave their section out.
-    """
-    # Markdown is not HTML, and everything on the page is the maintainer's own.
-    environment = jinja2.Environment(
-        autoescape=False,  # noqa: S701
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    variables = {"charts": (), "cross_validation": (), "notes": "", **further}
-    environment.filters["cell"] = lambda value: cell(value).replace("|", "\\|")
-    environment.filters["chart_title"] = lambda name: Path(name).stem.replace("_", " ")
-    page: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        _context(manifest, report, seeds) | variables
-    )
-    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
-
-
 def _context(manifest: Manifest, report: Report, seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the template's variables."""
-    data, sets = manifest.training_data, report.sets()
+    """Return the template's variables; `seeds` are the metrics of models with other seeds."""
+    data, sets, document = manifest.training_data, report.sets(), manifest.to_json()
     images = data.images if data else {}
     titles = {**TITLES, "coverage": f"coverage at threshold {report.threshold:g}"}
     measured = [name for name in SEED_METRICS if any(run.get(name) is not None for run in seeds)]
-    return {
-        "report": report,
-        "manifest": manifest,
-        "sha256": data.sha256 if data else {},
-        "images": images,
-        "synthetic": [name for name in manifest.trained_classes if name not in images] if images else [],
-        "settings": _settings(manifest),
-        "sets": sets,
-        "metric_rows": [
-            [title, *(_metric(one, name) for one in sets.values())] for name, title in titles.items()
-        ],
-        "seed_head": ["seed", *(titles[name] for name in measured)],
-        "seed_rows": _seed_rows(seeds, measured),
-    }
-
-
-def _settings(manifest: Manifest) -> list[tuple[str, str]]:
-    document = manifest.to_json()
     settings: dict[str, Any] = {
         **(manifest.recipe or {}),
         "temperature": manifest.temperature,
@@ -132,7 +94,23 @@ def _settings(manifest: Manifest) -> list[tuple[str, str]]:
         **(manifest.model_extra or {}),
     }
     size = "x".join(map(str, manifest.input_size or ("any",)))
-    return [("input", size), ("PyTorch", manifest.torch or "-"), *_flat(settings).items()]
+    seed_rows = [[str(run["seed"]), *(cell(run.get(name)) for name in measured)] for run in seeds]
+    if seeds:
+        seed_rows.append(["mean", *(_mean([run.get(name) for run in seeds]) for name in measured)])
+    return {
+        "report": report,
+        "manifest": manifest,
+        "sha256": data.sha256 if data else {},
+        "images": images,
+        "synthetic": [name for name in manifest.trained_classes if name not in images] if images else [],
+        "settings": [("input", size), ("PyTorch", manifest.torch or "-"), *_flat(settings).items()],
+        "sets": sets,
+        "metric_rows": [
+            [title, *(_metric(one, name) for one in sets.values())] for name, title in titles.items()
+        ],
+        "seed_head": ["seed", *(titles[name] for name in measured)],
+        "seed_rows": seed_rows,
+    }
 
 
 def _metric(one: SetReport, name: str) -> str:
@@ -145,18 +123,9 @@ def _metric(one: SetReport, name: str) -> str:
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def _seed_rows(seeds: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[str]]:
-    if not seeds:
-        return []
-    rows = [[str(run["seed"]), *(cell(run.get(name)) for name in names)] for run in seeds]
-    return [*rows, ["mean", *(_mean([run.get(name) for run in seeds]) for name in names)]]
-
-
 def _mean(values: Sequence[float | None]) -> str:
     """Return the mean and, of two values or more, its 95 % interval by Student's t."""
     known = [value for value in values if value is not None]
-    if not known:
-        return "-"
     mean = statistics.fmean(known)
     if len(known) == 1:
         return f"{mean:.3f}"

@@ -24,15 +24,18 @@ SIZE: Final = (5.6, 4.0)  # inches
 DPI: Final = 110
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#555555"
-STYLE: Final[dict[str, Any]] = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.family": "DejaVu Sans",  # comes with matplotlib
-    "font.size": 10,
-    "grid.color": "#DDDDDD",
-    "legend.frameon": False,
-}
+STYLE: Final[list[str | dict[str, Any]]] = [
+    "default",  # whatever the user's configuration says
+    {
+        "axes.grid": True,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "font.family": "DejaVu Sans",  # comes with matplotlib
+        "font.size": 10,
+        "grid.color": "#DDDDDD",
+        "legend.frameon": False,
+    },
+]
 LARGEST_MARKER: Final = 250.0  # points squared, of a bin with all images
 SMALLEST_MARKER: Final = 15.0
 
@@ -116,22 +119,15 @@ def training_curve(name: str, values: Sequence[float]) -> Figure:
 
 def write_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, without the version of matplotlib that drew it."""
-    with _style():
+    with matplotlib.style.context(STYLE):
         figure.savefig(path, format="png", metadata={"Software": None}, pil_kwargs={"optimize": True})
 
 
 @contextmanager
 def _figure(title: str) -> Iterator[tuple[Figure, Axes]]:
-    with _style():
+    with matplotlib.style.context(STYLE):
         figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()
         axes.set_title(title)
         yield figure, axes
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """Use matplotlib's defaults and our changes, whatever the user's configuration says."""
-    with matplotlib.style.context(["default", STYLE]):
-        yield

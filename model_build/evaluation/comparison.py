@@ -31,8 +31,7 @@ from model_build.evaluation.predictions import find_photos
 
 SIGNIFICANCE: Final = 0.05
 POWER: Final = 0.8
-# Of photos of the classes, drawn at random, every usable model accepts more.
-MOST_DOUBTFUL: Final = 0.5
+MOST_DOUBTFUL: Final = 0.5  # every usable model accepts more of photos of the classes, drawn at random
 
 
 @dataclass(frozen=True)
@@ -46,28 +45,18 @@ class PairedResult:
     @property
     def p_value(self) -> float:
         """Probability that a model that is no better gains so many of the photos that differ, or more."""
-        return tail(self.gained, self.gained + self.lost)
+        return _tail(self.gained, self.gained + self.lost)
 
     @property
     def p_value_worse(self) -> float:
         """Probability that a model that is no worse loses so many of them, or more."""
-        return tail(self.lost, self.gained + self.lost)
-
-    @property
-    def better(self) -> bool:
-        """Whether the new model is better, at a significance level of 5 %."""
-        return self.gained > self.lost and self.p_value <= SIGNIFICANCE
-
-    @property
-    def worse(self) -> bool:
-        """Whether the new model is worse, at a significance level of 5 %."""
-        return self.lost > self.gained and self.p_value_worse <= SIGNIFICANCE
+        return _tail(self.lost, self.gained + self.lost)
 
     def photos_missing(self) -> int | None:
         """Return about how many more photos would show the difference, if it is as large as it looks.
 
         Connor 1987, Sample size for testing differences in proportions for the paired-sample design, for a
-        power of 80 %; at two digits. None if the new model does not look better.
+        power of 80 %; rounded up at two digits. None if the new model does not look better.
         """
         if self.gained <= self.lost:
             return None
@@ -76,21 +65,16 @@ class PairedResult:
         quantile = NormalDist().inv_cdf
         significant, powerful = quantile(1 - SIGNIFICANCE), quantile(POWER)
         root = significant * math.sqrt(spread) + powerful * math.sqrt(spread - difference**2)
-        missing = (root / difference) ** 2 - self.photos
         # So near to it that the formula sees nothing missing: one photo that differs more may do.
-        return two_digits(max(missing, 1 / spread))
+        missing = max((root / difference) ** 2 - self.photos, 1 / spread)
+        unit = int(10 ** max(0, math.floor(math.log10(missing)) - 1))
+        return math.ceil(missing / unit) * unit
 
 
-def tail(successes: int, trials: int) -> float:
+def _tail(successes: int, trials: int) -> float:
     """Return the probability of at least so many successes in trials that succeed half of the time."""
     ways = sum(math.comb(trials, count) for count in range(successes, trials + 1))
     return float(Fraction(ways, 2**trials))
-
-
-def two_digits(value: float) -> int:
-    """Round a positive number up to a whole one of two digits."""
-    power = int(10 ** max(0, math.floor(math.log10(value)) - 1))
-    return math.ceil(value / power) * power
 
 
 class Verdict(StrEnum):
@@ -136,6 +120,10 @@ class Comparison:
 
     new: Evaluated
     serving: Evaluated
+    right: PairedResult  # on which only one of them is right
+    safe: (
+        PairedResult  # on which only one accepts a wrong prediction; gained: those where the serving one does
+    )
     doubtful: float  # share of all photos of a class that the serving model does not accept
     thinned: int  # doubtful photos that were left out
     valid: bool
@@ -143,25 +131,15 @@ class Comparison:
     unreadable: tuple[str, ...] = ()
 
     @property
-    def right(self) -> PairedResult:
-        """Photos on which only one of them is right."""
-        return _paired(self.new.correct, self.serving.correct)
-
-    @property
-    def safe(self) -> PairedResult:
-        """Photos on which only one accepts a wrong prediction; gained: those where the serving one does."""
-        return _paired(~self.new.wrongly_accepted, ~self.serving.wrongly_accepted)
-
-    @property
     def verdict(self) -> Verdict:
         """What the comparison says of the new model."""
         if not self.valid:
             return Verdict.NOT_VALID
-        if self.right.worse:
+        if self.right.p_value_worse <= SIGNIFICANCE:
             return Verdict.WORSE
-        if self.safe.worse:
+        if self.safe.p_value_worse <= SIGNIFICANCE:
             return Verdict.MORE_ERRORS_ACCEPTED
-        if self.right.better:
+        if self.right.p_value <= SIGNIFICANCE:
             return Verdict.BETTER
         return Verdict.TOO_FEW if self.right.gained > self.right.lost else Verdict.NO_BETTER
 
@@ -172,26 +150,28 @@ class Comparison:
 
     def sentence(self) -> str:
         """Return the verdict in words, with its figures."""
-        right, safe, verdict = self.right, self.safe, self.verdict
+        right, safe = self.right, self.safe
         differ = (
             f"of {right.photos:,} photos only the new model is right about {right.gained:,} and only the "
             f"serving one about {right.lost:,} (p = {right.p_value:.2g})"
         )
-        if verdict is Verdict.TOO_FEW:
-            return f"too few photos to tell: about {right.photos_missing():,} more; {differ}"
-        if verdict is Verdict.MORE_ERRORS_ACCEPTED:
-            return (
-                f"more errors accepted: only the new model accepts a wrong prediction for {safe.lost:,} "
-                f"photos, only the serving one for {safe.gained:,} (p = {safe.p_value_worse:.2g}); {differ}"
-            )
-        if verdict is Verdict.NOT_VALID:
-            return (
-                f"the photos do not allow a comparison: the serving model is doubtful about "
-                f"{self.doubtful:.0%} of them, and photos that were chosen for that favour any other model. "
-                "Add audited photos that it accepted, and give --coverage (the share that it accepts in "
-                "production, see `scones report`)"
-            )
-        return f"{verdict}: {differ}"
+        match self.verdict:
+            case Verdict.TOO_FEW:
+                return f"too few photos to tell: about {right.photos_missing():,} more; {differ}"
+            case Verdict.MORE_ERRORS_ACCEPTED:
+                return (
+                    f"more errors accepted: only the new model accepts a wrong prediction for {safe.lost:,} "
+                    f"photos, only the serving one for {safe.gained:,} (p = {safe.p_value_worse:.2g}); "
+                    + differ
+                )
+            case Verdict.NOT_VALID:
+                return (
+                    f"the photos do not allow a comparison: the serving model is doubtful about "
+                    f"{self.doubtful:.0%} of them, and photos that were chosen for that favour any other "
+                    "model. Add audited photos that it accepted, and give --coverage (the share that it "
+                    "accepts in production, see `scones report`)"
+                )
+        return f"{self.verdict}: {differ}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that `compare --json` prints."""
@@ -212,40 +192,36 @@ class Comparison:
         }
 
 
+def _paired(new: Bools, serving: Bools) -> PairedResult:
+    return PairedResult(len(new), int((new & ~serving).sum()), int((serving & ~new).sum()))
+
+
 def compare(
     new: Evaluated, serving: Evaluated, *, of_a_class: Bools, digests: Sequence[str], coverage: float | None
 ) -> Comparison:
-    """Compare two models on the photos that both have evaluated.
+    """Compare two models on N photos that both have evaluated; `of_a_class` says which show a class, [N].
 
-    Args:
-        of_a_class: whether each photo shows one of the classes, [N].
-        coverage: share of the photos that the serving model accepts in production, above 0 and up to 1; None
-            if the photos were drawn at random.
+    `coverage` is the share of the photos that the serving model accepts in production, above 0: doubtful
+    photos, chosen by their digests, are kept to the rest of it. None if the photos were drawn at random.
     """
-    classes = serving.accepted[of_a_class]
-    doubtful = float((~classes).mean()) if len(classes) else 0.0
+    doubtful = float((~serving.accepted[of_a_class]).mean()) if of_a_class.any() else 0.0
     rows = np.arange(len(serving.accepted))
     if coverage is not None:
-        rows = _thinned(serving.accepted, digests, coverage)
+        certain = rows[serving.accepted].tolist()
+        rest = sorted(rows[~serving.accepted].tolist(), key=lambda row: digests[row])
+        most = round(len(certain) * (1 - coverage) / coverage)
+        rows = np.array(sorted([*certain, *rest[:most]]), dtype=np.int64)
+    thinned = len(serving.accepted) - len(rows)
+    new, serving = new.part(rows), serving.part(rows)
     return Comparison(
-        new=new.part(rows),
-        serving=serving.part(rows),
+        new=new,
+        serving=serving,
+        right=_paired(new.correct, serving.correct),
+        safe=_paired(~new.wrongly_accepted, ~serving.wrongly_accepted),
         doubtful=doubtful,
-        thinned=len(serving.accepted) - len(rows),
+        thinned=thinned,
         valid=coverage is not None or doubtful <= MOST_DOUBTFUL,
     )
-
-
-def _thinned(accepted: Bools, digests: Sequence[str], coverage: float) -> Ints:
-    """Return the photos that are kept so that doubtful ones have the share 1 - coverage at most."""
-    doubtful = sorted(np.flatnonzero(~accepted).tolist(), key=lambda row: digests[row])
-    certain = np.flatnonzero(accepted).tolist()
-    most = round(len(certain) * (1 - coverage) / coverage)
-    return np.array(sorted([*certain, *doubtful[:most]]), dtype=np.int64)
-
-
-def _paired(new: Bools, serving: Bools) -> PairedResult:
-    return PairedResult(len(new), int((new & ~serving).sum()), int((serving & ~new).sum()))
 
 
 def compare_models(
@@ -256,23 +232,18 @@ def compare_models(
     coverage: float | None = None,
     threshold: float | None = None,
 ) -> Comparison:
-    """Compare a new model with the serving one on the photos in `folder/<label>/` and `folder/other/`.
+    """Compare two models on the photos in `folder/<label>/` and `folder/other/`, which are read one by one.
 
-    Photos are read one at a time: a folder may be larger than memory.
-
-    Args:
-        coverage: see `compare`.
-        threshold: the confidence from which both accept a prediction; each model's own by default.
-
-    Raises:
-        UsageError: the models have different labels, or there are no photos that neither was trained on.
+    Both accept a prediction from `threshold` on, each model's own by default; for `coverage` see `compare`.
+    A UsageError: the models have different labels, or there are no photos that neither was trained on.
     """
     if set(new.labels) != set(serving.labels):
         raise UsageError(
             f"{new.name} tells {', '.join(new.labels)} apart, {serving.name} {', '.join(serving.labels)}: "
             "only models of the same labels can be compared"
         )
-    trained = {*_trained_photos(new), *_trained_photos(serving)}
+    data = (new.manifest.training_data, serving.manifest.training_data)
+    trained = {digest for one in data if one for digest in one.photos or ()}
     files = find_photos(new.labels, folder)
     rows: list[tuple[bool, ...]] = []  # new correct and accepted, serving correct and accepted, of a class
     digests, unreadable, left_out = list[str](), list[str](), 0
@@ -297,14 +268,10 @@ def compare_models(
             else f"--photos {folder}: no photo could be read"
         )
     table = np.array(rows, dtype=np.bool_).T
-    new_found, serving_found = Evaluated(table[0], table[1]), Evaluated(table[2], table[3])
-    found = compare(new_found, serving_found, of_a_class=table[4], digests=digests, coverage=coverage)
+    found = compare(
+        Evaluated(*table[:2]), Evaluated(*table[2:4]), of_a_class=table[4], digests=digests, coverage=coverage
+    )
     return replace(found, trained_on=left_out, unreadable=tuple(unreadable))
-
-
-def _trained_photos(model: LoadedModel) -> tuple[str, ...]:
-    data = model.manifest.training_data
-    return () if data is None or data.photos is None else data.photos
 
 
 def _verdict(

@@ -32,16 +32,17 @@ def correct(probabilities: Floats, labels: Ints) -> Bools:
     return equal
 
 
+def _share(chosen: Bools) -> float | None:
+    return float(chosen.mean()) if len(chosen) else None
+
+
 def accuracy(probabilities: Floats, labels: Ints) -> float | None:
     """Return the share of correct predictions, accepted or not."""
     return _share(correct(probabilities, labels))
 
 
 def acceptance_rate(probabilities: Floats, threshold: float) -> float | None:
-    """Return the share of accepted predictions.
-
-    On images of the classes this is the coverage, on out-of-distribution images the false acceptance rate.
-    """
+    """Return the share of accepted predictions: the coverage, or of negatives the false acceptance rate."""
     return _share(confidences(probabilities) >= threshold)
 
 
@@ -50,15 +51,10 @@ def selective_accuracy(probabilities: Floats, labels: Ints, threshold: float) ->
     return _share(correct(probabilities, labels)[confidences(probabilities) >= threshold])
 
 
-def _share(chosen: Bools) -> float | None:
-    return float(chosen.mean()) if len(chosen) else None
-
-
 def auroc(positive: Floats, negative: Floats) -> float | None:
-    """Return the area under the ROC curve: the probability that a positive score exceeds a negative one.
+    """Return the probability that a positive score exceeds a negative one; ties count half (Mann-Whitney).
 
-    The scores, [P] and [M], are confidences on images of the classes and on others; ties count half (the
-    Mann-Whitney statistic).
+    The scores, [P] and [M], are confidences on images of the classes and on others.
     """
     if not len(positive) or not len(negative):
         return None
@@ -70,11 +66,11 @@ def auroc(positive: Floats, negative: Floats) -> float | None:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Predictions of similar confidence."""
+    """Predictions of similar confidence; `accuracy` is the share of correct ones."""
 
     images: int
     confidence: float
-    accuracy: float  # the share of correct ones
+    accuracy: float
 
 
 def calibration_bins(probabilities: Floats, labels: Ints, bins: int = ECE_BINS) -> list[CalibrationBin]:
@@ -99,8 +95,7 @@ def expected_calibration_error(probabilities: Floats, labels: Ints, bins: int = 
 
 def confusion_matrix(probabilities: Floats, labels: Ints) -> list[list[int]]:
     """Return counts [K][K]: rows are true classes, columns predicted ones."""
-    classes = probabilities.shape[1]
-    counts = np.zeros((classes, classes), dtype=int)
+    counts = np.zeros((probabilities.shape[1],) * 2, dtype=int)
     np.add.at(counts, (labels, probabilities.argmax(axis=1)), 1)
     rows: list[list[int]] = counts.tolist()
     return rows
@@ -108,11 +103,11 @@ def confusion_matrix(probabilities: Floats, labels: Ints) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold and its consequences."""
+    """A threshold, the share of predictions accepted at it, and the share of correct ones among them."""
 
     threshold: float
-    coverage: float  # share of accepted predictions
-    selective_accuracy: float  # share of correct ones among them
+    coverage: float
+    selective_accuracy: float
 
 
 def operating_points(probabilities: Floats, labels: Ints) -> list[OperatingPoint]:

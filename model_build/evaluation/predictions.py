@@ -2,7 +2,6 @@
 
 Labelled images are the archives' test images of the model's classes, and the photos in DIR/<label>/. All
 other test images, and DIR/other/, are negatives: out-of-distribution images that a model must reject.
-Training images are not used.
 
 Where the images of one archive were decoded from JPEG and those of another were not, compression alone
 could separate the classes from the negatives. Then negatives that were never compressed are compressed
@@ -13,6 +12,7 @@ negatives.
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Final
 
@@ -62,27 +62,24 @@ class Predictions:
 
 def classify(model: LoadedModel, pictures: Sequence[Picture], title: str) -> Predictions:
     """Classify pictures."""
-    labelled: list[tuple[str, Floats, int]] = []
-    negatives: list[tuple[str, Floats]] = []
-    unreadable: list[str] = []
+    names, rows, unreadable, labels = list[str](), list[Floats](), list[str](), list[int]()  # -1: a negative
     for picture in progress(pictures, total=len(pictures), title=title, unit="image"):
         name = visible(picture.name)  # of a file or of an archive: reports and pages show it
         try:
-            probabilities = model.classify(picture.body)
+            rows.append(model.classify(picture.body))
         except UnreadableImageError as error:
             unreadable.append(f"{name}: {error}")
             continue
-        if picture.label is None:
-            negatives.append((name, probabilities))
-        else:
-            labelled.append((name, probabilities, model.labels.index(picture.label)))
-    width = len(model.labels)
+        names.append(name)
+        labels.append(-1 if picture.label is None else model.labels.index(picture.label))
+    probabilities, truth = np.array(rows).reshape(-1, len(model.labels)), np.array(labels, dtype=np.int64)
+    known = truth >= 0
     return Predictions(
-        names=tuple(name for name, _, _ in labelled),
-        probabilities=np.array([row for _, row, _ in labelled]).reshape(-1, width),
-        labels=np.array([label for _, _, label in labelled], dtype=np.int64),
-        negatives=np.array([row for _, row in negatives]).reshape(-1, width),
-        negative_names=tuple(name for name, _ in negatives),
+        names=tuple(compress(names, known)),
+        probabilities=probabilities[known],
+        labels=truth[known],
+        negatives=probabilities[~known],
+        negative_names=tuple(compress(names, ~known)),
         unreadable=tuple(unreadable),
     )
 
@@ -102,42 +99,36 @@ def classify_archives(model: LoadedModel, archives: Sequence[Archive]) -> Predic
             f"no archive has test images of {', '.join(model.labels)}; they have "
             + ", ".join(name for archive in archives for name in archive.present)
         )
-    any_jpeg = any(archive.decoded_jpeg for archive in archives)
-    pictures = [
-        picture
-        for archive in archives
-        for picture in _test_pictures(model.labels, archive, compress_negatives=any_jpeg)
-    ]
+    jpeg = [archive.decoded_jpeg for archive in archives]
+    pictures = list(_test_pictures(model.labels, archives, compress_negatives=any(jpeg)))
     predictions = classify(model, pictures, "test images")
-    if not any_jpeg or all(archive.decoded_jpeg for archive in archives) or not len(predictions.negatives):
+    if not any(jpeg) or all(jpeg) or not len(predictions.negatives):
         return predictions
-    compressed = [
-        picture
-        for archive in archives
-        for picture in _test_pictures(model.labels, archive, compress_labelled=True)
-        if picture.label is not None
-    ]
-    again = classify(model, compressed, "test images as JPEG")
-    return replace(predictions, jpeg_probabilities=again.probabilities)
+    again = _test_pictures(model.labels, archives, compress_labelled=True)
+    labelled = [picture for picture in again if picture.label is not None]
+    return replace(
+        predictions, jpeg_probabilities=classify(model, labelled, "test images as JPEG").probabilities
+    )
 
 
 def _test_pictures(
     labels: Sequence[str],
-    archive: Archive,
+    archives: Sequence[Archive],
     *,
     compress_labelled: bool = False,
     compress_negatives: bool = False,
 ) -> Iterator[Picture]:
-    """Yield the test images of an archive as PNGs, compressed first if asked and not decoded from JPEG."""
-    for index, number in enumerate(archive.test.labels.tolist()):
-        name = archive.classes[number]
-        image = archive.test.images[index : index + 1]
-        if (compress_labelled if name in labels else compress_negatives) and not archive.decoded_jpeg:
-            image = jpeg_round_trip(image, JPEG_QUALITY)
-        buffer = io.BytesIO()
-        Image.fromarray(image[0]).save(buffer, "PNG", compress_level=1)
-        label = name if name in labels else None
-        yield Picture(f"{name}/{archive.test.filenames[index]}", buffer.getvalue(), label)
+    """Yield the test images of archives as PNGs, compressed first if asked and not decoded from JPEG."""
+    for archive in archives:
+        for index, number in enumerate(archive.test.labels.tolist()):
+            name = archive.classes[number]
+            image = archive.test.images[index : index + 1]
+            if (compress_labelled if name in labels else compress_negatives) and not archive.decoded_jpeg:
+                image = jpeg_round_trip(image, JPEG_QUALITY)
+            buffer = io.BytesIO()
+            Image.fromarray(image[0]).save(buffer, "PNG", compress_level=1)
+            label = name if name in labels else None
+            yield Picture(f"{name}/{archive.test.filenames[index]}", buffer.getvalue(), label)
 
 
 def classify_photos(model: LoadedModel, folders: Sequence[Path]) -> Predictions:
@@ -153,24 +144,20 @@ def classify_photos(model: LoadedModel, folders: Sequence[Path]) -> Predictions:
 def find_photos(labels: Sequence[str], folder: Path) -> list[tuple[Path, str | None]]:
     """Return the files in `folder/<label>/` and `folder/other/` that are not hidden, each with its label.
 
-    Raises:
-        UsageError: the folder does not exist, has a subfolder of another name, or contains no photos, or
-            something in a subfolder is not a file.
+    A UsageError: the folder does not exist, has a subfolder of another name or no photos, or something in a
+    subfolder is not a file.
     """
     if not folder.is_dir():
         raise UsageError(f"--photos {folder}: no such folder")
     expected = f"{', '.join(labels)} or {OTHER}"
     found = []
-    for group in _visible(folder):
-        if not group.is_dir():
-            continue  # a README beside the folders, say
+    for group in filter(Path.is_dir, _visible(folder)):  # not a README beside them, say
         if group.name not in {*labels, OTHER}:
             raise UsageError(f"{group}: photos are in folders named {expected}; rename this folder")
-        label = group.name if group.name in labels else None
         for path in _visible(group):
             if not path.is_file():
                 raise UsageError(f"{path}: not a file; put the photos directly into {group}")
-            found.append((path, label))
+            found.append((path, group.name if group.name in labels else None))
     if not found:
         raise UsageError(f"--photos {folder}: no photos in folders named {expected}")
     return found

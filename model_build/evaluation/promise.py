@@ -8,6 +8,7 @@ which keeps the probability of a false promise, whatever the model.
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,28 +52,19 @@ def error_bound(errors: int, images: int, confidence: float = CONFIDENCE) -> flo
 
 
 def images_for(rate: float, expected: float, confidence: float = CONFIDENCE) -> int | None:
-    """Return how many accepted images of an expected error rate it takes to prove a higher one.
-
-    None if no number does, or more than a million.
-    """
+    """Return how many accepted images of an expected error rate prove a higher one; None above a million."""
     if expected >= rate:
         return None
-    low, high = 0, 1
-    while not _proves(high, expected, rate, confidence):
-        low, high = high, 2 * high
-        if high > MOST_IMAGES:
+
+    def proves(images: int) -> bool:
+        return binomial_cdf(math.ceil(expected * images), images, rate) <= 1 - confidence
+
+    enough = 1
+    while not proves(enough):
+        enough *= 2
+        if enough > MOST_IMAGES:
             return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _proves(middle, expected, rate, confidence):
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def _proves(images: int, expected: float, rate: float, confidence: float) -> bool:
-    return binomial_cdf(math.ceil(expected * images), images, rate) <= 1 - confidence
+    return bisect_left(range(enough), True, enough // 2 + 1, key=proves)
 
 
 @dataclass(frozen=True)
@@ -81,7 +73,7 @@ class ErrorBound:
 
     images: int
     errors: int
-    rate: float | None  # the upper bound of the share of errors, see `error_bound`; None of no images
+    rate: float | None  # the upper bound of the share of errors; None of no images
     confidence: float = CONFIDENCE
 
     @classmethod
@@ -153,8 +145,8 @@ def choose_threshold(
         proven = Promise(rate, confidence, threshold, count, errors, 0)
     if proven:
         return proven
-    first = confidences >= THRESHOLDS[0]
-    count, errors = int(first.sum()), int((first & wrong).sum())
-    needed = images_for(rate, errors / max(count, 1), confidence)
+    needed = images_for(
+        rate, errors / max(count, 1), confidence
+    )  # of the highest threshold, the only one tested
     missing = math.ceil((needed - count) * len(labels) / count) if needed and count else None
     return Promise(rate, confidence, None, count, errors, missing)

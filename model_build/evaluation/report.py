@@ -119,20 +119,23 @@ class SetReport:
     promise: Promise | None
     mistakes: tuple[Misclassified, ...]  # the most confident first
     false_acceptances: tuple[Misclassified, ...]  # negatives, the most confident first
+    predictions: Predictions  # that all of this is of; not printed
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as `evaluate --json` prints it."""
         document = asdict(self)
-        document = {**document.pop("metrics"), **document}
-        for name in ("target", "promise"):
-            if document[name] is None:
-                del document[name]
-        return document
+        left_out = {"metrics", "predictions", *(name for name in ("target", "promise") if not document[name])}
+        return {
+            **document["metrics"],
+            **{name: value for name, value in document.items() if name not in left_out},
+        }
 
     def sentences(self) -> list[str]:
         """Return the error bound and the chosen thresholds in words."""
-        chosen = [one for one in (self.promise, self.target) if one and self.metrics.images]
-        return [one.sentence() for one in ([self.error_bound] if self.error_bound.images else []) + chosen]
+        found: list[ErrorBound | Promise | Target | None] = [self.promise, self.target]
+        if self.error_bound.images:
+            found.insert(0, self.error_bound)
+        return [one.sentence() for one in found if one and self.metrics.images]
 
 
 @dataclass(frozen=True)
@@ -181,40 +184,30 @@ class Report:
         }
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """A report, and the predictions that it is of; None of what was not given."""
-
-    report: Report
-    archives: Predictions | None
-    photos: Predictions | None
-
-
 def evaluate(
     model: LoadedModel,
     data: Sequence[Path],
     photos: Sequence[Path] = (),
     threshold: float | None = None,
     targets: Targets = NO_TARGETS,
-) -> Evaluation:
+) -> Report:
     """Evaluate a model on the test splits of CIFAR archives, and on folders of photos as one set.
 
     A prediction is accepted from the threshold on; the model's own by default.
     """
     threshold = model.manifest.default_threshold if threshold is None else threshold
-    archives = classify_archives(model, [load_archive(path) for path in data]) if data else None
+    archives = [load_archive(path) for path in data]
+    tested = classify_archives(model, archives) if data else classify(model, [], "test images")
     shown = classify_photos(model, photos) if photos else None
-    measured = archives or classify(model, [], "test images")
-    kinds, unseen = negatives_by_class(measured, threshold, model.manifest.trained_classes)
-    report = Report(
+    kinds, unseen = negatives_by_class(tested, threshold, model.manifest.trained_classes)
+    return Report(
         threshold=threshold,
         labels=model.labels,
-        archives=set_report(measured, model.labels, threshold, targets, MOST_ERRORS),
+        archives=set_report(tested, model.labels, threshold, targets, MOST_ERRORS),
         other_kinds=kinds,
         other_unseen=unseen,
         photos=set_report(shown, model.labels, threshold, targets) if shown else None,
     )
-    return Evaluation(report, archives, shown)
 
 
 def set_report(
@@ -226,35 +219,30 @@ def set_report(
 ) -> SetReport:
     """Report on the predictions for one set of images; all errors are listed by default."""
     probabilities, truth = predictions.probabilities, predictions.labels
-    promise = None
-    if targets.promise is not None:
-        promise = choose_threshold(probabilities, truth, targets.promise)
-    wrong = np.flatnonzero(~metrics.correct(probabilities, truth))
-    accepted = np.flatnonzero(metrics.confidences(predictions.negatives) >= threshold)
-    target = None
-    if targets.target is not None:
-        target = Target(targets.target, metrics.operating_point_for(probabilities, truth, targets.target))
-    negatives = _errors(predictions.negative_names, predictions.negatives, accepted, labels)
+    target, promise, negatives = targets.target, targets.promise, predictions.negatives
+    best = None if target is None else metrics.operating_point_for(probabilities, truth, target)
+
+    def errors(
+        names: Sequence[str], rows: metrics.Floats, chosen: metrics.Bools
+    ) -> tuple[Misclassified, ...]:
+        confidence = metrics.confidences(rows)
+        order = sorted(np.flatnonzero(chosen).tolist(), key=lambda row: -confidence[row])
+        return tuple(
+            Misclassified(names[row], labels[int(rows[row].argmax())], float(confidence[row]))
+            for row in order[:most_errors]
+        )
+
+    accepted = metrics.confidences(negatives) >= threshold
     return SetReport(
         metrics=Metrics.of(predictions, threshold),
         confusion=metrics.confusion_matrix(probabilities, truth),
         unreadable=predictions.unreadable,
         error_bound=ErrorBound.of(probabilities, truth, threshold),
-        target=target,
-        promise=promise,
-        mistakes=_errors(predictions.names, probabilities, wrong, labels)[:most_errors],
-        false_acceptances=negatives[:most_errors],
-    )
-
-
-def _errors(
-    names: Sequence[str], probabilities: metrics.Floats, rows: metrics.Ints, labels: Sequence[str]
-) -> tuple[Misclassified, ...]:
-    """Describe some of the predictions, the most confident first."""
-    confidence = metrics.confidences(probabilities)
-    return tuple(
-        Misclassified(names[row], labels[int(probabilities[row].argmax())], float(confidence[row]))
-        for row in sorted(rows.tolist(), key=lambda row: -confidence[row])
+        target=None if target is None else Target(target, best),
+        promise=None if promise is None else choose_threshold(probabilities, truth, promise),
+        mistakes=errors(predictions.names, probabilities, ~metrics.correct(probabilities, truth)),
+        false_acceptances=errors(predictions.negative_names, negatives, accepted),
+        predictions=predictions,
     )
 
 
@@ -271,15 +259,10 @@ def negatives_by_class(
         name: NegativeClass(len(rows), metrics.acceptance_rate(rows, threshold))
         for name, rows in found.items()
     }
-    unseen = tuple(name for name in found if name not in trained)
-    rows = predictions.negatives[np.isin(classes, unseen)]
-    in_distribution = metrics.confidences(predictions.comparable)
-    return by_class, UnseenClasses(
-        kinds=unseen,
-        images=len(rows),
-        accepted=metrics.acceptance_rate(rows, threshold),
-        auroc=metrics.auroc(in_distribution, metrics.confidences(rows)),
-    )
+    kinds = tuple(name for name in found if name not in trained)
+    unseen = predictions.negatives[np.isin(classes, kinds)]
+    auroc = metrics.auroc(metrics.confidences(predictions.comparable), metrics.confidences(unseen))
+    return by_class, UnseenClasses(kinds, len(unseen), metrics.acceptance_rate(unseen, threshold), auroc)
 
 
 # ---------------------------------------------------------------------------- as text and as files
@@ -302,43 +285,39 @@ def table(report: Report) -> str:
         if any(one is not None and not (one == 0 and isinstance(one, int)) for one in cells):
             lines.append(f"{title:40}" + "".join(f"{cell(one):>13}" for one in cells))
     for title, one in sets.items():
-        lines += _details(title, one, report.labels)
+        if one.metrics.images:
+            width = max(map(len, report.labels)) + 2
+            lines += ["", f"confusion matrix, {title} (rows: true class):"]
+            lines.append(" " * width + "".join(f"{label:>{width}}" for label in report.labels))
+            for label, row in zip(report.labels, one.confusion, strict=True):
+                lines.append(f"{label:{width}}" + "".join(f"{count:>{width}}" for count in row))
+        for sentence in one.sentences():
+            lines += ["", f"{title}: {sentence}"]
+        for heading, errors in (
+            (f"misclassified {title}, the most confident first:", one.mistakes),
+            (f"falsely accepted {title}:", one.false_acceptances),
+        ):
+            if errors:
+                lines += ["", heading]
+                lines += [f"  {bad.image}: {bad.answer} ({bad.confidence:.3f})" for bad in errors]
     return "\n".join(lines)
 
 
-def _details(title: str, one: SetReport, labels: Sequence[str]) -> list[str]:
-    lines = []
-    if one.metrics.images:
-        width = max(map(len, labels)) + 2
-        lines += ["", f"confusion matrix, {title} (rows: true class):"]
-        lines += [" " * width + "".join(f"{label:>{width}}" for label in labels)]
-        for label, row in zip(labels, one.confusion, strict=True):
-            lines.append(f"{label:{width}}" + "".join(f"{count:>{width}}" for count in row))
-    for sentence in one.sentences():
-        lines += ["", f"{title}: {sentence}"]
-    for head, errors in (
-        (f"misclassified {title}, the most confident first:", one.mistakes),
-        (f"falsely accepted {title}:", one.false_acceptances),
-    ):
-        if errors:
-            lines += ["", head, *(f"  {bad.image}: {bad.answer} ({bad.confidence:.3f})" for bad in errors)]
-    return lines
-
-
-def write(evaluation: Evaluation, folder: Path) -> list[Path]:
+def write(report: Report, folder: Path) -> list[Path]:
     """Write evaluation.json, and three charts each for the archives' test images and the photos."""
     from model_build.evaluation import charts  # noqa: PLC0415 - imports matplotlib, which is slow
 
-    report = evaluation.report
+    written = [folder / FILE_NAME]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written = [folder / FILE_NAME]
         written[0].write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
-        shown = (("", "test images", evaluation.archives), ("photos_", "photos", evaluation.photos))
-        for prefix, images, predictions in shown:
-            if predictions is None or not len(predictions.labels):
+        for prefix, title, one in (
+            ("", "test images", report.archives),
+            ("photos_", "photos", report.photos),
+        ):
+            if one is None or not one.metrics.images:
                 continue
-            drawn = charts.evaluation_charts(predictions, report.labels, report.threshold, images)
+            drawn = charts.evaluation_charts(one.predictions, report.labels, report.threshold, title)
             for name, figure in drawn.items():
                 written.append(folder / f"{prefix}{name}.png")
                 charts.write_png(figure, written[-1])

@@ -43,7 +43,7 @@ def archives() -> list[Path]:
 @pytest.fixture(scope="module")
 def figures(archives: list[Path]) -> dict[str, Any]:
     with open_model(DEFAULT_MODEL) as model:
-        return evaluate(model, archives).report.to_json()
+        return evaluate(model, archives).to_json()
 
 
 def test_it_is_right_on_the_test_images(figures: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ def test_the_container_trains_on_real_images_a_model_that_evaluate_accepts(
     model = tmp_path / "model"
     assert (model / "code" / "inference.py").is_file(), "the job's archive must be deployable as it is"
     with open_model(model) as loaded:
-        figures = evaluate(loaded, [archive.path]).report.to_json()
+        figures = evaluate(loaded, [archive.path]).to_json()
     assert figures["images"] == 200
     assert figures["accuracy"] > 0.55, "two short epochs do better than chance"
     assert package_model(model, tmp_path / "deployable.tar.gz").is_file()

@@ -12,6 +12,7 @@ from model_build.data.images import photo_digest
 from model_build.errors import UsageError
 from model_build.evaluation.comparison import (
     POWER,
+    SIGNIFICANCE,
     Comparison,
     Evaluated,
     PairedResult,
@@ -39,8 +40,8 @@ def test_it_is_the_exact_binomial_test_of_the_photos_that_differ(gained: int, lo
 
 
 def test_five_photos_more_and_none_fewer_are_the_least_that_tells() -> None:
-    assert [PairedResult(50, gained, 0).better for gained in (4, 5)] == [False, True]
-    assert [PairedResult(50, 0, lost).worse for lost in (4, 5)] == [False, True]
+    assert [PairedResult(50, gained, 0).p_value <= SIGNIFICANCE for gained in (4, 5)] == [False, True]
+    assert [PairedResult(50, 0, lost).p_value_worse <= SIGNIFICANCE for lost in (4, 5)] == [False, True]
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0.08, 0.03), (0.15, 0.05), (0.06, 0.01)])
@@ -50,7 +51,7 @@ def test_so_many_more_photos_show_the_difference(gained: float, lost: float) -> 
     random = np.random.default_rng(0)
     total = 100 + missing
     counts = random.multinomial(total, [gained, lost, 1 - gained - lost], 2000)
-    shown = np.mean([PairedResult(total, int(g), int(n)).better for g, n, _ in counts])
+    shown = np.mean([PairedResult(total, int(g), int(n)).p_value <= SIGNIFICANCE for g, n, _ in counts])
     assert POWER - 0.1 < shown < POWER + 0.1
 
 
@@ -102,7 +103,7 @@ def test_a_model_that_accepts_more_errors_is_not_better_however_often_it_is_righ
     new = judged("x" * 12 + "." * 6 + "x" * 22)
     serving = judged("." * 12 + "." * 6 + "x" * 22, "." * 18 + "x" * 22)
     found = compared(new, serving)
-    assert found.right.better
+    assert found.right.p_value <= SIGNIFICANCE
     assert found.verdict is Verdict.MORE_ERRORS_ACCEPTED
     assert "only the new model accepts a wrong prediction for 6 photos" in found.sentence()
 
@@ -163,7 +164,7 @@ def test_on_random_photos_a_model_that_is_no_better_is_deployed_in_at_most_one_o
 def test_on_reviewed_photos_alone_it_would_be_deployed_nearly_always_and_is_not() -> None:
     production = Production(1)
     found = [compared(*production.labelled(1500, 0.0)) for _ in range(SIMULATIONS)]
-    assert np.mean([one.right.better for one in found]) > 0.5
+    assert np.mean([one.right.p_value <= SIGNIFICANCE for one in found]) > 0.5
     assert deployed(found) == 0
 
 

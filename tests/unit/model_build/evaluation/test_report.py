@@ -152,12 +152,12 @@ def test_of_photos_every_error_is_listed_of_archives_ten(model: Path, tmp_path: 
     member[b"fine_labels"] = [1 - label for label in member[b"fine_labels"]]
     data = write_archive(tmp_path / "wrong.tar.gz", files)
     with open_model(model) as loaded:
-        evaluation = evaluate(loaded, [data], [tmp_path / "photos"])
-    mistakes = evaluation.report.archives.mistakes
+        report = evaluate(loaded, [data], [tmp_path / "photos"])
+    mistakes = report.archives.mistakes
     assert len(mistakes) == 10
     assert all(re.fullmatch(r"(blue/red|red/blue)_s_0000\d\d\.png", one.image) for one in mistakes)
-    assert evaluation.report.photos is not None
-    assert len(evaluation.report.photos.mistakes) == 12
+    assert report.photos is not None
+    assert len(report.photos.mistakes) == 12
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelBuildError, match="file cannot be written: "):
-        write(evaluation, tmp_path / "file")
+        write(report, tmp_path / "file")
