@@ -19,8 +19,8 @@ from model_build.endpoint.found import Found, look_serving
 from model_build.evaluation.comparison import Comparison
 from model_build.learning.desk import accepted_share, download_labelled, stack_outputs
 from model_build.learning.head import Share
-from model_build.learning.learn import SHOWN_WRONG, Learned, kept_for_learning, learn
-from model_build.learning.photos import read_labelled
+from model_build.learning.learn import SHOWN_WRONG, Learned, learn
+from model_build.learning.photos import kept_for_learning, read_labelled
 
 DESK_FOLDER: Final = Path("build/labelled")
 DESK_HOLD_OUT: Final = 0.3

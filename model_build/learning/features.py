@@ -1,7 +1,6 @@
-"""What the pretrained networks compute of photos, and of copies of them made worse.
+"""What the pretrained networks compute of photos, and of copies as phones make them: blurred, dark, turned.
 
-The copies are what phones make of the same vehicle: moved, out of focus, in the dark, far away, turned. A
-head that is fitted on them too holds better on such photos, at no cost when it answers.
+A head that is fitted on them too holds better on such photos, at no cost when it answers.
 """
 
 import os
@@ -87,28 +86,26 @@ class Features:
 def compute(model: inference.Model, view: Mapping[str, Any], photos: Photos, seed: int) -> Features:
     """Run a view's networks on photos and copies; as many copies of each as `PASSES` allow.
 
-    Args:
-        model: has the view's networks loaded; its labels are those to learn.
-        view: with `experts` or without, and a `head` that names `networks`.
-        seed: of what is random in the copies.
+    The model has the networks loaded that the view's experts, if it has some, and its head name; its labels
+    are those to learn. The seed is of what is random in the copies.
     """
-    kinds, count = OBJECTS if "experts" in view else WORSE, len(photos.images)
+    known, count = "experts" in view, len(photos.images)
+    kinds = OBJECTS if known else WORSE
     each = min(len(kinds), max(1, PASSES // count - 1))
     jobs: list[tuple[int, Copy | None]] = [(number, None) for number in range(count)]
     for number in range(count):
         chosen = np.random.default_rng([seed, number]).permutation(len(kinds))[:each]
         jobs += [(number, kinds[kind]) for kind in sorted(chosen.tolist())]
 
-    def one(job: tuple[int, tuple[int, Copy | None]]) -> inference.Look:
-        row, (number, copy) = job
+    def one(row: int) -> inference.Look:
+        number, copy = jobs[row]
         image = photos.images[number]
         shown = copy(image, np.random.default_rng([seed, number, row])) if copy else image
         return inference.look(model, shown, dict(view))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(one, enumerate(jobs))
+        found = pool.map(one, range(len(jobs)))
         looks = list(progress(found, total=len(jobs), title="computing features", unit="image"))
-    known = "experts" in view
     return Features(
         rows=np.array([one.features for one in looks]),
         offset=np.array([one.offset for one in looks]) if known else np.zeros((len(jobs), photos.outputs)),

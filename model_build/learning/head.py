@@ -11,11 +11,11 @@ whole procedure.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from commandline.terminal import progress_bar
+from commandline.terminal import progress
 from model_build.evaluation import metrics
 from model_build.evaluation.metrics import Bools, Floats, Ints
 from model_build.evaluation.promise import error_bound
@@ -43,7 +43,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 def fit(design: Floats, classes: Ints, offset: Floats, weight: Floats, penalty: float) -> Floats:
-    """Return the weights [D + 1, K] that minimise the penalised log loss.
+    """Return the weights [D + 1, K] that minimise the summed log loss and `penalty` / 2 times their squares.
 
     Each step solves with the bound of the Hessian by Böhning (https://doi.org/10.1007/BF00048682), which is
     factored once and lets the loss only fall.
@@ -53,7 +53,6 @@ def fit(design: Floats, classes: Ints, offset: Floats, weight: Floats, penalty: 
         classes: [N], below K.
         offset: logits to start from, [N, K].
         weight: of each row in the loss, [N].
-        penalty: half of it times the squared weights is added to the summed loss.
     """
     target = np.eye(offset.shape[1])[classes]
     ridge = np.full(design.shape[1], penalty)
@@ -72,45 +71,34 @@ def fit(design: Floats, classes: Ints, offset: Floats, weight: Floats, penalty: 
     return weights
 
 
-@dataclass(frozen=True)
-class Choice:
+def log_losses(logits: Floats, classes: Ints) -> Floats:
+    """Return the negative log probability of each true class, [N]."""
+    shares = softmax(logits)[np.arange(len(classes)), classes]
+    losses: Floats = -np.log(np.maximum(shares, 1e-12))
+    return losses
+
+
+class Choice(NamedTuple):
     """Settings that cross-validation chose."""
 
     penalty: float
     temperature: float
 
 
-@dataclass(frozen=True)
-class Axes:
-    """Principal axes of features: `(features - centre) @ axes` has unit variance on average."""
-
-    centre: Floats  # [D]
-    axes: Floats  # [D, R]
-
-    @classmethod
-    def of(cls, rows: Floats) -> "Axes":
-        """Return at most `MOST_COMPONENTS` axes of rows [M, D]."""
-        centre = rows.mean(axis=0)
-        _, values, axes = np.linalg.svd(rows - centre, full_matrices=False)
-        kept = min(MOST_COMPONENTS, int((values > values[0] * 1e-6).sum()))
-        return cls(centre, axes[:kept].T / (float((rows - centre).std(axis=0).mean()) or 1.0))
-
-    def design(self, rows: Floats) -> Floats:
-        """Return coordinates and a column of ones, [M, R + 1]."""
-        return np.concatenate([(rows - self.centre) @ self.axes, np.ones((len(rows), 1))], axis=1)
-
-    def weights(self, fitted: Floats) -> tuple[Floats, Floats]:
-        """Return weights [D, K] and bias [K] of the features themselves."""
-        weights = self.axes @ fitted[:-1]
-        return weights, fitted[-1] - self.centre @ weights
-
-
 class Learner:
-    """Fits heads on parts of N photos, whose first classes are labels; `classes` and `groups` are [N]."""
+    """Fits heads on parts of N photos, whose first classes are labels; `classes` and `groups` are [N].
+
+    The features [M, D] are replaced by at most `MOST_COMPONENTS` coordinates on their principal axes, which
+    have unit variance on average.
+    """
 
     def __init__(self, features: Features, classes: Ints, groups: Ints, labels: int) -> None:
-        self.axes = Axes.of(features.rows)
-        self.design = self.axes.design(features.rows)
+        self.centre = features.rows.mean(axis=0)
+        rows = features.rows - self.centre
+        _, values, axes = np.linalg.svd(rows, full_matrices=False)
+        kept = min(MOST_COMPONENTS, int((values > values[0] * 1e-6).sum()))
+        self.axes = axes[:kept].T / (float(rows.std(axis=0).mean()) or 1.0)  # [D, R]
+        self.design = np.concatenate([rows @ self.axes, np.ones((len(rows), 1))], axis=1)
         self.offset, self.photo, self.confused = features.offset, features.photo, features.confused
         self.classes, self.groups, self.labels = classes, groups, labels
         known = bool(features.offset.any())
@@ -131,19 +119,15 @@ class Learner:
         weights = fit(self.design[rows], classes, offset, self.weight[rows], penalty)
         return np.pad(weights, ((0, 0), (0, width - outputs)))
 
+    def of_features(self, fitted: Floats) -> tuple[Floats, Floats]:
+        """Return the weights [D, outputs] and the bias of the features themselves."""
+        weights = self.axes @ fitted[:-1]
+        return weights, fitted[-1] - self.centre @ weights
+
     def logits(self, weights: Floats) -> Floats:
         """Return the logits of all photos, [N, K]."""
         count = len(self.classes)
         result: Floats = self.offset[:count] + self.design[:count] @ weights
-        return result
-
-    def out_of_fold(self, chosen: Bools, folds: int, penalty: float, seed: int) -> Floats:
-        """Return logits [N, K] of the chosen photos by heads that have not seen their groups."""
-        result = np.zeros((len(self.classes), self.offset.shape[1]))
-        where = self.folds(chosen, folds, seed)
-        for number in range(folds):
-            held = chosen & (where == number)
-            result[held] = self.logits(self.fit(chosen & (where != number), penalty))[held]
         return result
 
     def folds(self, chosen: Bools, folds: int, seed: int) -> Ints:
@@ -161,22 +145,18 @@ class Learner:
 
         Few photos rank penalties by chance: without experts, the heaviest of about the least loss is taken.
         """
-        found: list[tuple[Choice, Floats]] = []
+        where, found = self.folds(chosen, INNER, seed), list[tuple[Choice, Floats]]()
         for penalty in PENALTIES:
-            logits = self.out_of_fold(chosen, INNER, penalty, seed)[chosen]
-            scaled = [log_losses(logits / one, self.classes[chosen]) for one in self.temperatures]
+            logits = np.zeros((len(self.classes), self.offset.shape[1]))
+            for number in range(INNER):
+                held = chosen & (where == number)
+                logits[held] = self.logits(self.fit(chosen & (where != number), penalty))[held]
+            scaled = [log_losses(logits[chosen] / one, self.classes[chosen]) for one in self.temperatures]
             best = int(np.argmin([losses.mean() for losses in scaled]))
             found.append((Choice(penalty, self.temperatures[best]), scaled[best]))
         least = min((losses for _, losses in found), key=lambda losses: float(losses.mean()))
         allowed = least.mean() + self.slack * least.std() / np.sqrt(len(least))
         return next(choice for choice, losses in reversed(found) if losses.mean() <= allowed)
-
-
-def log_losses(logits: Floats, classes: Ints) -> Floats:
-    """Return the negative log probability of each true class, [N]."""
-    shares = softmax(logits)[np.arange(len(classes)), classes]
-    losses: Floats = -np.log(np.maximum(shares, 1e-12))
-    return losses
 
 
 @dataclass(frozen=True)
@@ -228,40 +208,29 @@ class Forecast:
 
 def forecast(learner: Learner, threshold: float, seed: int) -> Forecast:
     """Measure by nested cross-validation what `Learner` makes of photos that it has not seen."""
-    everything = np.ones(len(learner.classes), dtype=bool)
-    where = learner.folds(everything, OUTER, seed)
+    where = learner.folds(np.ones(len(learner.classes), dtype=bool), OUTER, seed)
     logits = np.zeros((len(CURVE) + 1, len(learner.classes), learner.offset.shape[1]))
-    with progress_bar(total=OUTER, title="cross-validating", unit="fold") as bar:
-        for number in range(OUTER):
-            held, rest = where == number, where != number
-            choice = learner.choose(rest, seed)
-            for place, part in enumerate([*(_part(learner, rest, share, seed) for share in CURVE), rest]):
-                fitted = learner.fit(part, choice.penalty)
-                logits[place, held] = learner.logits(fitted)[held] / choice.temperature
-            bar.update()
-    return _figures(learner, logits, threshold)
-
-
-def _part(learner: Learner, chosen: Bools, share: float, seed: int) -> Bools:
-    """Return a share of the chosen photos, whole groups of each class."""
-    part: Bools = learner.folds(chosen, max(2, round(1 / share)), seed + 1) == 0
-    return chosen & part
-
-
-def _figures(learner: Learner, logits: Floats, threshold: float) -> Forecast:
+    for number in progress(range(OUTER), total=OUTER, title="cross-validating", unit="fold"):
+        held, rest = where == number, where != number
+        choice = learner.choose(rest, seed)
+        # Shares of the photos: whole groups of each class.
+        parts = [rest & (learner.folds(rest, max(2, round(1 / one)), seed + 1) == 0) for one in CURVE]
+        for place, part in enumerate([*parts, rest]):
+            fitted = learner.fit(part, choice.penalty)
+            logits[place, held] = learner.logits(fitted)[held] / choice.temperature
     labelled = learner.classes < learner.labels
     answers = [label_probabilities(doubted(one, learner.confused), learner.labels) for one in logits]
     accuracies = [metrics.accuracy(one[labelled], learner.classes[labelled]) for one in answers]
     probabilities = answers[-1]
     right = metrics.correct(probabilities, learner.classes) & labelled
     accepted = metrics.confidences(probabilities) >= threshold
-    total = int(labelled.sum())
+    total, covered = int(labelled.sum()), int((accepted & labelled).sum())
     each = total * (OUTER - 1) / OUTER / learner.labels
     return Forecast(
         probabilities=probabilities,
         accuracy=Share(int(right.sum()), total),
-        coverage=Share(int((accepted & labelled).sum()), total),
-        selective=Share(int((accepted & right).sum()), int((accepted & labelled).sum())),
+        coverage=Share(covered, total),
+        selective=Share(int((accepted & right).sum()), covered),
         others=Share(int((accepted & ~labelled).sum()), int((~labelled).sum())),
         curve=tuple(
             (round(each * share), float(value or 0))

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 from typing import Final
@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from commandline.terminal import plural, progress
-from model_build.data.images import photo_digest
+from model_build.data.images import is_held_out, photo_digest
 from model_build.errors import UsageError
-from model_build.evaluation.metrics import Bools, Ints
+from model_build.evaluation.metrics import Ints
 from model_build.evaluation.predictions import OTHER
 from model_build.serving.inference import BadRequest, decode
 
@@ -41,17 +41,6 @@ class Photos:
         """Number of classes, that of no label included if it has photos."""
         return int(self.classes.max()) + 1
 
-    def part(self, kept: Bools) -> "Photos":
-        """Return some of the photos, bool [N]."""
-        return Photos(
-            self.labels,
-            tuple(compress(self.names, kept)),
-            tuple(compress(self.images, kept)),
-            self.classes[kept],
-            tuple(compress(self.digests, kept)),
-            self.groups[kept],
-        )
-
     def counts(self) -> dict[str, int]:
         """Return the number of photos by folder name."""
         names = [*self.labels, OTHER]
@@ -61,23 +50,17 @@ class Photos:
 def read_labelled(folders: Sequence[Path], order: Sequence[str] = ()) -> tuple[Photos, tuple[str, ...]]:
     """Read `<folder>/<label>/**` and `<folder>/other/**`; equal files are taken once.
 
-    Args:
-        order: of the labels, if they are these; otherwise they are sorted.
-
-    Returns:
-        The photos, and a message for each file that is no readable image.
-
-    Raises:
-        UsageError: fewer than two classes, a class with too few photos, a name that cannot be a label, or the
-            same photo in two classes.
+    The labels have the given order, if it is of these; otherwise they are sorted. Returns, too, a message for
+    each file that is no readable image. A UsageError: fewer than two classes, a class with too few photos, a
+    name that cannot be a label, or the same photo in two classes.
     """
     files = [found for folder in folders for found in _files(folder)]
     names = sorted({label for _, label, _ in files} - {OTHER})
     _check_labels(names, folders)
     names = list(order) if set(order) == set(names) else names
     first: dict[str, str] = {}
-    kept: list[tuple[str, str, str, Image.Image]] = []  # label, subfolder, digest, image
-    titles, unreadable, conflicts = [], [], []
+    kept: list[tuple[str, str, str, str, Image.Image]] = []  # title, label, subfolder, digest, image
+    unreadable, conflicts = [], []
     for path, label, sub in progress(files, total=len(files), title="reading photos", unit="photo"):
         body, title = path.read_bytes(), f"{label}/{path.name}"
         digest = photo_digest(body)
@@ -87,26 +70,32 @@ def read_labelled(folders: Sequence[Path], order: Sequence[str] = ()) -> tuple[P
             continue
         first[digest] = label
         try:
-            kept.append((label, sub, digest, decode(body)))
-            titles.append(title)
+            kept.append((title, label, sub, digest, decode(body)))
         except BadRequest as error:
             unreadable.append(f"{path}: {error}")
     if conflicts:
+        more = [f"and {len(conflicts) - SHOWN} more"] if len(conflicts) > SHOWN else []
         raise UsageError(
-            f"{plural(len(conflicts), 'photo')} in two classes, which one is right? {_some(conflicts)}"
+            f"{plural(len(conflicts), 'photo')} in two classes, which one is right? "
+            + "; ".join(conflicts[:SHOWN] + more)
         )
-    found = [label for label, *_ in kept]
-    check_counts(names, Counter(found))
-    images = tuple(image for *_, image in kept)
-    photos = Photos(
-        labels=tuple(names),
-        names=tuple(titles),
-        images=images,
-        classes=np.array([[*names, OTHER].index(label) for label in found]),
-        digests=tuple(digest for _, _, digest, _ in kept),
-        groups=_groups([sub for _, sub, _, _ in kept], images),
-    )
+    check_counts(names, Counter(label for _, label, *_ in kept))
+    titles, found, subfolders, digests, images = zip(*kept, strict=True)
+    classes = np.array([[*names, OTHER].index(label) for label in found])
+    photos = Photos(tuple(names), titles, images, classes, digests, _groups(subfolders, images))
     return photos, tuple(unreadable)
+
+
+def kept_for_learning(photos: Photos, hold_out: float) -> Photos:
+    """Return the photos but the share whose content keeps them out of every training."""
+    kept = np.array([not is_held_out(digest, hold_out) for digest in photos.digests])
+    names, images, digests = (
+        tuple(compress(all_of_it, kept)) for all_of_it in (photos.names, photos.images, photos.digests)
+    )
+    classes, groups = photos.classes[kept], photos.groups[kept]
+    part = replace(photos, names=names, images=images, classes=classes, digests=digests, groups=groups)
+    check_counts(part.labels, part.counts())
+    return part
 
 
 def _files(folder: Path) -> list[tuple[Path, str, str]]:
@@ -144,13 +133,11 @@ def check_counts(names: Sequence[str], counts: Mapping[str, int]) -> None:
         raise UsageError(f"each class needs {FEWEST} different readable photos or more: {', '.join(few)}")
 
 
-def _some(messages: Sequence[str]) -> str:
-    more = len(messages) - SHOWN
-    return "; ".join(messages[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
-
-
 def _groups(subfolders: Sequence[str], images: Sequence[Image.Image]) -> Ints:
-    """Return group numbers: photos of one subfolder and near-duplicates share one."""
+    """Return group numbers: photos of one subfolder and near-duplicates share one.
+
+    Near-duplicates have nearly the same signs of horizontal brightness differences, 64 bits (dHash).
+    """
     parent = list(range(len(images)))
 
     def root(number: int) -> int:
@@ -162,15 +149,12 @@ def _groups(subfolders: Sequence[str], images: Sequence[Image.Image]) -> Ints:
     for number, sub in enumerate(subfolders):
         if sub:
             parent[root(number)] = root(first.setdefault(sub, number))
-    bits = np.array([_gradient_hash(image) for image in images])
+    size = (HASH_SIDE + 1, HASH_SIDE)
+    small = np.array(
+        [np.asarray(image.convert("L").resize(size, Image.Resampling.BOX), np.int16) for image in images]
+    )
+    bits = (small[:, :, 1:] > small[:, :, :-1]).reshape(len(images), -1)
     for number in range(1, len(images)):
         for near in np.flatnonzero((bits[:number] != bits[number]).sum(axis=1) <= NEAR):
             parent[root(number)] = root(int(near))
     return np.array([root(number) for number in range(len(images))])
-
-
-def _gradient_hash(image: Image.Image) -> Bools:
-    """Return the signs of horizontal brightness differences, 64 bits (dHash)."""
-    small = np.asarray(image.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BOX), np.int16)
-    result: Bools = (small[:, 1:] > small[:, :-1]).ravel()
-    return result

@@ -12,8 +12,9 @@ from PIL import Image
 from commandline.errors import UsageError
 from model_build.archive.loaded_model import open_model
 from model_build.archive.manifest import Manifest
-from model_build.archive.package import package_model
+from model_build.archive.package import DEFAULT_MODEL, package_model
 from model_build.learning import learn as learning
+from model_build.learning.learn import COCO, IMAGENET, WHEELED, meanings
 from model_build.learning.photos import read_labelled
 from tests.support.tiny_model import folder_of, write_experts, write_model
 
@@ -130,3 +131,20 @@ def test_near_duplicates_and_subfolders_are_one_group(tmp_path: Path) -> None:
     assert group["ripe/000.png"] == group["ripe/saved_again.jpg"]
     assert group["unripe/0.png"] == group["unripe/1.png"] == group["unripe/2.png"]
     assert len(set(group.values())) == 12 + 10
+
+
+def test_meanings_of_the_shipped_labels_and_of_others() -> None:
+    assert meanings(["motorcycle", "bicycle"], IMAGENET) == {"motorcycle": (665, 670), "bicycle": (444, 671)}
+    assert meanings(["bicycle", "truck"], COCO) == {"bicycle": (2,), "truck": (8,)}
+    assert meanings(["bicycle", "lizard"], COCO) is None
+    assert meanings(["bicycle", "cargo drone"], IMAGENET) is None
+
+
+def test_other_wheeled_things_are_confusable_with_cycles() -> None:
+    shipped = Manifest.read(DEFAULT_MODEL)
+    for labels, confusable in ((("lizard", "bicycle"), tuple(WHEELED)), (("lizard", "truck"), None)):
+        experts = learning.photo_view(shipped, labels).experts
+        assert experts is not None
+        assert experts.confusable == confusable
+    named = meanings(["bicycle", "motorcycle"], IMAGENET) or {}
+    assert not {number for outputs in named.values() for number in outputs} & WHEELED.keys()
