@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from bench.cases import classify_a_photo, load_the_model, shrink_a_heic, shrink_a_phone_photo
+from bench.cases import classify_a_photo, load_the_model, shrink_phone_photos
 from bench.cloud import on_a_local_cloud
 from commandline.options import FOLDER, PATH, VariadicOption, json_option
 from commandline.program import CONTEXT, run
@@ -72,8 +72,7 @@ def bench(  # noqa: PLR0913 - one parameter for each option
         here = [
             classify_a_photo(model, rounds, bar.update),
             load_the_model(model, few, bar.update),
-            shrink_a_phone_photo(few, bar.update),
-            shrink_a_heic(few, bar.update),
+            *shrink_phone_photos(few, bar.update),
         ]
     with progress_bar(total=few + len(batch), title="on a local cloud", unit="round") as bar:
         there, peak_mb, batches = on_a_local_cloud(batch, few, bar.update)
@@ -96,11 +95,10 @@ def bench(  # noqa: PLR0913 - one parameter for each option
 def table(report: dict[str, Any]) -> str:
     """Return the results as text, a line each."""
     lines = [f"{'':52} {'p50':>9} {'p90':>9}  ratio"]
-    lines += [
-        f"{one['name']:52} {one['p50_ms']:6.1f} ms {one['p90_ms']:6.1f} ms  {one['ratio']:5.2f} x "
-        f"{one['reference']} ({one['reference_p50_ms']:.1f} ms)"
-        for one in report["results"]
-    ]
+    for one in report["results"]:
+        times = f"{one['p50_ms']:6.1f} ms {one['p90_ms']:6.1f} ms"
+        reference = f"{one['reference']} ({one['reference_p50_ms']:.1f} ms)"
+        lines.append(f"{one['name']:52} {times}  {one['ratio']:5.2f} x {reference}")
     lines += [f"{name:52} {peak:6.1f} MB" for name, peak in report["peak_mb"].items()]
     for one in report["batches"]:
         name, rate = f"batch of {one['photos']:,} thumbnails", one["photos"] / one["seconds"]

@@ -1,17 +1,20 @@
-"""What is measured in this process: an answer of the model, loading it, a phone photo."""
+"""Timing in turns with a reference, so that other load affects both alike; and what needs no cloud."""
 
 import importlib
 import io
 import os
+import statistics
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from bench.timing import Case, Result, compare, in_fresh_process
 from model_build.data.drawings import FIRST_TEST_SEED, draw
 from model_build.serving import inference
 from tests.support.sam_app import FUNCTIONS, ROOT, function_environment
@@ -20,9 +23,62 @@ PHONE_PHOTO = (4000, 3000)  # 12 megapixels
 Tick = Callable[[], object]
 
 
+@dataclass(frozen=True)
+class Result:
+    """What was measured, and in turns with it a reference; `ratio` is `p50_ms / reference_p50_ms`."""
+
+    name: str
+    reference: str
+    p50_ms: float
+    p90_ms: float
+    reference_p50_ms: float
+    ratio: float
+    rounds: int
+
+
+class Case(NamedTuple):
+    """Something to time, and its name in the table."""
+
+    name: str
+    run: Callable[[], object]
+
+
+def compare(measured: Case, reference: Case, *, rounds: int, tick: Tick) -> Result:
+    """Run both in turns, once to warm up and then `rounds` times; call `tick` after each round."""
+    measured.run()
+    reference.run()
+    times, reference_times = list[float](), list[float]()
+    for _ in range(rounds):
+        times.append(seconds(measured.run))
+        reference_times.append(seconds(reference.run))
+        tick()
+    return compared(measured.name, times, reference.name, reference_times)
+
+
+def compared(name: str, times: Sequence[float], reference: str, reference_times: Sequence[float]) -> Result:
+    """Return the result of two measurements, in seconds, that were taken in turns."""
+    p50, reference_p50 = statistics.median(times), statistics.median(reference_times)
+    return Result(
+        name=name,
+        reference=reference,
+        p50_ms=round(p50 * 1000, 3),
+        p90_ms=round(statistics.quantiles(times, n=10)[-1] * 1000, 3),
+        reference_p50_ms=round(reference_p50 * 1000, 3),
+        ratio=round(p50 / reference_p50, 2),
+        rounds=len(times),
+    )
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Return how long an action takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
 def classify_a_photo(model_dir: Path, rounds: int, tick: Tick) -> Result:
     """Measure the endpoint's work for one JPEG as SerializeImage sends it: decode, classify, answer."""
-    side = _longest_side()
+    side = int(function_environment("serialize_image")["LONGEST_SIDE"])
     photo = encoded(draw("bicycle", FIRST_TEST_SEED, (side, side)), "JPEG", quality=90)
     model = inference.model_fn(str(model_dir))
 
@@ -39,58 +95,45 @@ def classify_a_photo(model_dir: Path, rounds: int, tick: Tick) -> Result:
 
 
 def load_the_model(model_dir: Path, rounds: int, tick: Tick) -> Result:
-    """Measure a new process until the model could answer."""
+    """Measure a new process until the model could answer, as a cold start does."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def run(code: str) -> object:
+        return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+
     load = f"from model_build.serving import inference; inference.model_fn({str(model_dir)!r})"
     return compare(
-        Case("start Python and load the model", in_fresh_process(load, ROOT, environment)),
-        Case(
-            "start Python and import onnxruntime", in_fresh_process("import onnxruntime", ROOT, environment)
-        ),
+        Case("start Python and load the model", lambda: run(load)),
+        Case("start Python and import onnxruntime", lambda: run("import onnxruntime")),
         rounds=rounds,
         tick=tick,
     )
 
 
-def shrink_a_phone_photo(rounds: int, tick: Tick) -> Result:
-    """Measure SerializeImage's work on 12 megapixels."""
-    shrink, side, photo = _shrinking(), _longest_side(), phone_photo("JPEG", quality=90)
-    return compare(
-        Case("shrink a 12-megapixel photo (SerializeImage)", lambda: shrink(photo)),
-        Case(
-            "decode all of it, shrink, encode", lambda: _decode_whole(photo, side).save(io.BytesIO(), "PNG")
-        ),
-        rounds=rounds,
-        tick=tick,
-    )
-
-
-def shrink_a_heic(rounds: int, tick: Tick) -> Result:
-    """Measure SerializeImage on a 12-megapixel HEIC with a small copy of itself, as iPhones make them."""
+def shrink_phone_photos(rounds: int, tick: Tick) -> list[Result]:
+    """Measure SerializeImage on 12 megapixels, as JPEG and as HEIC with a small copy of itself."""
     import pillow_heif  # noqa: PLC0415 - the function's own lock has it too
 
     pillow_heif.register_heif_opener()
-    photo, jpeg = phone_photo("HEIF", quality=60, thumbnails=[320]), phone_photo("JPEG", quality=90)
-    shrink = _shrinking()
-    return compare(
-        Case("shrink a 12-megapixel HEIC (SerializeImage)", lambda: shrink(photo)),
-        Case("shrink a JPEG of the same picture", lambda: shrink(jpeg)),
-        rounds=rounds,
-        tick=tick,
-    )
-
-
-def _shrinking() -> Callable[[bytes], object]:
-    """Return SerializeImage's work on the bytes of a photo."""
     sys.path.insert(0, str(FUNCTIONS / "serialize_image"))
-    shrink = importlib.import_module("photo").shrink
+    function = importlib.import_module("photo").shrink
     settings = function_environment("serialize_image")
     side, most = int(settings["LONGEST_SIDE"]), int(settings["MAX_PIXELS"])
-    return lambda photo: shrink(photo, longest_side=side, max_pixels=most)
+    jpeg, heic = phone_photo("JPEG", quality=90), phone_photo("HEIF", quality=60, thumbnails=[320])
 
+    def shrink(photo: bytes) -> object:
+        return function(photo, longest_side=side, max_pixels=most)
 
-def _longest_side() -> int:
-    return int(function_environment("serialize_image")["LONGEST_SIDE"])
+    def plainly() -> None:
+        _decode_whole(jpeg, side).save(io.BytesIO(), "PNG")
+
+    of_jpeg = Case("shrink a 12-megapixel photo (SerializeImage)", lambda: shrink(jpeg))
+    of_heic = Case("shrink a 12-megapixel HEIC (SerializeImage)", lambda: shrink(heic))
+    whole = Case("decode all of it, shrink, encode", plainly)
+    same = Case("shrink a JPEG of the same picture", of_jpeg.run)
+    return [
+        compare(one, other, rounds=rounds, tick=tick) for one, other in ((of_jpeg, whole), (of_heic, same))
+    ]
 
 
 def phone_photo(file_format: str, quality: int, **options: Any) -> bytes:

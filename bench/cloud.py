@@ -6,14 +6,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from bench.cases import encoded, phone_photo
-from bench.timing import Result, compared, seconds
+from bench.cases import Result, Tick, compared, encoded, phone_photo, seconds
 from localcloud.environment import aws_variables
 from model_build.data.drawings import FIRST_TEST_SEED, draw
 from tests.support.lambda_runtime import LambdaRuntime, lambda_runtime
@@ -23,9 +22,7 @@ from tests.support.sam_app import ROOT
 ALONE: Final = 31  # photos sent one by one, the first to warm up
 THUMBNAIL: Final = 32  # pixels, as CIFAR-100 has
 WARM: Final = 5  # events that each new process of a function answers after its first
-LEAST: Final = "filter_inference"
-"""Imports neither boto3 nor Pillow: the reference of the other functions."""
-Tick = Callable[[], object]
+LEAST: Final = "filter_inference"  # imports neither boto3 nor Pillow: the reference of the other functions
 
 
 def on_a_local_cloud(
@@ -33,8 +30,7 @@ def on_a_local_cloud(
 ) -> tuple[list[Result], dict[str, float], list[dict[str, Any]]]:
     """Measure functions, workflow, and a batch of each size, after a small one that warms up.
 
-    Returns the results, the functions' peaks of memory in MB, and the batches. `tick` is called after each of
-    the `rounds` in which the functions are started anew, and after each batch.
+    Returns the results, the functions' peaks of memory in MB, and the batches.
     """
     with tempfile.TemporaryDirectory() as folder, deployed_cloud(Path(folder)) as cloud, without_rule(cloud):
         cloud.upload("incoming/phone.jpg", phone_photo("JPEG", quality=90))
