@@ -1,7 +1,6 @@
 """Augmentation: make thumbnails look like photos, with variation in pose, scale, light, occlusion and focus.
 
-Every operation works on a whole batch and draws from one random generator, so that equal seeds give equal
-models.
+Every operation is of a whole batch and draws from one generator, so that equal seeds give equal models.
 """
 
 import math
@@ -32,7 +31,6 @@ def _choose(count: int, probability: float, random: torch.Generator) -> Tensor:
 
 
 def _per_image(values: Tensor) -> Tensor:
-    """Reshape [N] to [N, 1, 1, 1]."""
     return values[:, None, None, None]
 
 
@@ -99,10 +97,8 @@ def transform(
 
 def resize(images: Tensor, side: int) -> Tensor:
     """Resize images in 0..1 to [N, 3, side, side], as inference resizes a thumbnail."""
-    size = (side, side)
-    return functional.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True).clamp_(
-        0, 1
-    )
+    resized = functional.interpolate(images, (side, side), mode="bicubic", antialias=True)
+    return resized.clamp_(0, 1)
 
 
 def change_focus(images: Tensor, how: Augmentation, random: torch.Generator) -> Tensor:

@@ -2,14 +2,12 @@
 
 The training images are split into folds. Each fold in turn is held out and measured; with it some classes of
 negatives are left out of the training altogether, so that each is once a class that the network never saw.
-The measurements of all folds are pooled. `best_temperature` maximises the
-likelihood of the labels; a higher one accepts less and raises selective accuracy: choose, and pass it to
-`train` with --temperature.
+The measurements of all folds are pooled. `best_temperature` maximises the likelihood of the labels; a higher
+one accepts less and raises selective accuracy.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +16,8 @@ from torch import Tensor
 
 from commandline.terminal import progress
 from model_build.evaluation import metrics
+from model_build.evaluation.predictions import Predictions
+from model_build.evaluation.report import Metrics
 from model_build.serving.inference import label_probabilities, view
 from model_build.training.dataset import TrainingSet
 from model_build.training.fit import fit
@@ -30,8 +30,7 @@ TEMPERATURES: Final = np.geomspace(0.3, 3.0, 93)
 BATCH: Final = 50
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(NamedTuple):
     """A network's outputs for N thumbnails."""
 
     logits: metrics.Floats  # float64 [N, outputs], not divided by any temperature
@@ -48,8 +47,7 @@ class Outputs:
         return label_probabilities(self.logits / temperature, self.labels, weight * self.priors)
 
 
-@dataclass(frozen=True)
-class HeldOut:
+class HeldOut(NamedTuple):
     """The networks' outputs for N images that each was not trained on."""
 
     targets: metrics.Ints  # int [N], indices of outputs; the first of them are the labels
@@ -77,16 +75,17 @@ def cross_validate(data: TrainingSet, recipe: Recipe, count: int, only: int | No
         unseen = torch.isin(data.targets, torch.tensor(classes[number::count], dtype=torch.int64))
         rest = torch.cat([*(other for index, other in enumerate(parts) if index != number), synthetic])
         shown = data.part(rest[~unseen[rest]])
-        network, _ = fit(shown, recipe, title=f"fold {number + 1} of {count}")
+        network, _ = fit(shown, recipe, f"fold {number + 1} of {count}")
         served = ServedNetwork(network, fit_pretrained_head(shown, network, recipe.side))
         plain = predict(served, data.images[part[data.targets[part] < len(data.labels)]])
         compressed = predict(served, data.compressed[part])
         measured.append(HeldOut(data.targets[part].numpy(), unseen[part].numpy(), plain, compressed))
+    targets, unseens, plains, compresseds = zip(*measured, strict=True)
     return HeldOut(
-        np.concatenate([one.targets for one in measured]),
-        np.concatenate([one.unseen for one in measured]),
-        _concatenate([one.plain for one in measured]),
-        _concatenate([one.compressed for one in measured]),
+        np.concatenate(targets),
+        np.concatenate(unseens),
+        Outputs(*map(np.concatenate, zip(*plains, strict=True))),
+        Outputs(*map(np.concatenate, zip(*compresseds, strict=True))),
     )
 
 
@@ -102,32 +101,18 @@ def folds(targets: Tensor, count: int) -> list[Tensor]:
     return [torch.cat(part).sort().values for part in parts]
 
 
-def _concatenate(parts: Sequence[Outputs]) -> Outputs:
-    return Outputs(
-        np.concatenate([one.logits for one in parts]), np.concatenate([one.priors for one in parts])
-    )
-
-
 @torch.no_grad()
 def predict(served: ServedNetwork, images: Tensor) -> Outputs:
     """Return a network's outputs for thumbnails uint8 [N, 3, H, W], presented as inference presents them."""
-    batches = images.split(BATCH)
-    answers = [
-        _predict(served, batch)
-        for batch in progress(batches, total=len(batches), title="measuring", unit="batch")
-    ]
-    logits, priors = (torch.cat(rows).double().numpy() for rows in zip(*answers, strict=True))
-    return Outputs(logits, priors)
-
-
-def _predict(served: ServedNetwork, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits [N, outputs] and log priors [N, labels + 1] of uint8 images of one size."""
-    pictures = [Image.fromarray(planes) for planes in images.permute(0, 2, 3, 1).contiguous().numpy()]
     side, margin = THUMBNAIL.side or images.shape[-1], THUMBNAIL.margin or 0.0
-    seen = np.stack([view(picture, side, margin) for picture in pictures])
-    pixels = normalise(torch.from_numpy(seen).permute(0, 3, 1, 2) / 255)
-    answers = [served(one) for one in (pixels, pixels.flip(3))]
-    return torch.stack([one for one, _ in answers]).mean(0), torch.stack([one for _, one in answers]).mean(0)
+    batches, answers = images.split(BATCH), []
+    for batch in progress(batches, total=len(batches), title="measuring", unit="batch"):
+        pictures = [Image.fromarray(planes) for planes in batch.permute(0, 2, 3, 1).contiguous().numpy()]
+        seen = np.stack([view(picture, side, margin) for picture in pictures])
+        pixels = normalise(torch.from_numpy(seen).permute(0, 3, 1, 2) / 255)
+        both = zip(served(pixels), served(pixels.flip(3)), strict=True)
+        answers.append([torch.stack(pair).mean(0) for pair in both])
+    return Outputs(*(torch.cat(rows).double().numpy() for rows in zip(*answers, strict=True)))
 
 
 def best_temperature(known: Outputs, truth: metrics.Ints) -> float:
@@ -144,24 +129,22 @@ def figures(measured: HeldOut, recipe: Recipe) -> dict[str, Any]:
     """Return the figures as `evaluate` names them, at the recipe's temperature and threshold."""
     temperature, threshold = recipe.temperature, recipe.threshold
     truth = measured.targets[measured.known]
-    plain, every = measured.plain.probabilities(temperature), measured.compressed.probabilities(temperature)
+    every = measured.compressed.probabilities(temperature)
     compressed, unseen = every[measured.known], every[measured.unseen]
-    negatives = every[~measured.known & ~measured.unseen]
-    confidences = metrics.confidences(compressed)
+    predictions = Predictions(
+        names=(),
+        probabilities=measured.plain.probabilities(temperature),
+        labels=truth,
+        negatives=every[~measured.known & ~measured.unseen],
+        negative_names=(),
+        jpeg_probabilities=compressed,
+    )
     return {
         "side": THUMBNAIL.side,
         "temperature": temperature,
         "best_temperature": best_temperature(measured.plain, truth),
-        "images": len(plain),
-        "accuracy": metrics.accuracy(plain, truth),
-        "coverage": metrics.acceptance_rate(plain, threshold),
-        "selective_accuracy": metrics.selective_accuracy(plain, truth, threshold),
-        "ece": metrics.expected_calibration_error(plain, truth),
-        "jpeg_accuracy": metrics.accuracy(compressed, truth),
-        "other_images": len(negatives),
-        "other_accepted": metrics.acceptance_rate(negatives, threshold),
-        "other_auroc": metrics.auroc(confidences, metrics.confidences(negatives)),
+        **asdict(Metrics.of(predictions, threshold)),
         "unseen_images": len(unseen),
         "unseen_accepted": metrics.acceptance_rate(unseen, threshold),
-        "unseen_auroc": metrics.auroc(confidences, metrics.confidences(unseen)),
+        "unseen_auroc": metrics.auroc(metrics.confidences(compressed), metrics.confidences(unseen)),
     }

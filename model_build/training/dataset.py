@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -36,20 +35,14 @@ class TrainingSet:
     labels: list[str]
     outputs: list[str]
     images: Tensor  # uint8 [N, 3, DETAIL, DETAIL]
-    compressed: Tensor
+    compressed: Tensor  # the same after JPEG compression
     targets: Tensor  # int64 [N], indices into `outputs`
     real: Tensor  # bool [N], false for drawings and textures
 
     def part(self, chosen: Tensor) -> "TrainingSet":
         """Return the images at these indices."""
-        return TrainingSet(
-            self.labels,
-            self.outputs,
-            self.images[chosen],
-            self.compressed[chosen],
-            self.targets[chosen],
-            self.real[chosen],
-        )
+        tensors = (self.images, self.compressed, self.targets, self.real)
+        return TrainingSet(self.labels, self.outputs, *(one[chosen] for one in tensors))
 
 
 def assemble(images: Images, labels: Sequence[str]) -> TrainingSet:
@@ -61,37 +54,28 @@ def assemble(images: Images, labels: Sequence[str]) -> TrainingSet:
         raise DataError(f"no training images of {', '.join(missing)}; the data has {known}")
     negatives = sorted(set(images.by_class) - set(labels))
     outputs = [*labels, *negatives, DRAWN_OUTPUT, TEXTURE_OUTPUT]
-    parts = [
-        (outputs.index(name), group, True)
-        for name in [*labels, *negatives]
-        for group in images.by_class[name]
-    ]
+    parts = [(name, group, True) for name in [*labels, *negatives] for group in images.by_class[name]]
     for kind in KINDS:
-        output = outputs.index(kind if kind in labels else DRAWN_OUTPUT)
-        parts.append((output, Group(_drawings(kind), compressed=False), False))
+        pictures = [draw(kind, seed, (2 * DETAIL, 2 * DETAIL)) for seed in range(DRAWINGS_PER_KIND)]
+        small = [np.asarray(one.resize((DETAIL, DETAIL), Image.Resampling.BOX)) for one in pictures]
+        name = kind if kind in labels else DRAWN_OUTPUT
+        parts.append((name, Group(np.stack(small), compressed=False), False))
     textures = Group(make_textures(TEXTURES, DETAIL, seed=0), compressed=False)
-    parts.append((len(outputs) - 1, textures, False))
+    parts.append((TEXTURE_OUTPUT, textures, False))
+    compressed = [  # at qualities from 60 to 95 in turn
+        pixels if was else jpeg_round_trip(pixels, 60 + np.arange(len(pixels)) * 7 % 36)
+        for pixels, was in ((group.pixels, group.compressed) for _, group, _ in parts)
+    ]
     return TrainingSet(
         labels=list(labels),
         outputs=outputs,
         images=torch.cat([_planes(group.pixels) for _, group, _ in parts]),
-        compressed=torch.cat([_planes(_compressed(group)) for _, group, _ in parts]),
-        targets=torch.cat([torch.full((len(group.pixels),), output) for output, group, _ in parts]),
+        compressed=torch.cat([_planes(pixels) for pixels in compressed]),
+        targets=torch.cat(
+            [torch.full((len(group.pixels),), outputs.index(name)) for name, group, _ in parts]
+        ),
         real=torch.cat([torch.full((len(group.pixels),), real) for _, group, real in parts]),
     )
-
-
-def _drawings(kind: str) -> Pixels:
-    pictures = [draw(kind, seed, (2 * DETAIL, 2 * DETAIL)) for seed in range(DRAWINGS_PER_KIND)]
-    return np.stack([np.asarray(p.resize((DETAIL, DETAIL), Image.Resampling.BOX)) for p in pictures])
-
-
-def _compressed(group: Group) -> Pixels:
-    """Return the images of a group after JPEG compression, at qualities from 60 to 95 in turn."""
-    if group.compressed:
-        return group.pixels
-    qualities: npt.NDArray[np.int64] = 60 + np.arange(len(group.pixels)) * 7 % 36
-    return jpeg_round_trip(group.pixels, qualities)
 
 
 def _planes(pixels: Pixels) -> Tensor:
@@ -100,8 +84,5 @@ def _planes(pixels: Pixels) -> Tensor:
     if planes.shape[-1] == DETAIL:
         return planes
     size = (DETAIL, DETAIL)
-    parts = [
-        functional.interpolate(part, size, mode="bicubic", align_corners=False, antialias=True)
-        for part in planes.split(CHUNK)
-    ]
-    return torch.cat(parts)
+    parts = planes.split(CHUNK)
+    return torch.cat([functional.interpolate(one, size, mode="bicubic", antialias=True) for one in parts])

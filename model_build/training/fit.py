@@ -1,10 +1,8 @@
 """Fine-tune the network on a training set."""
 
 import copy
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,59 +20,38 @@ EMA_RAMP: Final = 20  # steps; the decay rises from 0 to the recipe's, so that e
 MIN_RATE: Final = 0.01  # of the peak, in the first step
 
 
-@dataclass(frozen=True)
-class EpochResult:
+class EpochResult(NamedTuple):
     """Means over one epoch's augmented images."""
 
     loss: float
     accuracy: float
 
 
-@dataclass
-class Schedule:
-    """How far the training has come, by steps or by time, whichever is further."""
-
-    total_steps: int
-    warmup: float
-    time_budget: float | None = None  # seconds after which training must end; None for no limit
-    steps: int = 0
-    started: float = field(default_factory=time.monotonic)  # seconds of the monotonic clock
-
-    @property
-    def progress(self) -> float:
-        """The fraction of the training that is done."""
-        elapsed = (time.monotonic() - self.started) / self.time_budget if self.time_budget else 0.0
-        return min(1.0, max(self.steps / self.total_steps, elapsed))
-
-    def rate(self, progress: float) -> float:
-        """Return the learning rate as a fraction of its peak: linear warm-up, then cosine decay to zero."""
-        if progress < self.warmup:
-            return max(progress / self.warmup, MIN_RATE)
-        return 0.5 * (
-            1 + float(torch.cos(torch.tensor((progress - self.warmup) / (1 - self.warmup) * torch.pi)))
-        )
+def learning_rate(progress: float, warmup: float) -> float:
+    """Return the learning rate as a fraction of its peak: linear warm-up, then cosine decay to zero."""
+    if progress < warmup:
+        return max(progress / warmup, MIN_RATE)
+    return 0.5 * (1 + float(torch.cos(torch.tensor((progress - warmup) / (1 - warmup) * torch.pi))))
 
 
-def fit(
-    data: TrainingSet, recipe: Recipe, *, title: str = "training", time_budget: float | None = None
-) -> tuple[Network, list[EpochResult]]:
+def fit(data: TrainingSet, recipe: Recipe, title: str = "training") -> tuple[Network, list[EpochResult]]:
     """Train one network; equal data and recipe give equal networks on the same kind of processor.
 
-    A time budget, in seconds, shortens the schedule. Fewer images than a batch has are a UsageError.
+    Fewer images than a batch has are a UsageError.
     """
     # Threads split sums, and floats added in another order give another sum.
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
-    trainer = _Trainer(data, recipe, time_budget)
+    trainer = _Trainer(data, recipe)
     results = list[EpochResult]()
     with progress_bar(total=recipe.epochs, title=title, unit="epoch") as bar:
-        while trainer.schedule.progress < 1:
+        for number in range(1, recipe.epochs + 1):
             result = trainer.epoch()
             results.append(result)
             bar.set_postfix(loss=f"{result.loss:.3f}", accuracy=f"{result.accuracy:.3f}")
             bar.update()
             if bar.disable:  # in a log, such as a training job's
-                counted = f"{title}: epoch {len(results)} of {recipe.epochs}"
+                counted = f"{title}: epoch {number} of {recipe.epochs}"
                 say(f"{counted}, loss {result.loss:.3f}, accuracy {result.accuracy:.3f}")
     blend(trainer.averaged, recipe.pretrained)
     return trainer.averaged, results
@@ -83,30 +60,30 @@ def fit(
 class _Trainer:
     """The state of one training."""
 
-    def __init__(self, data: TrainingSet, recipe: Recipe, time_budget: float | None) -> None:
+    def __init__(self, data: TrainingSet, recipe: Recipe) -> None:
         self.data, self.recipe = data, recipe
         self.random = torch.Generator().manual_seed(recipe.seed)
         network = Network(len(data.outputs), recipe.frozen, recipe.dropout)
         self.network = network.to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.network).eval()
-        self.optimiser = _optimiser(self.network, recipe)
+        # A lower learning rate for the pretrained parts than for the new output layer.
+        tail = {"params": list(network.tail.parameters()), "peak": recipe.learning_rate, "weight_decay": 0.0}
+        head = {"params": list(network.head.parameters()), "peak": recipe.head_rate}
+        self.optimiser = torch.optim.AdamW([tail, head], weight_decay=recipe.weight_decay)
         epoch_steps = len(sample_epoch(data, recipe, torch.Generator())) // recipe.batch
         if not epoch_steps:
             raise UsageError(
                 f"--batch {recipe.batch}: fewer training images than one batch; use a smaller one"
             )
-        self.schedule = Schedule(epoch_steps * recipe.epochs, recipe.warmup, time_budget)
+        self.steps, self.total = 0, epoch_steps * recipe.epochs
 
     def epoch(self) -> EpochResult:
-        """Train for one epoch, or until the time budget is spent."""
+        """Train for one epoch."""
         sums = torch.zeros(3)  # loss, correct answers, images
         for images, targets in _batches(self.data, self.recipe, self.random):
-            progress = self.schedule.progress
             for group in self.optimiser.param_groups:
-                group["lr"] = group["peak"] * self.schedule.rate(progress)
+                group["lr"] = group["peak"] * learning_rate(self.steps / self.total, self.recipe.warmup)
             sums += self._step(images, targets)
-            if progress >= 1:
-                break
         return EpochResult(float(sums[0] / sums[2]), float(sums[1] / sums[2]))
 
     def _step(self, images: Tensor, targets: Tensor) -> Tensor:
@@ -117,10 +94,13 @@ class _Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
-        self.schedule.steps += 1
-        steps = self.schedule.steps
-        if steps % EMA_EVERY == 0:
-            _average(self.averaged, self.network, min(recipe.averaging, steps / (steps + EMA_RAMP)))
+        self.steps += 1
+        if self.steps % EMA_EVERY == 0:
+            decay = min(recipe.averaging, self.steps / (self.steps + EMA_RAMP))
+            with torch.no_grad():
+                for mean, value in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+                    if value.requires_grad:
+                        mean.lerp_(value, 1 - decay)
         correct = (logits.argmax(1) == targets).sum()
         return torch.stack([loss.detach() * len(targets), correct, torch.tensor(len(targets))])
 
@@ -138,9 +118,9 @@ def blend(network: Network, share: float) -> None:
 
 
 def sample_epoch(data: TrainingSet, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """Return one epoch's images: all labelled ones, and a new sample of negatives, drawings and textures.
+    """Return one epoch's images, shuffled indices int64 [M].
 
-    They are indices, int64 [M], shuffled.
+    They are all labelled ones, and a new sample of negatives, drawings and textures.
     """
     known = data.targets < len(data.labels)
     textures = data.targets == data.outputs.index(TEXTURE_OUTPUT)
@@ -158,13 +138,6 @@ def sample_epoch(data: TrainingSet, recipe: Recipe, random: torch.Generator) -> 
     return epoch[torch.randperm(len(epoch), generator=random)]
 
 
-def _optimiser(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return AdamW with a lower learning rate for the pretrained parts than for the new output layer."""
-    tail = {"params": list(network.tail.parameters()), "peak": recipe.learning_rate, "weight_decay": 0.0}
-    head = {"params": list(network.head.parameters()), "peak": recipe.head_rate}
-    return torch.optim.AdamW([tail, head], weight_decay=recipe.weight_decay)
-
-
 def _batches(data: TrainingSet, recipe: Recipe, random: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch of augmented images [N, 3, H, W] in 0..1 and their targets [N]."""
     order = sample_epoch(data, recipe, random)
@@ -179,11 +152,3 @@ def _batches(data: TrainingSet, recipe: Recipe, random: torch.Generator) -> Iter
             backgrounds = data.images[chosen]
         images = augment(images / 255, backgrounds / 255, recipe.side, recipe.augmentation, random)
         yield images, data.targets[index]
-
-
-@torch.no_grad()
-def _average(averaged: Network, network: Network, decay: float) -> None:
-    """Update the exponential moving average (EMA) of the trained weights."""
-    for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
-        if value.requires_grad:
-            mean.lerp_(value, 1 - decay)

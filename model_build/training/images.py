@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from model_build.data.cifar import Archive, load_archive
+from model_build.data.cifar import load_archive
 from model_build.data.images import Pixels
 from model_build.errors import UsageError
 from model_build.serving.inference import BadRequest, decode
@@ -34,15 +34,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Images:
-    """Training images by class."""
+    """Training images by class, and the SHA-256 of their sources by name."""
 
     by_class: dict[str, list[Group]] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
-
-    def add(self, name: str, pixels: Pixels, *, compressed: bool) -> None:
-        """Add images of a class, if there are any."""
-        if len(pixels):
-            self.by_class.setdefault(name, []).append(Group(pixels, compressed))
 
     def counts(self) -> dict[str, int]:
         """Return the number of images of each class, by name in alphabetical order."""
@@ -60,7 +55,12 @@ def read_images(sources: Sequence[Path]) -> Images:
     for source in sources:
         archives = archives_in([source])
         for path in archives:
-            _add_archive(images, load_archive(path))
+            archive = load_archive(path)
+            images.sources[path.name] = archive.sha256
+            for index, name in enumerate(archive.classes):
+                pixels = archive.train.of(index)
+                if len(pixels):
+                    images.by_class.setdefault(name, []).append(Group(pixels, archive.decoded_jpeg))
         if not archives:
             _add_folder(images, source)
     return images
@@ -73,12 +73,6 @@ def archives_in(sources: Sequence[Path]) -> list[Path]:
         for source in sources
         for archive in (sorted(source.glob("*.tar.gz")) if source.is_dir() else [source])
     ]
-
-
-def _add_archive(images: Images, archive: Archive) -> None:
-    images.sources[archive.path.name] = archive.sha256
-    for index, name in enumerate(archive.classes):
-        images.add(name, archive.train.of(index), compressed=archive.decoded_jpeg)
 
 
 def _add_folder(images: Images, folder: Path) -> None:
@@ -95,7 +89,7 @@ def _add_folder(images: Images, folder: Path) -> None:
                 pixels.append(_thumbnail(path, content))
                 compressed |= path.suffix.lower() != ".png"
             if pixels:
-                images.add(kind.name, np.stack(pixels), compressed=compressed)
+                images.by_class.setdefault(kind.name, []).append(Group(np.stack(pixels), compressed))
                 found = True
     if not found:
         raise DataError(

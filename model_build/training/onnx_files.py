@@ -19,16 +19,16 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import nn
 
 from model_build.training.network import STRIDE
 
-OPSET: Final = 17
 Floats = npt.NDArray[np.float32]
-Stored = tuple[list[TensorProto], list[NodeProto], Floats]
 
+OPSET: Final = 17
 MIN_SIZE: Final = 8_000  # smaller weights stay exact: they save little and matter most
+SIDE: Final = 64  # pixels of the image that the padding is computed with; the padding does not depend on it
 # Quantization levels from 0 to the largest weight of a channel. On photos, more levels change no answer.
 LEVELS: Final = 127
 LEVELS_OF_ORIGINS: Final = 63
@@ -45,116 +45,89 @@ def export(
 ) -> None:
     """Write a network as ONNX, small and fast: normalised `images` to the outputs and `features`.
 
-    Args:
-        network: maps images [N, 3, H, W] to tensors [N, ...].
-        fine_tuned: names of weights, each with the name of the pretrained one that it was before.
-        coarse: name of the weight that needs the fewest levels.
+    The network maps images [N, 3, H, W] to tensors [N, ...]; `fine_tuned` names weights, each with the
+    pretrained one that it was before, `coarse` the weight that needs the fewest levels.
     """
     write_onnx(network, path, outputs)
-    quantize(path, fine_tuned, coarse)
-    fuse_padding(path)
-    expose_features(path)
+    model = onnx.load(path)
+    quantize(model, fine_tuned, coarse)
+    fuse_padding(model)
+    expose_features(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
 
 
 def quantize(
-    path: Path,
+    model: ModelProto,
     fine_tuned: Mapping[str, str] | None = None,
     coarse: str | None = None,
     min_size: int = MIN_SIZE,
 ) -> None:
-    """Quantize the float32 weights of an ONNX file in place; see `export`."""
-    model = onnx.load(path)
+    """Quantize the float32 weights of a model; see `export`."""
     weights = {weight.name: weight for weight in model.graph.initializer}
     # The exporter writes equal weights once, so one of a pair is missing where fine-tuning changed nothing.
-    origins = {
-        name: origin for name, origin in (fine_tuned or {}).items() if {name, origin} <= weights.keys()
-    }
-    kept, nodes, restored = [], [], dict[str, Floats]()
+    pairs = (fine_tuned or {}).items()
+    origins = {name: origin for name, origin in pairs if {name, origin} <= weights.keys()}
+    kept, nodes, restored = list[TensorProto](), list[NodeProto](), dict[str, Floats]()
+
+    def store(name: str, values: Floats, levels: int) -> None:
+        scale = np.abs(values).reshape(len(values), -1).max(axis=1) / levels
+        scale = np.maximum(scale, 1e-12).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+        small = np.rint(values / scale).astype(np.int8)
+        kept.append(numpy_helper.from_array(small, f"{name}.int8"))
+        kept.append(numpy_helper.from_array(scale, f"{name}.scale"))
+        nodes.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.float"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Mul", [f"{name}.float", f"{name}.scale"], [name]))
+        restored[name] = small.astype(np.float32) * scale
+
     for name in sorted(weights, key=lambda name: name in origins):  # origins first
         values = numpy_helper.to_array(weights[name])
         if values.dtype != np.float32 or values.ndim < 2 or values.size < min_size:  # noqa: PLR2004 - biases
             kept.append(weights[name])
         elif name in origins:
-            origin = origins[name]
-            difference = f"{name}.difference"
-            stored, made, _ = _store(difference, values - restored[origin], LEVELS_OF_DIFFERENCES)
-            kept += stored
-            nodes += [*made, helper.make_node("Add", [origin, difference], [name])]
+            origin, difference = origins[name], f"{name}.difference"
+            store(difference, values - restored[origin], LEVELS_OF_DIFFERENCES)
+            nodes.append(helper.make_node("Add", [origin, difference], [name]))
+        elif name in origins.values():
+            store(name, values, LEVELS_OF_ORIGINS)
         else:
-            levels = LEVELS_OF_COARSE if name == coarse else LEVELS
-            levels = LEVELS_OF_ORIGINS if name in origins.values() else levels
-            stored, made, restored[name] = _store(name, values, levels)
-            kept += stored
-            nodes += made
+            store(name, values, LEVELS_OF_COARSE if name == coarse else LEVELS)
     whole = [*nodes, *model.graph.node]
     del model.graph.initializer[:], model.graph.node[:]
     model.graph.initializer.extend(kept)
     model.graph.node.extend(whole)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
 
 
-def _store(name: str, values: Floats, levels: int) -> Stored:
-    """Return the tensors that store a weight, the nodes that restore it, and the restored values."""
-    scale = np.abs(values).reshape(len(values), -1).max(axis=1) / levels
-    scale = np.maximum(scale, 1e-12).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
-    small = np.rint(values / scale).astype(np.int8)
-    stored = [
-        numpy_helper.from_array(small, f"{name}.int8"),
-        numpy_helper.from_array(scale, f"{name}.scale"),
-    ]
-    nodes = [
-        helper.make_node("Cast", [f"{name}.int8"], [f"{name}.float"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", [f"{name}.float", f"{name}.scale"], [name]),
-    ]
-    return stored, nodes, small.astype(np.float32) * scale
-
-
-SIDE = 64  # pixels of the image that the padding is computed with; the padding does not depend on it
-
-
-def fuse_padding(path: Path) -> None:
-    """Fuse the padding in an ONNX file in place."""
-    model = onnx.load(path)
+def fuse_padding(model: ModelProto) -> None:
+    """Let the convolutions of a model pad by themselves."""
+    graph = model.graph
     readers: dict[str, list[NodeProto]] = {}
-    for node in model.graph.node:
+    for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     pairs = [
         (node, readers[node.output[0]][0])
-        for node in model.graph.node
+        for node in graph.node
         if node.op_type == "Pad" and [reader.op_type for reader in readers[node.output[0]]] == ["Conv"]
     ]
-    amounts = _values(model, [pad.input[1] for pad, _ in pairs])
+    amounts = _values(model, [pad.input[1] for pad, _ in pairs]) if pairs else []
     for (pad, convolution), amount in zip(pairs, amounts, strict=True):
         before, after = amount.reshape(2, -1)[:, 2:]  # of height and width; batch and channels are not padded
         pads = next(one for one in convolution.attribute if one.name == "pads")
         pads.ints[:] = (np.array(pads.ints) + np.concatenate([before, after])).tolist()
         convolution.input[0] = pad.input[0]
-        model.graph.node.remove(pad)
-    _remove_unused(model.graph)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-
-
-def expose_features(path: Path) -> None:
-    """Add the output `features` to an ONNX file: what its last linear layer reads, and heads learn from."""
-    model = onnx.load(path)
-    layer = [node for node in model.graph.node if node.op_type == "Gemm"][-1]
-    tensor = layer.input[0]
-    for node in model.graph.node:
-        node.input[:] = ["features" if name == tensor else name for name in node.input]
-        node.output[:] = ["features" if name == tensor else name for name in node.output]
-    shape = ["batch", "features"]
-    model.graph.output.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, shape))
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
+        graph.node.remove(pad)
+    while True:  # remove what computed the padding
+        read = {name for node in graph.node for name in node.input} | {one.name for one in graph.output}
+        unused = [node for node in graph.node if not read.intersection(node.output)]
+        if not unused:
+            return
+        for node in unused:
+            graph.node.remove(node)
 
 
 def _values(model: ModelProto, names: list[str]) -> list[npt.NDArray[np.int64]]:
     """Return the values of some of a model's tensors."""
-    if not names:
-        return []
     asked = ModelProto()
     asked.CopyFrom(model)
     del asked.graph.output[:]
@@ -164,19 +137,19 @@ def _values(model: ModelProto, names: list[str]) -> list[npt.NDArray[np.int64]]:
     return [np.asarray(one) for one in session.run(None, {model.graph.input[0].name: image})]
 
 
-def _remove_unused(graph: GraphProto) -> None:
-    """Remove the nodes whose outputs are not used."""
-    while True:
-        read = {name for node in graph.node for name in node.input} | {one.name for one in graph.output}
-        unused = [node for node in graph.node if not read.intersection(node.output)]
-        if not unused:
-            return
-        for node in unused:
-            graph.node.remove(node)
+def expose_features(model: ModelProto) -> None:
+    """Add the output `features`: what the last linear layer of a model reads, and heads learn from."""
+    tensor = [node for node in model.graph.node if node.op_type == "Gemm"][-1].input[0]
+    for node in model.graph.node:
+        node.input[:] = ["features" if name == tensor else name for name in node.input]
+        node.output[:] = ["features" if name == tensor else name for name in node.output]
+    shape = ["batch", "features"]
+    model.graph.output.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, shape))
 
 
 def write_onnx(network: nn.Module, path: Path, outputs: Sequence[str]) -> None:
     """Write a network as ONNX, with images of any number and size as its input `images`."""
+    batch = {name: {0: "batch"} for name in outputs}
     with warnings.catch_warnings():
         # The TorchScript-based exporter needs no further package; it warns about its deprecation and about
         # what it does not fold.
@@ -187,8 +160,7 @@ def write_onnx(network: nn.Module, path: Path, outputs: Sequence[str]) -> None:
             str(path),
             input_names=["images"],
             output_names=list(outputs),
-            dynamic_axes={"images": {0: "batch", 2: "height", 3: "width"}}
-            | {name: {0: "batch"} for name in outputs},
+            dynamic_axes={"images": {0: "batch", 2: "height", 3: "width"}, **batch},
             opset_version=OPSET,
             dynamo=False,
         )

@@ -1,11 +1,10 @@
 """The pretrained head: the ImageNet classifier as a second prediction, mapped to our labels.
 
 A network fine-tuned on a thousand thumbnails forgets most of what ImageNet taught: it takes a fire truck for
-one of the few classes that it was trained on. The original network still tells a thousand classes apart on
-photos. How they relate to our labels is estimated from the training images, without any class name: the
-pretrained network predicts its classes for each image, and `relation` holds how often an image of each class
-turned out to have each label, or none. At inference both predictions are multiplied, this one raised to the
-power `prior_weight` (`serving/inference.py`).
+one of the few classes that it was trained on. The original network still tells a thousand classes apart. How
+they relate to our labels is estimated from the training images: `relation` holds how often an image of each
+class turned out to have each label, or none. At inference both predictions are multiplied, this one raised to
+the power `prior_weight` (`serving/inference.py`).
 
 The relation starts as the empirical conditional distribution of LEEP (https://arxiv.org/abs/2002.12462);
 steps of expectation-maximisation then assign each image to the classes that explain its label best.
@@ -66,10 +65,7 @@ class PretrainedHead(nn.Module):
 
 
 class ServedNetwork(nn.Module):
-    """What is exported: the trained network and the pretrained head behind one frozen part.
-
-    The names of its attributes are names of weights in the ONNX file.
-    """
+    """What is exported: both heads behind one frozen part; attributes name weights in the ONNX file."""
 
     def __init__(self, network: Network, head: PretrainedHead) -> None:
         super().__init__()
@@ -89,49 +85,34 @@ class ServedNetwork(nn.Module):
 
 @torch.no_grad()
 def fit_pretrained_head(data: TrainingSet, network: Network, side: int) -> PretrainedHead:
-    """Estimate the relation of ImageNet's classes to the labels from training images."""
-    labels = len(data.labels)
+    """Estimate the relation of ImageNet's classes to the labels from equally many images of each output.
+
+    All labels weigh the same together, and so do all classes of negatives.
+    """
+    labels, outputs = len(data.labels), data.targets.unique()
     head = PretrainedHead(len(network.front), torch.zeros(CLASSES, labels + 1))
-    chosen = _sample(data.targets)
+    random, count = torch.Generator().manual_seed(0), min(IMAGES_PER_OUTPUT, MAX_IMAGES // len(outputs))
+    of_outputs = [torch.nonzero(data.targets == output).flatten() for output in outputs]
+    chosen = torch.cat([one[torch.randperm(len(one), generator=random)[:count]] for one in of_outputs])
     batches = data.compressed[chosen].split(BATCH)
     probabilities = [
         head.classes(network.front(normalise(resize(batch / 255, side))))
         for batch in progress(batches, total=len(batches), title="pretrained head", unit="batch")
     ]
-    groups = data.targets[chosen].clamp_max(labels)
-    relation = fit_relation(torch.cat(probabilities), groups, _weights(data.targets[chosen], labels))
-    head.relation.copy_(relation)
-    head.eval()
-    return head
-
-
-def _sample(targets: Tensor) -> Tensor:
-    """Return the indices of equally many images of each output, the same ones every time."""
-    random = torch.Generator().manual_seed(0)
-    outputs = targets.unique()
-    count = min(IMAGES_PER_OUTPUT, MAX_IMAGES // len(outputs))
-    chosen = []
-    for output in outputs:
-        where = torch.nonzero(targets == output).flatten()
-        chosen.append(where[torch.randperm(len(where), generator=random)[:count]])
-    return torch.cat(chosen)
-
-
-def _weights(targets: Tensor, labels: int) -> Tensor:
-    """Return the weight of each image: equal totals for all labels, and for all classes of negatives."""
+    targets = data.targets[chosen]
     counts = torch.bincount(targets)
     negatives = max(int((counts[labels:] > 0).sum()), 1)
     totals = torch.where(torch.arange(len(counts)) < labels, 1 / labels, NEGATIVES_WEIGHT / negatives)
-    return (TOTAL_WEIGHT * totals / counts)[targets]
+    weights = (TOTAL_WEIGHT * totals / counts)[targets]
+    head.relation.copy_(fit_relation(torch.cat(probabilities), targets.clamp_max(labels), weights))
+    return head.eval()
 
 
 def fit_relation(probabilities: Tensor, groups: Tensor, weights: Tensor) -> Tensor:
     """Find the P(group | class), [classes, groups], that maximises the likelihood of the images' groups.
 
-    Args:
-        probabilities: of the classes, float [N, classes].
-        groups: int64 [N]; the last is "none of the labels", to which a class without images belongs.
-        weights: of the images, float [N].
+    Probabilities are of the classes, float [N, classes]; groups int64 [N], of which the last is "none of the
+    labels", to which a class without images belongs; weights of the images, float [N].
     """
     truth = nn.functional.one_hot(groups).to(probabilities.dtype)
     relation = torch.full((probabilities.shape[1], truth.shape[1]), 1 / truth.shape[1])

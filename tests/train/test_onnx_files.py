@@ -2,6 +2,8 @@
 
 import copy
 import gzip
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,16 @@ from model_build.training.pretrained_head import PretrainedHead, ServedNetwork
 from model_build.training.recipe import Recipe
 
 
-def write(network: nn.Module, example: torch.Tensor, path: Path) -> None:
+def change(
+    network: nn.Module, example: torch.Tensor, path: Path, how: Callable[[onnx.ModelProto], None]
+) -> None:
+    """Write a network as ONNX, changed."""
     axes = {"images": {0: "batch", 2: "height", 3: "width"}} if example.ndim > 2 else None
     torch.onnx.export(network, (example,), str(path), input_names=["images"], dynamic_axes=axes, dynamo=False)
+    model = onnx.load(path)
+    how(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
 
 
 def run(path: Path, images: torch.Tensor) -> list[Any]:
@@ -61,8 +70,7 @@ def test_padding_is_fused_into_the_convolutions_and_the_result_stays(tmp_path: P
             return nn.functional.pad(x, (1, 1, 0, 0)).mean((2, 3))  # not before a convolution: stays
 
     path, network = tmp_path / "m.onnx", Padded()
-    write(network, torch.zeros(1, 3, 64, 64), path)
-    fuse_padding(path)
+    change(network, torch.zeros(1, 3, 64, 64), path, fuse_padding)
     assert [node.op_type for node in onnx.load(path).graph.node].count("Pad") == 1
     images = torch.randn(2, 3, 40, 56, generator=torch.Generator().manual_seed(0))
     np.testing.assert_allclose(run(path, images)[0], network(images).detach().numpy(), atol=1e-5)
@@ -70,9 +78,10 @@ def test_padding_is_fused_into_the_convolutions_and_the_result_stays(tmp_path: P
 
 def test_small_weights_stay_exact(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    write(nn.Linear(4, 2), torch.zeros(1, 4), path)
+    layer = nn.Linear(4, 2)
+    change(layer, torch.zeros(1, 4), path, lambda _: None)
     before = onnx.load(path).SerializeToString()
-    quantize(path)
+    change(layer, torch.zeros(1, 4), path, quantize)
     assert onnx.load(path).SerializeToString() == before
 
 
@@ -86,8 +95,7 @@ def test_a_fine_tuned_weight_is_stored_as_the_difference_to_its_origin(tmp_path:
     image = torch.randn(1, 100, generator=random)
     expected = both(image).detach().numpy()
     for fine_tuned in ({}, {"0.weight": "1.weight"}):
-        write(both, image, path)
-        quantize(path, fine_tuned)
+        change(both, image, path, partial(quantize, fine_tuned=fine_tuned))
         differences = [one.name for one in onnx.load(path).graph.initializer if "difference" in one.name]
         assert bool(differences) == bool(fine_tuned)
         assert np.abs(run(path, image)[0] - expected).max() < 0.1 * np.abs(expected).max()
@@ -97,7 +105,6 @@ def test_weights_that_fine_tuning_did_not_change_are_stored_once(tmp_path: Path)
     path, layer = tmp_path / "m.onnx", nn.Linear(100, 100)
     both = nn.Sequential(layer, copy.deepcopy(layer))
     image = torch.randn(1, 100, generator=torch.Generator().manual_seed(0))
-    write(both, image, path)
-    quantize(path, {"0.weight": "1.weight"})
+    change(both, image, path, partial(quantize, fine_tuned={"0.weight": "1.weight"}))
     np.testing.assert_allclose(run(path, image)[0], both(image).detach().numpy(), atol=0.05)
     assert path.stat().st_size < 2 * layer.weight.numel()

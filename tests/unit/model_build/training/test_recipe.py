@@ -5,7 +5,7 @@ from typing import Any
 import click
 import pytest
 
-from model_build.training.recipe import Recipe, recipe_fields
+from model_build.training.recipe import RECIPE_FIELDS, Recipe
 
 EDGES: dict[str, tuple[tuple[Any, Any], ...]] = {  # accepted and refused
     "seed": ((0, -1), (2**32 - 1, 2**32)),
@@ -24,7 +24,7 @@ EDGES: dict[str, tuple[tuple[Any, Any], ...]] = {  # accepted and refused
 
 
 def test_each_number_is_accepted_up_to_its_bounds() -> None:
-    kinds = {one.name: one.metadata["type"] for one in recipe_fields() if not isinstance(one.default, bool)}
+    kinds = {one.name: one.metadata["type"] for one in RECIPE_FIELDS if not isinstance(one.default, bool)}
     assert set(EDGES) == set(kinds)
     for name, edges in EDGES.items():
         for accepted, refused in edges:
@@ -34,7 +34,7 @@ def test_each_number_is_accepted_up_to_its_bounds() -> None:
 
 
 def test_every_default_is_accepted_and_no_number_is_infinite() -> None:
-    for one in recipe_fields():
+    for one in RECIPE_FIELDS:
         kind = one.metadata["type"]
         assert kind.convert(str(one.default), None, None) == one.default
         for value in ("inf", "-inf", "nan"):
