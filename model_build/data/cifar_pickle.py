@@ -81,7 +81,7 @@ def _check(content: bytes) -> None:
             memo[len(memo) if argument is None else argument] = on_top
             continue
         nested += on_top and name != "REDUCE"
-        nested += name in {"GET", "BINGET", "LONG_BINGET"} and memo.get(argument, False)
+        nested += name in {"GET", "BINGET", "LONG_BINGET"} and memo.get(argument or 0, False)
         on_top = name in {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
         if nested > TUPLES:
             raise ArchiveError(f"has more than {TUPLES} nested tuples, which no CIFAR file has: not read")

@@ -2,7 +2,7 @@
 
 If the labels mean something to the shipped experts, the head corrects them; otherwise it works on the
 features of both pretrained classifiers by itself, for photos of every size. `meanings.json` says what labels
-mean, those of CIFAR-100 and CIFAR-10; add one of your own by hand, with the numbers of its classes and objects.
+mean, those of CIFAR-100 and CIFAR-10; add one of your own by hand, with the numbers of its outputs.
 """
 
 import json

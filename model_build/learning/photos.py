@@ -89,11 +89,14 @@ def read_labelled(folders: Sequence[Path], order: Sequence[str] = ()) -> tuple[P
 def kept_for_learning(photos: Photos, hold_out: float) -> Photos:
     """Return the photos but the share whose content keeps them out of every training."""
     kept = np.array([not is_held_out(digest, hold_out) for digest in photos.digests])
-    names, images, digests = (
-        tuple(compress(all_of_it, kept)) for all_of_it in (photos.names, photos.images, photos.digests)
+    part = replace(
+        photos,
+        names=tuple(compress(photos.names, kept)),
+        images=tuple(compress(photos.images, kept)),
+        classes=photos.classes[kept],
+        digests=tuple(compress(photos.digests, kept)),
+        groups=photos.groups[kept],
     )
-    classes, groups = photos.classes[kept], photos.groups[kept]
-    part = replace(photos, names=names, images=images, classes=classes, digests=digests, groups=groups)
     check_counts(part.labels, part.counts())
     return part
 

@@ -58,10 +58,7 @@ def export(
 
 
 def quantize(
-    model: ModelProto,
-    fine_tuned: Mapping[str, str] | None = None,
-    coarse: str | None = None,
-    min_size: int = MIN_SIZE,
+    model: ModelProto, fine_tuned: Mapping[str, str] | None = None, coarse: str | None = None
 ) -> None:
     """Quantize the float32 weights of a model; see `export`."""
     weights = {weight.name: weight for weight in model.graph.initializer}
@@ -82,7 +79,7 @@ def quantize(
 
     for name in sorted(weights, key=lambda name: name in origins):  # origins first
         values = numpy_helper.to_array(weights[name])
-        if values.dtype != np.float32 or values.ndim < 2 or values.size < min_size:  # noqa: PLR2004 - biases
+        if values.dtype != np.float32 or values.ndim < 2 or values.size < MIN_SIZE:  # noqa: PLR2004 - biases
             kept.append(weights[name])
         elif name in origins:
             origin, difference = origins[name], f"{name}.difference"
