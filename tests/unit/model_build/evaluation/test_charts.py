@@ -27,8 +27,11 @@ def predictions(negatives: list[list[float]] | None = None) -> Predictions:
     )
 
 
-def axes_of(figure: Figure) -> Axes:
+def axes_of(figure: Figure, title: str, *names: str) -> Axes:
+    """Return the axes, which have this title and these names."""
     (axes,) = figure.axes
+    assert axes.get_title() == title
+    assert (axes.get_xlabel(), axes.get_ylabel()) == names
     return axes
 
 
@@ -41,9 +44,8 @@ def points_of(axes: Axes) -> dict[str, list[tuple[float, float]]]:
 
 
 def test_the_confusion_matrix_has_true_classes_in_rows_shaded_by_their_share() -> None:
-    axes = axes_of(charts.confusion_matrix([[96, 4], [3, 1]], ["red", "blue"], "photos"))
-    assert axes.get_title() == "Confusion matrix, photos"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+    expected = ("Confusion matrix, photos", "predicted class", "true class")
+    axes = axes_of(charts.confusion_matrix([[96, 4], [3, 1]], ["red", "blue"], "photos"), *expected)
     assert [text.get_text() for text in axes.get_xticklabels()] == ["red", "blue"]
     assert {text.get_position(): text.get_text() for text in axes.texts} == {
         (0, 0): "96",
@@ -54,15 +56,15 @@ def test_the_confusion_matrix_has_true_classes_in_rows_shaded_by_their_share() -
     (image,) = axes.get_images()
     np.testing.assert_allclose(np.asarray(image.get_array()), [[0.96, 0.04], [0.75, 0.25]])
     assert image.get_clim() == (0, 1)
-    (unseen,) = axes_of(charts.confusion_matrix([[96, 4], [0, 0]], ["red", "blue"], "photos")).get_images()
+    unseen_class = charts.confusion_matrix([[96, 4], [0, 0]], ["red", "blue"], "photos")
+    (unseen,) = axes_of(unseen_class, *expected).get_images()
     np.testing.assert_allclose(np.asarray(unseen.get_array()), [[0.96, 0.04], [0.0, 0.0]])
 
 
 def test_the_reliability_diagram_shows_accuracy_by_confidence() -> None:
-    axes = axes_of(charts.reliability_diagram(predictions(), "photos"))
     # ECE of 15 bins: gaps 0.1, (0.3, 2 images), 0.4, 0.7 of five images
-    assert axes.get_title() == "Reliability diagram, photos (ECE 0.360)"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("confidence", "accuracy")
+    title = "Reliability diagram, photos (ECE 0.360)"
+    axes = axes_of(charts.reliability_diagram(predictions(), "photos"), title, "confidence", "accuracy")
     (bins,) = axes.collections
     assert isinstance(bins, PathCollection)
     np.testing.assert_allclose(np.asarray(bins.get_offsets()), [[0.6, 1], [0.7, 0], [0.8, 0.5], [0.9, 1]])
@@ -72,27 +74,26 @@ def test_the_reliability_diagram_shows_accuracy_by_confidence() -> None:
 def test_the_risk_coverage_curve_has_a_line_of_what_is_there() -> None:
     risk = "selective risk (1 - selective accuracy)"
     point = "operating point (threshold 0.75)"
-    negatives = [[0.75, 0.25], [0.1, 0.9]]
-    axes = axes_of(charts.risk_coverage_curve(predictions(negatives), 0.75, "photos"))
-    assert axes.get_title() == "Risk-coverage curve, photos"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("coverage", "rate")
-    found = points_of(axes)
-    legend = axes.get_legend()
+    expected = ("Risk-coverage curve, photos", "coverage", "rate")
+
+    def drawn(threshold: float, negatives: list[list[float]] | None = None) -> Axes:
+        figure = charts.risk_coverage_curve(predictions(negatives), threshold, "photos")
+        return axes_of(figure, *expected)
+
+    axes = drawn(0.75, [[0.75, 0.25], [0.1, 0.9]])
+    found, legend = points_of(axes), axes.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == list(found)
     np.testing.assert_allclose(found[risk], [(1 / 5, 0), (3 / 5, 1 / 3), (4 / 5, 2 / 4), (1, 2 / 5)])
     assert found["false acceptance rate"] == [(1 / 5, 0.5), (3 / 5, 0.5), (4 / 5, 1), (1, 1)]
     np.testing.assert_allclose(found[point], [(3 / 5, 1 / 3)])
-    without_negatives = charts.risk_coverage_curve(predictions(), 0.75, "photos")
-    assert list(points_of(axes_of(without_negatives))) == [risk, point]
-    nothing_accepted = charts.risk_coverage_curve(predictions(), 0.95, "photos")
-    assert list(points_of(axes_of(nothing_accepted))) == [risk]
+    assert list(points_of(drawn(0.75))) == [risk, point]
+    assert list(points_of(drawn(0.95))) == [risk], "nothing is accepted"
 
 
 def test_training_curves_begin_with_the_first_epoch() -> None:
-    axes = axes_of(charts.training_curve("loss", [1.5, 0.5, 0.25]))
-    assert axes.get_title() == "Training loss"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "loss on augmented training images")
+    figure = charts.training_curve("loss", [1.5, 0.5, 0.25])
+    axes = axes_of(figure, "Training loss", "epoch", "loss on augmented training images")
     assert all(float(tick).is_integer() for tick in axes.get_xticks())
     assert list(points_of(axes).values()) == [[(1, 1.5), (2, 0.5), (3, 0.25)]]
 

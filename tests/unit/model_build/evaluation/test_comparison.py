@@ -26,9 +26,6 @@ LABELS = ("red", "blue")
 SIMULATIONS = 2000
 
 
-# ------------------------------------------------------------------ McNemar's exact test, one-sided
-
-
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (5, 0), (13, 2), (8, 8), (3, 11), (210, 160)])
 def test_it_is_the_exact_binomial_test_of_the_photos_that_differ(gained: int, lost: int) -> None:
     result = PairedResult(1000, gained, lost)
@@ -61,9 +58,6 @@ def test_so_many_more_photos_show_the_difference(gained: float, lost: float) -> 
 )
 def test_photos_missing(result: tuple[int, int, int], missing: int | None) -> None:
     assert PairedResult(*result).photos_missing() == missing
-
-
-# ------------------------------------------------------------------ verdicts
 
 
 def judged(right: str, accepted: str | None = None) -> Evaluated:
@@ -126,9 +120,6 @@ def test_photos_that_were_chosen_by_doubt_are_not_compared() -> None:
     assert rejected.verdict is Verdict.NO_BETTER, "negatives that are rejected are no doubt"
 
 
-# ------------------------------------------------------------------ how often it is wrong
-
-
 class Production:
     """Photos of every difficulty, and two models that are equally good, each with its own luck on a photo."""
 
@@ -138,11 +129,9 @@ class Production:
     def photos(self, count: int) -> tuple[Evaluated, Evaluated]:
         """Return what the two models make of random photos."""
         difficulty = self.random.normal(2, 1.5, count)
-        found = []
-        for _ in range(2):
-            certainty = difficulty + self.random.normal(0, 1, count)
-            found.append(Evaluated(certainty > 0, np.abs(certainty) > 1.2))
-        return found[0], found[1]
+        certainty = [difficulty + self.random.normal(0, 1, count) for _ in range(2)]
+        new, serving = (Evaluated(one > 0, np.abs(one) > 1.2) for one in certainty)
+        return new, serving
 
     def labelled(self, count: int, audited: float) -> tuple[Evaluated, Evaluated]:
         """Return the doubtful photos of the second model, and a share of those that it accepted."""
@@ -184,9 +173,6 @@ def test_a_better_model_is_deployed() -> None:
         improved = new.correct | (production.random.random(300) < 0.7)
         found.append(compared(Evaluated(improved, new.accepted), serving))
     assert deployed(found) > 0.95
-
-
-# ------------------------------------------------------------------ on a folder of photos
 
 
 @pytest.fixture

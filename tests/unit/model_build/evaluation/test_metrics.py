@@ -43,9 +43,7 @@ def test_calibration_error() -> None:
     ten = metrics.expected_calibration_error(PROBABILITIES, LABELS, bins=10)
     assert ten == pytest.approx((0.1 + 2 * 0.3 + 0.4 + 0.7) / 5)
     assert sum(one.images for one in metrics.calibration_bins(PROBABILITIES, LABELS, 10)) == 5
-
-
-def test_a_confidence_of_one_has_a_bin() -> None:
+    # A confidence of one has a bin.
     sure = np.array([[1.0, 0.0], [0.0, 1.0]])
     assert metrics.expected_calibration_error(sure, np.array([0, 1])) == 0
     assert metrics.expected_calibration_error(sure, np.array([1, 0])) == 1
