@@ -11,11 +11,11 @@ from commandline.options import PATH, json_option
 from model_build.cloud_training import DEFAULT_INSTANCE_TYPE, TrainRequest, train
 from model_build.data.download import training_archives
 from model_build.training.recipe import (
+    RECIPE_FIELDS,
     UNDERSCORES,
     Recipe,
     classes_option,
     data_option,
-    recipe_fields,
     recipe_options,
 )
 
@@ -73,7 +73,7 @@ def train_cloud_command(
       scones model train-cloud --role-arn arn:aws:iam::123456789012:role/scones-model \
         --bucket scones-models
     """
-    recipe = Recipe(**{name: settings.pop(name) for name in [one.name for one in recipe_fields()]})
+    recipe = Recipe(**{name: settings.pop(name) for name in [one.name for one in RECIPE_FIELDS]})
     request = TrainRequest(
         data=data or training_archives(), max_runtime_seconds=max_runtime, recipe=recipe, **settings
     )

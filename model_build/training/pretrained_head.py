@@ -105,7 +105,8 @@ def fit_pretrained_head(data: TrainingSet, network: Network, side: int) -> Pretr
     totals = torch.where(torch.arange(len(counts)) < labels, 1 / labels, NEGATIVES_WEIGHT / negatives)
     weights = (TOTAL_WEIGHT * totals / counts)[targets]
     head.relation.copy_(fit_relation(torch.cat(probabilities), targets.clamp_max(labels), weights))
-    return head.eval()
+    head.eval()
+    return head
 
 
 def fit_relation(probabilities: Tensor, groups: Tensor, weights: Tensor) -> Tensor:

@@ -111,32 +111,33 @@ def folder_of(path: Path, content: dict[str, tuple[str, int]]) -> Path:
 
 def cifar100_files(classes: Sequence[str], train: int, test: int) -> dict[str, object]:
     """Return the contents of an archive in CIFAR-100's layout, by member name."""
-    splits = {"train": (train, 0), "test": (test, 1000)}
-    files: dict[str, object] = {
-        f"cifar-100-python/{split}": {
-            b"data": _rows(classes, count, seed),
-            b"fine_labels": [label for label in range(len(classes)) for _ in range(count)],
-            b"filenames": [f"{name}_s_{i:06d}.png".encode() for name in classes for i in range(count)],
-        }
-        for split, (count, seed) in splits.items()
+    return {
+        "cifar-100-python/train": _batch(classes, train, 0, b"fine_labels", "{}_s_{:06d}.png"),
+        "cifar-100-python/test": _batch(classes, test, 1000, b"fine_labels", "{}_s_{:06d}.png"),
+        "cifar-100-python/meta": {b"fine_label_names": [name.encode() for name in classes]},
     }
-    files["cifar-100-python/meta"] = {b"fine_label_names": [name.encode() for name in classes]}
-    return files
 
 
 def cifar10_files(classes: Sequence[str], train: int, test: int, suffix: str = "jpg") -> dict[str, object]:
     """Return the contents of an archive in CIFAR-10's layout, with two training batches."""
     batches = {"data_batch_1": (train, 0), "data_batch_2": (train, 500), "test_batch": (test, 1000)}
     files: dict[str, object] = {
-        f"cifar-10-batches-py/{batch}": {
-            b"data": _rows(classes, count, seed),
-            b"labels": [label for label in range(len(classes)) for _ in range(count)],
-            b"filenames": [f"{name}_{i}.{suffix}".encode() for name in classes for i in range(count)],
-        }
+        f"cifar-10-batches-py/{batch}": _batch(classes, count, seed, b"labels", "{}_{}." + suffix)
         for batch, (count, seed) in batches.items()
     }
     files["cifar-10-batches-py/batches.meta"] = {b"label_names": [name.encode() for name in classes]}
     return files
+
+
+def _batch(classes: Sequence[str], count: int, seed: int, key: bytes, file: str) -> dict[bytes, object]:
+    """Return `count` images of each class as CIFAR stores them: one row each, red plane first."""
+    images = [picture(name, seed + i) for name in classes for i in range(count)]
+    rows = np.array([image.transpose(2, 0, 1).ravel() for image in images], dtype=np.uint8)
+    return {
+        b"data": rows.reshape(-1, 3072),
+        key: [label for label in range(len(classes)) for _ in range(count)],
+        b"filenames": [file.format(name, i).encode() for name in classes for i in range(count)],
+    }
 
 
 def write_archive(path: Path, files: dict[str, object], protocol: int = 2) -> Path:
@@ -148,12 +149,6 @@ def write_archive(path: Path, files: dict[str, object], protocol: int = 2) -> Pa
             info.size = len(body)
             tar.addfile(info, io.BytesIO(body))
     return path
-
-
-def _rows(classes: Sequence[str], count: int, seed: int) -> npt.NDArray[np.uint8]:
-    """Return images as CIFAR stores them: one row each, red plane first."""
-    images = [picture(name, seed + i) for name in classes for i in range(count)]
-    return np.array([image.transpose(2, 0, 1).ravel() for image in images], dtype=np.uint8).reshape(-1, 3072)
 
 
 # ----------------------------------------------------------------- ONNX serialization: protobuf's wire format

@@ -1,7 +1,6 @@
 """Which images a model is asked about, and in which form."""
 
 import io
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +113,11 @@ def test_photos_are_found_by_label_and_links_are_followed(photos: Path) -> None:
     ]  # fmt: skip
 
 
+def _emptied(photos: Path) -> None:
+    for path in photos.glob("*/*"):
+        path.unlink()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -124,10 +128,7 @@ def test_photos_are_found_by_label_and_links_are_followed(photos: Path) -> None:
         (lambda photos: (photos / "red" / "deeper").mkdir(), "deeper: not a file"),
         (lambda photos: (photos / "red" / "dead.png").symlink_to("/nowhere"), "dead.png: not a file"),
         (lambda photos: photos.rename(photos.with_name("away")), "photos: no such folder"),
-        (
-            lambda photos: [shutil.rmtree(photos / name) for name in ("red", "blue", "other")],
-            "no photos in folders named red, blue or other",
-        ),
+        (_emptied, "no photos in folders named red, blue or other"),
     ],
 )
 def test_what_would_be_left_out_is_named(photos: Path, make: Any, message: str) -> None:
