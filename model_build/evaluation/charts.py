@@ -40,18 +40,6 @@ LARGEST_MARKER: Final = 250.0  # points squared, of a bin with all images
 SMALLEST_MARKER: Final = 15.0
 
 
-def evaluation_charts(
-    predictions: Predictions, labels: Sequence[str], threshold: float, images: str
-) -> dict[str, Figure]:
-    """Return the charts of an evaluation."""
-    counts = metrics.confusion_matrix(predictions.probabilities, predictions.labels)
-    return {
-        "confusion": confusion_matrix(counts, labels, images),
-        "reliability": reliability_diagram(predictions, images),
-        "risk_coverage": risk_coverage_curve(predictions, threshold, images),
-    }
-
-
 def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str], images: str) -> Figure:
     """Draw counts [K][K], true classes in rows, predicted ones in columns, shaded by their share of a row."""
     with _figure(f"Confusion matrix, {images}") as (figure, axes):

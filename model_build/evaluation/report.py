@@ -317,7 +317,11 @@ def write(report: Report, folder: Path) -> list[Path]:
         ):
             if one is None or not one.metrics.images:
                 continue
-            drawn = charts.evaluation_charts(one.predictions, report.labels, report.threshold, title)
+            drawn = {
+                "confusion": charts.confusion_matrix(one.confusion, report.labels, title),
+                "reliability": charts.reliability_diagram(one.predictions, title),
+                "risk_coverage": charts.risk_coverage_curve(one.predictions, report.threshold, title),
+            }
             for name, figure in drawn.items():
                 written.append(folder / f"{prefix}{name}.png")
                 charts.write_png(figure, written[-1])

@@ -5,8 +5,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from model_build.commands.learn import accepted_share, download_labelled, stack_outputs
 from model_build.errors import ModelBuildError
-from model_build.learning.desk import accepted_share, download_labelled, stack_outputs
 from tests.support import desk_stack
 from tests.support.desk_stack import BUCKET, TABLE
 
