@@ -1,8 +1,8 @@
 """Read the pickles of CIFAR archives without running, or allocating, what a pickle could ask for.
 
 A pickle can call any function, and nine bytes can make Python's unpickler allocate 34 GB. So the opcodes are
-checked first (`_check`), and the unpickler then constructs nothing but lists, dictionaries, numbers, text and
-integer arrays: the types that the data sets use, as Python 2 and every pickle protocol up to 5 write them.
+checked first, and the unpickler then constructs nothing but lists, dictionaries, numbers, text and integer
+arrays, as Python 2 and every pickle protocol up to 5 write them.
 """
 
 import io

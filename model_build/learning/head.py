@@ -1,13 +1,11 @@
 """The head: multinomial logistic regression on the features of pretrained networks, with an offset.
 
-The offset is what the experts say already (`expert_logits` of serving/inference.py), so that a head of no
-weights is the model that it started from, and the penalty shrinks towards it; it is zero where the labels
-have no meaning for the experts. scikit-learn's `LogisticRegression`, whose result this is for an offset of
-zero, takes none.
+The offset is the experts' logits (`expert_logits` of serving/inference.py), to which the penalty shrinks; it
+is zero where the labels have no meaning for them. scikit-learn's `LogisticRegression` takes no offset.
 
-What a head will do on photos that it has not seen is measured by nested cross-validation. Photos of one group
-are never on both sides. The inner folds choose the penalty and the temperature, the outer folds measure the
-whole procedure.
+What a head will do on photos that it has not seen is measured by nested cross-validation: the inner folds
+choose the penalty and the temperature, the outer ones measure the whole procedure, and photos of one group
+are never on both sides.
 """
 
 from dataclasses import dataclass

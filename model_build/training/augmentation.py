@@ -67,10 +67,7 @@ def erase(images: Tensor, backgrounds: Tensor, how: Augmentation, random: torch.
 def transform(
     images: Tensor, backgrounds: Tensor, side: int, how: Augmentation, random: torch.Generator
 ) -> Tensor:
-    """Flip and translate images, apply an affine transform to some, and resize them to `side`.
-
-    Beyond an image's edge lies its reflected or replicated padding, or another image.
-    """
+    """Flip and move images, turn and zoom some, and resize; beyond an edge lies padding or another image."""
     count = len(images)
     affine = _choose(count, how.turn_share, random)
     zoom_range = math.log(how.zoom_in / how.zoom_out)

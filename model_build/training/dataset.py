@@ -1,7 +1,7 @@
 """Assemble the training set: labelled images, negatives, drawings and textures as one set of tensors.
 
 The network has one output per label, then one per negative class, one for drawings of other things and one
-for textures. The probability of the outputs that are not labels belongs to no label.
+for textures.
 """
 
 from collections.abc import Sequence

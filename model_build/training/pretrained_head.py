@@ -40,10 +40,7 @@ BATCH: Final = 50
 
 
 class PretrainedHead(nn.Module):
-    """The pretrained network behind the frozen part, and the relation of its classes to the labels.
-
-    The relation is P(label or none | class), float [CLASSES, labels + 1]; the last column is "none".
-    """
+    """What follows the frozen part, and P(label or none | class), [CLASSES, labels + 1], "none" last."""
 
     def __init__(self, frozen: int, relation: Tensor) -> None:
         super().__init__()
