@@ -57,9 +57,9 @@ def wrong(name: str, detail: str, advice: str) -> Check:
     return Check(name, Status.WRONG, detail, advice)
 
 
-def unknown(name: str, detail: str, advice: str = "") -> Check:
+def unknown(name: str, detail: str) -> Check:
     """Return a check that could not be made."""
-    return Check(name, Status.UNKNOWN, detail, advice)
+    return Check(name, Status.UNKNOWN, detail)
 
 
 class UnansweredError(Exception):
