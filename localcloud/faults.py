@@ -1,7 +1,4 @@
-"""Faults: what can go wrong at which call, and which are switched on.
-
-Those are a file in the state folder, which the services of the local cloud read at each call.
-"""
+"""What can go wrong at which call, and which faults are switched on: a file in the state folder."""
 
 import json
 import os
@@ -119,11 +116,19 @@ class Fault:
 
 
 class FaultFile:
-    """The file of the faults that are switched on, and beside it the log of the calls that they hit."""
+    """The file of the faults that are switched on, and beside it the log of the calls that they hit.
+
+    A process counts by itself what it was hit by; the file may change meanwhile.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._log = path.with_suffix(".log")
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int] | None = None
+        self._faults: list[Fault] = []
+        self._chances: dict[str, Random] = {}
+        self._hits = Counter[str]()
 
     def load(self) -> list[Fault]:
         """Return what is switched on."""
@@ -142,26 +147,9 @@ class FaultFile:
         self.path.unlink(missing_ok=True)
         self._log.unlink(missing_ok=True)
 
-    def note(self, fault: Fault) -> None:
-        """Note that a call was hit."""
-        with self._log.open("a", encoding="utf-8") as log:
-            log.write(fault.id + "\n")
-
     def hits(self) -> dict[str, int]:
         """Return how many calls each fault has hit, by its id."""
         return Counter(self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else ())
-
-
-class Switches:
-    """Decides for each call of one process whether a fault hits it; the file may change meanwhile."""
-
-    def __init__(self, file: FaultFile) -> None:
-        self._file = file
-        self._lock = threading.Lock()
-        self._stamp: tuple[int, int] | None = None
-        self._faults: list[Fault] = []
-        self._chances: dict[str, Random] = {}
-        self._hits: dict[str, int] = {}
 
     def pick(self, service: str, operation: str, about: str = "") -> Fault | None:
         """Return the fault that hits a call, or None; `about` has the photo's key in it, if there is one."""
@@ -169,31 +157,28 @@ class Switches:
             self._refresh()
             for fault in self._faults:
                 concerned = fault.service == service and fault.operation in {"", operation}
-                if concerned and fault.key in about and self._hits_now(fault):
-                    self._file.note(fault)
+                spent = fault.times is not None and self._hits[fault.id] >= fault.times
+                if not concerned or fault.key not in about or spent:
+                    continue
+                seed = f"{fault.seed} {fault.service} {fault.name}"
+                if self._chances.setdefault(fault.id, Random(seed)).random() < fault.rate:  # noqa: S311  # no secret
+                    self._hits[fault.id] += 1
+                    with self._log.open("a", encoding="utf-8") as log:
+                        log.write(fault.id + "\n")
                     return fault
         return None
 
-    def _hits_now(self, fault: Fault) -> bool:
-        if fault.times is not None and self._hits.get(fault.id, 0) >= fault.times:
-            return False
-        chance = self._chances.setdefault(fault.id, Random(f"{fault.seed} {fault.service} {fault.name}"))  # noqa: S311  # no secret
-        if chance.random() >= fault.rate:
-            return False
-        self._hits[fault.id] = self._hits.get(fault.id, 0) + 1
-        return True
-
     def _refresh(self) -> None:
         try:
-            status = self._file.path.stat()
+            status = self.path.stat()
         except OSError:
             self._stamp, self._faults = None, []
             return
         stamp = (status.st_mtime_ns, status.st_ino)
         if stamp != self._stamp:
-            self._stamp, self._faults = stamp, self._file.load()
+            self._stamp, self._faults = stamp, self.load()
 
 
-def of_this_process() -> Switches:
-    """Return the switches of the local cloud that this process belongs to; in any other, nothing is on."""
-    return Switches(FaultFile(Path(os.environ.get(VARIABLE, f"{os.devnull}/none"))))
+def of_this_process() -> FaultFile:
+    """Return the faults of the local cloud that this process belongs to; in any other, nothing is on."""
+    return FaultFile(Path(os.environ.get(VARIABLE, f"{os.devnull}/none")))

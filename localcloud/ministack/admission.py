@@ -8,16 +8,15 @@ wait for nobody, so that no execution waits behind its own parent.
 
 import contextlib
 import functools
-import inspect
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, Final
 
-from ministack.services import s3, stepfunctions
+from ministack.services import stepfunctions
 
-from localcloud.ministack.repairs import Repairs, expect
+from localcloud.ministack.repairs import Repairs
 
 REPAIRS: Final = Repairs()
 RUNNING: Final = 16
@@ -45,6 +44,11 @@ class Admission:
         with self._changed:
             self._waiting.append(call)
             self._admit()
+
+    def thread(self, target: Callable[..., Any], args: tuple[Any, ...], **more: Any) -> Any:
+        """Return what stands for a thread in ministack: its start is that of a call."""
+        call = functools.partial(target, *args, **more.get("kwargs", {}))
+        return SimpleNamespace(start=functools.partial(self.start, call))
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
@@ -84,29 +88,12 @@ class Admission:
             self._admit()
 
 
-def admit(module: Any, caller: str, function: str, admission: Admission) -> None:
-    """Run a function of ministack by admission where `caller`, of its module, starts a thread for it."""
-    started = inspect.getsource(getattr(module, caller))
-    expect(
-        "threading.Thread(" in started and f"args=({function}, " in started, f"{caller} starts another thread"
-    )
-
-    def thread(**parts: Any) -> Any:
-        if getattr(module, function) not in parts.get("args", ()):
-            return threading.Thread(**parts)
-        call = functools.partial(parts["target"], *parts["args"], **parts.get("kwargs", {}))
-        return SimpleNamespace(start=functools.partial(admission.start, call))
-
-    module.threading = SimpleNamespace(**{**vars(threading), "Thread": thread})
-
-
 _executions: Final = Admission(RUNNING, BEGUN)
-
-
-@REPAIRS.step
-def _admit_all() -> None:
-    admit(stepfunctions, "_start_execution", "_run_execution", _executions)
-    admit(s3, "_fire_s3_event_async", "_fire_s3_event", Admission(EVENTS_AT_A_TIME, EVENTS_AT_A_TIME))
+REPAIRS.rewrite(
+    stepfunctions,
+    {"_start_execution": {"    threading.Thread(\n": "    _admission.thread(\n"}},
+    _admission=_executions,
+)
 
 
 # Where an execution waits for time, for its children or for others.

@@ -275,42 +275,24 @@ def write(group: str, line: str) -> None:
         del stream["events"][:-_LINES]
 
 
-# An event whose target is a log group is written; a JSON pattern and metric filters mean something.
-REPAIRS.rewrite(
-    eventbridge,
-    {
-        "_invoke_target": {
-            "    event_payload = json.dumps(view.event_with_detail())\n": """
+_INVOKE: Final = {
+    "    event_payload = json.dumps(view.event_with_detail())\n": """
     event_payload = json.dumps(view.event_with_detail())
     if ":log-group:" in arn:
         return _write(arn.split(":log-group:")[1].removesuffix(":*"), event_payload)
 """
-        }
+}
+_EMIT: Final = {
+    "        now = datetime": "        _measure_invocation(fn_name, error)\n        now = datetime"
+}
+_FAN_OUT: Final = {"    try:\n        _spec": "    _mail(topic, subject, message)\n    try:\n        _spec"}
+_LOG: Final = {
+    "_compile_filter_pattern": {
+        '"{"):\n        return lambda msg: True': '"{"):\n        return _pattern(raw)'
     },
-    _write=write,
-)
-REPAIRS.rewrite(
-    logs,
-    {
-        "_compile_filter_pattern": {
-            '"{"):\n        return lambda msg: True': '"{"):\n        return _pattern(raw)'
-        },
-        "_append_log_events": {"    ordered = ": "    _count(stream, events)\n    ordered = "},
-    },
-    _pattern=pattern,
-    _count=count,
-)
-REPAIRS.rewrite(
-    lambda_svc,
-    {
-        "_emit_lambda_logs": {
-            "        now = datetime": "        _measure(fn_name, error)\n        now = datetime"
-        }
-    },
-    _measure=measure_invocation,
-)
-REPAIRS.rewrite(
-    sns,
-    {"_fanout": {"    try:\n        _spec": "    _mail(topic, subject, message)\n    try:\n        _spec"}},
-    _mail=mail,
-)
+    "_append_log_events": {"    ordered = ": "    _count(stream, events)\n    ordered = "},
+}
+REPAIRS.rewrite(eventbridge, {"_invoke_target": _INVOKE}, write)
+REPAIRS.rewrite(lambda_svc, {"_emit_lambda_logs": _EMIT}, measure_invocation)
+REPAIRS.rewrite(sns, {"_fanout": _FAN_OUT}, mail)
+REPAIRS.rewrite(logs, _LOG, pattern, count)

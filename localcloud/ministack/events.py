@@ -160,7 +160,7 @@ _CHANGES: Final = {
 """
     },
 }
-REPAIRS.rewrite(eventbridge, _CHANGES, _refusal=refusal, _too_large=too_large)
+REPAIRS.rewrite(eventbridge, _CHANGES, refusal, too_large)
 
 
 @REPAIRS.step

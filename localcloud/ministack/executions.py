@@ -219,7 +219,7 @@ def path(machine: Mapping[str, Any], name: str) -> str:
     return f":execution:{machine['name']}:{name}"
 
 
-_ARN: Final = {"f\":execution:{sm['name']}:{name}\")": "+ _execution_path(sm, name))"}
+_ARN: Final = {"f\":execution:{sm['name']}:{name}\")": "+ _path(sm, name))"}
 _CHANGES: Final = {
     "_start_execution": _ARN,
     "_start_sync_execution": _ARN,
@@ -227,7 +227,7 @@ _CHANGES: Final = {
         'if execution.get("sync")': 'if execution.get("sync") or ":express:" in execution["executionArn"]'
     },
 }
-REPAIRS.rewrite(engine, _CHANGES, _execution_path=path)
+REPAIRS.rewrite(engine, _CHANGES, path)
 
 
 def is_express(execution_arn: object) -> bool:

@@ -23,7 +23,7 @@ from localcloud.ministack.events import PermanentDeliveryError, TransientDeliver
 from localcloud.ministack.repairs import Repairs, during, expect
 from localcloud.ministack.server import Application, Message, Receive, Send, answer
 
-SWITCHES: Final = of_this_process()
+FAULTS: Final = of_this_process()
 REPAIRS: Final = Repairs()
 LONGER_THAN_A_STATE_S: Final = 12.0
 """The states' own limit for calls of services is 10 s."""
@@ -38,7 +38,7 @@ def faulty_integration(resource: str, call: Call) -> Call:
     operation = action[0].upper() + action[1:]
 
     def faulty(*args: Any) -> Any:
-        fault = SWITCHES.pick(service, operation, json.dumps(args[-1], default=str, ensure_ascii=False))
+        fault = FAULTS.pick(service, operation, json.dumps(args[-1], default=str, ensure_ascii=False))
         if fault:
             time.sleep({"slow": fault.seconds, "timeout": LONGER_THAN_A_STATE_S}.get(fault.name, 0))
             if error := PLACES[service].error(fault.name):
@@ -62,7 +62,7 @@ def execute(original: Call, func: Mapping[str, Any], event: Any, request_id: str
     name = str((func.get("config") or func).get("FunctionName", ""))
     operation = next((one for one in FUNCTIONS if one in name), "")
     key = str(event.get("s3_key", "")) if isinstance(event, dict) else ""
-    fault = SWITCHES.pick("lambda", operation, key) if operation else None
+    fault = FAULTS.pick("lambda", operation, key) if operation else None
     if fault and fault.name in {"slow", "timeout"}:
         time.sleep(fault.seconds)
     error = PLACES["lambda"].error(fault.name) if fault else None
@@ -83,7 +83,7 @@ def dispatch(original: Call, event: dict[str, Any], *args: Any, **kwargs: Any) -
     if event.get("Source") != "aws.s3":
         return send()
     detail = json.loads(event.get("Detail") or "{}")
-    fault = SWITCHES.pick("rule", "ObjectCreated", str(detail.get("object", {}).get("key", "")))
+    fault = FAULTS.pick("rule", "ObjectCreated", str(detail.get("object", {}).get("key", "")))
     if fault is None or fault.name in {"throttled", "denied"}:  # these are the delivery's
         with during(_hit_delivery, fault):
             return send()
@@ -102,7 +102,7 @@ def before(target: Mapping[str, Any], payload: str) -> None:
     A workflow throttles at the first attempt only.
     """
     is_queue = ":sqs:" in str(target.get("Arn")) and bool(target.get("DeadLetterConfig"))
-    fault = SWITCHES.pick("sqs", "SendMessage", payload) if is_queue else _hit_delivery.get()
+    fault = FAULTS.pick("sqs", "SendMessage", payload) if is_queue else _hit_delivery.get()
     if fault is None:
         return
     if fault.name == "slow":
@@ -128,7 +128,7 @@ def faulty_storage(application: Application) -> Application:
 
         path = unquote(scope.get("path", ""))
         reading = scope["type"] == "http" and scope["method"] == "GET" and "/incoming/" in path
-        fault = SWITCHES.pick("s3", "GetObject", path) if reading else None
+        fault = FAULTS.pick("s3", "GetObject", path) if reading else None
         if fault and (error := PLACES["s3"].error(fault.name)):
             status, code, text = error
             body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{text}</Message></Error>"

@@ -131,8 +131,8 @@ _CHANGES: Final = {
     "_jsonata_wait_timestamp": {"if _parse_ts(": "if not _is_date_time(timestamp) or _parse_ts("},
     "_evaluate_jsonata": {
         '"context": ctx,': '"context": _visible(ctx),',
-        'QueryEvaluationError", message': 'QueryEvaluationError", _text(expression, message)',
-        'f"JSONata expression did not return a result: {expression}"': "_text(expression)",
+        'QueryEvaluationError", message': 'QueryEvaluationError", _wrong_expression(expression, message)',
+        'f"JSONata expression did not return a result: {expression}"': "_wrong_expression(expression)",
     },
     "_execute_task": {
         'state_def["TimeoutSeconds"])': "_timeout(state_def, raw_input, ctx))",
@@ -173,13 +173,7 @@ _CHANGES: Final = {
 REPAIRS.rewrite(
     engine,
     _CHANGES,
-    _visible=visible,
-    _is_date_time=is_date_time,
-    _text=wrong_expression,
-    _timeout=_timeout,
-    _missing=missing,
-    _error_name=error_name,
-    _with_sdk=with_sdk,
+    *(visible, is_date_time, wrong_expression, _timeout, missing, error_name, with_sdk),
 )
 
 

@@ -64,11 +64,14 @@ class Repairs:
 
         return decorate
 
-    def rewrite(self, module: Any, changes: Mapping[str, Mapping[str, str]], **helpers: Any) -> None:
+    def rewrite(
+        self, module: Any, changes: Mapping[str, Mapping[str, str]], *functions: Any, **more: Any
+    ) -> None:
         """Change pieces of the source of functions, by their names, before anything is put around them.
 
-        Each piece occurs once. The new ones may use `helpers`.
+        Each piece occurs once. The new ones may use `more`, and these functions by their names with a `_`.
         """
+        helpers = {f"_{one.__name__.lstrip('_')}": one for one in functions} | more
         self._rewrites.append(functools.partial(_rewrite, module, changes, helpers))
 
     def apply(self) -> None:

@@ -17,6 +17,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from ministack.services import s3
 
+from localcloud.ministack.admission import EVENTS_AT_A_TIME, Admission
 from localcloud.ministack.repairs import Repairs, during
 
 REPAIRS: Final = Repairs()
@@ -50,6 +51,7 @@ _CHANGES: Final = {
         'detail["deletion-type"]': """del detail["object"]["size"], detail["object"]["etag"]
                     detail["deletion-type"]""",
     },
+    "_fire_s3_event_async": {"threading.Thread(\n": "_admission.thread(\n"},
     "_list_object_versions": {"_xml_body(root)": "_xml_body(_encode_keys(root, query_params))"},
     # What has its file needs no copy in memory.
     "_persist_object": {
@@ -59,7 +61,7 @@ _CHANGES: Final = {
                     version["data"] = None"""
     },
 }
-REPAIRS.rewrite(s3, _CHANGES, _encode_keys=_encode_keys)
+REPAIRS.rewrite(s3, _CHANGES, _encode_keys, _admission=Admission(EVENTS_AT_A_TIME, EVENTS_AT_A_TIME))
 
 
 @REPAIRS.step

@@ -110,7 +110,7 @@ def _start(service: str, action: str, data: Any) -> Any:
 _CHANGES: Final = {
     "_run_execution": {
         "    time.sleep(0.15)\n": "",
-        'json.loads(sm["definition"])': '_parsed(sm["definition"])',
+        'json.loads(sm["definition"])': '_parsed_definition(sm["definition"])',
     },
     "_execute_task": {'    is_callback = ".wait': '    _running.set(execution)\n    is_callback = ".wait'},
     "_evaluate_jsonata": {
@@ -135,9 +135,7 @@ _CHANGES: Final = {
 REPAIRS.rewrite(
     engine,
     _CHANGES,
-    _parsed=parsed_definition,
-    _expression=expression,
+    *(parsed_definition, expression, _start),
     _tasks=ThreadPoolExecutor(_TASKS),
-    _start=_start,
     _running=EXECUTION,
 )

@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from localcloud.access_guard import refusal
-from localcloud.faults import PLACES, Switches, of_this_process
+from localcloud.faults import PLACES, FaultFile, of_this_process
 from localcloud.sagemaker.autoscaling import AutoScaling
 from localcloud.sagemaker.capture import Exchange
 from localcloud.sagemaker.container import Answer, Version
@@ -191,9 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
         _log.info("%s %s", self.headers.get("X-Amz-Target", "") if self.headers else "", format % args)
 
 
-def asked(switches: Switches, ask: Callable[[], Answer]) -> Answer:
+def asked(faults: FaultFile, ask: Callable[[], Answer]) -> Answer:
     """Return the endpoint's answer, or what a fault makes of it; raise SageMaker's error as an ApiError."""
-    fault = switches.pick("sagemaker", "InvokeEndpoint")
+    fault = faults.pick("sagemaker", "InvokeEndpoint")
     if fault is None:
         return ask()
     if fault.name in {"slow", "timeout"}:

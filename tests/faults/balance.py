@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +18,13 @@ QUEUES = {"UndeliveredEventsAlarm": "UndeliveredEventsQueue", "ReviewGivenUpAlar
 
 @dataclass
 class Seen:
-    """What was seen of one photo key.
+    """What was seen of one photo key."""
 
-    Attributes:
-        outcomes: `outcome error` of each record, by the order of versions' recording.
-        debts: records with `undelivered`.
-        events: outcomes that were published.
-        reviews: review messages.
-        alarms: alarms that would be raised.
-    """
-
-    outcomes: list[str] = field(default_factory=list)
-    debts: int = 0
-    events: list[str] = field(default_factory=list)
-    reviews: int = 0
-    alarms: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the table."""
-
-    fault: str
-    expected: str
-    seen: str
-    alarms: int
-    hits: int
+    outcomes: list[str]  # `outcome error` of each record, in the order of their recording
+    debts: int  # records with `undelivered`
+    events: list[str]  # outcomes that were published
+    reviews: int  # review messages
+    alarms: list[str]  # that would be raised
 
 
 class Observer:
@@ -52,7 +33,7 @@ class Observer:
     def __init__(self, cloud: LocalCloud) -> None:
         self.cloud = cloud
         self.faults = StateFolder(cloud.folder).faults
-        self.lines: list[Line] = []
+        self._lines: list[str] = []
         resources = cloud.client("cloudformation").describe_stack_resources(StackName="scones")
         self._ids = {
             one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources["StackResources"]
@@ -153,19 +134,15 @@ class Observer:
     def report(self, fault: str, expected: Iterable[str], seen: Seen, hits: int = 0) -> None:
         """Add a line to the table."""
         wanted, found = (", ".join(some) or "no outcome" for some in (expected, seen.outcomes))
-        self.lines.append(Line(fault, wanted, found, len(seen.alarms), hits))
+        self._lines.append(f"| {fault} | {wanted} | {found} | {len(seen.alarms)} | {hits} |\n")
 
     def write(self, path: Path) -> None:
         """Write the table, unless nothing was reported, as in a worker that has other tests."""
         if not self.lines:
             return
         head = "| fault | expected | seen | alarms | calls hit |\n|---|---|---|---|---|\n"
-        rows = "".join(
-            f"| {one.fault} | {one.expected} | {one.seen} | {one.alarms} | {one.hits} |\n"
-            for one in self.lines
-        )
         path.parent.mkdir(exist_ok=True)
-        path.write_text(head + rows, encoding="utf-8")
+        path.write_text(head + "".join(self._lines), encoding="utf-8")
 
 
 def without_outcome(execution: Mapping[str, Any]) -> bool:

@@ -13,23 +13,14 @@ NO_OUTCOME_ALARM = ("PhotosWithoutOutcomeAlarm",)
 
 @dataclass(frozen=True)
 class Row:
-    """One fault, or more at a time.
-
-    Attributes:
-        name: what is broken, in words.
-        faults: members of localcloud.faults.Fault, for each fault.
-        outcomes: the records that there must be in the end: outcome and error.
-        alarms: the alarms that must be raised.
-        doubtful: whether the photo is one that the model is unsure of.
-        mended: outcomes once the faults are off and `redrive --missing` has run; empty if nothing is left.
-    """
+    """One fault, or more at a time."""
 
     name: str
-    faults: Sequence[dict[str, Any]]
-    outcomes: tuple[str, ...] = ACCEPTED
-    alarms: tuple[str, ...] = ()
-    doubtful: bool = False
-    mended: tuple[str, ...] = ()
+    faults: Sequence[dict[str, Any]]  # members of localcloud.faults.Fault
+    outcomes: tuple[str, ...] = ACCEPTED  # of the records that there must be in the end, with their errors
+    alarms: tuple[str, ...] = ()  # that must be raised
+    doubtful: bool = False  # whether the photo is one that the model is unsure of
+    mended: tuple[str, ...] = ()  # outcomes after the faults and `redrive --missing`
 
 
 def at(service: str, name: str, times: int | None = None, **more: Any) -> dict[str, Any]:
@@ -92,13 +83,7 @@ RECORDING = [
     Row("results table does not answer, once", [at("dynamodb", "timeout", 1)]),
     Row("results table slow", [at("dynamodb", "slow", seconds=2.0)]),
     Row("debt cannot be removed, four times", [at("dynamodb", "error", 4, operation="UpdateItem")]),
-    Row(
-        "results table refuses, for ever",
-        [at("dynamodb", "denied")],
-        outcomes=(),
-        alarms=NO_OUTCOME_ALARM,
-        mended=ACCEPTED,
-    ),
+    Row("results table refuses, for ever", [at("dynamodb", "denied")], (), NO_OUTCOME_ALARM, mended=ACCEPTED),
 ]
 REVIEW: dict[str, Any] = {"doubtful": True, "outcomes": DOUBTFUL}
 DELIVERY = [
@@ -110,10 +95,9 @@ DELIVERY = [
     Row("event bus refuses, for ever", [at("events", "denied")], alarms=NO_OUTCOME_ALARM, mended=ACCEPTED),
     Row(
         "event bus refuses, for ever, doubtful photo",
-        [at("events", "denied")],
-        alarms=NO_OUTCOME_ALARM,
+        *([at("events", "denied")], DOUBTFUL, NO_OUTCOME_ALARM),
+        doubtful=True,
         mended=DOUBTFUL,
-        **REVIEW,
     ),
 ]
 TOGETHER = [
@@ -135,9 +119,7 @@ RULE = [
     Row("workflow cannot be started, once", [at("rule", "throttled", 1)]),
     Row(
         "rule may not start the workflow",
-        [at("rule", "denied")],
-        outcomes=(),
-        alarms=("UndeliveredEventsAlarm",),
+        *([at("rule", "denied")], (), ("UndeliveredEventsAlarm",)),
         mended=ACCEPTED,
     ),
 ]

@@ -60,19 +60,12 @@ def check_published(seen: Seen, outcomes: Sequence[str], *, reviewed: bool = Tru
 
 @dataclass
 class Rows:
-    """What was seen of the rows of one way: while the faults were on, and after they were mended.
+    """What was seen of the rows of one way: while the faults were on, and after they were mended."""
 
-    Attributes:
-        keys: the photos, by the row's name.
-        hits: calls that were hit, by the row's name.
-        lines: of the results, if it was a batch.
-    """
-
-    keys: dict[str, str]
+    keys: dict[str, str]  # of the photos, by the row's name
     seen: dict[str, Seen] = field(default_factory=dict)
     mended: dict[str, Seen] = field(default_factory=dict)
-    hits: dict[str, int] = field(default_factory=dict)
-    lines: dict[str, Any] = field(default_factory=dict)
+    hits: dict[str, int] = field(default_factory=dict)  # calls, by the row's name
 
 
 @pytest.fixture(scope="module")

@@ -33,33 +33,15 @@ OVERWRITTEN = 0.05
 A_SECOND = 14
 SOAK_PATIENCE_S = 60
 RATES = {
-    ("sagemaker", "error"): 0.06,
-    ("sagemaker", "throttled"): 0.06,
-    ("sagemaker", "model-error"): 0.04,
-    ("sagemaker", "timeout"): 0.04,
-    ("s3", "slow-down"): 0.1,
-    ("s3", "error"): 0.06,
-    ("s3", "broken-off"): 0.04,
-    ("lambda", "throttled"): 0.1,
-    ("lambda", "error"): 0.05,
-    ("lambda", "crash"): 0.05,
-    ("dynamodb", "throttled"): 0.1,
-    ("dynamodb", "error"): 0.1,
-    ("sqs", "throttled"): 0.1,
-    ("sqs", "error"): 0.1,
-    ("events", "throttled"): 0.1,
-    ("events", "error"): 0.1,
-    ("rule", "duplicate"): 0.1,
-    ("rule", "late"): 0.04,
-    ("rule", "lost"): 0.02,
-    ("rule", "throttled"): 0.03,
-    ("rule", "denied"): 0.01,
+    "sagemaker": {"error": 0.06, "throttled": 0.06, "model-error": 0.04, "timeout": 0.04},
+    "s3": {"slow-down": 0.1, "error": 0.06, "broken-off": 0.04},
+    "lambda": {"throttled": 0.1, "error": 0.05, "crash": 0.05},
+    "dynamodb": {"throttled": 0.1, "error": 0.1},
+    "sqs": {"throttled": 0.1, "error": 0.1},
+    "events": {"throttled": 0.1, "error": 0.1},
+    "rule": {"duplicate": 0.1, "late": 0.04, "lost": 0.02, "throttled": 0.03, "denied": 0.01},
 }
-KINDS = {
-    "ACCEPTED": (RED, GREEN),
-    "LOW_CONFIDENCE": (BETWEEN,),
-    "REJECTED": (b"this is no photo",),
-}
+KINDS = {"ACCEPTED": (RED, GREEN), "LOW_CONFIDENCE": (BETWEEN,), "REJECTED": (b"this is no photo",)}
 SHARES = {"ACCEPTED": 0.75, "LOW_CONFIDENCE": 0.15, "REJECTED": 0.1}
 
 
@@ -93,16 +75,13 @@ def switch_on(file: FaultFile) -> None:
             # SerializeImage, killed twice, would take the photo for too costly.
             operation="ClassifyImage" if name == "crash" else "",
             rate=rate,
-            key=_about(service),
+            key="" if service == "sagemaker" else PREFIX,
             seconds=1.0,
             seed=SEED,
         )
-        for (service, name), rate in RATES.items()
+        for service, rates in RATES.items()
+        for name, rate in rates.items()
     )
-
-
-def _about(service: str) -> str:
-    return "" if service == "sagemaker" else PREFIX
 
 
 def send(

@@ -1,17 +1,13 @@
-"""The repaired ministack as a service: error names, versions in events, and its life as a process."""
+"""The repaired ministack as a service: odd keys, many executions, and its life as a process."""
 
-import io
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,66 +20,12 @@ from localcloud.steps import StepError
 from tests.support.local_cloud import LocalCloud, bare_cloud, wait_until
 
 ROLE = "arn:aws:iam::000000000000:role/test"
-HANDLER = """
-import os
-import boto3
-
-class ObjectNotFound(Exception):
-    pass
-
-def lambda_handler(event, context):
-    if event.get("fail"):
-        raise ObjectNotFound(f"no such photo: {event['fail']} ({os.getpid()})")
-    names = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
-    return [os.environ[name] for name in names]
-"""
 
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     with bare_cloud(tmp_path_factory.mktemp("bare")) as cloud:
         yield cloud
-
-
-@pytest.fixture(scope="module")
-def invoke(cloud: LocalCloud) -> Callable[[dict[str, Any]], tuple[str | None, Any]]:
-    """Invoke a Lambda function; returns FunctionError and the answer."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("app.py", HANDLER)
-    client = cloud.client("lambda")
-    client.create_function(
-        FunctionName="photos",
-        Runtime=f"python3.{sys.version_info.minor}",
-        Handler="app.lambda_handler",
-        Role=ROLE,
-        Code={"ZipFile": file.getvalue()},
-        Timeout=20,
-    )
-    client.get_waiter("function_active_v2").wait(FunctionName="photos")
-
-    def call(event: dict[str, Any]) -> tuple[str | None, Any]:
-        answer = client.invoke(FunctionName="photos", Payload=json.dumps(event))
-        return answer.get("FunctionError"), json.loads(answer["Payload"].read())
-
-    return call
-
-
-Invoke = Callable[[dict[str, Any]], tuple[str | None, Any]]
-
-
-def test_an_exception_has_its_class_name_and_does_not_end_the_environment(
-    cloud: LocalCloud, invoke: Invoke
-) -> None:
-    assert invoke({}) == (None, [cloud.running.aws_url, cloud.running.sagemaker_url])
-
-    error, answer = invoke({"fail": "x.jpg"})
-    assert error
-    assert answer["errorType"] == "ObjectNotFound"
-    found = re.fullmatch(r"no such photo: x\.jpg \((\d+)\)", answer["errorMessage"])
-    assert found
-    assert any("ObjectNotFound" in text for text in answer["stackTrace"])
-    os.kill(int(found[1]), 0)  # it is there; the function has a second one if its first was not warm yet
 
 
 def test_keys_of_every_kind_are_listed_with_their_versions(cloud: LocalCloud) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.__main__ import main
-from localcloud.faults import PLACES, VARIABLE, Fault, FaultFile, Switches, of_this_process
+from localcloud.faults import PLACES, VARIABLE, Fault, FaultFile, of_this_process
 from localcloud.state import StateFolder
 
 
@@ -15,52 +15,47 @@ def file(tmp_path: Path) -> FaultFile:
     return FaultFile(tmp_path / "state" / "faults.json")
 
 
-def hits(switches: Switches, count: int, operation: str = "GetObject", about: str = "") -> list[bool]:
-    return [switches.pick("s3", operation, about) is not None for _ in range(count)]
-
-
-def test_nothing_is_hit_while_nothing_is_on(file: FaultFile) -> None:
-    assert not any(hits(Switches(file), 5))
+def hits(file: FaultFile, count: int, operation: str = "GetObject", about: str = "") -> list[bool]:
+    return [file.pick("s3", operation, about) is not None for _ in range(count)]
 
 
 def test_a_fault_hits_its_calls_only(file: FaultFile) -> None:
     file.save([Fault("1", "error", "s3", "GetObject", key="incoming/a")])
-    switches = Switches(file)
-    assert all(hits(switches, 3, about="bucket/incoming/a.jpg"))
-    assert not any(hits(switches, 3, about="bucket/incoming/b.jpg"))
-    assert not any(hits(switches, 3, operation="PutObject", about="bucket/incoming/a.jpg"))
-    assert switches.pick("sqs", "GetObject", "incoming/a") is None
+    assert all(hits(file, 3, about="bucket/incoming/a.jpg"))
+    assert not any(hits(file, 3, about="bucket/incoming/b.jpg"))
+    assert not any(hits(file, 3, operation="PutObject", about="bucket/incoming/a.jpg"))
+    assert file.pick("sqs", "GetObject", "incoming/a") is None
     assert file.hits() == {"1": 3}
 
 
 def test_a_fault_without_operation_hits_all_of_the_service(file: FaultFile) -> None:
     file.save([Fault("1", "slow", "s3")])
-    assert all(hits(Switches(file), 2, operation="PutObject"))
+    assert all(hits(file, 2, operation="PutObject"))
 
 
 def test_it_ends_after_its_times(file: FaultFile) -> None:
     file.save([Fault("1", "error", "s3", times=2)])
-    assert hits(Switches(file), 4) == [True, True, False, False]
+    assert hits(file, 4) == [True, True, False, False]
 
 
 def test_equal_seeds_hit_equal_calls_at_the_rate(file: FaultFile, tmp_path: Path) -> None:
     file.save([Fault("1", "error", "s3", rate=0.2, seed=7)])
     other = FaultFile(tmp_path / "other.json")
     other.save([Fault("another", "error", "s3", rate=0.2, seed=7)])
-    first = hits(Switches(file), 2000)
-    assert first == hits(Switches(other), 2000)
+    first = hits(file, 2000)
+    assert first == hits(other, 2000)
     assert 0.17 < sum(first) / 2000 < 0.23
     other.save([Fault("third", "error", "s3", rate=0.2, seed=8)])
-    assert first != hits(Switches(other), 2000)
+    assert first != hits(other, 2000)
 
 
 def test_switching_off_and_on_is_seen_by_a_running_service(file: FaultFile) -> None:
-    switches = Switches(file)
-    assert hits(switches, 1) == [False]
+    service = FaultFile(file.path)
+    assert hits(service, 1) == [False]
     file.save([Fault("1", "error", "s3")])
-    assert hits(switches, 1) == [True]
+    assert hits(service, 1) == [True]
     file.clear()
-    assert hits(switches, 1) == [False]
+    assert hits(service, 1) == [False]
     assert file.hits() == {}
 
 
@@ -72,11 +67,6 @@ def test_a_process_that_belongs_to_no_local_cloud_has_no_faults(
     assert hits(of_this_process(), 1) == [False]
     monkeypatch.setenv(VARIABLE, str(tmp_path / "faults.json"))
     assert hits(of_this_process(), 1) == [True]
-
-
-def test_that_no_fault_is_on_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fault", "list", "--state", str(tmp_path)]) == 0
-    assert capsys.readouterr() == ("", "no fault is on\n")
 
 
 def test_faults_are_set_listed_and_cleared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,6 +85,9 @@ def test_faults_are_set_listed_and_cleared(tmp_path: Path, capsys: pytest.Captur
 
     assert main(["fault", "clear", *state]) == 0
     assert StateFolder(tmp_path).faults.load() == []
+    capsys.readouterr()
+    assert main(["fault", "list", *state]) == 0
+    assert capsys.readouterr() == ("", "no fault is on\n")
 
 
 def test_all_faults_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

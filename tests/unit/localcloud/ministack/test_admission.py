@@ -2,14 +2,11 @@
 
 import threading
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from commandline.polling import Rhythm, poll
-from localcloud.ministack.admission import Admission, admit
-from localcloud.ministack.repairs import IncompatibleMinistackError
+from localcloud.ministack.admission import Admission
 
 LONG_S = 30
 
@@ -48,7 +45,7 @@ class Calls:
                 assert gate.wait(LONG_S)
             self.note(f"{name} ends")
 
-        self.admission.start(call)
+        self.admission.thread(target=call, args=(), daemon=True).start()
         return gate.set
 
 
@@ -61,15 +58,6 @@ def test_calls_beyond_the_limit_begin_in_their_order() -> None:
         calls.after(follows)
     begun = [line for line in calls.log if "begins" in line]
     assert begun[2:] == ["c begins", "d begins"]
-
-
-def test_a_call_that_waits_does_not_hold_up_others() -> None:
-    calls = Calls(Admission(1, 9))
-    wake = calls.start("outage", wait=True)
-    calls.start("a")()
-    calls.after("outage waits", "a ends")
-    wake()
-    calls.after("outage ends")
 
 
 def test_a_call_that_has_waited_goes_on_before_any_that_has_not_begun() -> None:
@@ -114,27 +102,3 @@ def test_who_was_not_admitted_waits_without_leaving() -> None:
     assert calls.after("a begins") == ["a begins"]
     end()
     calls.after("b ends")
-
-
-def test_threads_of_one_function_are_admitted_and_no_others() -> None:
-    def run(name: str, gate: threading.Event) -> None:
-        calls.note(f"{name} begins")
-        assert gate.wait(LONG_S)
-
-    def start(name: str, gate: threading.Event) -> None:
-        module.threading.Thread(target=lambda call, *more: call(*more), args=(run, name, gate)).start()
-
-    def other(name: str) -> None:
-        module.threading.Thread(target=calls.note, args=(f"{name} begins",)).start()
-
-    module: Any = SimpleNamespace(run=run, start=start, other=other, __name__="ministack.services.any")
-    calls, gate = Calls(Admission(1, 1)), threading.Event()
-    admit(module, "start", "run", calls.admission)
-    start("a", gate)
-    start("b", gate)
-    other("c")
-    assert "b begins" not in calls.after("a begins", "c begins")
-    gate.set()
-    calls.after("b begins")
-    with pytest.raises(IncompatibleMinistackError, match="other starts another thread"):
-        admit(module, "other", "run", calls.admission)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ministack.services import stepfunctions
 
-from localcloud.faults import PLACES, Fault, FaultFile, Switches
+from localcloud.faults import PLACES, Fault, FaultFile
 from localcloud.ministack import fault_hooks
 from localcloud.ministack.events import PermanentDeliveryError, TransientDeliveryError
 from localcloud.ministack.fault_hooks import before, dispatch, execute, faulty_integration, faulty_storage
@@ -21,19 +21,18 @@ from localcloud.sagemaker.resources import ApiError
 from localcloud.sagemaker.server import asked
 
 GOOD = Answer(200, "application/json", b"[0.75, 0.25]")
-SwitchOn = Callable[..., Switches]
+SwitchOn = Callable[..., FaultFile]
 
 
 @pytest.fixture
 def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SwitchOn:
     """Switch on one fault."""
 
-    def switch_on(service: str, name: str, **more: Any) -> Switches:
+    def switch_on(service: str, name: str, **more: Any) -> FaultFile:
         file = FaultFile(tmp_path / "faults.json")
         file.save([Fault("1", name, service, seconds=0.01, **more)])
-        switches = Switches(file)
-        monkeypatch.setattr(fault_hooks, "SWITCHES", switches)
-        return switches
+        monkeypatch.setattr(fault_hooks, "FAULTS", file)
+        return file
 
     return switch_on
 
@@ -49,7 +48,7 @@ def test_every_fault_of_the_endpoint_does_something(name: str, on: SwitchOn) -> 
 
 
 def test_an_endpoint_without_faults_answers(tmp_path: Path) -> None:
-    assert asked(Switches(FaultFile(tmp_path / "none.json")), lambda: GOOD) == GOOD
+    assert asked(FaultFile(tmp_path / "none.json"), lambda: GOOD) == GOOD
 
 
 @pytest.mark.parametrize("service", ["dynamodb", "events"])
