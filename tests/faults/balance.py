@@ -1,7 +1,11 @@
-"""What became of photos: records, events, review messages, dead letters, alarms; and the table of it."""
+"""What became of photos: records, events, review messages, dead letters, alarms; and killing parts."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,9 @@ from tests.support.local_cloud import Listener, LocalCloud, environment_of
 
 OUTCOME_EVENTS = {"source": ["scones.vehicle-classification"], "detail-type": ["Vehicle Classified"]}
 LOG = "/aws/vendedlogs/states/scones-classify-image"
+FUNCTIONS = "ministack-lambda"
+MODEL = "sagemaker/worker.py"
+DESK = "localcloud.desk"
 QUEUES = {"UndeliveredEventsAlarm": "UndeliveredEventsQueue", "ReviewGivenUpAlarm": "ReviewDeadLetterQueue"}
 """Dead-letter queues, by the alarm that watches them."""
 
@@ -155,3 +162,24 @@ def without_outcome(execution: Mapping[str, Any]) -> bool:
 def _key(start: Mapping[str, Any]) -> Any:
     detail = start.get("detail")
     return detail["object"]["key"] if detail else start.get("s3_key")
+
+
+def processes(what: str, folder: Path) -> list[int]:
+    """Return the processes of a local cloud whose command line has a text in it."""
+    listed = subprocess.run(["ps", "-axww", "-o", "pid,command"], capture_output=True, text=True, check=True)
+    lines = listed.stdout.splitlines()
+    return [int(line.split()[0]) for line in lines if what in line and str(folder) in line]
+
+
+def pids(what: str, observer: Observer) -> list[int]:
+    """Return the processes of an observed local cloud whose command line has a text in it."""
+    return processes(what, observer.cloud.folder)
+
+
+def kill(what: str, observer: Observer, only: Callable[[list[int]], int] | None = None) -> bool:
+    """Kill all processes of a part, or only the one that is chosen of them; return whether there were any."""
+    found = pids(what, observer)
+    for pid in [only(found)] if only and found else found:
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
+            os.kill(pid, signal.SIGKILL)
+    return bool(found)

@@ -12,9 +12,8 @@ import pytest
 
 from localcloud.faults import Fault, FaultFile
 from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
-from tests.faults.balance import Observer, Seen
+from tests.faults.balance import FUNCTIONS, MODEL, Observer, Seen, kill
 from tests.faults.conftest import PATIENCE_S, set_patience
-from tests.faults.kill import FUNCTIONS, MODEL, kill
 from tests.faults.rows import ACCEPTED, DOUBTFUL, ENDPOINT, RULE, WORKFLOW, Row
 from tests.support.local_cloud import wait_until, without_rule
 

@@ -14,7 +14,7 @@ from localcloud import lifecycle
 from localcloud.state import StateFolder
 from operations.review.desk import Desk
 from tests.e2e.test_e2e_workflow import BETWEEN
-from tests.faults.kill import processes
+from tests.faults.balance import processes
 from tests.support.local_cloud import LocalCloud, localcloud, wait_until
 
 PHOTOS = {f"incoming/{number}.jpg" for number in range(30)}

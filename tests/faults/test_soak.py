@@ -21,9 +21,8 @@ from localcloud.environment import ROOT
 from localcloud.faults import Fault, FaultFile
 from localcloud.state import StateFolder
 from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
-from tests.faults.balance import OUTCOME_EVENTS, Observer
+from tests.faults.balance import FUNCTIONS, MODEL, OUTCOME_EVENTS, Observer, kill
 from tests.faults.conftest import PATIENCE_S, set_patience
-from tests.faults.kill import FUNCTIONS, MODEL, kill
 from tests.support.local_cloud import Listener, wait_until
 
 PHOTOS = int(os.environ.get("SOAK_PHOTOS") or 1000)

@@ -17,8 +17,7 @@ import pytest
 from localcloud.environment import ROOT
 from localcloud.state import StateFolder
 from tests.e2e.test_e2e_workflow import RED
-from tests.faults.balance import OUTCOME_EVENTS, Observer
-from tests.faults.kill import DESK, FUNCTIONS, MODEL, kill, pids
+from tests.faults.balance import DESK, FUNCTIONS, MODEL, OUTCOME_EVENTS, Observer, kill, pids
 from tests.faults.test_soak import check_balance, mend, plan, published, records, running, send
 from tests.faults.test_soak import patient as patient  # noqa: PLC0414 - a fixture
 from tests.support.local_cloud import Listener, LocalCloud, localcloud, wait_until

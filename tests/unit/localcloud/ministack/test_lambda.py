@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +66,10 @@ def test_invocations_beyond_the_limit_wait_for_a_worker() -> None:
             running -= 1
         return {"body": event}
 
-    answers: list[Any] = []
     function = {"config": {"FunctionName": "serialize"}}
-    threads = [
-        threading.Thread(target=lambda n=n: answers.append(execute(run, function, n, "")["body"]))
-        for n in range(20)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(answers) == list(range(20))
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda number: execute(run, function, number, "")["body"], range(20)))
+    assert answers == list(range(20))
     assert most == WORKERS_A_FUNCTION
 
 
