@@ -145,7 +145,7 @@ class Observer:
 
     def write(self, path: Path) -> None:
         """Write the table, unless nothing was reported, as in a worker that has other tests."""
-        if not self.lines:
+        if not self._lines:
             return
         head = "| fault | expected | seen | alarms | calls hit |\n|---|---|---|---|---|\n"
         path.parent.mkdir(exist_ok=True)
