@@ -243,8 +243,11 @@ def _decode_gif(photo: bytes, kind: str, _target_side: int, max_pixels: int) -> 
     image = _open(photo, kind, max_pixels)
     box = (image.tile[0].extents if image.tile else None) or (0, 0, *image.size)
     image.load()
+    frame = image.convert("RGBA")
+    if box == (0, 0, *image.size):
+        return frame
     canvas = Image.new("RGBA", image.size, (255, 255, 255, 0))
-    canvas.paste(image.convert("RGBA").crop(box), box[:2])
+    canvas.paste(frame.crop(box), box[:2])
     return canvas
 
 

@@ -51,8 +51,7 @@ def limit_memory(environment: Mapping[str, str]) -> None:
 def check_build(stamp: Path = STAMP) -> None:
     """Raise BuildMismatch, which has the right command, unless built for this Python and processor.
 
-    Pillow, built for another target, fails with an import error that names neither cause nor remedy. The
-    build writes the stamp; in the source folder there is none, and nothing is compared.
+    Pillow's own import error names neither cause nor remedy. The source folder has no stamp of a build.
     """
     if not stamp.exists():
         return

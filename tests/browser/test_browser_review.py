@@ -4,6 +4,7 @@ import io
 import itertools
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,22 @@ def press(page: Page, key: str) -> None:
     page.keyboard.press(key)
 
 
+Show = Callable[..., None]
+
+
+@pytest.fixture
+def show(stack: Stack, small_desk: RunningDesk, page: Page) -> Show:
+    """Return what puts photos on the queue and opens the desk, with twelve at a time if `grid`."""
+
+    def put_and_open(neither: int, bicycles: int, *, grid: bool = False) -> None:
+        put_many(stack, neither, bicycles)
+        page.goto(small_desk.page())
+        if grid:
+            page.keyboard.press("g")
+
+    return put_and_open
+
+
 @pytest.fixture
 def empty_queue(cloud: LocalCloud) -> None:
     """Start without the photos of other tests."""
@@ -101,10 +118,7 @@ def test_a_doubtful_photo_is_decided_by_one_key_and_comes_back_by_another(
     assert (record["outcome"], record.get("decided_by")) == ("LOW_CONFIDENCE", None)
 
 
-def test_the_next_photos_are_there_before_they_are_shown(
-    stack: Stack, small_desk: RunningDesk, page: Page
-) -> None:
-    put_many(stack, 0, 5)
+def test_the_next_photos_are_there_before_they_are_shown(show: Show, page: Page) -> None:
     fetched: list[str] = []
 
     def note(request: Request) -> None:
@@ -112,7 +126,7 @@ def test_the_next_photos_are_there_before_they_are_shown(
             fetched.append(request.url)
 
     page.on("request", note)
-    page.goto(small_desk.page())
+    show(0, 5)
     wait_until(lambda: page.title() and len(fetched) >= 5)
     for _ in range(4):
         shown = page.locator("#name").inner_text()
@@ -122,11 +136,9 @@ def test_the_next_photos_are_there_before_they_are_shown(
 
 
 def test_one_key_decides_all_but_the_marked_of_twelve_and_one_takes_it_back(
-    stack: Stack, small_desk: RunningDesk, page: Page
+    show: Show, stack: Stack, page: Page
 ) -> None:
-    put_many(stack, 14, 3)
-    page.goto(small_desk.page())
-    page.keyboard.press("g")
+    show(14, 3, grid=True)
     tiles = page.locator("[data-photo]")
     expect(tiles).to_have_count(12)
     expect(tiles.filter(has_text="neither 98 %")).to_have_count(12)
@@ -152,11 +164,9 @@ def test_one_key_decides_all_but_the_marked_of_twelve_and_one_takes_it_back(
 
 
 def test_one_key_answers_twelve_photos_of_one_kind_until_none_is_left(
-    stack: Stack, small_desk: RunningDesk, page: Page
+    show: Show, stack: Stack, page: Page
 ) -> None:
-    put_many(stack, 22, 4)
-    page.goto(small_desk.page())
-    page.keyboard.press("g")
+    show(22, 4, grid=True)
     tiles = page.locator("[data-photo]")
     for kind, count in (("neither", 12), ("neither", 10), ("bicycle", 4)):
         expect(tiles.filter(has_text=kind)).to_have_count(count)
@@ -167,17 +177,15 @@ def test_one_key_answers_twelve_photos_of_one_kind_until_none_is_left(
 
 
 def test_keys_answer_for_the_next_photos_while_answers_are_saved(
-    stack: Stack, small_desk: RunningDesk, page: Page
+    show: Show, stack: Stack, page: Page
 ) -> None:
-    put_many(stack, 14, 1)
     slow: list[Route] = []
 
     def hold(route: Route) -> None:  # Playwright takes no method of a list
         slow.append(route)
 
     page.route("**/decide", hold)
-    page.goto(small_desk.page())
-    page.keyboard.press("g")
+    show(14, 1, grid=True)
     tiles = page.locator("[data-photo]")
     for key, count in (("0", 12), ("0", 2), ("1", 1)):
         expect(tiles).to_have_count(count)
@@ -192,10 +200,9 @@ def test_keys_answer_for_the_next_photos_while_answers_are_saved(
 
 
 def test_the_last_five_answers_are_listed_and_each_is_taken_back(
-    stack: Stack, small_desk: RunningDesk, page: Page
+    show: Show, stack: Stack, page: Page
 ) -> None:
-    put_many(stack, 0, 7)
-    page.goto(small_desk.page())
+    show(0, 7)
     names = []
     for key in ("1", "2", "0", "1", "2", "0"):
         expect(page.locator('[data-label="bicycle"]')).to_be_enabled()
@@ -217,11 +224,8 @@ def test_the_last_five_answers_are_listed_and_each_is_taken_back(
     assert [labels[name.removeprefix("incoming/")] for name in names[:3]] == ["bicycle", "", "neither"]
 
 
-def test_undo_right_after_a_key_takes_that_answer_back(
-    stack: Stack, small_desk: RunningDesk, page: Page
-) -> None:
-    put_many(stack, 0, 3)
-    page.goto(small_desk.page())
+def test_undo_right_after_a_key_takes_that_answer_back(show: Show, stack: Stack, page: Page) -> None:
+    show(0, 3)
     expect(page.locator('[data-label="bicycle"]')).to_be_enabled()
     first = page.locator("#name").inner_text()
     page.keyboard.press("1")
@@ -231,11 +235,8 @@ def test_undo_right_after_a_key_takes_that_answer_back(
     assert set(outcomes(stack).values()) == {""}
 
 
-def test_a_key_that_is_pressed_twice_answers_for_one_photo(
-    stack: Stack, small_desk: RunningDesk, page: Page
-) -> None:
-    put_many(stack, 0, 3)
-    page.goto(small_desk.page())
+def test_a_key_that_is_pressed_twice_answers_for_one_photo(show: Show, stack: Stack, page: Page) -> None:
+    show(0, 3)
     expect(page.locator('[data-label="bicycle"]')).to_be_enabled()
     page.evaluate("[1, 2].forEach(() => document.dispatchEvent(new KeyboardEvent('keydown', { key: '1' })))")
     expect(page.locator("#decided")).to_have_text("1")
@@ -243,11 +244,8 @@ def test_a_key_that_is_pressed_twice_answers_for_one_photo(
     assert list(outcomes(stack).values()).count("bicycle") == 1
 
 
-def test_a_photo_that_nobody_can_tell_here_goes_to_somebody_else(
-    stack: Stack, small_desk: RunningDesk, page: Page
-) -> None:
-    put_many(stack, 0, 1)
-    page.goto(small_desk.page())
+def test_a_photo_that_nobody_can_tell_here_goes_to_somebody_else(show: Show, page: Page) -> None:
+    show(0, 1)
     press(page, "s")
     expect(page.get_by_text("1 that you could not tell waits for somebody else")).to_be_visible()
     expect(page.locator("#strip b")).to_have_text("cannot tell")
@@ -255,11 +253,8 @@ def test_a_photo_that_nobody_can_tell_here_goes_to_somebody_else(
     expect(page.locator("#name")).to_have_text("incoming/ride-0.jpg")
 
 
-def test_the_photo_is_zoomed_and_the_keys_are_listed(
-    stack: Stack, small_desk: RunningDesk, page: Page
-) -> None:
-    put_many(stack, 0, 2)
-    page.goto(small_desk.page())
+def test_the_photo_is_zoomed_and_the_keys_are_listed(show: Show, page: Page) -> None:
+    show(0, 2)
     expect(page.locator('[data-label="bicycle"]')).to_be_enabled()
     width = "document.querySelector('#frame img').width"
     before = page.evaluate(width)
@@ -282,10 +277,9 @@ def test_the_photo_is_zoomed_and_the_keys_are_listed(
 
 
 def test_labels_are_those_of_the_model_that_is_deployed_meanwhile(
-    stack: Stack, small_desk: RunningDesk, page: Page, monkeypatch: pytest.MonkeyPatch
+    show: Show, stack: Stack, small_desk: RunningDesk, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_many(stack, 0, 1)
-    page.goto(small_desk.page())
+    show(0, 1)
     expect(page.locator(".choices button")).to_have_text(
         [re.compile(one) for one in ("bicycle", "motor", "neither")]
     )
@@ -298,13 +292,10 @@ def test_labels_are_those_of_the_model_that_is_deployed_meanwhile(
     assert outcomes(stack) == {"ride-0.jpg": "van"}
 
 
-def test_an_answer_that_comes_late_does_not_replace_a_newer_one(
-    stack: Stack, small_desk: RunningDesk, page: Page
-) -> None:
-    put_many(stack, 0, 12)
+def test_an_answer_that_comes_late_does_not_replace_a_newer_one(show: Show, page: Page) -> None:
     late: list[tuple[Route, APIResponse]] = []
     page.route(re.compile("/waiting$"), lambda route: late.append((route, route.fetch())))
-    page.goto(small_desk.page())
+    show(0, 12)
     wait_until(lambda: page.title() and late)  # a call lets Playwright's handlers run
     page.keyboard.press("g")
     expect(page.locator("[data-photo]")).to_have_count(12)
@@ -319,11 +310,9 @@ def test_an_answer_that_comes_late_does_not_replace_a_newer_one(
 
 
 def test_what_is_said_of_one_among_several_stays_said(
-    stack: Stack, small_desk: RunningDesk, page: Page
+    show: Show, small_desk: RunningDesk, page: Page
 ) -> None:
-    put_many(stack, 0, 3)
-    page.goto(small_desk.page())
-    page.keyboard.press("g")
+    show(0, 3, grid=True)
     expect(page.locator("[data-photo]")).to_have_count(3)
     answers = itertools.count()
 
@@ -399,11 +388,8 @@ def test_the_page_is_accessible_and_fits(
     look("grid")
 
 
-def test_a_desk_that_does_not_answer_says_so_and_recovers(
-    stack: Stack, small_desk: RunningDesk, page: Page
-) -> None:
-    put_many(stack, 0, 2)
-    page.goto(small_desk.page())
+def test_a_desk_that_does_not_answer_says_so_and_recovers(show: Show, page: Page) -> None:
+    show(0, 2)
     press(page, "1")
     page.route("**/waiting", lambda route: route.fulfill(status=200, body="no JSON"))
     expect(page.locator("#message")).to_contain_text("The desk does not answer")
