@@ -6,13 +6,7 @@ import click
 
 from commandline.options import FILE, json_option
 from commandline.terminal import plural, say
-from operations.checks import report
-from operations.doctor import examine
-from operations.photos.listener import OutcomeListener
-from operations.photos.watcher import Watcher
-from operations.smoke import PHOTO_S, SmokeTest, draw_samples
 from operations.stack import StackChoice, stack_options
-from operations.status import Situation
 
 
 @click.command()
@@ -28,6 +22,9 @@ def status(*, choice: StackChoice, as_json: bool) -> int:
     Example:
       scones status --stack-name scones
     """
+    from operations.checks import report  # noqa: PLC0415 - all of these take AWS's SDK
+    from operations.status import Situation  # noqa: PLC0415
+
     return report(Situation(choice.find()).checks(), as_json=as_json)
 
 
@@ -47,6 +44,9 @@ def doctor(*, choice: StackChoice, as_json: bool) -> int:
     Example:
       scones doctor --stack-name scones
     """
+    from operations.checks import report  # noqa: PLC0415
+    from operations.doctor import examine  # noqa: PLC0415
+
     return report(examine(choice.session(), choice.name), as_json=as_json)
 
 
@@ -68,6 +68,11 @@ def smoke(*, choice: StackChoice, accepted: Path | None, doubtful: Path | None, 
     Example:
       scones smoke --stack-name scones
     """
+    from operations.checks import report  # noqa: PLC0415
+    from operations.photos.listener import OutcomeListener  # noqa: PLC0415
+    from operations.photos.watcher import Watcher  # noqa: PLC0415
+    from operations.smoke import PHOTO_S, SmokeTest, draw_samples  # noqa: PLC0415
+
     stack, samples = choice.find(), draw_samples(accepted, doubtful)
     say(f"smoke test of stack {stack.name} in {stack.session.region_name}")
     with OutcomeListener(stack) as listener:
