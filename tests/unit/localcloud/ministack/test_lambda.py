@@ -103,7 +103,7 @@ class Pool:
 
 @pytest.fixture
 def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repair: Callable[..., None]) -> Iterator[Pool]:
-    monkeypatch.setattr(runtime.Worker, "_drain_stderr_bounded", lambda self: "ministack's")  # noqa: ARG005
+    monkeypatch.setattr(runtime.Worker, "_drain_stderr_bounded", lambda self: f"of {self.func_name}")
     repair(lambda_.REPAIRS, runtime, runtime.Worker, lambda_svc)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield Pool(tmp_path)
@@ -147,7 +147,7 @@ def test_the_log_of_an_invocation_is_read_to_its_end_and_not_longer(pool: Pool) 
     worker = pool.acquire()
     for number, log in enumerate(["one", "two\n", "three\n\nfour", ".", "last\n" * 1000]):
         assert worker.invoke(log, f"request {number}")["log"] == log.removesuffix("\n")
-    assert worker.invoke("", "its last")["log"] == "ministack's", "a dead one writes no end"
+    assert worker.invoke("", "its last")["log"] == "of echo", "a dead one writes no end"
 
 
 def test_a_function_logs_json_with_what_it_adds(pool: Pool) -> None:
@@ -215,16 +215,14 @@ def test_throttling_has_aws_name_and_the_latest_logs_are_kept(repair: Callable[.
     names = (body["__type"], body["errorType"])
     assert names == ("TooManyRequestsException", "Lambda.TooManyRequestsException")
 
-    function = {"config": {"FunctionName": "f", "LoggingConfig": {"LogGroup": "own"}}}
-    for number in range(LOGS + 5):
-        lambda_svc._emit_lambda_logs(function, str(number), "", False, 1)  # noqa: SLF001
-    lambda_svc._emit_lambda_logs({"FunctionName": "other"}, "one", "", False, 1)  # noqa: SLF001
-    kept = [
-        stream["events"][0]["message"].split()[2]
-        for stream in cloudwatch_logs._log_groups["own"]["streams"].values()  # noqa: SLF001
-    ]
-    assert kept == [str(number) for number in range(5, LOGS + 5)]
-    assert len(cloudwatch_logs._log_groups["/aws/lambda/other"]["streams"]) == 1  # noqa: SLF001
+    own = {"config": {"FunctionName": "f", "LoggingConfig": {"LogGroup": "own"}}}
+    numbers = [str(number) for number in range(LOGS + 5)]
+    for function, number in [({"FunctionName": "other"}, "0"), *((own, number) for number in numbers)]:
+        lambda_svc._emit_lambda_logs(function, number, "", False, 1)  # noqa: SLF001
+    groups = cloudwatch_logs._log_groups  # noqa: SLF001
+    streams = groups["own"]["streams"].values()
+    assert [stream["events"][0]["message"].split()[2] for stream in streams] == numbers[5:]
+    assert len(groups["/aws/lambda/other"]["streams"]) == 1
 
 
 def test_a_worker_is_started_beside_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
