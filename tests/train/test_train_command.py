@@ -42,19 +42,16 @@ def digest(folder: Path) -> str:
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    assert isinstance(manifest, dict)
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     return manifest
 
 
 def test_the_manifest_says_all_that_inference_needs(model: Path, archive: Path) -> None:
     manifest = manifest_of(model)
-    assert manifest["labels"] == LABELS
-    assert manifest["outputs"][: len(LABELS)] == LABELS
+    assert manifest["labels"] == manifest["outputs"][: len(LABELS)] == LABELS
     assert "black" in manifest["outputs"]
-    assert manifest["training_data"]["sha256"] == {
-        "c100.tar.gz": hashlib.sha256(archive.read_bytes()).hexdigest()
-    }
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert manifest["training_data"]["sha256"] == {"c100.tar.gz": sha256}
     assert manifest["recipe"]["epochs"] == 6
     assert {path.name for path in (model / "code").iterdir()} >= {"inference.py", "bundled_packages.py"}
     assert all((model / name).is_file() for name in ("training_loss.png", "confusion.png"))
@@ -66,8 +63,7 @@ def test_what_was_trained_is_what_evaluation_measures(
     capsys.readouterr()
     assert main(["evaluate", "--model", str(model), "--data", str(archive), "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["images"] == 25
-    assert figures["other_images"] == 5
+    assert (figures["images"], figures["other_images"]) == (25, 5)
     assert figures["accuracy"] >= 0.9  # colours are easy: a label in the wrong column shows
     for name, value in manifest_of(model)["metrics"].items():
         assert value == pytest.approx(figures[name], abs=1e-6), name

@@ -1,4 +1,4 @@
-"""The sample photos."""
+"""The drawings, and the sample photos made of them."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from model_build.__main__ import main
-from model_build.data.drawings import FIRST_TEST_SEED, draw
+from model_build.data.drawings import FIRST_TEST_SEED, KINDS, draw
 from model_build.data.samples import SAMPLES, write_samples
 
 
@@ -30,3 +30,11 @@ def test_samples_are_what_they_claim_every_time(tmp_path: Path, capsys: pytest.C
     expected = draw("bicycle", FIRST_TEST_SEED + 1, (3000, 4000)).resize((30, 40))
     pairs = zip(upright.tobytes(), expected.tobytes(), strict=True)
     assert max(abs(a - b) for a, b in pairs) < 40
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_seeds_give_equal_pictures_and_different_ones_different(kind: str) -> None:
+    once, again = (draw(kind, 7, (96, 64)) for _ in range(2))
+    assert (once.size, once.mode) == ((96, 64), "RGB")
+    assert once.tobytes() == again.tobytes()
+    assert len({draw(kind, seed, (64, 64)).tobytes() for seed in range(5)}) == 5

@@ -11,7 +11,6 @@ from model_build.archive.loaded_model import open_model
 from model_build.data.images import photo_digest
 from model_build.errors import UsageError
 from model_build.evaluation.comparison import (
-    POWER,
     SIGNIFICANCE,
     Comparison,
     Evaluated,
@@ -34,22 +33,6 @@ def test_it_is_the_exact_binomial_test_of_the_photos_that_differ(gained: int, lo
     worse = stats.binomtest(lost, differ, alternative="greater").pvalue if differ else 1.0
     assert result.p_value == pytest.approx(better, rel=1e-9)
     assert result.p_value_worse == pytest.approx(worse, rel=1e-9)
-
-
-def test_five_photos_more_and_none_fewer_are_the_least_that_tells() -> None:
-    assert [PairedResult(50, gained, 0).p_value <= SIGNIFICANCE for gained in (4, 5)] == [False, True]
-    assert [PairedResult(50, 0, lost).p_value_worse <= SIGNIFICANCE for lost in (4, 5)] == [False, True]
-
-
-@pytest.mark.parametrize(("gained", "lost"), [(0.08, 0.03), (0.15, 0.05), (0.06, 0.01)])
-def test_so_many_more_photos_show_the_difference(gained: float, lost: float) -> None:
-    missing = PairedResult(100, round(100 * gained), round(100 * lost)).photos_missing()
-    assert missing is not None
-    random = np.random.default_rng(0)
-    total = 100 + missing
-    counts = random.multinomial(total, [gained, lost, 1 - gained - lost], 2000)
-    shown = np.mean([PairedResult(total, int(g), int(n)).p_value <= SIGNIFICANCE for g, n, _ in counts])
-    assert POWER - 0.1 < shown < POWER + 0.1
 
 
 @pytest.mark.parametrize(
@@ -82,6 +65,7 @@ def compared(
         ("x" * 50, "...." + "x" * 46, Verdict.TOO_FEW, "too few photos to tell: about 26 more; of 50 photos"),
         ("xxxxxxxxxx", "xxxxxxxxxx", Verdict.NO_BETTER, "no better: of 10 photos"),
         ("x.xxxxxxxx", ".xxxxxxxxx", Verdict.NO_BETTER, "no better"),
+        ("....xxxxxx", "xxxxxxxxxx", Verdict.NO_BETTER, "no better"),
         (".....xxxxx", "xxxxxxxxxx", Verdict.WORSE, "worse: of 10 photos"),
     ],
 )
@@ -218,12 +202,11 @@ def test_a_negative_is_right_if_it_is_not_accepted(good: Path, photos: Path) -> 
     assert int((~run(good, good, photos, threshold=0.0).new.correct).sum()) == 4
 
 
-def trained_on(model: Path, photos: list[Path]) -> Path:
+def trained_on(model: Path, photos: list[Path]) -> None:
     manifest = json.loads((model / "manifest.json").read_text())
     digests = [photo_digest(path.read_bytes()) for path in photos]
     manifest["training_data"] = {"sha256": {}, "images": {}, "photos": digests}
     (model / "manifest.json").write_text(json.dumps(manifest))
-    return model
 
 
 def test_photos_that_a_model_was_trained_on_are_left_out(good: Path, confused: Path, photos: Path) -> None:

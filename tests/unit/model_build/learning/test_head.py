@@ -40,12 +40,5 @@ def test_the_fit_minimises_the_penalised_loss(penalty: float) -> None:
     )
 
 
-def test_a_heavy_penalty_leaves_the_offset_as_it_is() -> None:
-    design, classes, offset, weight = data(1)
-    design[:, -1] = 0  # no intercept
-    moved = softmax(offset + design @ fit(design, classes, offset, weight, 1e9)) - softmax(offset)
-    assert np.abs(moved).max() < 1e-5
-
-
 def test_the_loss_of_certain_right_answers_is_none() -> None:
     assert log_losses(np.array([[50.0, 0.0], [0.0, 50.0]]), np.array([0, 1])) == pytest.approx(0)
