@@ -28,10 +28,7 @@ LEAST: Final = "filter_inference"  # imports neither boto3 nor Pillow: the refer
 def on_a_local_cloud(
     sizes: Sequence[int], rounds: int, tick: Tick
 ) -> tuple[list[Result], dict[str, float], list[dict[str, Any]]]:
-    """Measure functions, workflow, and a batch of each size, after a small one that warms up.
-
-    Returns the results, the functions' peaks of memory in MB, and the batches.
-    """
+    """Return results of functions and workflow, the functions' peaks in MB, and a batch of each size."""
     with tempfile.TemporaryDirectory() as folder, deployed_cloud(Path(folder)) as cloud, without_rule(cloud):
         cloud.upload("incoming/phone.jpg", phone_photo("JPEG", quality=90))
         results, peaks = _functions(cloud, "incoming/phone.jpg", rounds, tick)

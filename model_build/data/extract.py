@@ -84,10 +84,7 @@ def hash_files(archive: Path, names: Collection[str]) -> dict[str, str]:
 
 
 def read_file(archive: Path, name: str) -> bytes | None:
-    """Return a file of at most 1 MiB in a tar.gz, None if it has none of that name.
-
-    Refuses a larger one, and before it what `extract` refuses.
-    """
+    """Return a file of at most 1 MiB in a tar.gz, or None; refuse before it what `extract` refuses."""
     with _members(archive, DEFAULT_LIMITS) as members:
         for path, source in members:
             if str(path) == name and source is not None:

@@ -26,11 +26,7 @@ T_95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 
 
 def write_card(model: Path, report: Report, output: Path) -> Path:
-    """Write figures and charts into the model's folder, and the card beside or above it.
-
-    A UsageError: the card would be where it cannot link the charts. A ModelBuildError: a file cannot be read
-    or written.
-    """
+    """Write figures and charts into the model folder, and the card, which links them, beside or above it."""
     above = output.resolve().parent
     if not model.resolve().is_relative_to(above):
         raise UsageError(f"--output {output}: the card links charts in {model}; put it beside or above")

@@ -52,10 +52,7 @@ def selective_accuracy(probabilities: Floats, labels: Ints, threshold: float) ->
 
 
 def auroc(positive: Floats, negative: Floats) -> float | None:
-    """Return the probability that a positive score exceeds a negative one; ties count half (Mann-Whitney).
-
-    The scores, [P] and [M], are confidences on images of the classes and on others.
-    """
+    """Return the probability that a positive score [P] exceeds a negative one [M]; ties count half."""
     if not len(positive) or not len(negative):
         return None
     ordered = np.sort(negative)
@@ -111,10 +108,7 @@ class OperatingPoint:
 
 
 def operating_points(probabilities: Floats, labels: Ints) -> list[OperatingPoint]:
-    """Return the distinct operating points, from the highest threshold to the lowest.
-
-    They are the risk-coverage curve (El-Yaniv and Wiener 2010); the selective risk is 1 - selective accuracy.
-    """
+    """Return the risk-coverage curve (El-Yaniv and Wiener 2010), from the highest threshold to the lowest."""
     confidence = confidences(probabilities)
     order = np.argsort(-confidence, kind="stable")
     ranked, hits = confidence[order], correct(probabilities, labels)[order].cumsum()

@@ -191,10 +191,7 @@ def evaluate(
     threshold: float | None = None,
     targets: Targets = NO_TARGETS,
 ) -> Report:
-    """Evaluate a model on the test splits of CIFAR archives, and on folders of photos as one set.
-
-    A prediction is accepted from the threshold on; the model's own by default.
-    """
+    """Evaluate a model on the test splits of CIFAR archives, and on folders of photos as one set."""
     threshold = model.manifest.default_threshold if threshold is None else threshold
     archives = [load_archive(path) for path in data]
     tested = classify_archives(model, archives) if data else classify(model, [], "test images")

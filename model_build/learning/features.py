@@ -84,11 +84,7 @@ class Features:
 
 
 def compute(model: inference.Model, view: Mapping[str, Any], photos: Photos, seed: int) -> Features:
-    """Run a view's networks on photos and copies; as many copies of each as `PASSES` allow.
-
-    The model has the networks loaded that the view's experts, if it has some, and its head name; its labels
-    are those to learn. The seed is of what is random in the copies.
-    """
+    """Run a view's networks, loaded in the model, on photos and as many copies as `PASSES` allow."""
     known, count = "experts" in view, len(photos.images)
     kinds = OBJECTS if known else WORSE
     each = min(len(kinds), max(1, PASSES // count - 1))

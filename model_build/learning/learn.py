@@ -92,10 +92,7 @@ class Learned:
 
 
 def learn(photos: Photos, base: Path, output: Path, seed: int) -> Learned:
-    """Learn a head on the networks of the shipped model in `base`, and write the model folder.
-
-    The seed is of the copies and of the folds.
-    """
+    """Learn a head on the networks of the shipped model in `base`, and write the model folder."""
     shipped = Manifest.read(base)
     view = photo_view(shipped, photos.labels)
     before = shipped.training_data or TrainingData(sha256={}, images={})

@@ -35,10 +35,7 @@ def learning_rate(progress: float, warmup: float) -> float:
 
 
 def fit(data: TrainingSet, recipe: Recipe, title: str = "training") -> tuple[Network, list[EpochResult]]:
-    """Train one network; equal data and recipe give equal networks on the same kind of processor.
-
-    Fewer images than a batch has are a UsageError.
-    """
+    """Train one network; equal data and recipe give equal networks on the same kind of processor."""
     # Threads split sums, and floats added in another order give another sum.
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
@@ -107,21 +104,14 @@ class _Trainer:
 
 @torch.no_grad()
 def blend(network: Network, share: float) -> None:
-    """Interpolate the fine-tuned weights with the pretrained ones.
-
-    On images like those of the training an interpolated network is nearly as accurate, on others more so
-    (WiSE-FT, https://arxiv.org/abs/2109.01903).
-    """
+    """Interpolate with the pretrained weights: better on other images (WiSE-FT, arXiv:2109.01903)."""
     start = nn.Sequential(*pretrained_parts(pretrained_weights())[len(network.front) :])
     for trained, pretrained in zip(network.tail.parameters(), start.parameters(), strict=True):
         trained.lerp_(pretrained, share)
 
 
 def sample_epoch(data: TrainingSet, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """Return one epoch's images, shuffled indices int64 [M].
-
-    They are all labelled ones, and a new sample of negatives, drawings and textures.
-    """
+    """Return shuffled indices [M] of all labelled images, and of some negatives, drawings and textures."""
     known = data.targets < len(data.labels)
     textures = data.targets == data.outputs.index(TEXTURE_OUTPUT)
     labelled = torch.nonzero(known & data.real).flatten()

@@ -82,10 +82,7 @@ class ServedNetwork(nn.Module):
 
 @torch.no_grad()
 def fit_pretrained_head(data: TrainingSet, network: Network, side: int) -> PretrainedHead:
-    """Estimate the relation of ImageNet's classes to the labels from equally many images of each output.
-
-    All labels weigh the same together, and so do all classes of negatives.
-    """
+    """Estimate the relation of ImageNet's classes to the labels from equally many images of each output."""
     labels, outputs = len(data.labels), data.targets.unique()
     head = PretrainedHead(len(network.front), torch.zeros(CLASSES, labels + 1))
     random, count = torch.Generator().manual_seed(0), min(IMAGES_PER_OUTPUT, MAX_IMAGES // len(outputs))
