@@ -117,11 +117,6 @@ class Learner:
         weights = fit(self.design[rows], classes, offset, self.weight[rows], penalty)
         return np.pad(weights, ((0, 0), (0, width - outputs)))
 
-    def of_features(self, fitted: Floats) -> tuple[Floats, Floats]:
-        """Return the weights [D, outputs] and the bias of the features themselves."""
-        weights = self.axes @ fitted[:-1]
-        return weights, fitted[-1] - self.centre @ weights
-
     def logits(self, weights: Floats) -> Floats:
         """Return the logits of all photos, [N, K]."""
         count = len(self.classes)

@@ -116,7 +116,9 @@ def learn(photos: Photos, base: Path, output: Path, seed: int) -> Learned:
     measured = forecast(learner, manifest.default_threshold, seed)
     everything = np.ones(len(photos.classes), dtype=bool)
     choice = learner.choose(everything, seed)
-    weights, bias = learner.of_features(learner.fit(everything, choice.penalty))
+    fitted = learner.fit(everything, choice.penalty)
+    weights = learner.axes @ fitted[:-1]  # of the features themselves
+    bias = fitted[-1] - learner.centre @ weights
     manifest = manifest.model_copy(
         update={
             "views": (*views, photo_view(shipped, photos.labels, choice.temperature)),
