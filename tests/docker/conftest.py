@@ -1,14 +1,14 @@
 """One local cloud that containers can reach, and the built functions."""
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from localcloud.environment import aws_variables
-from localcloud.supervisor import AWS_PORT, SAGEMAKER_PORT
+from localcloud.environment import Addresses, aws_variables
+from localcloud.service import free_port
+from localcloud.state import StateFolder
 from model_build.data.samples import write_samples
 from tests.support.lambda_runtime import Invoke, lambda_runtime
 from tests.support.local_cloud import LocalCloud, deployed_cloud
@@ -28,12 +28,10 @@ def cloud(docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lo
     """Deploy the application and the sample photos to a local cloud that containers reach."""
     folder = tmp_path_factory.mktemp("localcloud")
     address = address_for_containers()
-    with contextlib.ExitStack() as started:
-        with contextlib.ExitStack() as usual_ports:  # stay free for the page's commands
-            for port in (AWS_PORT, SAGEMAKER_PORT):
-                with contextlib.suppress(OSError):
-                    usual_ports.enter_context(socket.create_server((address, port)))
-            cloud = started.enter_context(deployed_cloud(folder, "--bind", address))
+    # The usual ports are left to the page's commands, which another worker may type meanwhile.
+    aws_url, sagemaker_url = (f"http://{address}:{free_port(address)}" for _ in range(2))
+    StateFolder(folder).kept.move_to(Addresses(address, aws_url, sagemaker_url, access_key=""))
+    with deployed_cloud(folder, "--bind", address) as cloud:
         for path in write_samples(folder / "samples"):
             cloud.upload(f"incoming/samples/{path.name}", path.read_bytes())
         yield cloud
