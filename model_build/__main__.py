@@ -21,7 +21,7 @@ COMMANDS: Final = {
         ("extract", "images", "Write an archive as PNG files with lists for SageMaker's built-in algorithm."),
         ("learn", "learn", "Learn classes from folders of photos, in a minute."),
         ("train", "train", "Train a model on this machine (needs PyTorch)."),
-        ("train-cloud", "train_cloud", "Train a model in a SageMaker training job (needs its SDK)."),
+        ("train-cloud", "train", "Train a model in a SageMaker training job (needs its SDK)."),
         ("cross-validate", "train", "Measure a recipe without using the test images (needs PyTorch)."),
         ("evaluate", "measure", "Measure accuracy, coverage, calibration and out-of-distribution rejection."),
         ("compare", "compare", "Compare a new model with the serving one, and deploy it if it is better."),

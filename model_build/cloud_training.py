@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,9 +41,8 @@ from model_build.endpoint.found import version_name
 from model_build.endpoint.steps import INSTANCE_TYPE
 from model_build.errors import CloudError, RefusedError
 from model_build.evaluation.report import evaluate
-from model_build.training.recipe import DEFAULT_CLASSES, Recipe
+from model_build.training.recipe import Recipe
 
-DEFAULT_INSTANCE_TYPE: Final = "ml.c5.xlarge"
 TRAINING_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 JOB_NAME: Final = "scones-training"
 UPLOADS_AT_A_TIME: Final = 16
@@ -57,23 +56,21 @@ class TrainRequest:
     data: Sequence[Path]
     role_arn: str
     bucket: str
-    classes: tuple[str, ...] = DEFAULT_CLASSES
-    recipe: Recipe = field(default_factory=Recipe)
-    instance_type: str = DEFAULT_INSTANCE_TYPE
+    classes: tuple[str, ...]
+    recipe: Recipe
+    instance_type: str
+    max_runtime_seconds: int
+    output: Path
     spot: bool = False
-    max_runtime_seconds: int = 3600
     image: str | None = None  # image URI; None for AWS's current PyTorch image
-    output: Path = Path("build/sagemaker-model")
 
     def __post_init__(self) -> None:
         """Check every field."""
-        if not 1 < len(set(self.classes)) == len(self.classes):
-            raise RefusedError(f"--classes {','.join(self.classes)}: give two or more different names")
+        if len(self.classes) == 1:
+            raise RefusedError(f"--classes {self.classes[0]}: give two or more")
         require_role_and_bucket(self.role_arn, self.bucket)
         if not INSTANCE_TYPE.fullmatch(self.instance_type):
-            raise RefusedError(
-                f"--instance-type {self.instance_type!r}: give one such as {DEFAULT_INSTANCE_TYPE}"
-            )
+            raise RefusedError(f"--instance-type {self.instance_type!r}: give one such as ml.c5.xlarge")
         if self.image is not None and "/" not in self.image:
             raise RefusedError(f"--image {self.image!r}: give a whole image URI")
 
@@ -108,7 +105,7 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
         create_log_group(session)
         prefix = f"training/data/{version_name(JOB_NAME)}"
         data_url = upload_by_class(archives, request.bucket, prefix, session)
-        job_name = start(request, JOB_NAME, data_url, session=session)
+        job_name = start(request, data_url, session)
         job = wait_for_job(session, job_name, request.max_runtime_seconds)
     model_data_url = job["ModelArtifacts"]["S3ModelArtifacts"]
     with open_model(download(model_data_url, request.output / "model.tar.gz", session)) as loaded:
@@ -156,16 +153,15 @@ def upload_by_class(archives: Sequence[Archive], bucket: str, prefix: str, sessi
     """Upload the archives' training images: a folder per class, with a tar of images for each archive."""
     s3 = session.client("s3", config=Config(max_pool_connections=UPLOADS_AT_A_TIME))
 
-    def upload(item: tuple[int, Archive, int]) -> None:
-        number, archive, index = item
-        key = f"{prefix}/{archive.classes[index]}/{number}.tar"
+    def upload(item: tuple[int, int]) -> None:
+        archive, index = archives[item[0]], item[1]
+        key = f"{prefix}/{archive.classes[index]}/{item[0]}.tar"
         s3.put_object(Bucket=bucket, Key=key, Body=tar_of_class(archive, index))
 
     items = [
-        (number, archive, index)
+        (number, index)
         for number, archive in enumerate(archives)
-        for index in range(len(archive.classes))
-        if len(archive.train.of(index))
+        for index in sorted(set(archive.train.labels.tolist()))
     ]
     with ThreadPoolExecutor(UPLOADS_AT_A_TIME) as pool:
         for _ in progress(pool.map(upload, items), total=len(items), title="uploading images", unit="class"):
@@ -179,21 +175,20 @@ def tar_of_class(archive: Archive, index: int) -> bytes:
     Images that were JPEG files are encoded as JPEG, all others without loss: training tells them apart by the
     type of the file, so that the network cannot learn "JPEG or not" instead of what an image shows.
     """
-    kind, suffix = ("JPEG", "jpg") if archive.decoded_jpeg else ("PNG", "png")
-    options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    kind, options = ("JPEG", {"quality": 95, "subsampling": 0}) if archive.decoded_jpeg else ("PNG", {})
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for number, pixels in enumerate(archive.train.of(index)):
             content = io.BytesIO()
             Image.fromarray(pixels).save(content, kind, **options)
-            info = tarfile.TarInfo(f"{number:05d}.{suffix}")
-            info.size = len(content.getvalue())
+            info = tarfile.TarInfo(f"{number:05d}.{kind.lower()}")
+            info.size = content.tell()
             content.seek(0)
             tar.addfile(info, content)
     return packed.getvalue()
 
 
-def copy_source(folder: Path) -> Path:
+def copy_source(folder: Path) -> None:
     """Copy the packages that training needs into a folder; of the shipped model, it copies the detector."""
     others = shutil.ignore_patterns("__pycache__", "*.md", "role.yaml", "default_model")
     for name in ("commandline", "model_build"):
@@ -201,19 +196,17 @@ def copy_source(folder: Path) -> Path:
     detector = Path("model_build", "default_model", "detector.onnx")
     (folder / detector).parent.mkdir()
     shutil.copyfile(PACKAGES / detector, folder / detector)
-    return folder
 
 
-def start(request: TrainRequest, job_name: str, data_url: str, *, session: boto3.Session) -> str:
+def start(request: TrainRequest, data_url: str, session: boto3.Session) -> str:
     """Upload the code and start the job by the SDK's ModelTrainer (v3); return the job's whole name."""
     from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415
     from sagemaker.core.training import configs  # noqa: PLC0415
     from sagemaker.train import ModelTrainer  # noqa: PLC0415
 
-    bucket = request.bucket
     silent = {"SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}}  # it sends by default
     config = {"SchemaVersion": "1.0", **silent}
-    sdk = Session(boto_session=session, default_bucket=bucket, sagemaker_config=config)
+    sdk = Session(boto_session=session, default_bucket=request.bucket, sagemaker_config=config)
     # The SDK refuses roles without rights on the account's networks, which a job outside a VPC never uses.
     # Only this variable turns that off.
     os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
@@ -221,15 +214,15 @@ def start(request: TrainRequest, job_name: str, data_url: str, *, session: boto3
     # The job may wait for spare capacity as long again as it may run.
     wait = {"max_wait_time_in_seconds": 2 * seconds} if request.spot else {}
     with tempfile.TemporaryDirectory(prefix="training-source-") as folder:
-        source = str(copy_source(Path(folder)))
+        copy_source(Path(folder))
         trainer = ModelTrainer(
             training_image=training_image(request.image, str(session.region_name)),
             role=request.role_arn,
-            base_job_name=job_name,
+            base_job_name=JOB_NAME,
             input_s3_key_prefix="training/input",
             sagemaker_session=sdk,
             source_code=configs.SourceCode(
-                source_dir=source,
+                source_dir=folder,
                 command="python3 -m model_build.train",
                 requirements="model_build/training_requirements.txt",
             ),
@@ -239,7 +232,7 @@ def start(request: TrainRequest, job_name: str, data_url: str, *, session: boto3
                 enable_managed_spot_training=request.spot,
             ),
             stopping_condition=configs.StoppingCondition(max_runtime_in_seconds=seconds, **wait),
-            output_data_config=configs.OutputDataConfig(s3_output_path=f"s3://{bucket}/training"),
+            output_data_config=configs.OutputDataConfig(s3_output_path=f"s3://{request.bucket}/training"),
             # The SDK adds channels of its own, for code: without `data`, training would read images there.
             hyperparameters={"data": "/opt/ml/input/data/train", **request.hyperparameters()},
         )

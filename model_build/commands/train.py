@@ -1,5 +1,6 @@
-"""The commands `train` and `cross-validate`."""
+"""The commands `train`, `train-cloud` and `cross-validate`."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,14 @@ from commandline.options import PATH, json_option
 from commandline.terminal import plural, say
 from model_build.data.download import training_archives
 from model_build.errors import UsageError
-from model_build.training.recipe import UNDERSCORES, Recipe, classes_option, data_option, recipe_options
+from model_build.training.recipe import (
+    RECIPE_FIELDS,
+    UNDERSCORES,
+    Recipe,
+    classes_option,
+    data_option,
+    recipe_options,
+)
 
 SECONDS_AN_EPOCH = 48  # of both archives on one thread: 12 epochs take eight to ten minutes
 _data_option = data_option(
@@ -56,6 +64,56 @@ def train_command(
         print(f"{name:20}{round(value, 4) if isinstance(value, float) else value}")
     negatives = len(manifest.trained_classes) - len(classes)
     print(f"{output}: {', '.join(classes)}, and {plural(negatives, 'output')} for negatives")
+
+
+@click.command(context_settings=UNDERSCORES)
+@data_option("CIFAR archives.  [default: CIFAR-100, downloaded if missing, and CIFAR-10 if present]")
+@classes_option
+@click.option(
+    "--role-arn", required=True, metavar="ARN", help="Role of the job; model_build/role.yaml creates one."
+)
+@click.option("--bucket", required=True, metavar="NAME", help="Bucket for data, code and the trained model.")
+@click.option("--instance-type", default="ml.c5.xlarge", metavar="TYPE", help="What the job runs on.")
+@click.option(
+    "--spot",
+    is_flag=True,
+    help="Use spare capacity, at about a third of the price; new accounts have no quota for it.",
+)
+@click.option(
+    "--max-runtime",
+    "max_runtime_seconds",
+    type=click.IntRange(60, 28 * 86_400),  # SageMaker's own limit is 28 days
+    default=3600,
+    metavar="SECONDS",
+    help="Stop the job after this time.",
+)
+@click.option("--image", metavar="URI", help="Training image.  [default: AWS's current PyTorch image]")
+@click.option("--output", type=PATH, default="build/sagemaker-model", metavar="DIR", help="Folder to write.")
+@recipe_options
+@json_option
+def train_cloud_command(*, data: tuple[Path, ...], as_json: bool, **settings: Any) -> None:
+    r"""Train a model in a SageMaker training job.
+
+    Uploads the training images by class, runs the job on AWS's PyTorch image, downloads the model and
+    measures it on the test images, which the job never sees. Needs the SageMaker SDK (.venv/sagemaker), and a
+    role and a bucket as model_build/role.yaml creates them. AWS charges for the job.
+
+    \b
+    Example:
+      scones model train-cloud --role-arn arn:aws:iam::123456789012:role/scones-model \
+        --bucket scones-models
+    """
+    from model_build.cloud_training import TrainRequest, train  # noqa: PLC0415 - it takes AWS's SDK
+
+    recipe = Recipe(**{one.name: settings.pop(one.name) for one in RECIPE_FIELDS})
+    result = train(TrainRequest(data=data or training_archives(), recipe=recipe, **settings))
+    if as_json:
+        print(json.dumps(dataclasses.asdict(result)))
+        return
+    print(f"training job {result.job_name} completed")
+    print(f"model     {result.model_data_url}")
+    print(f"accuracy  {result.metrics['accuracy']:.4f} on {result.metrics['images']} test images")
+    print(f"deploy    scones model deploy --model {result.model_data_url} …")
 
 
 @click.command("cross-validate", context_settings=UNDERSCORES)

@@ -53,8 +53,8 @@ def _container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = package_model(write_model(tmp_path / "model", ["red", "blue"]), tmp_path / "trained.tar.gz")
     start = cloud_training.start
 
-    def start_and_train(request: TrainRequest, name: str, data_url: str, *, session: boto3.Session) -> str:
-        job_name = start(request, name, data_url, session=session)
+    def start_and_train(request: TrainRequest, data_url: str, session: boto3.Session) -> str:
+        job_name = start(request, data_url, session)
         job = session.client("sagemaker").describe_training_job(TrainingJobName=job_name)
         key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{BUCKET}/")
         session.client("s3").upload_file(str(archive), BUCKET, key)
@@ -64,14 +64,13 @@ def _container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def request_of(archives: list[Path], tmp_path: Path, **more: Any) -> TrainRequest:
-    return TrainRequest(
-        data=archives,
-        role_arn=ROLE,
-        bucket=BUCKET,
-        classes=("red", "blue"),
-        output=tmp_path / "output",
-        **more,
-    )
+    values: dict[str, Any] = {
+        "recipe": Recipe(),
+        "instance_type": "ml.c5.xlarge",
+        "max_runtime_seconds": 3600,
+    }
+    values |= {"role_arn": ROLE, "bucket": BUCKET, "classes": ("red", "blue"), "output": tmp_path / "output"}
+    return TrainRequest(data=archives, **{**values, **more})
 
 
 def job_of(session: boto3.Session, result: TrainResult) -> dict[str, Any]:

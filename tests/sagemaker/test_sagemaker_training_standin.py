@@ -45,6 +45,8 @@ def request(archives: list[Path], output: Path, recipe: Recipe) -> TrainRequest:
         classes=("red", "blue"),
         output=output,
         recipe=recipe,
+        instance_type="ml.c5.xlarge",
+        max_runtime_seconds=3600,
     )
 
 
