@@ -1,7 +1,14 @@
 """What AWS's SDK raises in everyday use, in one line with what to do."""
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import boto3
+
+    Session = boto3.Session
+else:
+    Session = object  # for annotations: boto3 takes longer to import than all else
 
 # By name, so that commands which never call AWS need not import its SDK.
 _HINTS: Final = {

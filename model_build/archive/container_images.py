@@ -8,11 +8,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.loaders import Loader
 
-from commandline.aws_errors import aws_reason
+from commandline.aws_errors import Session, aws_reason
 from model_build.archive import own_image
 from model_build.archive.serving_packages import Target
 from model_build.errors import RefusedError
@@ -96,6 +94,8 @@ SERVING_IMAGES: Final = {
 
 def registry(account: str, region: str) -> str:
     """Return the host of an account's registry, as `763104351884.dkr.ecr.eu-west-1.amazonaws.com`."""
+    from botocore.loaders import Loader  # noqa: PLC0415 - it takes as long as boto3
+
     partitions = Loader().load_data("partitions")["partitions"]
     partition = next((p for p in partitions if re.match(p["regionRegex"], region)), partitions[0])
     return f"{account}.dkr.ecr.{region}.{partition['outputs']['dnsSuffix']}"
@@ -139,7 +139,7 @@ def serving_image(
     return f"{aws_registry(region)}/{image.tag}", image
 
 
-def look_up_image(session: boto3.Session, uri: str) -> str:
+def look_up_image(session: Session, uri: str) -> str:
     """Look an image up in ECR; return why it could not be looked up, or nothing if it exists.
 
     A deployment can go on in both cases. A RefusedError if there is no such image, or in another region.

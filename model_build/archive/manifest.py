@@ -73,7 +73,7 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 class _Part(BaseModel):
     model_config = ConfigDict(
-        frozen=True, strict=True, extra="allow", allow_inf_nan=False, populate_by_name=True
+        frozen=True, strict=True, extra="allow", allow_inf_nan=False, populate_by_name=True, defer_build=True
     )
 
 

@@ -14,10 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import aws_reason
+from commandline.aws_errors import Session, aws_reason
 from model_build.archive.serving_packages import IMAGE_LOCK, Target, packages_for
 from model_build.errors import CloudError, ModelBuildError, RefusedError
 
@@ -85,7 +84,7 @@ def _builder() -> tuple[str, ...]:
     return ("buildx", "build", *plain)
 
 
-def push(session: boto3.Session, name: str, repository: str) -> str:
+def push(session: Session, name: str, repository: str) -> str:
     """Push an image to a repository's URI in ECR, unless its tag is there already; return the image's URI."""
     host, _, path = repository.partition("/")
     tag_name = name.rpartition(":")[2]

@@ -5,17 +5,16 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import aws_reason
+from commandline.aws_errors import Session, aws_reason
 from model_build.archive.container_images import ServingImage
 from model_build.archive.package import BUNDLED, CODE, HANDLERS, code_files, package_model, verify_archive
-from model_build.data.extract import ExtractionError, extract, list_files
+from model_build.data.extract import ExtractionError, extract, hash_files
 from model_build.errors import CloudError, RefusedError
 
 
-def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, session: boto3.Session) -> Path:
+def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, session: Session) -> Path:
     """Return an archive that the image can serve: the given one if it is complete, else one in `scratch`.
 
     `model` is a folder, a `model.tar.gz`, or the `s3://` URI of one; a custom image gets an archive as it is.
@@ -48,7 +47,7 @@ def place_of(url: str) -> Any:
     return {"Bucket": bucket, "Key": key}
 
 
-def download(uri: str, target: Path, session: boto3.Session) -> Path:
+def download(uri: str, target: Path, session: Session) -> Path:
     """Download the model archive at an `s3://` URI; return `target`, or raise CloudError."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -73,7 +72,7 @@ def _complete(path: Path, missing: list[str], image: ServingImage, scratch: Path
 
 def _missing(path: Path, image: ServingImage) -> list[str]:
     """Return what the image looks for and the archive lacks; an ExtractionError if the archive is unsafe."""
-    present = list_files(path)
+    present = hash_files(path)
     missing = [name for name in image.archive_members if name not in present]
     folder = f"{BUNDLED}/{image.packages.folder}/" if image.packages else ""
     if not any(name.startswith(folder) for name in present):

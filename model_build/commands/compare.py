@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import boto3
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commandline.aws_errors import Session
 from commandline.errors import FAILED, UsageError
 from commandline.options import FOLDER, PATH, PROBABILITY, json_option, timeout_option, trust_code_option
 from commandline.terminal import plural, say
@@ -109,7 +109,7 @@ def compared(  # noqa: PLR0913 - what `compare` is given
     new: Path | str,
     old: Path | str,
     photos: Path,
-    session: boto3.Session,
+    session: Session,
     *,
     coverage: float | None,
     threshold: float | None = None,
@@ -129,7 +129,7 @@ def compared(  # noqa: PLR0913 - what `compare` is given
 def replace_model(
     serving: Found,
     model: Path | str,
-    session: boto3.Session,
+    session: Session,
     timeout_seconds: float = DEFAULT_TIMEOUT_S,
     *,
     trust_code: bool = False,
@@ -140,7 +140,7 @@ def replace_model(
         return asdict(replacement(serving, archive, session).carry_out(session, timeout_seconds))
 
 
-def _location(model: Path, session: boto3.Session) -> Path | str:
+def _location(model: Path, session: Session) -> Path | str:
     """Return a path that exists, or the `s3://` URI of the archive of a deployed model of that name."""
     if model.exists():
         return model

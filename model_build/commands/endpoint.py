@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
-import boto3
 import click
 
+from commandline.aws_errors import Session
 from commandline.errors import UsageError
 from commandline.options import POSITIVE, PROBABILITY, Command, json_option, timeout_option, trust_code_option
 from commandline.prices import HOURS_A_MONTH, instance_prices
@@ -167,7 +167,7 @@ def rollback_command(*, endpoint_name: str, **options: Any) -> None:
 
 def _change(
     endpoint_name: str,
-    choose: Callable[[Found, boto3.Session], str],
+    choose: Callable[[Found, Session], str],
     *,
     application_stack: str,
     threshold: float | None,
@@ -181,7 +181,7 @@ def _change(
 
 def _carry_out(  # noqa: PLR0913 - one parameter per option
     planned: Plan,
-    session: boto3.Session,
+    session: Session,
     missing: Sequence[aws.ApiCall] = (),
     *,
     timeout_seconds: float,

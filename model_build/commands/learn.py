@@ -5,10 +5,10 @@ import sys
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-import boto3
 import click
 from botocore.exceptions import ClientError
 
+from commandline.aws_errors import Session
 from commandline.errors import UsageError
 from commandline.options import EXISTING, PATH, PROBABILITY, json_option
 from commandline.terminal import plural, progress, say
@@ -113,7 +113,7 @@ def learn_command(  # noqa: PLR0913 - one parameter per option
 
 
 def _replace(  # noqa: PLR0913
-    found: Comparison, serving: Found, model: Path, session: boto3.Session, *, yes: bool, as_json: bool
+    found: Comparison, serving: Found, model: Path, session: Session, *, yes: bool, as_json: bool
 ) -> dict[str, Any] | None:
     """Deploy a better model, if that is wanted; return what was deployed."""
     if not as_json:
@@ -160,7 +160,7 @@ def _share(share: Share) -> str:
     return f"{share.value:.3f}  ({low:.3f} to {high:.3f}, {share.count:,} of {share.of:,})"
 
 
-def stack_outputs(stack_name: str, session: boto3.Session) -> dict[str, str]:
+def stack_outputs(stack_name: str, session: Session) -> dict[str, str]:
     """Return the outputs of a stack of this application; a ModelBuildError if it is none."""
     try:
         stack = session.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
@@ -173,7 +173,7 @@ def stack_outputs(stack_name: str, session: boto3.Session) -> dict[str, str]:
     return outputs
 
 
-def download_labelled(bucket: str, folder: Path, session: boto3.Session) -> int:
+def download_labelled(bucket: str, folder: Path, session: Session) -> int:
     """Make a folder equal to the bucket's `labelled/<label>/`, and return the number of photos.
 
     Photos that are there already are not read again. Without any photo it is a ModelBuildError.
@@ -195,7 +195,7 @@ def download_labelled(bucket: str, folder: Path, session: boto3.Session) -> int:
     return len(wanted)
 
 
-def accepted_share(table: str, session: boto3.Session) -> float | None:
+def accepted_share(table: str, session: Session) -> float | None:
     """Return the share of classified photos that the models accepted; None if they accepted none."""
     scan = session.client("dynamodb").get_paginator("scan")
     pages = scan.paginate(

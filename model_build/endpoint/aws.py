@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import aws_reason
+from commandline.aws_errors import Session, aws_reason
 from commandline.errors import UsageError
 from commandline.polling import PollingTimeoutError, poll
 from commandline.terminal import confirm, say, waiting_bar
@@ -40,14 +39,16 @@ class ApiCall:
     operation: str  # of the API reference
     parameters: dict[str, Any] = field(default_factory=dict)
 
-    def send(self, session: boto3.Session) -> dict[str, Any]:
+    def send(self, session: Session) -> dict[str, Any]:
         """Make the call and return its answer."""
         client: Any = session.client(self.service)  # type: ignore[call-overload]  # any service
         return dict(getattr(client, xform_name(self.operation))(**self.parameters))
 
 
-def new_session() -> boto3.Session:
+def new_session() -> Session:
     """Return a session with the standard configuration, and AWS_REGION, which all SDKs read but boto3."""
+    import boto3  # noqa: PLC0415 - see `Session`
+
     return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
 
 
@@ -101,7 +102,7 @@ def given_stack(role_arn: str, bucket: str, region: str) -> ModelStack:
     return ModelStack(role_arn, bucket, f"{registry(role_arn.split(':')[4], region)}/{REPOSITORY}")
 
 
-def find_stack(session: boto3.Session, name: str) -> ModelStack:
+def find_stack(session: Session, name: str) -> ModelStack:
     """Return the outputs of the model's stack, placeholders if there is none yet; refuse another stack."""
     stack = describe_stack(session, name)
     if stack is None or stack["StackStatus"] == "CREATE_IN_PROGRESS":
@@ -122,7 +123,7 @@ def stack_call(name: str) -> ApiCall:
     return ApiCall("cloudformation", "CreateStack", {"StackName": name, **options})
 
 
-def make_stack(session: boto3.Session, name: str, *, yes: bool) -> ModelStack:
+def make_stack(session: Session, name: str, *, yes: bool) -> ModelStack:
     """Return the stack of role.yaml; if there is none, show what it creates, ask, and make it."""
     if not STACK_NAME_PATTERN.fullmatch(name):
         raise RefusedError(f"--stack-name {name!r}: give lower-case letters, digits and single hyphens")
@@ -141,7 +142,7 @@ def make_stack(session: boto3.Session, name: str, *, yes: bool) -> ModelStack:
     return stack
 
 
-def wait_for_stack(session: boto3.Session, name: str) -> str:
+def wait_for_stack(session: Session, name: str) -> str:
     """Wait until a stack changes no more, and return its status; a CloudError after a quarter of an hour."""
     with waiting_bar(f"stack {name}", 60.0) as progress:
         try:
@@ -155,7 +156,7 @@ def wait_for_stack(session: boto3.Session, name: str) -> str:
             raise CloudError(f"the stack {name} is still {error.last}: run the command again") from error
 
 
-def describe_stack(session: boto3.Session, name: str) -> dict[str, Any] | None:
+def describe_stack(session: Session, name: str) -> dict[str, Any] | None:
     """Return CloudFormation's description of a stack, None if there is none; a CloudError if AWS refuses."""
     with explained(f"looking for the stack {name}"):
         found = or_none(session.client("cloudformation").describe_stacks, StackName=name)
@@ -204,7 +205,7 @@ class Application:
         return ApiCall("cloudformation", "UpdateStack", {**request, "Capabilities": capabilities})
 
 
-def find_application(session: boto3.Session, stack_name: str, threshold: float | None) -> Application:
+def find_application(session: Session, stack_name: str, threshold: float | None) -> Application:
     """Look the application's stack up, which may not exist; a CloudError if AWS refuses."""
     stack = (describe_stack(session, stack_name) if stack_name else None) or {}
     parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in stack.get("Parameters", [])}
@@ -221,7 +222,7 @@ def class_labels(labels: Sequence[str], model: str) -> str:
     return ",".join(labels)
 
 
-def find_log_group(session: boto3.Session, group: str) -> dict[str, Any] | None:
+def find_log_group(session: Session, group: str) -> dict[str, Any] | None:
     """Return CloudWatch's description of a log group; None if there is none."""
     found = session.client("logs").describe_log_groups(logGroupNamePrefix=group, limit=50)["logGroups"]
     return next((dict(one) for one in found if one["logGroupName"] == group), None)
@@ -237,7 +238,7 @@ def retention_calls(group: str, found: dict[str, Any] | None) -> list[ApiCall]:
     return [retain] if found else [ApiCall("logs", "CreateLogGroup", name), retain]
 
 
-def log_tail(session: boto3.Session, group: str, stream_prefix: str = "") -> str:
+def log_tail(session: Session, group: str, stream_prefix: str = "") -> str:
     """Return the end of a container's log, ready to be printed; without a prefix, of the latest stream."""
     latest: dict[str, Any] = {"orderBy": "LastEventTime", "descending": True}
     query: dict[str, Any] = {"logStreamNamePrefix": stream_prefix} if stream_prefix else latest

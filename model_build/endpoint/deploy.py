@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 
-from commandline.aws_errors import aws_reason
+from commandline.aws_errors import Session, aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, poll
 from commandline.terminal import say, waiting_bar
 from model_build.archive.container_images import OWN, ServingImage, look_up_image
@@ -54,7 +53,7 @@ class Plan:
     application: Application
     changes: Mapping[str, str]  # of its parameters, by the last of the steps
 
-    def carry_out(self, session: boto3.Session, timeout_seconds: float) -> DeployResult:
+    def carry_out(self, session: Session, timeout_seconds: float) -> DeployResult:
         """Take the steps; the old version answers until the new one has passed its health check."""
         name, model, stack = self.found.endpoint_name, self.version.model["ModelName"], self.application.name
         for notice in self.notices:
@@ -70,7 +69,7 @@ class Plan:
 
 @contextmanager
 def ready_archive(
-    model: Path | str, image: ServingImage, session: boto3.Session, *, trust_code: bool
+    model: Path | str, image: ServingImage, session: Session, *, trust_code: bool
 ) -> Iterator[Archive]:
     """Provide the archive of a model for an image; a UsageError if it has code that is not trusted."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -86,7 +85,7 @@ def ready_archive(
 
 
 def plan(
-    wanted: Wanted, stack: ModelStack, archive: Archive, session: boto3.Session, application: Application
+    wanted: Wanted, stack: ModelStack, archive: Archive, session: Session, application: Application
 ) -> Plan:
     """Return the steps to what is wanted, without taking any; a RefusedError if AWS would refuse them."""
     if not stack.exists and wanted.image == OWN:
@@ -97,7 +96,7 @@ def plan(
     return _plan(version, look(session, wanted.endpoint_name), session, application)
 
 
-def use(found: Found, model_name: str, session: boto3.Session, application: Application) -> Plan:
+def use(found: Found, model_name: str, session: Session, application: Application) -> Plan:
     """Return the steps that give an endpoint in service a model that it has had, and keep its settings."""
     with explained(f"looking up model {model_name}"):
         model: dict[str, Any] = dict(session.client("sagemaker").describe_model(ModelName=model_name))
@@ -111,13 +110,13 @@ def use(found: Found, model_name: str, session: boto3.Session, application: Appl
     return _plan(version, found, session, application)
 
 
-def replacement(found: Found, archive: Archive, session: boto3.Session) -> Plan:
+def replacement(found: Found, archive: Archive, session: Session) -> Plan:
     """Return the steps that give an endpoint in service another model and keep all of its settings."""
     version = way_to.replaced_version(found, archive, version_name(found.endpoint_name))
     return _plan(version, found, session, NO_APPLICATION)
 
 
-def _plan(version: Version, found: Found, session: boto3.Session, application: Application) -> Plan:
+def _plan(version: Version, found: Found, session: Session, application: Application) -> Plan:
     image = look_up_image(session, str(version.model["PrimaryContainer"]["Image"]))
     logs = found.logs_unknown and f"the logs' retention could not be set: {found.logs_unknown}"
     uploaded = False
@@ -132,14 +131,14 @@ def _plan(version: Version, found: Found, session: boto3.Session, application: A
     return Plan(version, found, steps, notices, application, changes)
 
 
-def delete(found: Found, session: boto3.Session, timeout_seconds: float, *, logs: bool = False) -> None:
+def delete(found: Found, session: Session, timeout_seconds: float, *, logs: bool = False) -> None:
     """Delete an endpoint, its versions and scaling, and logs if asked; what is in S3 stays as a record."""
     with explained(f"deleting endpoint {found.endpoint_name}"):
         carry_out(way_to.steps_to_nothing(found, logs=logs), found, session, timeout_seconds, SAME)
 
 
 def carry_out(
-    steps: Sequence[Step], found: Found, session: boto3.Session, timeout_seconds: float, again: str
+    steps: Sequence[Step], found: Found, session: Session, timeout_seconds: float, again: str
 ) -> dict[str, Any]:
     """Take steps in their order; return the endpoint's last description, empty if it is gone.
 
@@ -163,7 +162,7 @@ class _Way:
     """The steps taken since the endpoint was last settled, and its description then."""
 
     name: str
-    session: boto3.Session
+    session: Session
     timeout_seconds: float
     progress: Callable[[str, float], None]  # shows a status, and the seconds of waiting for it
     endpoint: dict[str, Any]

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import boto3
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import aws_reason
+from commandline.aws_errors import Session, aws_reason
 from model_build.archive.prepare import place_of
 from model_build.endpoint.aws import LOGS_OF, explained, find_log_group, or_none
 from model_build.errors import RefusedError
@@ -71,7 +70,7 @@ class Found:
         return not (self.endpoint or self.configs or self.models or self.scaling.targets)
 
 
-def look(session: boto3.Session, endpoint_name: str) -> Found:
+def look(session: Session, endpoint_name: str) -> Found:
     """Find what exists under an endpoint's name, apart from logs, scaling and tags that AWS will not show."""
     sagemaker: Any = session.client("sagemaker")
     config, model, labels, group, logs_unknown = None, None, None, None, ""
@@ -95,7 +94,7 @@ def look(session: boto3.Session, endpoint_name: str) -> Found:
     return Found(endpoint_name, *parts)
 
 
-def look_serving(session: boto3.Session, endpoint_name: str) -> Found:
+def look_serving(session: Session, endpoint_name: str) -> Found:
     """Find what an endpoint runs and has run; a RefusedError if it is not in service, or not of `deploy`."""
     found = look(session, endpoint_name)
     if found.status != "InService":
@@ -106,7 +105,7 @@ def look_serving(session: boto3.Session, endpoint_name: str) -> Found:
     return found
 
 
-def history(session: boto3.Session, found: Found) -> list[tuple[str, str, datetime]]:
+def history(session: Session, found: Found) -> list[tuple[str, str, datetime]]:
     """Return what was deployed to an endpoint, oldest first: configuration, model and time."""
     sagemaker: Any = session.client("sagemaker")
     with explained(f"looking up the versions of endpoint {found.endpoint_name}"):
@@ -126,7 +125,7 @@ def model_named(given: str, found: Found) -> str:
     raise RefusedError(f"endpoint {found.endpoint_name} has had no model {given!r}: {these}")
 
 
-def previous_model(session: boto3.Session, found: Found) -> str:
+def previous_model(session: Session, found: Found) -> str:
     """Return the model that an endpoint had before the one that serves; a RefusedError if it had none."""
     serving, config = found.variant["ModelName"], (found.config or {})["EndpointConfigName"]
     before = [model for name, model, _ in history(session, found) if name < config and model != serving]
@@ -135,7 +134,7 @@ def previous_model(session: boto3.Session, found: Found) -> str:
     return before[-1]
 
 
-def read_facts(session: boto3.Session, url: str) -> dict[str, Any]:
+def read_facts(session: Session, url: str) -> dict[str, Any]:
     """Return what S3 keeps beside an archive; {} if nothing, as with those of earlier versions."""
     with explained(f"looking at {url}"):
         head = session.client("s3").head_object(**place_of(url))
@@ -156,7 +155,7 @@ def _versions(sagemaker: Any, kind: str, endpoint_name: str) -> tuple[str, ...]:
     return tuple(sorted(filter(pattern.fullmatch, names)))
 
 
-def _scaling(session: boto3.Session, endpoint_name: str) -> Scaling:
+def _scaling(session: Session, endpoint_name: str) -> Scaling:
     resource = SCALED.format(endpoint_name)
     client = session.client("application-autoscaling")
     try:
