@@ -22,7 +22,6 @@ from model_build.errors import ModelBuildError
 
 SERVING: Final = Path(__file__).resolve().parents[1] / "serving"
 DEFAULT_MODEL: Final = Path(__file__).resolve().parents[1] / "default_model"
-MODEL_FILES: Final = (manifest.FILE_NAME, manifest.NETWORK)
 CODE: Final = "code"
 HANDLERS: Final = f"{CODE}/inference.py"
 BUNDLED: Final = f"{CODE}/packages"
@@ -33,40 +32,32 @@ COMPRESSION: Final = 6  # zlib's default; 9 takes three times as long for half a
 
 def package_model(model_dir: Path, output: Path, packages: Target | None = None) -> Path:
     """Write a model archive as SageMaker's images read it, with `packages` if the image lacks them."""
-    files = model_files(model_dir) | code_files(model_dir)
-    if packages is not None:
-        files |= bundled_files(packages)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        # Neither the name nor the time goes into the file, or equal models would get different archives.
-        with (
-            output.open("wb") as raw,
-            gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0) as compressed,
-            tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-        ):
-            for name in sorted(files):
-                info = tarfile.TarInfo(name)  # its defaults: time 0, owner 0
-                info.size, info.mode = files[name].stat().st_size, 0o644
-                with files[name].open("rb") as content:
-                    tar.addfile(info, content)
-    except OSError as error:
-        raise ModelBuildError(f"{output} cannot be written: {error}") from error
+    files = model_files(model_dir) | code_files(model_dir) | (bundled_files(packages) if packages else {})
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # Neither the name nor the time goes into the file, or equal models would get different archives.
+    with (
+        output.open("wb") as raw,
+        gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name in sorted(files):
+            info = tarfile.TarInfo(name)  # its defaults: time 0, owner 0
+            info.size, info.mode = files[name].stat().st_size, 0o644
+            with files[name].open("rb") as content:
+                tar.addfile(info, content)
     return output
 
 
 def model_files(model_dir: Path) -> dict[str, Path]:
     """Return the manifest and the networks of a model folder, name to file; refuse what is damaged."""
-    names, expected = [*MODEL_FILES], None
-    if (model_dir / manifest.FILE_NAME).is_file():
-        described = manifest.Manifest.read(model_dir)
-        names, expected = [manifest.FILE_NAME, *described.networks], described.files
-    missing = [name for name in names if not (model_dir / name).is_file()]
-    if missing:
+    described = manifest.Manifest.read(model_dir)
+    found = {name: model_dir / name for name in (manifest.FILE_NAME, *described.networks)}
+    if missing := [name for name, path in found.items() if not path.is_file()]:
         raise ModelBuildError(
             f"{model_dir} has no {' and no '.join(missing)}: give a folder written by `scones model train`"
         )
-    require_equal(expected, file_digests(model_dir, names), str(model_dir))
-    return {name: model_dir / name for name in names}
+    require_equal(described.files, file_digests(model_dir, found), str(model_dir))
+    return found
 
 
 def code_files(model_dir: Path | None = None) -> dict[str, Path]:
@@ -80,9 +71,8 @@ def code_files(model_dir: Path | None = None) -> dict[str, Path]:
     if model_dir:
         root |= {name: model_dir / name for name in root if (model_dir / name).is_file()}
     elsewhere = {ROOT_LEVEL_CODE, OF_THE_IMAGE}
-    return {
-        f"{CODE}/{name}": path for name, path in code.items() if name.split("/")[0] not in elsewhere
-    } | root
+    code = {f"{CODE}/{name}": path for name, path in code.items() if name.split("/")[0] not in elsewhere}
+    return code | root
 
 
 def write_code(model_dir: Path) -> None:
@@ -102,7 +92,7 @@ def verify_archive(archive: Path) -> None:
     """Compare the networks in an archive with the digests in its manifest, if it has one with digests."""
     expected = read_manifest(archive).get("files")
     if isinstance(expected, dict):
-        require_equal(expected, hash_files(archive, expected), str(archive))
+        require_equal(expected, hash_files(archive), str(archive))
 
 
 def read_manifest(archive: Path) -> dict[str, Any]:

@@ -7,14 +7,13 @@ SHA-256 are those of the serving code of this checkout or of an earlier version:
 
 import json
 import re
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from model_build.archive.package import BUNDLED, CODE, bundled_files, code_files
 from model_build.archive.serving_packages import Target
-from model_build.data.extract import digest, hash_files, list_files
+from model_build.data.extract import digest, hash_files
 from model_build.errors import UsageError
 
 TRUSTED_VARIABLE: Final = "SCONES_TRUSTED_ARCHIVE"
@@ -51,12 +50,17 @@ def foreign_code(model: Path, *, packages: bool = False) -> tuple[str, ...]:
         files = code_files(model).items()
         digests = {name: digest(path) for name, path in files if path.is_relative_to(model)}
     else:
-        digests = hash_files(model, {name for name in list_files(model) if _is_code(name)})
+        digests = {name: sha256 for name, sha256 in hash_files(model).items() if _is_code(name)}
     bundled = {name for name in digests if name.startswith(f"{BUNDLED}/")}
     known = known_code()
     foreign = {name for name in digests.keys() - bundled if digests[name] not in known.get(name, ())}
     if packages and bundled:
-        expected = _packages(bundled)
+        expected: dict[str, str] = {}  # the lock's packages, for the targets of which there are any
+        for folder in {name.split("/")[2] for name in bundled}:
+            if target := re.fullmatch(r"cp3([0-9]{1,2})-(x86_64|aarch64)", folder):
+                architecture = "x86_64" if target[2] == "x86_64" else "arm64"
+                lock = bundled_files(Target(f"3.{target[1]}", architecture))
+                expected |= {name: digest(path) for name, path in lock.items()}
         foreign |= {name for name in bundled if digests[name] != expected.get(name)}
     return tuple(sorted(foreign))
 
@@ -74,15 +78,3 @@ def known_code() -> dict[str, set[str]]:
     for name, path in code_files().items():
         known.setdefault(name, set()).add(digest(path))
     return known
-
-
-def _packages(names: Iterable[str]) -> dict[str, str]:
-    """Return the digests of the lock's packages, for the targets of which there are files in a model."""
-    expected: dict[str, str] = {}
-    for folder in {name.removeprefix(f"{BUNDLED}/").split("/")[0] for name in names}:
-        target = re.fullmatch(r"cp3([0-9]{1,2})-(x86_64|aarch64)", folder)
-        if target:
-            architecture = "x86_64" if target[2] == "x86_64" else "arm64"
-            files = bundled_files(Target(f"3.{target[1]}", architecture))
-            expected |= {name: digest(path) for name, path in files.items()}
-    return expected

@@ -8,7 +8,7 @@ import click
 from commandline.options import FOLDER, PATH, json_option, trust_code_option
 from model_build.archive import own_image
 from model_build.archive.container_images import OWN, SERVING_IMAGES
-from model_build.archive.package import DEFAULT_MODEL, model_files, package_model
+from model_build.archive.package import DEFAULT_MODEL, package_model
 from model_build.archive.serving_packages import ARCHITECTURES, Target
 from model_build.archive.trusted_code import require_own_code
 from model_build.endpoint.aws import STACK_NAME, make_stack, new_session
@@ -42,7 +42,6 @@ def package_command(*, model: Path, image: str, output: Path, trust_code: bool) 
     Example:
       scones model package --model build/model --output build/model.tar.gz
     """
-    model_files(model)
     require_own_code(model, trusted=trust_code)
     archive = package_model(model, output, SERVING_IMAGES[image].packages)
     click.echo(f"{archive}: {archive.stat().st_size:,} bytes")

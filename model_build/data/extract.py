@@ -11,7 +11,7 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -67,19 +67,13 @@ def extract(archive: Path, folder: Path, limits: Limits = DEFAULT_LIMITS) -> Non
                 shutil.copyfileobj(source, file)
 
 
-def list_files(archive: Path, limits: Limits = DEFAULT_LIMITS) -> frozenset[str]:
-    """Return the names of the files in a tar.gz, relative to its root; refuse what `extract` refuses."""
+def hash_files(archive: Path, limits: Limits = DEFAULT_LIMITS) -> dict[str, str]:
+    """Return the SHA-256 of each file in a tar.gz by its relative name; refuse what `extract` refuses."""
     with _members(archive, limits) as members:
-        return frozenset(str(name) for name, source in members if source is not None)
-
-
-def hash_files(archive: Path, names: Collection[str]) -> dict[str, str]:
-    """Return the SHA-256 digests of those of some files that a tar.gz has; refuse what `extract` refuses."""
-    with _members(archive, DEFAULT_LIMITS) as members:
         return {
             str(name): hashlib.file_digest(source, "sha256").hexdigest()
             for name, source in members
-            if str(name) in names and source is not None
+            if source is not None
         }
 
 
@@ -88,8 +82,8 @@ def read_file(archive: Path, name: str) -> bytes | None:
     with _members(archive, DEFAULT_LIMITS) as members:
         for path, source in members:
             if str(path) == name and source is not None:
-                content = source.read(LARGEST_READ)
-                if source.read(1):
+                content = source.read(LARGEST_READ + 1)
+                if len(content) > LARGEST_READ:
                     raise tarfile.TarError(f"{name} has more than {LARGEST_READ:,} bytes")
                 return content
     return None

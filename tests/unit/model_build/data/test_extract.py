@@ -5,11 +5,12 @@ import io
 import os
 import tarfile
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from model_build.data.extract import ExtractionError, Limits, extract, list_files
+from model_build.data.extract import ExtractionError, Limits, extract, hash_files
 
 SMALL = Limits(members=20, total_bytes=50_000)
 Member = tuple[tarfile.TarInfo, bytes]
@@ -59,7 +60,7 @@ def test_files_and_folders_are_extracted(tmp_path: Path, form: int, depth: int) 
     expected = {"model.onnx": b"weights" * 30_000, "code/inference.py": b"second", long_name: b"deep"}
     assert files(out) == expected
     assert (out / "empty").is_dir()
-    assert list_files(archive) == expected.keys()
+    assert hash_files(archive) == {name: sha256(body).hexdigest() for name, body in expected.items()}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_files_and_folders_are_extracted(tmp_path: Path, form: int, depth: int) 
 def test_an_unsafe_member_is_refused(tmp_path: Path, hostile: Member, reason: str) -> None:
     archive = write(tmp_path / "a.tar.gz", member("good.txt", b"x"), hostile)
     out = tmp_path / "deep" / "out"
-    for call in (lambda: extract(archive, out, SMALL), lambda: list_files(archive, SMALL)):
+    for call in (lambda: extract(archive, out, SMALL), lambda: hash_files(archive, SMALL)):
         with pytest.raises(ExtractionError, match=reason) as caught:
             call()
         assert str(archive) in str(caught.value)
