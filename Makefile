@@ -50,7 +50,7 @@ test-sagemaker: $(VENVS)/sagemaker/.made ## the tests of the SageMaker SDK and i
 	@$(VENVS)/sagemaker/bin/python -m pytest tests/sagemaker $(WORKERS) $(PYTEST_FLAGS)
 
 test-browser: $(VENVS)/browser/.made ## the review desk and the servers in a browser (Chromium)
-	@$(VENVS)/browser/bin/python -m pytest tests/browser $(PYTEST_FLAGS)
+	@$(VENVS)/browser/bin/python -m pytest tests/browser $(WORKERS) $(PYTEST_FLAGS)
 
 test-faults: $(VENVS)/test/.made ## breaks everything on purpose: a table of faults (build/faults.md), and many photos at once
 	@$(TEST) -m pytest tests/faults $(WORKERS) $(PYTEST_FLAGS)
