@@ -87,7 +87,7 @@ class Delivery:
         try:
             answer = self._stack.client("events").put_events(Entries=[event])
             if answer["FailedEntryCount"]:
-                problem = answer["Entries"][0].get("ErrorMessage", "EventBridge refused the event")
+                problem = answer["Entries"][0].get("ErrorMessage") or "EventBridge refused the event"
         except (ClientError, BotoCoreError) as error:
             problem, cause = aws_reason(error), error
         if not problem:

@@ -64,7 +64,7 @@ def test_a_record_that_was_replaced_meanwhile_is_published_as_it_is_now(stack: S
     assert [event["outcome"] for event in events(stack)] == ["ACCEPTED"]
 
 
-@pytest.mark.parametrize("kind", ["refused", "throttled", "unreachable"])
+@pytest.mark.parametrize("kind", ["refused", "refused without a reason", "throttled", "unreachable"])
 def test_an_event_that_cannot_be_published_stays_a_debt_that_anybody_may_pay(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -77,8 +77,9 @@ def test_an_event_that_cannot_be_published_stays_a_debt_that_anybody_may_pay(
     with monkeypatch.context() as patch:
         if kind == "throttled":
             Faults(stack).refuse("PutEvents")
-        elif kind == "refused":
-            answer = {"FailedEntryCount": 1, "Entries": [{"ErrorMessage": "throttled"}]}
+        elif kind.startswith("refused"):
+            reason = "throttled" if kind == "refused" else ""
+            answer = {"FailedEntryCount": 1, "Entries": [{"ErrorMessage": reason}]}
             patch.setattr(stack.client("events"), "put_events", lambda **_: answer)
         else:
             patch.setattr(stack.client("events"), "put_events", unreachable)
