@@ -131,7 +131,11 @@ def images(session: boto3.Session) -> Iterator[Check]:
         registry, _, image = uri.partition("/")  # <account>.dkr.ecr.<region>.<suffix>/<repository>:<tag>
         repository, _, tag = image.partition(":")
         wanted = {"registryId": registry.partition(".")[0], "repositoryName": repository}
-        answer = ask(session, "ecr", "BatchGetImage", **wanted, imageIds=[{"imageTag": tag}])
+        try:
+            answer = ask(session, "ecr", "BatchGetImage", **wanted, imageIds=[{"imageTag": tag}])
+        except (UnansweredError, ClientError) as error:
+            yield unknown(f"{name} image", str(error))
+            continue
         reason = "; ".join(one.get("failureReason", "") for one in answer.get("failures", []))
         advice = "name another with --image when you deploy or train"
         missing = wrong(f"{name} image", f"{uri} does not exist ({reason})", advice)

@@ -127,6 +127,10 @@ def test_the_images_tags_are_looked_up(session: StubbedSession) -> None:
     assert (serving.status, training.status) == (OK, WRONG)
     assert "763104351884.dkr.ecr.us-east-1.amazonaws.com/" in serving.detail
     assert "Requested image not found" in training.detail
+    session.answer("ecr.batch_get_image", "RepositoryNotFoundException")
+    session.answer("ecr.batch_get_image", {"images": [{"imageId": {"imageTag": "x"}}]})
+    checks = [(check.name, check.status) for check in doctor.images(session)]
+    assert checks == [("serving image", UNKNOWN), ("training image", OK)]
 
 
 def endpoint(status: str = "InService", **more: Any) -> tuple[str, dict[str, Any]]:
