@@ -95,6 +95,7 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
     A RefusedError if the request cannot work; a CloudError if AWS refused a call, or the job failed.
     """
     session = session or new_session()
+    session.client("sagemaker")  # which needs a region; S3 would take the data without one
     archives = [load_archive(path) for path in request.data]
     known = {name for archive in archives for name in archive.present}
     if missing := [label for label in request.classes if label not in known]:

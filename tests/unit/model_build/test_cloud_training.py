@@ -1,6 +1,7 @@
 """Training jobs: what is refused before anything is uploaded, what a job gets, and how it is waited for."""
 
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,7 @@ from unittest.mock import Mock
 
 import boto3
 import pytest
+from botocore.exceptions import NoRegionError
 from PIL import Image
 
 from commandline.errors import CommandError
@@ -162,6 +164,14 @@ def test_a_job_that_did_not_complete_is_an_error_with_its_reason(
 def test_a_job_that_does_not_end_is_given_up() -> None:
     with pytest.raises(CloudError, match="training job job has not ended after"):
         wait(RUNNING)
+
+
+def test_without_a_region_nothing_is_read_or_uploaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(NoRegionError):
+        train(request(), session=boto3.Session("test", "test"))
 
 
 def test_the_log_group_of_a_job_expires(
