@@ -37,7 +37,8 @@ def prepare_archive(model: Path | str, image: ServingImage, scratch: Path, sessi
     except ExtractionError as error:
         raise RefusedError(f"--model {model} is not a usable model.tar.gz: {error}") from error
     if missing:
-        raise RefusedError(f"--model {model} has code of its own without {', '.join(missing)}")
+        wanted = f"{', '.join(missing)}, which the image {image.tag} looks for"
+        raise RefusedError(f"--model {model} has code of its own without {wanted}")
     return path
 
 

@@ -95,7 +95,7 @@ def test_code_without_handlers_is_refused(model: Path, tmp_path: Path) -> None:
     (model / "code").mkdir()
     (model / "code" / "helper.py").write_text("", encoding="utf-8")
 
-    with pytest.raises(RefusedError, match=r"code/inference\.py"):
+    with pytest.raises(RefusedError, match=r"code/inference\.py, which the image .+ looks for"):
         prepare(model, "ray", tmp_path / "scratch")
 
 
