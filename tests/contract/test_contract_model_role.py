@@ -31,7 +31,6 @@ def as_list(value: Any) -> list[Any]:
 
 def test_the_actions_are_exactly_these() -> None:
     actions = {action for statement in STATEMENTS.values() for action in as_list(statement["Action"])}
-
     assert actions == {
         *("s3:GetObject", "s3:PutObject", "s3:ListBucket", "cloudwatch:PutMetricData"),
         *("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage"),
@@ -48,14 +47,12 @@ def test_only_actions_without_resource_types_are_allowed_on_all_resources() -> N
         if "*" in as_list(statement["Resource"])
         for action in as_list(statement["Action"])
     }
-
     assert on_all == {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
     assert "cloudwatch:namespace" in json.dumps(STATEMENTS["WriteMetrics"]["Condition"])
 
 
 def test_only_sagemaker_in_this_account_may_assume_the_role() -> None:
     (trust,) = ROLE["AssumeRolePolicyDocument"]["Statement"]
-
     assert trust["Principal"] == {"Service": "sagemaker.amazonaws.com"}
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
@@ -76,15 +73,12 @@ def test_objects_that_the_commands_write_are_accessible(sid: str, key: str) -> N
         archive = Archive(Path(__file__), {}, has_foreign_code=False)
         version = wanted_version(Wanted(), stack, archive, name="scones-1", region="us-east-1")
         key = place_of(version.data_url)["Key"]
-
     allowed = [text["Fn::Sub"] for text in as_list(STATEMENTS[sid]["Resource"])]
-
     assert any(fnmatchcase("${ModelBucket.Arn}/" + key, pattern) for pattern in allowed)
 
 
 def test_captured_data_is_not_readable_by_the_container() -> None:
     allowed = [text["Fn::Sub"] for text in as_list(STATEMENTS["ReadModelsAndTrainingData"]["Resource"])]
-
     assert not any(fnmatchcase("${ModelBucket.Arn}/capture/x.jsonl", pattern) for pattern in allowed)
 
 
@@ -94,15 +88,12 @@ AWS_IMAGES = [TRAINING_IMAGE, *(image.tag for name, image in SERVING_IMAGES.item
 @pytest.mark.parametrize("tag", AWS_IMAGES)
 def test_every_image_of_aws_that_the_commands_use_can_be_pulled(tag: str) -> None:
     repository = tag.split(":", maxsplit=1)[0]
-
     allowed = [text["Fn::Sub"] for text in STATEMENTS["PullImages"]["Resource"] if "Fn::Sub" in text]
-
     assert any(pattern.endswith(f":*:repository/{repository}") for pattern in allowed)
 
 
 def test_our_image_can_be_pulled_from_the_repository_that_push_uses() -> None:
     repository = RESOURCES["ServingRepository"]["Properties"]
-
     assert repository["RepositoryName"] == {"Fn::Sub": "${AWS::StackName}-serving"}, "one for each stack"
     assert {"Fn::GetAtt": ["ServingRepository", "Arn"]} in STATEMENTS["PullImages"]["Resource"]
     assert repository["ImageTagMutability"] == "IMMUTABLE"
@@ -113,7 +104,6 @@ def test_our_image_can_be_pulled_from_the_repository_that_push_uses() -> None:
 def test_another_image_can_be_pulled_if_its_repository_is_named() -> None:
     conditional = [item["Fn::If"] for item in STATEMENTS["PullImages"]["Resource"] if "Fn::If" in item]
     parameter = TEMPLATE["Parameters"]["AdditionalImageRepository"]
-
     named = {"Ref": "AdditionalImageRepository"}
     assert conditional == [["HasAdditionalImageRepository", named, {"Ref": "AWS::NoValue"}]]
     for arn, accepted in (
@@ -139,9 +129,7 @@ def test_another_image_can_be_pulled_if_its_repository_is_named() -> None:
 )
 def test_what_expires_in_the_bucket(key: str, days: int | None) -> None:
     rules = RESOURCES["ModelBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-
     expiring = [rule for rule in rules if "ExpirationInDays" in rule and key.startswith(rule["Prefix"])]
-
     captures = {"Ref": "CaptureRetentionDays"}
     wanted: list[Any] = [] if days is None else [captures if key.startswith("capture/") else days]
     assert [rule["ExpirationInDays"] for rule in expiring] == wanted
@@ -150,7 +138,6 @@ def test_what_expires_in_the_bucket(key: str, days: int | None) -> None:
 
 def test_the_bucket_is_private_encrypted_and_outlives_the_stack() -> None:
     bucket = RESOURCES["ModelBucket"]
-
     assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
     assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
     assert "BucketEncryption" in bucket["Properties"]

@@ -70,9 +70,7 @@ def test_a_thousand_executions_are_seen_in_a_few_histories() -> None:
     )
     stack: Any = Stack("scones", {"ClassifyImageStateMachineArn": "arn"}, None)  # type: ignore[arg-type]
     stack.clients["stepfunctions"] = client
-
     count, found = in_progress(stack)
-
     assert (count, set(found)) == (1000, {replace(ONCE, again=at(4), gives_up=at(2400))})
     assert len(asked) == HISTORIES
     assert {"0", "999"} <= set(asked)
@@ -96,9 +94,7 @@ def test_express_executions_are_read_from_their_log() -> None:
     client = SimpleNamespace(filter_log_events=lambda **_: next(pages))
     stack: Any = Stack("scones", {}, None)  # type: ignore[arg-type]
     stack.clients["logs"] = client
-
     (found,) = logged(stack)
-
     assert (found.step, found.error, found.errors) == ("PublishOutcome", "EventBridge.FailedEntry", 2)
     assert found.last
     assert found.again == found.last + timedelta(minutes=1)

@@ -89,7 +89,6 @@ def matches(request: dict[str, Any]) -> dict[str, Any]:
 def test_the_workflow_is_walked_to_each_of_its_ends(engines: dict[str, Answer]) -> None:
     check = proved("workflow_states")
     assert check.status is Status.OK, check.detail
-
     changed = definition()
     changed["States"]["SerializeImage"]["Catch"][0]["Next"] = "GiveUp"
     engines["DescribeStateMachine"] = lambda _: {"definition": json.dumps(changed)}
@@ -103,6 +102,5 @@ def test_every_line_counts_for_its_metric(engines: dict[str, Answer]) -> None:
     engines["TestMetricFilter"] = matches
     check = proved("metric_filters")
     assert check.status is Status.OK, check.detail
-
     engines["DescribeMetricFilters"] = lambda _: {"metricFilters": filters()[1:]}
     assert "counts for nothing" in proved("metric_filters").detail

@@ -134,9 +134,7 @@ def test_a_rule_that_starts_nothing_is_named(stack: Stack, monkeypatch: pytest.M
     monkeypatch.setattr(Stack, "resources", {"PhotoUploadedRule": ("AWS::Events::Rule", "uploads")})
     monkeypatch.setattr(smoke, "CANARY_S", 0.01)
     silent: Any = Mock(receive=lambda _: iter(()))
-
     (check,) = SmokeTest(Watcher(stack, silent), SAMPLES).run()
-
     assert "the PhotoUploadedRule is disabled: uploads start no workflow" in check.detail
     assert "; next: aws events enable-rule --name uploads" in check.detail
 

@@ -21,14 +21,11 @@ def test_rules_are_found_under_a_stack_name_that_is_cut_in_theirs() -> None:
     template = json.dumps({"Resources": {"OutcomeRule": rule}})
     session.client("cloudformation").create_stack(StackName=NAME, TemplateBody=template)
     situation = Situation(Stack(NAME, {"ResultsTableName": "results"}, session))
-
     (check,) = situation.rules()
     assert (check.status, check.detail) == (Status.OK, "1 enabled")
-
     session.client("events").disable_rule(Name=RULE)
     (check,) = situation.rules()
     assert check.advice == f"aws events enable-rule --name {RULE}"
-
     session.client("events").delete_rule(Name=RULE)
     (check,) = situation.rules()
     assert check.detail.startswith("is missing: ")

@@ -32,15 +32,12 @@ def test_help_and_mistakes_need_no_sdk() -> None:
 def test_records_are_listed_in_the_order_of_their_time(stack: Stack, scones: Scones) -> None:
     put_record(stack, "new.jpg", "ACCEPTED", label="bicycle", confidence=0.97)
     put_record(stack, "old.jpg", "FAILED", error="Busy", recorded_at="2026-11-01T10:00:00.000Z")
-
     assert scones("results", "--since", "3650d") == 0
-
     old, new = scones.out.splitlines()
     assert old.startswith("2026-11-01T10:00:00.000Z  FAILED")
     assert old.endswith("s3://photos/old.jpg  Busy")
     assert "bicycle      0.970  s3://photos/new.jpg" in new
     assert scones.err == "2 records\n"
-
     put_record(stack, "middle.jpg", "ACCEPTED", recorded_at="2026-11-02T10:00:00.000Z")
     assert scones("results", "--since", "3650d", "--limit", "2", "--json") == 0
     shown = [line["object_uri"] for line in scones.lines]
@@ -61,9 +58,7 @@ def test_decisions_are_listed_as_a_persons_and_photos_without_a_vehicle_as_such(
     put_record(stack, "b.jpg", "REJECTED", error="NoVehicle", confidence=0.6, recorded_at=now, **decided)
     doubtful = {"confidence": 0.501, "neither": 0.98}
     put_record(stack, "cat.jpg", "LOW_CONFIDENCE", label="motorcycle", recorded_at=now, **doubtful)
-
     assert scones("results") == 0
-
     lines = [line.removeprefix(f"{now}  ") for line in scones.out.splitlines()]
     assert sorted(lines) == [
         f"ACCEPTED       motorcycle          s3://photos/a.jpg  decided by ada, {now}",
@@ -96,9 +91,7 @@ def album(folder: Path, photos: int) -> Path:
 @pytest.mark.usefixtures("_application", "stack")
 def test_files_and_folders_are_sent(tmp_path: Path, scones: Scones) -> None:
     (tmp_path / "one.jpg").touch()
-
     assert scones("send", str(tmp_path / "one.jpg"), str(album(tmp_path / "album", 2)), "--json") == 0
-
     *photos, last = scones.lines
     keys = ["incoming/one.jpg", "incoming/album/000.jpg", "incoming/album/001.jpg"]
     assert [photo["s3_key"] for photo in photos] == keys
@@ -113,9 +106,7 @@ def test_another_photo_under_the_same_key_gets_a_key_of_its_own(
     put = stack.client("s3").put_object
     put(Bucket="photos", Key="incoming/DCIM/000.jpg", Body=JPEG)
     put(Bucket="photos", Key="incoming/DCIM/001.jpg", Body=JPEG + b"of another camera")
-
     assert scones("send", str(album(tmp_path / "DCIM", 3)), "--json") == 0
-
     digest = hashlib.md5(JPEG, usedforsecurity=False).hexdigest()[:8]
     keys = [f"incoming/DCIM/{name}.jpg" for name in ("000", f"001-{digest}", "002")]
     assert [line["s3_key"] for line in scones.lines[:-1]] == keys
@@ -188,11 +179,9 @@ def test_a_hostile_key_is_shown_with_escapes_and_is_whole_in_json(
     stack: Stack, command: list[str], key: str, scones: Scones
 ) -> None:
     put_record(stack, key, "FAILED", error="Busy", recorded_at=timestamp(datetime.now(UTC)))
-
     assert scones(*command) == 0
     assert key.encode("unicode_escape").decode() in scones.out
     assert not {"\x1b", "\x07", "\x9b", "\u202e"}.intersection(scones.out)
-
     assert scones(*command, "--json") == 0
     assert json.dumps(key)[1:-1] in scones.out
 
@@ -207,9 +196,7 @@ def test_show_says_what_the_model_said_where_a_person_decided(stack: Stack, scon
     facts: dict[str, str | float] = {"confidence": 0.6, "threshold": 0.85, "error": "NoVehicle"}
     facts |= {"model_label": "bicycle", "decided_by": "ada", "neither": 0.97}
     put_record(stack, "incoming/cat.jpg", "REJECTED", **facts)
-
     assert scones("show", "cat.jpg") == 0
-
     assert "None 0" not in scones.out
     assert "\n  REJECTED, recorded" in scones.out
     assert "the model said: bicycle 0.600 (threshold 0.85)" in scones.out

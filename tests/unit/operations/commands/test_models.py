@@ -21,7 +21,6 @@ def test_photos_are_counted_by_the_model_that_answered_and_decisions_by_whether_
         answered("b", "bicycle", 0.85),
         Record("s3://photos/a", "v1", "REJECTED", error="UnsupportedImage"),
     ]
-
     assert count(records) == {"a": Photos(4, 2, 3, 2), "b": Photos(1, 1, 0, 0)}
 
 

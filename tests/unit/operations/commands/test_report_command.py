@@ -33,7 +33,6 @@ def dark(tmp_path: Path) -> str:
 
 def test_a_folder_of_captures_needs_no_aws(usual: str, scones: Scones) -> None:
     assert scones("report", "--captures", usual) == 0
-
     assert scones.out.startswith("Not compared with a baseline. ")
     assert scones.out.endswith("\nreport.html\n")
     assert Path("report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -57,14 +56,12 @@ def test_a_baseline_is_written_or_captures_and_compared_with(
 ) -> None:
     assert scones("report", "--captures", usual, "--write-baseline", "kept/baseline.json") == 0
     more = str(write_captures(tmp_path / "more", exchanges(150, seed=3)))
-
     for captures, drifted, code in ((more, False, 0), (dark, True, 1)):
         asked = ["report", "--captures", captures, "--baseline", "kept/baseline.json", "--json"]
         assert scones(*asked, "--fail-on-drift") == code
         found = scones.lines[0]["drift"]
         assert (found["drifted"], found["baseline_records"]) == (drifted, 200)
         assert scones(*asked) == 0
-
     assert scones("report", "--captures", dark, "--baseline", usual, "--output", "new/page.html") == 0
     assert scones.out.startswith("Drift: photos are darker")
     assert Path("new/page.html").is_file()
@@ -106,14 +103,12 @@ def put_endpoint(capture: dict[str, Any]) -> None:
 @pytest.mark.usefixtures("aws", "deployed")
 def test_a_stack_names_its_captures_table_labels_and_threshold(scones: Scones) -> None:
     assert scones("report", "--json") == 0
-
     found = scones.lines[0]
     assert found["captures"]["source"] == f"s3://{BUCKET}/capture/scones-endpoint/"
     assert found["captures"]["records"] == 39
     assert found["outcomes"] == {"ACCEPTED": 2, "LOW_CONFIDENCE": 1, "REJECTED": 1, "FAILED": 1}
     assert found["latency_s"]["p50"] == 2.0
     assert found["threshold"] == 0.7
-
     days = (datetime.now(UTC) - START).days + 30
     assert scones("report", "--since", f"{days}d", "--json") == 0
     found = scones.lines[0]
@@ -138,7 +133,6 @@ def test_an_endpoint_that_captures_nothing_leaves_the_results_table(usual: str, 
     assert scones("report", "--json") == 0
     found = scones.lines[0]
     assert (found["captures"], found["outcomes"]["ACCEPTED"]) == (None, 1)
-
     assert scones("report", "--write-baseline", "baseline.json") == 1
     assert not Path("baseline.json").exists()
     assert scones("report", "--captures", usual, "--write-baseline", "baseline.json") == 0
@@ -184,9 +178,7 @@ def test_what_cannot_be_reported_is_told_in_a_line(
     Path("broken/a.jsonl").write_text("{\n[\n")
     Path("odd.json").write_text("{}")
     Path("raw.json").write_bytes(b"\xff\xfe\x00")
-
     assert scones("report", *arguments) == code
-
     assert told in scones.err
     assert scones.out == ""
     assert not Path("report.html").exists()

@@ -99,9 +99,7 @@ def test_what_the_stand_in_captures_is_read() -> None:
         "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
     }
     now = datetime.fromisoformat("2026-11-02T08:00:00Z")
-
     found = parse_record(json.dumps(record(exchange, settings, now)).encode(), 2)
-
     assert (found.time, found.probabilities, found.photo) == (now.timestamp(), (0.4, 0.6), photo())
 
 
@@ -116,9 +114,7 @@ def photos_of(window: Window) -> list[bytes | None]:
 def test_every_record_is_a_row_in_the_order_of_time(tmp_path: Path) -> None:
     records = exchanges(130)
     write_captures(tmp_path, records[::-1], a_file=20)
-
     found = read(tmp_path)
-
     assert len(found.files) == 7
     assert found.damage.counts == {}
     assert np.diff(found.times).tolist() == [60.0] * 129
@@ -131,9 +127,7 @@ def test_every_record_is_a_row_in_the_order_of_time(tmp_path: Path) -> None:
 def test_features_are_the_answers_and_what_photos_look_like(tmp_path: Path) -> None:
     body = photo(200)
     write_captures(tmp_path, [capture((0.3, 0.7), body)])
-
     features = read(tmp_path).features()
-
     assert list(features) == ["confidence", "probability of bicycle", *FEATURES]
     assert [values[0] for values in features.values()] == [0.7, 0.3, *photo_features(body)]
 
@@ -146,9 +140,7 @@ def test_damaged_records_are_counted_with_their_places(tmp_path: Path) -> None:
         [good, cut_off, "", capture(body=b"no image"), capture((0.2, 0.3, 0.5)), *([cut_off] * 4), good],
     )
     (tmp_path / "more.jsonl").write_text("{\n")
-
     found = read(tmp_path)
-
     assert len(found) == 2
     assert found.damage.counts == {kinds.NOT_JSON: 6, kinds.NOT_AN_IMAGE: 1, kinds.WRONG_LENGTH: 1}
     places = ["more.jsonl line 1", *(f"{key(0, START)} line {line}" for line in (2, 6))]
@@ -160,9 +152,7 @@ def test_a_line_that_is_too_long_is_skipped_whole(tmp_path: Path, monkeypatch: p
     size = len(json.dumps(good)) + 1
     monkeypatch.setattr(kinds, "MAX_LINE_BYTES", size)
     write_captures(tmp_path, [good, "x" * (3 * size), good])
-
     found = read(tmp_path)
-
     assert found.damage.counts == {kinds.TOO_LONG: 1}
     assert photos_of(found) == [photo(), photo()]
 
@@ -171,9 +161,7 @@ def test_an_endpoint_that_captures_answers_only_has_no_photos(tmp_path: Path) ->
     record = capture()
     del record["captureData"]["endpointInput"]
     write_captures(tmp_path, [record, record])
-
     found = read(tmp_path)
-
     assert np.isnan(found.photos).all()
     assert photos_of(found) == [None, None]
     assert found.distinct(np.array([1, 0]), 5) == [1, 0]
@@ -190,9 +178,7 @@ def test_since_leaves_out_older_files_and_records(tmp_path: Path) -> None:
     old = tmp_path / key(9, START - timedelta(days=3))
     old.parent.mkdir(parents=True)
     old.write_bytes(b"not even JSON\n")
-
     found = read_window(CaptureSource(str(tmp_path)), LABELS, since=START + timedelta(minutes=100))
-
     assert (len(found), found.damage.counts) == (200, {})
 
 
@@ -227,9 +213,7 @@ def test_a_prefix_in_s3_is_read_page_by_page_and_photos_by_range() -> None:
         s3.put_object(Bucket="models", Key=f"capture/{key(number, START)}", Body=content(part))
     s3.put_object(Bucket="models", Key="capture/other.txt", Body=b"x")
     s3.put_object(Bucket="models", Key=f"elsewhere/{key(0, START)}", Body=content(records))
-
     found = read_window(capture_source("s3://models/capture/", boto3.Session()), LABELS)
-
     assert found.source.name == "s3://models/capture/"
     assert photos_of(found) == [photo_of(record) for record in records]
 

@@ -39,7 +39,6 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Window:
 
 def test_a_baseline_file_keeps_every_value_as_it_is(window: Window) -> None:
     again = from_json(to_json(statistics_of(window)), "baseline.json")
-
     assert (again.labels, again.records) == (LABELS, 120)
     assert (again.first, again.last) == (window.times[0], window.times[-1])
     assert {name: values.tolist() for name, values in again.features.items()} == {
@@ -92,9 +91,7 @@ SIZES = [(1, 1), (1, 300), (2, 3), (7, 5), (30, 30), (30, 5000), (100, 101), (50
 def test_it_agrees_with_scipy(m: int, n: int, shift: float) -> None:
     random = np.random.default_rng(m * n)
     first, second = random.normal(size=m), random.normal(shift, size=n)
-
     found = compare(first, second)
-
     expected = stats.ks_2samp(first, second, method="exact")
     assert found.distance == pytest.approx(expected.statistic, abs=1e-12)
     assert found.p_value == pytest.approx(expected.pvalue, abs=1e-10)
@@ -103,9 +100,7 @@ def test_it_agrees_with_scipy(m: int, n: int, shift: float) -> None:
 def test_ties_are_compared_after_all_equal_values() -> None:
     first = np.array([1.0] * 50 + [2.0] * 50)
     second = np.array([1.0] * 20 + [2.0] * 80)
-
     *found, p_value = compare(first, second)
-
     assert found == [0.3, 1.0, True]
     assert p_value == pytest.approx(stats.ks_2samp(first, second, method="exact").pvalue, abs=1e-10)
 
@@ -163,9 +158,7 @@ def test_with_many_photos_a_difference_too_small_to_matter_is_no_drift() -> None
     random = np.random.default_rng(0)
     baseline, window = draw(random, 5000), draw(random, 5000)
     window[:, 0] += 0.15
-
     drift = drift_between(baseline, window)
-
     assert drift.features[0].p_value < 1e-4
     assert drift.features[0].difference.distance < LEAST_DISTANCE
     assert not drift.drifted
@@ -186,10 +179,8 @@ def test_the_photos_behind_it_are_the_most_extreme_on_the_changed_side() -> None
     window = random.normal(0, 1, (300, 8))
     window[:, 3] -= 2
     window[17, 3] = np.nan
-
     (feature,) = drift_between(baseline, np.delete(window, 17, axis=0)).drifted
     rows = responsible(feature.difference, window[:, 3])
-
     assert not feature.difference.higher
     assert window[rows, 3].tolist() == sorted(window[rows, 3].tolist())
     assert window[rows[0], 3] == np.nanmin(window[:, 3])

@@ -62,7 +62,6 @@ def headings(page: str) -> list[str]:
 
 def test_captures_alone_make_a_whole_page(usual: Window) -> None:
     page = render(report(usual), NOW)
-
     tags = Page(page)
     assert tags.open == []
     assert headings(page) == [
@@ -96,7 +95,6 @@ def test_nothing_is_loaded_and_no_script_is_run(dark: Window, usual: Window) -> 
 def test_drift_is_told_in_words_with_its_photos_and_what_to_do(dark: Window, usual: Window) -> None:
     made = compared(dark, usual)
     page = render(made, NOW)
-
     assert made.headline() == "Drift: photos are darker, and 1 more change"
     assert f"<h2>{made.headline()}</h2>" in page
     assert "Photos are darker (" in page
@@ -126,9 +124,7 @@ def test_damage_is_shown_and_hostile_names_are_text(tmp_path: Path) -> None:
     folder = tmp_path / "<script>alert(1)</script>\x1b[2J"
     folder.mkdir(parents=True)
     (folder / '"><img src=x onerror=alert(1)>\x1b]0;.jsonl').write_text("}\n")
-
     page = render(report(window_of(folder, [*exchanges(3), "{"])), NOW)
-
     tags = Page(page)
     assert tags.count("script") == 0
     assert all(source.startswith("data:") for source in tags.values("src", "href", "data"))
