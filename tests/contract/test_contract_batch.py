@@ -9,6 +9,7 @@ import pytest
 from tests.contract.test_contract_workflow import (
     ENDINGS,
     EXPRESS_LIMIT,
+    also_failing,
     failure,
     latest_end,
     longest_wait,
@@ -37,9 +38,8 @@ def test_an_outcome_is_recorded_and_published_as_a_single_photos_and_is_a_line(o
         **{name: published(ending)[name] for name in ("outcome", "label", "confidence", "error")},
         "already_recorded": False,
     }
-    refused = {"RecordOutcome": failure("DynamoDB.ConditionalCheckFailedException")}
-    arguments = {**ENDINGS[outcome], "failing": {**ENDINGS[outcome].get("failing", {}), **refused}}
-    again = walk(IN_A_BATCH, **arguments)
+    refused = also_failing(outcome, "RecordOutcome", "DynamoDB.ConditionalCheckFailedException")
+    again = walk(IN_A_BATCH, **refused)
     assert again.output == {**ending.output, "already_recorded": True}
 
 

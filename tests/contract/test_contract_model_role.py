@@ -29,9 +29,17 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def actions() -> dict[str, list[Any]]:
+    """Return the resources on which each action is allowed."""
+    found: dict[str, list[Any]] = {}
+    for statement in STATEMENTS.values():
+        for action in as_list(statement["Action"]):
+            found.setdefault(action, []).extend(as_list(statement["Resource"]))
+    return found
+
+
 def test_the_actions_are_exactly_these() -> None:
-    actions = {action for statement in STATEMENTS.values() for action in as_list(statement["Action"])}
-    assert actions == {
+    assert set(actions()) == {
         *("s3:GetObject", "s3:PutObject", "s3:ListBucket", "cloudwatch:PutMetricData"),
         *("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage"),
         *("ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer"),
@@ -41,12 +49,7 @@ def test_the_actions_are_exactly_these() -> None:
 
 
 def test_only_actions_without_resource_types_are_allowed_on_all_resources() -> None:
-    on_all = {
-        action
-        for statement in STATEMENTS.values()
-        if "*" in as_list(statement["Resource"])
-        for action in as_list(statement["Action"])
-    }
+    on_all = {action for action, resources in actions().items() if "*" in resources}
     assert on_all == {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
     assert "cloudwatch:namespace" in json.dumps(STATEMENTS["WriteMetrics"]["Condition"])
 
@@ -58,28 +61,26 @@ def test_only_sagemaker_in_this_account_may_assume_the_role() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sid", "key"),
+    ("sid", "key", "accessible"),
     [
-        ("ReadModelsAndTrainingData", "archive"),
-        ("ReadModelsAndTrainingData", "training/data/scones-training-1/train/bicycle/00000.png"),
-        ("ReadModelsAndTrainingData", "training/input/scones-training-1/input/code/train.py"),
-        ("WriteTrainedModelsAndCapturedData", "training/scones-training-1/output/model.tar.gz"),
-        ("WriteTrainedModelsAndCapturedData", "capture/scones/AllTraffic/2026/11/23/07/00-00-000.jsonl"),
+        ("ReadModelsAndTrainingData", "archive", True),
+        ("ReadModelsAndTrainingData", "training/data/scones-training-1/train/bicycle/00000.png", True),
+        ("ReadModelsAndTrainingData", "training/input/scones-training-1/input/code/train.py", True),
+        ("WriteTrainedModelsAndCapturedData", "training/scones-training-1/output/model.tar.gz", True),
+        ("WriteTrainedModelsAndCapturedData", "capture/scones/AllTraffic/2026/11/23/07/00-0.jsonl", True),
+        ("ReadModelsAndTrainingData", "capture/x.jsonl", False),
     ],
 )
-def test_objects_that_the_commands_write_are_accessible(sid: str, key: str) -> None:
+def test_what_the_commands_write_is_accessible_but_captures_are_not_readable(
+    sid: str, key: str, *, accessible: bool
+) -> None:
     if key == "archive":
         stack = given_stack("arn:aws:iam::123456789012:role/r", "bucket", "us-east-1")
         archive = Archive(Path(__file__), {}, has_foreign_code=False)
         version = wanted_version(Wanted(), stack, archive, name="scones-1", region="us-east-1")
         key = place_of(version.data_url)["Key"]
     allowed = [text["Fn::Sub"] for text in as_list(STATEMENTS[sid]["Resource"])]
-    assert any(fnmatchcase("${ModelBucket.Arn}/" + key, pattern) for pattern in allowed)
-
-
-def test_captured_data_is_not_readable_by_the_container() -> None:
-    allowed = [text["Fn::Sub"] for text in as_list(STATEMENTS["ReadModelsAndTrainingData"]["Resource"])]
-    assert not any(fnmatchcase("${ModelBucket.Arn}/capture/x.jsonl", pattern) for pattern in allowed)
+    assert any(fnmatchcase("${ModelBucket.Arn}/" + key, pattern) for pattern in allowed) is accessible
 
 
 AWS_IMAGES = [TRAINING_IMAGE, *(image.tag for name, image in SERVING_IMAGES.items() if name != OWN)]

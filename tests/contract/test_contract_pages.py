@@ -23,9 +23,7 @@ PROGRAMS = {
 _BEFORE = r"(?:^|[;(|&]) *(?:\S*/)?(?:[A-Z_]+=\S+ )?"
 PROGRAM = re.compile(rf"{_BEFORE}({'|'.join(PROGRAMS)})((?: +[a-z][a-z-]*)*)((?: [^|;&#\n]*)?)", re.MULTILINE)
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-NOT_OURS = {
-    "--config-env", "--endpoint-url", "--parameter-overrides", "--skip-pull-image",
-}  # fmt: skip
+NOT_OURS = {"--config-env", "--endpoint-url", "--parameter-overrides", "--skip-pull-image"}
 """Options of sam and aws that pages mention by themselves."""
 
 
@@ -72,14 +70,10 @@ def test_every_help_has_an_example_on_a_line_of_its_own(name: str, command: clic
     assert "\\b" not in shown
 
 
-def calls(text: str) -> Iterator[tuple[click.Command, set[str]]]:
-    """Yield the command and the options of each call of our programs in a page."""
-    for piece in code(text):
-        for name, words, rest in PROGRAM.findall(piece):
-            yield find([*PROGRAMS[name], *words.split()]), set(OPTION.findall(rest))
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@each_page
 def test_every_link_leads_to_a_file_or_heading(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for link in links(text):
@@ -92,33 +86,21 @@ def test_every_link_leads_to_a_file_or_heading(page: Path) -> None:
             assert anchor in anchors(target.read_text(encoding="utf-8")), f"{page.name}: no heading {link}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_and_option_exists(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    for command, options in calls(text):
-        known = options_of(command)
-        assert options <= known, f"{page.name}: {command.name} has no {options - known}"
-
-
-@pytest.mark.parametrize(
-    "page",
-    [page for page in PAGES if page.name != "CHANGELOG.md"],  # which names what is gone
-    ids=lambda page: str(page.relative_to(ROOT)),
-)
-def test_every_option_mentioned_by_itself_exists(page: Path) -> None:
-    mentioned = {piece.split()[0] for piece in code(page.read_text(encoding="utf-8")) if OPTION.match(piece)}
-    assert mentioned <= options_of(program) | NOT_OURS, f"{page.name}: {mentioned - options_of(program)}"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_make_target_exists(page: Path) -> None:
+@each_page
+def test_every_command_option_and_make_target_exists(page: Path) -> None:
+    pieces = list(code(page.read_text(encoding="utf-8")))
+    for name, words, rest in (call for piece in pieces for call in PROGRAM.findall(piece)):
+        command = find([*PROGRAMS[name], *words.split()])
+        unknown = {*OPTION.findall(rest)} - options_of(command)
+        assert not unknown, f"{page.name}: {command.name} has no {unknown}"
+    alone = {piece.split()[0] for piece in pieces if OPTION.match(piece)} - options_of(program) - NOT_OURS
+    assert not alone or page.name == "CHANGELOG.md", f"{page.name}: {alone}"  # which names what is gone
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    text = page.read_text(encoding="utf-8")
-    mentioned = {name for piece in code(text) for name in re.findall(r"\bmake ([a-z][a-z-]+)", piece)}
+    mentioned = {name for piece in pieces for name in re.findall(r"\bmake ([a-z][a-z-]+)", piece)}
     assert mentioned <= targets, f"{page.name}: make has no {mentioned - targets}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@each_page
 def test_placeholders_are_outputs_of_our_stacks(page: Path) -> None:
     role = yaml_parse((ROOT / "model_build" / "role.yaml").read_text(encoding="utf-8"))
     outputs = {*template()["Outputs"], *role["Outputs"]}
@@ -126,37 +108,17 @@ def test_placeholders_are_outputs_of_our_stacks(page: Path) -> None:
     assert {name for name in PLACEHOLDER.findall(blocks) if name[0].isupper()} <= outputs
 
 
-PLACES_OF_A_FUNCTION = (
-    "template.yaml",
-    "statemachine",
-    "localcloud",
-    "operations",
-    "model_build",
-    "commandline",
-)
+PLACES_OF_A_FUNCTION = ("statemachine", "localcloud", "operations", "model_build", "commandline")
+BESIDE = {"events/expected.json", "tests/support/sam_app.py", "tests/contract/test_contract_roles.py"}
 
 
 def test_the_page_names_every_place_of_a_function() -> None:
     page = section(ROOT / "docs" / "development.md", "### Add a function")
-    files = [
-        file for place in PLACES_OF_A_FUNCTION for file in ((ROOT / place), *(ROOT / place).rglob("*.*"))
-    ]
-    places = {
-        str(file.relative_to(ROOT))
-        for file in files
-        if file.is_file()
-        and file.suffix in {".py", ".yaml", ".json", ".j2"}
-        and "FilterInference" in file.read_text()
-    }
-    assert places == {
-        file for file in re.findall(r"`([\w./]+\.(?:py|yaml|json|j2))`", page) if (ROOT / file).exists()
-    } - {
-        "events/expected.json",
-        "tests/support/sam_app.py",
-        "tests/contract/test_contract_roles.py",
-    }
-    resources = template()["Resources"]
-    used = {
-        name for name, one in resources.items() if "FilterInferenceFunction" in json.dumps(one, default=str)
-    }
+    files = [ROOT / "template.yaml", *(one for f in PLACES_OF_A_FUNCTION for one in (ROOT / f).rglob("*.*"))]
+    texts = [file for file in files if file.suffix in {".py", ".yaml", ".json", ".j2"}]
+    places = {str(file.relative_to(ROOT)) for file in texts if "FilterInference" in file.read_text()}
+    named = re.findall(r"`([\w./]+\.(?:py|yaml|json|j2))`", page)
+    assert places == {file for file in named if (ROOT / file).exists()} - BESIDE
+    resources = template()["Resources"].items()
+    used = [name for name, one in resources if "FilterInferenceFunction" in json.dumps(one, default=str)]
     assert [name for name in used if f"`{name}`" not in page] == []

@@ -22,6 +22,8 @@ from tests.support.sam_app import (
 TEMPLATE = template()
 PARAMETERS = TEMPLATE["Parameters"]
 RESOURCES = TEMPLATE["Resources"]
+TEXT = (ROOT / "template.yaml").read_text(encoding="utf-8")
+THRESHOLDS = [".9", "+0.9", "1.", "0,9", "1.1", "-0.1", "", "0.9 ", "1e-1", "NaN"]
 HOLDS_DATA = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue"}
 
 
@@ -50,9 +52,6 @@ def test_a_parameter_has_a_description_a_default_and_bounds(name: str, parameter
         assert parameter["ConstraintDescription"]
     groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     assert [name for group in groups for shown in group["Parameters"] if shown == name] == [name]
-
-
-THRESHOLDS = (".9", "+0.9", "1.", "0,9", "1.1", "-0.1", "", "0.9 ", "1e-1", "NaN")
 
 
 @pytest.mark.parametrize(
@@ -86,19 +85,14 @@ def test_a_functions_log_group_exists_before_it_and_has_a_retention(folder: str)
     assert (ROOT / function["CodeUri"] / "app.py").is_file()
 
 
-def test_the_workflows_log_has_errors_only_and_no_photos() -> None:
-    logging = RESOURCES["ClassifyImageStateMachine"]["Properties"]["Logging"]
-    assert logging["IncludeExecutionData"] is False
-    assert logging["Level"] == "ERROR"
-
-
 @pytest.mark.parametrize("name", [n for n, r in RESOURCES.items() if r["Type"] in HOLDS_DATA])
 def test_data_outlives_the_stack_but_not_a_failed_first_deployment(name: str) -> None:
     assert RESOURCES[name]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
 
 
-def test_buckets_are_private_encrypted_and_tls_only() -> None:
+def test_queues_are_encrypted_and_buckets_private_encrypted_and_tls_only() -> None:
+    assert all(q["Properties"]["SqsManagedSseEnabled"] is True for q in resources("AWS::SQS::Queue").values())
     for name, bucket in resources("AWS::S3::Bucket").items():
         properties = bucket["Properties"]
         assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
@@ -122,10 +116,6 @@ def test_what_expires_is_deleted_a_day_later() -> None:
     assert all(rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1} for rule in expiring)
 
 
-def test_queues_are_encrypted() -> None:
-    assert all(q["Properties"]["SqsManagedSseEnabled"] is True for q in resources("AWS::SQS::Queue").values())
-
-
 def test_alarms_may_publish_to_the_topic() -> None:
     for alarm in resources("AWS::CloudWatch::Alarm").values():
         assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlertTopic"}]
@@ -138,8 +128,7 @@ def test_alarms_may_publish_to_the_topic() -> None:
 
 def test_no_policy_or_pattern_guesses_a_generated_name() -> None:
     """CloudFormation cuts generated names, the stack's half at 25 characters: `<stack>-*` matches none."""
-    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
-    guesses = [line.strip() for line in text.splitlines() if "${AWS::StackName}-*" in line]
+    guesses = [line.strip() for line in TEXT.splitlines() if "${AWS::StackName}-*" in line]
     assert guesses == []
     names = {
         resource["Properties"]["Name"]["Fn::Sub"].replace("${AWS::StackName}", "s" * LONGEST_STACK_NAME)
@@ -151,17 +140,14 @@ def test_no_policy_or_pattern_guesses_a_generated_name() -> None:
 
 
 def test_every_lint_suppression_has_a_reason() -> None:
-    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
-    assert "cfn-lint" not in text
+    assert "cfn-lint" not in TEXT
     lines = (ROOT / ".checkov.yaml").read_text(encoding="utf-8").partition("skip-check:\n")[2].splitlines()
     assert lines
     assert all(re.fullmatch(r"  - CKV_AWS_\d+ # \S.{30,}", line) for line in lines)
 
 
 def test_the_template_has_no_yaml_aliases() -> None:
-    # CloudFormation does not support them.
-    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
-    assert not re.search(r":\s+[&*]\w", text)
+    assert not re.search(r":\s+[&*]\w", TEXT), "CloudFormation does not support them"
 
 
 def test_the_makefile_and_the_template_have_the_same_default_target() -> None:

@@ -127,7 +127,7 @@ def test_anything_else_violates_the_contract(runtime: Stubber, content: Any) -> 
     ("code", "http_status", "original", "error"),
     [
         *(("ModelError", 424, status, "EndpointContractViolation") for status in (400, 415)),
-        *(("ModelError", 424, status, "EndpointUnavailable") for status in (408, 500, 503, None)),
+        *(("ModelError", 424, status, "EndpointUnavailable") for status in (408, 500, 503, 504, None)),
         ("ModelError", 424, 429, "EndpointBusy"),
         ("ValidationError", 400, None, "EndpointUnavailable"),
         ("ThrottlingException", 400, None, "EndpointBusy"),
