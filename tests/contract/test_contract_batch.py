@@ -6,18 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.contract.test_contract_workflow import (
-    ENDINGS,
-    EXPRESS_LIMIT,
-    also_failing,
-    failure,
-    latest_end,
-    longest_wait,
-    published,
-    recorded,
-    walk,
-)
+from tests.contract.test_contract_workflow import EXPRESS_LIMIT, latest_end, longest_wait
 from tests.support.sam_app import MACHINES, ROOT, definition, template
+from tests.support.workflow_interpreter import ENDINGS, also_failing, failure, published, recorded, walk
 
 TEXT = (ROOT / "statemachine" / "classify_batch.asl.json").read_text(encoding="utf-8")
 CHILD = json.loads(TEXT)["States"]["ClassifyPhotos"]["ItemProcessor"]["States"]

@@ -5,7 +5,6 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,10 +25,19 @@ from tests.support.sam_app import (
 )
 from tests.support.workflow_interpreter import (
     CONTEXT,
+    ENDINGS,
+    MODEL_VERSION,
+    REFERENCE,
+    SERIALIZED,
     Clock,
     Ending,
     Execution,
     TaskError,
+    also_failing,
+    failure,
+    published,
+    recorded,
+    walk,
 )
 
 STATES = definition()["States"]
@@ -151,79 +159,6 @@ def longest_wait(retrier: dict[str, Any]) -> float:
 
 
 # --- The paths --------------------------------------------------------------------------------------------
-
-REFERENCE = {"s3_bucket": "scones-photos", "s3_key": "incoming/samples/bicycle.jpg"}
-FILTER_INFERENCE = load_function("filter_inference")
-MODEL_VERSION = "scones-vehicle-classifier-20261112"
-SERIALIZED = {**REFERENCE, "version_id": "v7", "etag": "e7", "image_data": "aW1hZ2U=", "inferences": []}
-SERIALIZED["content_type"] = "image/png"
-
-
-def failure(name: str, message: str = "why") -> TaskError:
-    """Return an error as Lambda reports it to a workflow."""
-    return TaskError(name, json.dumps({"errorMessage": message, "errorType": name, "stackTrace": ["…"]}))
-
-
-def walk(  # noqa: PLR0913 - one parameter for each thing that a test varies
-    start: Any = REFERENCE,
-    inferences: tuple[float, float] = (0.97, 0.03),
-    failing: dict[str, TaskError] | None = None,
-    serialized: dict[str, Any] = SERIALIZED,
-    workflow: dict[str, Any] | None = None,
-    *,
-    replaced: dict[str, Any] | None = None,
-    answered: dict[str, Any] | None = None,
-) -> Ending:
-    """Run the workflow; FilterInference is the real one, the other tasks answer or fail as asked."""
-
-    def task(name: str, arguments: Any) -> Any:
-        if failing and name in failing:
-            raise failing[name]
-        if name == "SerializeImage":
-            reference = {k: v for k, v in arguments["Payload"].items() if k in serialized}
-            return {"Payload": {**serialized, **reference}}
-        if name == "ClassifyImage":
-            payload = {k: v for k, v in arguments["Payload"].items() if k != "image_data"}
-            answer = {"inferences": list(inferences), "model_version": MODEL_VERSION, **(answered or {})}
-            return {"Payload": payload | answer}
-        if name == "FilterInference":
-            return {"Payload": invoke(FILTER_INFERENCE.app.lambda_handler, arguments["Payload"])}
-        if name == "RecordOutcome":
-            return {"Attributes": replaced} if replaced else {}
-        return {"FailedEntryCount": 0}
-
-    return Execution(workflow or definition(), task).run(start)
-
-
-def invoke(handler: Callable[[Any, Any], Any], payload: Any) -> Any:
-    """Call a handler as Lambda does: JSON in, JSON out, errors under their class names."""
-    try:
-        return json.loads(json.dumps(handler(json.loads(json.dumps(payload)), None)))
-    except Exception as exc:
-        raise failure(type(exc).__name__, str(exc)) from exc
-
-
-def recorded(ending: Ending) -> dict[str, Any]:
-    """Return the item that was written to the results table, without DynamoDB's types."""
-    call = ending.calls["RecordOutcome"]
-    assert call["TableName"] == "ResultsTable"
-    plain: dict[str, Any] = {}
-    for name, value in call["Item"].items():
-        if name == "undelivered":
-            continue
-        ((kind, content),) = value.items()
-        assert isinstance(content, str), name
-        plain[name] = float(content) if kind == "N" else content
-        assert kind in {"N", "S"}
-    return plain
-
-
-def published(ending: Ending) -> dict[str, Any]:
-    (entry,) = ending.calls["PublishOutcome"]["Entries"]
-    assert entry["Source"] == "scones.vehicle-classification"
-    assert entry["DetailType"] == "Vehicle Classified"
-    detail: dict[str, Any] = entry["Detail"]
-    return detail
 
 
 def test_a_confident_photo_is_accepted() -> None:
@@ -394,19 +329,6 @@ def test_every_threshold_that_the_template_allows_is_a_number_to_jsonata(thresho
 
 
 # --- The delivery -----------------------------------------------------------------------------------------
-
-ENDINGS: dict[str, Any] = {
-    "FAILED": {"failing": {"ClassifyImage": failure("EndpointContractViolation")}},
-    "REJECTED": {"failing": {"SerializeImage": failure("UnsupportedImage")}},
-    "LOW_CONFIDENCE": {"inferences": (0.5, 0.5)},
-    "ACCEPTED": {},
-}
-
-
-def also_failing(outcome: str, state: str, error: str) -> dict[str, Any]:
-    """Return the arguments of a walk to an outcome in which another state fails."""
-    failing = {**ENDINGS[outcome].get("failing", {}), state: TaskError(error, "no service")}
-    return {**ENDINGS[outcome], "failing": failing}
 
 
 @pytest.mark.parametrize("workflow_type", ["STANDARD", "EXPRESS"])

@@ -4,7 +4,6 @@ import json
 import re
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,8 +12,8 @@ from model_build.errors import RefusedError
 from operations import cost
 from operations.cost import WORKFLOWS, batch_dollars, instances_needed, month, prices, traces
 from tests.support.commands import Scones
-from tests.support.sam_app import ROOT, definition, load_function, resources
-from tests.support.workflow_interpreter import Execution, TaskError
+from tests.support.sam_app import ROOT, definition, resources
+from tests.support.workflow_interpreter import ENDINGS, failure, walk
 
 PAGE = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
 
@@ -74,40 +73,18 @@ def test_what_is_paid_by_the_month_is_what_the_template_makes() -> None:
     assert not resources("AWS::KMS::Key")
 
 
-@pytest.mark.parametrize(
-    ("outcome", "inferences"), [("ACCEPTED", [0.9, 0.1]), ("LOW_CONFIDENCE", [0.6, 0.4])]
-)
-def test_transitions_and_writes_are_those_of_the_workflow(outcome: str, inferences: list[float]) -> None:
-    filter_inference = load_function("filter_inference")
-
-    def task(name: str, arguments: Any) -> Any:
-        if name == "FilterInference":
-            try:
-                return {"Payload": filter_inference.app.lambda_handler(arguments["Payload"], None)}
-            except filter_inference.errors.ThresholdConfidenceNotMet as error:
-                details = json.dumps({"errorMessage": str(error), "errorType": type(error).__name__})
-                raise TaskError(type(error).__name__, details) from error
-        photo = {"s3_bucket": "b", "s3_key": "incoming/k", "version_id": "v", "image_data": ""}
-        return {"Payload": photo | {"inferences": inferences, "model_version": "1"}, "FailedEntryCount": 0}
-
-    machine = definition()
-    ending = Execution(machine, task).run({"s3_bucket": "b", "s3_key": "incoming/k"})
+@pytest.mark.parametrize("outcome", ["ACCEPTED", "LOW_CONFIDENCE"])
+def test_transitions_and_writes_are_those_of_the_workflow(outcome: str) -> None:
+    ending, states = walk(**ENDINGS[outcome]), definition()["States"]
     assert ending.calls["RecordOutcome"]["Item"]["outcome"] == {"S": outcome}
-    tasks = {name: state.get("Resource", "") for name, state in machine["States"].items()}
-    written = [name for name in ending.visited if ":dynamodb:" in tasks.get(name, "")]
+    written = [name for name in ending.visited if ":dynamodb:" in states.get(name, {}).get("Resource", "")]
     # Step Functions bills the start and every state entered.
     assert cost.TRANSITIONS[outcome] == 1 + len(ending.visited)
     assert 2 * len(written) == cost.TABLE_WRITES
 
 
 def test_the_page_shows_what_an_outage_costs() -> None:
-    def task(name: str, _: Any) -> Any:
-        if name == "ClassifyImage":
-            raise TaskError("EndpointUnavailable", "{}")
-        photo = {"s3_bucket": "b", "s3_key": "incoming/k", "image_data": ""}
-        return {"Payload": photo, "FailedEntryCount": 0}
-
-    ending = Execution(definition(), task).run({"s3_bucket": "b", "s3_key": "incoming/k"})
+    ending = walk(failing={"ClassifyImage": failure("EndpointUnavailable")})
     transitions = 1 + len(ending.visited)
     assert (ending.error, ending.seconds) == ("EndpointUnavailable", 2400)
     assert f"makes {transitions} transitions, {transitions // cost.TRANSITIONS['ACCEPTED']} times" in PAGE

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import boto3
-import botocore.session
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.stub import Stubber
@@ -21,26 +20,20 @@ OUTPUTS = {"ReviewQueueUrl": "https://sqs/q", "ReviewDeadLetterQueueUrl": "https
 OUTPUTS |= {"ResultsTableName": "results", "PhotoBucketName": "photos"}
 OK, WRONG, UNKNOWN = Status.OK, Status.WRONG, Status.UNKNOWN
 
-# It reads each service model once for all tests.
-LOADER = botocore.session.Session().get_component("data_loader")
-
 
 class StubbedSession(boto3.Session):
     """A session whose clients give prepared answers, validated against AWS's service models."""
 
     def __init__(self) -> None:
         super().__init__("test", "test", region_name="us-east-1")
-        self._session.register_component("data_loader", LOADER)
-        self._clients: dict[str, Any] = {}
         self._stubs: dict[str, Stubber] = {}
 
     def client(self, service_name: str, *_: Any, **__: Any) -> Any:  # type: ignore[override]
         """Return the one stubbed client of a service."""
-        if service_name not in self._clients:
-            self._clients[service_name] = super().client(service_name)  # type: ignore[call-overload]
-            self._stubs[service_name] = Stubber(self._clients[service_name])
+        if service_name not in self._stubs:
+            self._stubs[service_name] = Stubber(super().client(service_name))  # type: ignore[call-overload]
             self._stubs[service_name].activate()
-        return self._clients[service_name]
+        return self._stubs[service_name].client
 
     def answer(self, call: str, answer: dict[str, Any] | str) -> None:
         """Prepare an answer to a call such as `sqs.get_queue_attributes`; as text, the code of an error."""
@@ -60,11 +53,6 @@ def session() -> StubbedSession:
 @pytest.fixture
 def stack(session: StubbedSession) -> Stack:
     return Stack("scones", OUTPUTS, session, PARAMETERS, "CREATE_COMPLETE")
-
-
-def only(checks: Iterable[Check]) -> Check:
-    (check,) = checks
-    return check
 
 
 def test_a_missing_permission_is_named(session: StubbedSession) -> None:
@@ -93,7 +81,7 @@ def test_without_credentials_the_identity_is_wrong(
         raise NoCredentialsError
 
     monkeypatch.setattr(session.client("sts"), "get_caller_identity", nobody)
-    check = only(doctor.identity(session))
+    (check,) = doctor.identity(session)
     assert check.status is WRONG
     assert "AWS_PROFILE" in check.advice
 
@@ -144,7 +132,7 @@ def tags(*labels: str) -> tuple[str, dict[str, Any]]:
 
 
 def limits(total: int) -> tuple[str, dict[str, Any]]:
-    found = {"ConcurrentExecutions": total, "UnreservedConcurrentExecutions": total}
+    found = dict.fromkeys(("ConcurrentExecutions", "UnreservedConcurrentExecutions"), total)
     return "lambda.get_account_settings", {"AccountLimit": found}
 
 
@@ -230,6 +218,6 @@ def test_doubtful_photos_that_are_not_on_the_queue_are_counted(
         counts = {"ApproximateNumberOfMessages": waiting, "ApproximateNumberOfMessagesNotVisible": held}
         session.answer("sqs.get_queue_attributes", {"Attributes": counts})
     monkeypatch.setattr(ResultsTable, "count", lambda *_: records)
-    check = only(doctor.doubtful_photos_wait(stack))
+    (check,) = doctor.doubtful_photos_wait(stack)
     assert check.status is status
     assert check.detail == f"{records} LOW_CONFIDENCE records of 13 days, 3 messages"
