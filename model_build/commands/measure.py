@@ -25,7 +25,7 @@ from model_build.archive.package import DEFAULT_MODEL
 from model_build.data.download import find_if_present
 from model_build.evaluation.card import FILE_NAME, write_card, write_seeds
 from model_build.evaluation.predictions import OTHER, default_archives
-from model_build.evaluation.report import Targets, evaluate, table, write
+from model_build.evaluation.report import evaluate, table, write
 
 PHOTOS: Final = "photos"
 HEAD: Final = ("file", "prediction")
@@ -60,13 +60,6 @@ def _threshold_option(what: str) -> Callable[[Command], Command]:
 )
 @_threshold_option("Confidence from which a prediction is accepted.")
 @click.option(
-    "--target",
-    type=PROBABILITY,
-    metavar="A",
-    help="Report the threshold of highest coverage whose selective accuracy reaches A, such as 0.99. It is "
-    "chosen on the images it is measured on, hence optimistic.",
-)
-@click.option(
     "--promise",
     type=PROBABILITY,
     metavar="E",
@@ -83,7 +76,6 @@ def evaluate_command(  # noqa: PLR0913 - one parameter per option
     data: tuple[Path, ...],
     photos: tuple[Path, ...],
     threshold: float | None,
-    target: float | None,
     promise: float | None,
     output: Path | None,
     trust_code: bool,
@@ -97,11 +89,11 @@ def evaluate_command(  # noqa: PLR0913 - one parameter per option
 
     \b
     Example:
-      scones model evaluate --model build/model --photos my-photos --target 0.99
+      scones model evaluate --model build/model --photos my-photos
     """
     archives = data or ([] if photos else default_archives())
     with open_model(model, trust_code=trust_code) as loaded:
-        report = evaluate(loaded, archives, photos, threshold, Targets(target, promise))
+        report = evaluate(loaded, archives, photos, threshold, promise)
     if output:
         write(report, output)
     click.echo(json.dumps(report.to_json()) if as_json else table(report))
@@ -117,13 +109,6 @@ def evaluate_command(  # noqa: PLR0913 - one parameter per option
 @_folders_option("--photos", "Photos, several folders as one set.  [default: data/photos, if present]")
 @_folders_option("--seeds", "Models of the recipe with other seeds; their metrics are kept as seeds.json.")
 @click.option(
-    "--target",
-    type=PROBABILITY,
-    default=0.99,
-    metavar="A",
-    help="Selective accuracy to report a threshold for.",
-)
-@click.option(
     "--output",
     type=PATH,
     metavar="FILE",
@@ -136,7 +121,6 @@ def card_command(  # noqa: PLR0913 - one parameter per option
     data: tuple[Path, ...],
     photos: tuple[Path, ...],
     seeds: tuple[Path, ...],
-    target: float,
     output: Path | None,
     trust_code: bool,
 ) -> None:
@@ -154,7 +138,7 @@ def card_command(  # noqa: PLR0913 - one parameter per option
         write_seeds(model, seeds)
     shown = photos or find_if_present(PHOTOS)
     with open_model(model, trust_code=trust_code) as loaded:
-        report = evaluate(loaded, data or default_archives(), shown, targets=Targets(target))
+        report = evaluate(loaded, data or default_archives(), shown)
     click.echo(write_card(model, report, output or model.resolve().parent / FILE_NAME))
 
 
