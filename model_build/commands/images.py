@@ -14,7 +14,7 @@ from commandline.terminal import plural, progress
 from model_build.data.cifar import Split, load_archive
 from model_build.data.download import find_or_download_cifar100
 from model_build.data.samples import write_samples
-from model_build.errors import ModelBuildError, UsageError
+from model_build.errors import UsageError
 
 
 @click.command("extract")
@@ -47,10 +47,7 @@ def extract_command(data: Path | None, output: Path, classes: tuple[str, ...] | 
         )
     numbers = {archive.classes.index(name): number for number, name in enumerate(names)}
     for name, split in (("train", archive.train), ("test", archive.test)):
-        try:
-            count = write_split(split, output, name, numbers)
-        except OSError as error:
-            raise ModelBuildError(f"{output} cannot be written: {error}") from error
+        count = write_split(split, output, name, numbers)
         print(f"{output / name}: {plural(count, 'image')}")
 
 

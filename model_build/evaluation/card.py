@@ -48,10 +48,7 @@ def write_card(model: Path, report: Report, output: Path) -> Path:
         cross_validation=list(_flat(_read_json(model / CROSS_VALIDATION) or {}).items()),
         notes=notes.read_text(encoding="utf-8").strip() if notes.is_file() else "",
     )
-    try:
-        output.write_text(re.sub(r"\n{3,}", "\n\n", page).strip() + "\n", encoding="utf-8")
-    except OSError as error:
-        raise ModelBuildError(f"{output} cannot be written: {error}") from error
+    output.write_text(re.sub(r"\n{3,}", "\n\n", page).strip() + "\n", encoding="utf-8")
     return output
 
 
