@@ -92,19 +92,13 @@ class Prediction(list[float]):
 
 
 def model_fn(model_dir: str, context: object | None = None) -> Model:  # noqa: ARG001 - the container passes it
-    """Load the networks and `manifest.json` from a folder.
-
-    A FileNotFoundError if one is missing; a ValueError if the manifest has a format that this file cannot
-    read, or a network is not the one that it describes: a damaged one may load, and answer nonsense.
-    """
+    """Load the networks and `manifest.json` from a folder; a damaged network might answer nonsense."""
     folder = Path(model_dir)
     _file(folder, NETWORK)
     manifest = json.loads(_file(folder, "manifest.json").read_text(encoding="utf-8"))
     if manifest.get("format") not in MANIFEST_FORMATS:
-        raise ValueError(
-            f"manifest format {manifest.get('format')!r}, this inference.py reads "
-            f"{', '.join(map(str, MANIFEST_FORMATS))}"
-        )
+        readable = ", ".join(map(str, MANIFEST_FORMATS))
+        raise ValueError(f"manifest format {manifest.get('format')!r}, this inference.py reads {readable}")
     for name, expected in manifest.get("files", {}).items():
         found = hashlib.sha256(_file(folder, name).read_bytes()).hexdigest()
         if found != expected:
@@ -138,9 +132,7 @@ def load_network(network: Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(
-        str(network), sess_options=options, providers=["CPUExecutionProvider"]
-    )
+    return onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
 
 
 def input_fn(body: bytes, content_type: str | None = None, context: object | None = None) -> Image.Image:  # noqa: ARG001
@@ -151,9 +143,8 @@ def input_fn(body: bytes, content_type: str | None = None, context: object | Non
     """
     kind = (content_type or "application/x-image").split(";")[0].strip().lower()
     if kind not in CONTENT_TYPES:
-        raise BadRequest(
-            f"content type {kind!r} is not supported; send one of {', '.join(CONTENT_TYPES)}", 415
-        )
+        known = ", ".join(CONTENT_TYPES)
+        raise BadRequest(f"content type {kind!r} is not supported; send one of {known}", 415)
     if not body:
         raise BadRequest("the request has no body; send the bytes of an image")
     return decode(bytes(body))
@@ -177,8 +168,7 @@ def output_fn(prediction: list[float], accept: str | None = None, context: objec
 def custom_attributes(model: Model) -> str:
     """Return what identifies the model to a caller: `labels=bicycle,motorcycle;model_version=scones-2026…`.
 
-    Labels and version are percent-encoded. A field that is not known, or would exceed what InvokeEndpoint
-    transports together with a prediction's attributes, is absent.
+    Both are percent-encoded. A version that is not known is absent, as are labels that are too many.
     """
     version = quote(os.environ.get(VERSION_VARIABLE, ""), safe="")
     labels = ",".join(quote(label, safe="") for label in model.labels)
@@ -217,10 +207,8 @@ def decode(body: bytes) -> Image.Image:
 def _check(opened: Image.Image) -> None:
     """Refuse an image that would take too much memory, or be shown wrongly, before it is decoded."""
     if opened.width * opened.height > MAX_PIXELS:
-        raise BadRequest(
-            f"the image claims {opened.width}x{opened.height} pixels, more than {MAX_PIXELS}: "
-            "send a smaller one"
-        )
+        size = f"{opened.width}x{opened.height} pixels"
+        raise BadRequest(f"the image claims {size}, more than {MAX_PIXELS}: send a smaller one")
     if _RAW_TAGS & {*getattr(opened, "tag_v2", ())}:
         raise BadRequest("the body is a raw photo: export it as JPEG")
 
@@ -294,12 +282,11 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def view(image: Image.Image, side: int, margin: float = 0.0) -> Array:
-    """Scale an image to about as many pixels as a square of `side` has, keeping its aspect ratio.
+    """Scale an image to about as many pixels as a square of `side` has: uint8, shape (height, width, 3).
 
-    The network accepts any size, so nothing is squashed, and only the ends of very long images are cropped:
-    the whole, scaled down, would show a vehicle too small. `margin` is the width of the mirrored border
-    around the image, as a share of its sides: an object that fills a thumbnail is recognized more easily
-    with some room around it. Returns uint8, shape (height, width, 3), both multiples of `MULTIPLE`.
+    Nothing is squashed, and only the ends of very long images are cropped: the whole would show a vehicle too
+    small. `margin` is the width of a mirrored border, as a share of the sides: an object that fills a
+    thumbnail is recognized more easily with some room around it.
     """
     if margin:
         around = [(round(margin * length),) * 2 for length in (image.height, image.width)]
@@ -307,20 +294,13 @@ def view(image: Image.Image, side: int, margin: float = 0.0) -> Array:
     width, height = min(image.width, LONGEST * image.height), min(image.height, LONGEST * image.width)
     left, top = (image.width - width) / 2, (image.height - height) / 2
     factor = side / math.sqrt(width * height)
-    size = (
-        max(1, round(width * factor / MULTIPLE)) * MULTIPLE,
-        max(1, round(height * factor / MULTIPLE)) * MULTIPLE,
-    )
+    columns, rows = (max(1, round(one * factor / MULTIPLE)) * MULTIPLE for one in (width, height))
     kind = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
-    return np.asarray(image.resize(size, kind, box=(left, top, left + width, top + height)))
+    return np.asarray(image.resize((columns, rows), kind, box=(left, top, left + width, top + height)))
 
 
 def view_for(image: Image.Image, views: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the first view that is meant for images of this size: whose shorter side is at most `up_to`.
-
-    Thumbnails have no further detail and are presented as in training, photos at a larger size, or to
-    pretrained networks.
-    """
+    """Return the first view for images of this size: whose shorter side is at most its `up_to`."""
     shorter = min(image.size)
     return next((one for one in views if shorter <= one.get("up_to", math.inf)), views[-1])
 
@@ -336,11 +316,10 @@ def network_input(image: Image.Image, side: int, normalisation: dict[str, Any], 
 
 
 def logits_and_prior(model: Model, image: Image.Image, chosen: dict[str, Any]) -> tuple[Array, Array]:
-    """Return logits and weighted log prior of an image, by the trained network or, for photos, by experts.
+    """Return calibrated logits, shape (outputs,), and the pretrained head's log prior, (labels + 1,).
 
-    Calibrated logits, shape (outputs,), more than labels if classes of negatives were trained; and the
-    weighted log prior of the pretrained head, shape (labels + 1,), for each label and for "none of them"
-    (zeros if the network has no pretrained head).
+    There are more outputs than labels if classes of negatives were trained; the prior is of each label and of
+    "none of them", zeros without a pretrained head.
     """
     if "experts" in chosen or "head" in chosen:
         return turned_logits(model, image, chosen), np.zeros(len(model.labels) + 1)
@@ -369,8 +348,8 @@ class Look:
 def photo_logits(model: Model, seen: Look, chosen: dict[str, Any]) -> Array:
     """Return the logits of each label and, unless a head has learned no negatives, of "none of them".
 
-    Without a head they are the experts' log odds; a head adds a linear function of the networks' features,
-    and its temperature divides the sum. Labels that no expert knows are the head's alone.
+    They are the experts' log odds, if these know the labels; a head adds a linear function of the networks'
+    features, and its temperature divides the sum.
     """
     if "head" not in chosen:
         return seen.offset
@@ -422,12 +401,12 @@ def expert_logits(
 def confusion(
     labels: list[str], experts: dict[str, Any], ask: Callable[[dict[str, Any]], dict[str, Array]]
 ) -> Array:
-    """Return for each label whether the classifier sees something similar instead, and the detector not it.
+    """Return for each label whether the classifier sees something similar instead: bool, shape (labels,).
 
     A classifier of a thousand classes that finds a tricycle and, much less, a bicycle, still has odds for the
     bicycle that are far above those of any image: a kick scooter would pass for one. So its classes that are
     easily confused with the labels (`confusable`) together may not be `OUTWEIGHS` times as probable, unless
-    the detector's log odds of the label are `SURE` at least. Returns bool, shape (labels,).
+    the detector's log odds of the label are `SURE` at least.
     """
     classifier, detector = experts["classifier"], experts.get("detector")
     if not detector or not experts.get("confusable"):
@@ -470,31 +449,25 @@ def run(session: onnxruntime.InferenceSession, batch: Array) -> dict[str, Array]
 
 
 def label_probabilities(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
-    """Turn logits into one probability per label, shape (..., labels), summing to 1; see `label_shares`.
-
-    The probability of "none of them" is shared equally among the labels: even odds mean that a person must
-    look.
-    """
+    """Share the probability of "none of them" (see `label_shares`) equally: even odds mean "look at it"."""
     shares = label_shares(logits, labels, prior)
     return np.asarray(shares[..., :labels] + shares[..., labels:] / labels)
 
 
 def label_shares(logits: Array, labels: int, prior: Array | float = 0.0) -> Array:
-    """Turn logits into the probabilities of the labels and, last, of "none of them".
+    """Turn logits into the probabilities of the labels and, last, of "none of them", (..., labels + 1).
 
     Of the logits, shape (..., outputs), the first are the labels', the others of classes of negatives.
-    `prior` is the logarithm of the factors by which the softmax of each label and of "none of them" is
-    multiplied (a product of experts), shape (..., labels + 1), each at most 0. The result has that shape.
+    `prior` has the logarithms of factors, at most 0, that the shares are multiplied by, a product of experts.
     """
     shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
     none = shares[..., labels:].sum(axis=-1, keepdims=True)
     shares = np.concatenate([shares[..., :labels], none], axis=-1) * np.exp(prior)
-    shares /= shares.sum(axis=-1, keepdims=True)
-    return shares
+    return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
 
 
 def turned_logits(model: Model, image: Image.Image, chosen: dict[str, Any]) -> Array:
-    """Return the logits of an RGB image by pretrained networks, as `photo_logits` does.
+    """Return the logits of an RGB image as `photo_logits` does.
 
     A photo that is doubtful may be turned, without an orientation tag that says so. If the head gives a
     prior probability for each turn (`turned`), the answer is the mixture over the four.
