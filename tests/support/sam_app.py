@@ -1,8 +1,4 @@
-"""Access for tests to the application's files: functions, workflow, template, sample events.
-
-Nothing here is a copy: modules are loaded from functions/, the definition from statemachine/, the rest from
-template.yaml and events/.
-"""
+"""Access for tests to the application's own files: functions, workflow, template, sample events."""
 
 import copy
 import functools
@@ -22,32 +18,17 @@ ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = ROOT / "functions"
 EVENTS = ROOT / "events"
 FOLDERS = ("serialize_image", "classify_image", "filter_inference")
-LOGICAL_IDS = {
-    "serialize_image": "SerializeImageFunction",
-    "classify_image": "ClassifyImageFunction",
-    "filter_inference": "FilterInferenceFunction",
-}
-CLOUD = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_REGION": "us-east-1",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
+LOGICAL_IDS = {name: f"{name.title().replace('_', '')}Function" for name in FOLDERS}
+CLOUD = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test")
+CLOUD |= dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "us-east-1")
+CLOUD |= {"AWS_EC2_METADATA_DISABLED": "true"}
 """Variables of every Lambda environment: region and credentials."""
 
 
 def load_function(folder: str, environment: Mapping[str, str] | None = None) -> SimpleNamespace:
-    """Import a function's modules again, as a new Lambda environment does.
+    """Import a function's modules again, as a new Lambda environment does, perhaps with other variables.
 
-    The functions have modules of the same names (`app`, `errors`, …), so none stays in `sys.modules`.
-
-    Args:
-        folder: its folder in functions/.
-        environment: variables instead of those in the template.
-
-    Returns:
-        A namespace with one attribute per module: `.app`, `.errors`, …
+    The functions have modules of the same names (`.app`, `.errors`, …), so none stays in `sys.modules`.
     """
     path = FUNCTIONS / folder
     names = [file.stem for file in path.glob("*.py")]

@@ -71,29 +71,6 @@ class Clock:
 _CLOCK: ContextVar[Clock] = ContextVar("clock")  # of the expression that is being evaluated
 
 
-def evaluate(template: Any, variables: dict[str, Any], states: dict[str, Any], clock: Clock) -> Any:
-    """Evaluate every `{% expression %}` of a template, at any depth; QueryEvaluationError if one fails."""
-    if isinstance(template, dict):
-        return {key: evaluate(value, variables, states, clock) for key, value in template.items()}
-    if isinstance(template, list):
-        return [evaluate(value, variables, states, clock) for value in template]
-    if not (isinstance(template, str) and template.startswith("{%") and template.endswith("%}")):
-        return template
-    expression = template[2:-2].strip()
-    null = jsonata.utils.Utils.NULL_VALUE
-    bindings = {name: null if value is None else value for name, value in variables.items()}
-    token = _CLOCK.set(clock)
-    try:
-        answer = _parsed(expression).evaluate(None, {**bindings, "states": {**states, "context": CONTEXT}})
-    except Exception as exc:
-        raise QueryEvaluationError(f"{expression}: {exc}") from exc
-    finally:
-        _CLOCK.reset(token)
-    if "result" not in answer:
-        raise QueryEvaluationError(f"{expression}: no result")
-    return answer["result"]
-
-
 @functools.cache
 def _parsed(expression: str) -> Any:
     """Parse an expression, wrapped in an object: a missing result then leaves no key, and null stays null."""
@@ -135,9 +112,8 @@ class Execution:
         if state["Type"] != "Fail":
             self.ending.status, self.ending.output = "SUCCEEDED", output
         else:
-            self.ending.status = "FAILED"
-            self.ending.error = self._evaluate(state["Error"], {"input": output})
-            self.ending.cause = self._evaluate(state["Cause"], {"input": output})
+            why = self._evaluate([state["Error"], state["Cause"]], {"input": output})
+            self.ending.status, self.ending.error, self.ending.cause = "FAILED", *why
         return self.ending
 
     def _machine(self, definition: dict[str, Any], data: Any) -> tuple[dict[str, Any], Any]:
@@ -194,18 +170,36 @@ class Execution:
         self, state: dict[str, Any], data: Any, error: TaskError | QueryEvaluationError
     ) -> tuple[dict[str, Any], Any]:
         """Return the transition of the catcher that matches, and its output; raise if none does."""
-        failed = (
-            error if isinstance(error, TaskError) else TaskError("States.QueryEvaluationError", str(error))
-        )
+        name = error.name if isinstance(error, TaskError) else "States.QueryEvaluationError"
+        cause = error.cause if isinstance(error, TaskError) else str(error)
         for catcher in state.get("Catch", []):
-            if {failed.name, "States.ALL"} & set(catcher["ErrorEquals"]):
-                output = {"Error": failed.name, "Cause": failed.cause}
+            if {name, "States.ALL"} & set(catcher["ErrorEquals"]):
+                output = {"Error": name, "Cause": cause}
                 states = {"input": data, "result": output, "errorOutput": output}
                 return catcher, self.leave(catcher, states)
         raise error
 
     def _evaluate(self, template: Any, states: dict[str, Any]) -> Any:
-        return evaluate(template, self.variables, states, self._clock)
+        """Evaluate every `{% expression %}` of a template, at any depth, or raise QueryEvaluationError."""
+        if isinstance(template, dict):
+            return {key: self._evaluate(value, states) for key, value in template.items()}
+        if isinstance(template, list):
+            return [self._evaluate(value, states) for value in template]
+        if not (isinstance(template, str) and template.startswith("{%") and template.endswith("%}")):
+            return template
+        expression, null = template[2:-2].strip(), jsonata.utils.Utils.NULL_VALUE
+        bindings = {name: null if value is None else value for name, value in self.variables.items()}
+        token = _CLOCK.set(self._clock)
+        try:
+            bindings["states"] = {**states, "context": CONTEXT}
+            answer = _parsed(expression).evaluate(None, bindings)
+        except Exception as exc:
+            raise QueryEvaluationError(f"{expression}: {exc}") from exc
+        finally:
+            _CLOCK.reset(token)
+        if "result" not in answer:
+            raise QueryEvaluationError(f"{expression}: no result")
+        return answer["result"]
 
 
 REFERENCE = {"s3_bucket": "scones-photos", "s3_key": "incoming/samples/bicycle.jpg"}

@@ -74,30 +74,22 @@ def test_damage_is_told_by_its_kind(kind: str, damage: Any) -> None:
     assert str(caught.value) == kind
 
 
-def test_a_good_record_is_read() -> None:
-    body = photo(90)
-    found = parse_record(json.dumps(capture((0.25, 0.75), body)).encode(), 2)
-    assert found == CaptureRecord(START.timestamp(), (0.25, 0.75), body, "")
-
-
 @pytest.mark.parametrize(
-    "text", ["2026-11-02T08:00:00", "2026-11-02T09:00:00+01:00", "2026-11-02T08:00:00.000Z"]
+    ("path", "value"),
+    [
+        (TIME, "2026-11-02T08:00:00"),  # without a zone it is UTC
+        *((TIME, text) for text in ("2026-11-02T09:00:00+01:00", "2026-11-02T08:00:00.000Z")),
+        (OUTPUT, {"data": base64.b64encode(b"[0.9, 0.1]").decode(), "encoding": "BASE64"}),
+    ],
 )
-def test_a_time_without_a_zone_is_utc_and_others_are_converted(text: str) -> None:
-    assert parse_record(changed(TIME, text), 2).time == START.timestamp()
-
-
-def test_an_answer_may_be_base64() -> None:
-    answer = {"data": base64.b64encode(b"[0.9, 0.1]").decode(), "encoding": "BASE64"}
-    assert parse_record(changed(OUTPUT, answer), 2).probabilities == (0.9, 0.1)
+def test_a_good_record_is_read(path: str, value: object) -> None:
+    assert parse_record(changed(path, value), 2) == CaptureRecord(START.timestamp(), (0.9, 0.1), photo(), "")
 
 
 def test_what_the_stand_in_captures_is_read() -> None:
     exchange = Exchange("image/png", photo(), "application/json; charset=utf-8", b"[0.4, 0.6]")
-    settings = {
-        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-        "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
-    }
+    settings: dict[str, Any] = {"CaptureOptions": [{"CaptureMode": one} for one in ("Input", "Output")]}
+    settings["CaptureContentTypeHeader"] = {"JsonContentTypes": ["application/json"]}
     now = datetime.fromisoformat("2026-11-02T08:00:00Z")
     found = parse_record(json.dumps(record(exchange, settings, now)).encode(), 2)
     assert (found.time, found.probabilities, found.photo) == (now.timestamp(), (0.4, 0.6), photo())
@@ -135,10 +127,8 @@ def test_features_are_the_answers_and_what_photos_look_like(tmp_path: Path) -> N
 def test_damaged_records_are_counted_with_their_places(tmp_path: Path) -> None:
     good = capture()
     cut_off = json.dumps(good)[:300]
-    write_captures(
-        tmp_path,
-        [good, cut_off, "", capture(body=b"no image"), capture((0.2, 0.3, 0.5)), *([cut_off] * 4), good],
-    )
+    records = [good, cut_off, "", capture(body=b"no image"), capture((0.2, 0.3, 0.5)), *[cut_off] * 4, good]
+    write_captures(tmp_path, records)
     (tmp_path / "more.jsonl").write_text("{\n")
     found = read(tmp_path)
     assert len(found) == 2
@@ -189,8 +179,7 @@ def test_since_leaves_out_older_files_and_records(tmp_path: Path) -> None:
         ("scones/AllTraffic/2026/11/02/09/59-59-000-a.jsonl", True),  # goes on into the next hour
         ("scones/AllTraffic/2026/11/02/07/00-00-000-a.jsonl", False),
         ("2026/11/01/23/00-00-000-a.jsonl", False),
-        ("2026/99/99/99/00-00-000-a.jsonl", True),
-        ("anything.jsonl", True),
+        *((file, True) for file in ("2026/99/99/99/00-00-000-a.jsonl", "anything.jsonl")),
     ],
 )
 def test_a_files_hour_tells_whether_it_is_read(file: str, *, expected: bool) -> None:
@@ -208,11 +197,10 @@ def test_a_prefix_in_s3_is_read_page_by_page_and_photos_by_range() -> None:
     s3 = boto3.client("s3", region_name="us-east-1")
     s3.create_bucket(Bucket="models")
     records = exchanges(40)
-    for number in range(4):
-        part = records[10 * number : 10 * number + 10]
-        s3.put_object(Bucket="models", Key=f"capture/{key(number, START)}", Body=content(part))
-    s3.put_object(Bucket="models", Key="capture/other.txt", Body=b"x")
-    s3.put_object(Bucket="models", Key=f"elsewhere/{key(0, START)}", Body=content(records))
+    files = {f"capture/{key(n, START)}": content(records[10 * n : 10 * n + 10]) for n in range(4)}
+    files |= {"capture/other.txt": b"x", f"elsewhere/{key(0, START)}": content(records)}
+    for name, body in files.items():
+        s3.put_object(Bucket="models", Key=name, Body=body)
     found = read_window(capture_source("s3://models/capture/", boto3.Session()), LABELS)
     assert found.source.name == "s3://models/capture/"
     assert photos_of(found) == [photo_of(record) for record in records]

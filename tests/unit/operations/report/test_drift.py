@@ -70,14 +70,11 @@ def broken(**changes: Any) -> str:
     return json.dumps({**good, "features": {"confidence": [0.5]}, **changes})
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "{", "[]", "{}", "[" * 100_000, broken(format=2), broken(labels=None), broken(records="many")),
-        *(broken(features={"confidence": one}) for one in ([], [0.5, None], [[0.5]], ["high"])),
-        broken(features=[]),
-    ],
-)
+BROKEN = [broken(format=2), broken(labels=None), broken(records="many"), broken(features=[])]
+BROKEN += [broken(features={"confidence": one}) for one in ([], [0.5, None], [[0.5]], ["high"])]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[" * 100_000, *BROKEN])
 def test_another_file_is_refused_by_name(text: str) -> None:
     with pytest.raises(UsageError, match=r"^old\.json is not a baseline file"):
         from_json(text, "old.json")
@@ -120,21 +117,14 @@ def drift_between(baseline: Floats, window: Floats) -> Drift:
 def draw(random: np.random.Generator, count: int) -> Floats:
     """Photos with features as different as real ones: normal, skewed, bounded, few values, correlated."""
     normal = random.normal(size=(count, 4))
-    return np.column_stack(
-        [
-            normal,
-            1 - 0.5 * random.beta(0.5, 4, count),
-            random.lognormal(10, 0.5, count).round(),
-            random.choice([0.5625, 0.75, 1.3333, 1.7778], count),
-            normal[:, 0] + 0.3 * random.normal(size=count),
-        ]
-    )
+    bounded, skewed = 1 - 0.5 * random.beta(0.5, 4, count), random.lognormal(10, 0.5, count).round()
+    few = random.choice([0.5625, 0.75, 1.3333, 1.7778], count)
+    return np.column_stack([normal, bounded, skewed, few, normal[:, 0] + 0.3 * random.normal(size=count)])
 
 
 @pytest.mark.parametrize(("size", "windows"), [(30, 500), (100, 300), (200, 200), (1000, 30)])
 def test_windows_without_drift_alarm_in_at_most_one_of_a_hundred(size: int, windows: int) -> None:
-    random = np.random.default_rng(size)
-    alarms = 0
+    random, alarms = np.random.default_rng(size), 0
     for number in range(windows):
         if number % 20 == 0:  # one baseline serves many windows, and some baselines are unlucky
             baseline = draw(random, 1000)
@@ -144,9 +134,8 @@ def test_windows_without_drift_alarm_in_at_most_one_of_a_hundred(size: int, wind
 
 @pytest.mark.parametrize(("size", "least"), [(30, 0.8), (100, 1.0)])
 def test_a_shift_of_one_standard_deviation_is_seen(size: int, least: float) -> None:
-    random = np.random.default_rng(size)
+    random, seen = np.random.default_rng(size), 0
     baseline = draw(random, 1000)
-    seen = 0
     for _ in range(100):
         window = draw(random, size)
         window[:, 2] += 1.0
@@ -175,8 +164,7 @@ def test_p_values_count_all_features() -> None:
 
 def test_the_photos_behind_it_are_the_most_extreme_on_the_changed_side() -> None:
     random = np.random.default_rng(0)
-    baseline = random.normal(0, 1, (500, 8))
-    window = random.normal(0, 1, (300, 8))
+    baseline, window = random.normal(0, 1, (500, 8)), random.normal(0, 1, (300, 8))
     window[:, 3] -= 2
     window[17, 3] = np.nan
     (feature,) = drift_between(baseline, np.delete(window, 17, axis=0)).drifted

@@ -30,7 +30,6 @@ def test_records_are_put_in_the_order_of_time() -> None:
 
 
 def test_records_without_outcome_or_time_are_counted() -> None:
-    found = read_history(
-        [record("LOST", "2026-11-02T10:00:00Z"), record("ACCEPTED", None), record("ACCEPTED", "x")], LABELS
-    )
+    records = [record("LOST", "2026-11-02T10:00:00Z"), record("ACCEPTED", None), record("ACCEPTED", "x")]
+    found = read_history(records, LABELS)
     assert (len(found), found.unreadable, found.threshold) == (0, 3, None)
