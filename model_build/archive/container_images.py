@@ -168,8 +168,7 @@ def look_up_image(session: Session, uri: str) -> str:
         raise RefusedError(f"--image {uri}: the repository does not exist; {way_out}") from error
     if answer["images"]:
         return ""
-    reasons = "; ".join(failure.get("failureReason", "") for failure in answer["failures"])
-    raise RefusedError(f"--image {uri} does not exist ({reasons or 'not found'}); {way_out}")
+    raise RefusedError(f"--image {uri} does not exist; {way_out}")
 
 
 def image_of(uri: str) -> ServingImage:

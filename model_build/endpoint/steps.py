@@ -238,7 +238,7 @@ def steps_to(version: Version, found: Found, *, uploaded: bool) -> list[Step]:
         put = ApiCall("s3", "PutObject", {**place, "Metadata": archive.facts})
         steps.append(
             Step(put, upload=archive.path)
-        )  # not undone: named by its content, it serves the next try
+        )  # never undone: by its content's name, the next try finds it
     steps += [_create("Model", version.model)] if archive else []
     steps.append(_create("EndpointConfig", version.config))
     serves = version.config["EndpointConfigName"]
