@@ -236,9 +236,8 @@ def steps_to(version: Version, found: Found, *, uploaded: bool) -> list[Step]:
         steps.append(Step(_delete("Endpoint", name), settles=True))
     if archive and not uploaded:
         put = ApiCall("s3", "PutObject", {**place, "Metadata": archive.facts})
-        steps.append(
-            Step(put, upload=archive.path)
-        )  # never undone: by its content's name, the next try finds it
+        # Not undone: named by its content, it serves the next try.
+        steps.append(Step(put, upload=archive.path))
     steps += [_create("Model", version.model)] if archive else []
     steps.append(_create("EndpointConfig", version.config))
     serves = version.config["EndpointConfigName"]
