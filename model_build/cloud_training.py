@@ -12,13 +12,11 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 
@@ -45,7 +43,6 @@ from model_build.training.recipe import Recipe
 
 TRAINING_LOG_GROUP: Final = "/aws/sagemaker/TrainingJobs"
 JOB_NAME: Final = "scones-training"
-UPLOADS_AT_A_TIME: Final = 16
 PACKAGES: Final = Path(__file__).resolve().parents[1]
 
 
@@ -152,21 +149,12 @@ def wait_for_job(
 
 def upload_by_class(archives: Sequence[Archive], bucket: str, prefix: str, session: boto3.Session) -> str:
     """Upload the archives' training images: a folder per class, with a tar of images for each archive."""
-    s3 = session.client("s3", config=Config(max_pool_connections=UPLOADS_AT_A_TIME))
-
-    def upload(item: tuple[int, int]) -> None:
-        archive, index = archives[item[0]], item[1]
-        key = f"{prefix}/{archive.classes[index]}/{item[0]}.tar"
-        s3.put_object(Bucket=bucket, Key=key, Body=tar_of_class(archive, index))
-
-    items = [
-        (number, index)
-        for number, archive in enumerate(archives)
-        for index in sorted(set(archive.train.labels.tolist()))
-    ]
-    with ThreadPoolExecutor(UPLOADS_AT_A_TIME) as pool:
-        for _ in progress(pool.map(upload, items), total=len(items), title="uploading images", unit="class"):
-            pass
+    s3 = session.client("s3")
+    for number, archive in enumerate(archives):
+        found = sorted(set(archive.train.labels.tolist()))
+        for index in progress(found, total=len(found), title=f"uploading {archive.path.name}", unit="class"):
+            key = f"{prefix}/{archive.classes[index]}/{number}.tar"
+            s3.put_object(Bucket=bucket, Key=key, Body=tar_of_class(archive, index))
     return f"s3://{bucket}/{prefix}"
 
 
