@@ -21,7 +21,7 @@ from model_build.errors import ModelBuildError
 from model_build.evaluation.comparison import Comparison
 from model_build.learning.head import Share
 from model_build.learning.learn import SHOWN_WRONG, Learned, learn
-from model_build.learning.photos import kept_for_learning, read_labelled
+from model_build.learning.photos import read_labelled
 
 DESK_FOLDER: Final = Path("build/labelled")
 DESK_HOLD_OUT: Final = 0.3
@@ -93,11 +93,9 @@ def learn_command(  # noqa: PLR0913 - one parameter per option
         download_labelled(stack["PhotoBucketName"], DESK_FOLDER, session)
         folders = (*folders, DESK_FOLDER)
         hold_out = DESK_HOLD_OUT if hold_out is None else hold_out
-    photos, unreadable = read_labelled(folders, Manifest.read(DEFAULT_MODEL).labels)
+    photos, unreadable = read_labelled(folders, Manifest.read(DEFAULT_MODEL).labels, hold_out or 0.0)
     for message in unreadable:
         say(f"left out: {message}")
-    if hold_out:
-        photos = kept_for_learning(photos, hold_out)
     learned = learn(photos, DEFAULT_MODEL, output, seed)
     found = {**learned.as_json(), "output": str(output), "unreadable": list(unreadable)}
     if not as_json:

@@ -2,9 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import compress
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -47,12 +46,15 @@ class Photos:
         return {names[number]: count for number, count in sorted(Counter(self.classes.tolist()).items())}
 
 
-def read_labelled(folders: Sequence[Path], order: Sequence[str] = ()) -> tuple[Photos, tuple[str, ...]]:
+def read_labelled(
+    folders: Sequence[Path], order: Sequence[str] = (), hold_out: float = 0.0
+) -> tuple[Photos, tuple[str, ...]]:
     """Read `<folder>/<label>/**` and `<folder>/other/**`; equal files are taken once.
 
-    The labels have the given order, if it is of these; otherwise they are sorted. Returns, too, a message for
-    each file that is no readable image. A UsageError: fewer than two classes, a class with too few photos, a
-    name that cannot be a label, or the same photo in two classes.
+    The labels have the given order, if it is of these; otherwise they are sorted. Left out is the share of
+    photos that their content holds out of every training. Returns, too, a message for each file that is no
+    readable image. A UsageError: fewer than two classes, a class with too few photos, a name that cannot be a
+    label, or the same photo in two classes.
     """
     files = [found for folder in folders for found in _files(folder)]
     names = sorted({label for _, label, _ in files} - {OTHER})
@@ -69,6 +71,8 @@ def read_labelled(folders: Sequence[Path], order: Sequence[str] = ()) -> tuple[P
                 conflicts.append(f"{title} is also in {first[digest]}/")
             continue
         first[digest] = label
+        if is_held_out(digest, hold_out):
+            continue
         try:
             kept.append((title, label, sub, digest, decode(body)))
         except BadRequest as error:
@@ -79,26 +83,13 @@ def read_labelled(folders: Sequence[Path], order: Sequence[str] = ()) -> tuple[P
             f"{plural(len(conflicts), 'photo')} in two classes, which one is right? "
             + "; ".join(conflicts[:SHOWN] + more)
         )
-    check_counts(names, Counter(label for _, label, *_ in kept))
+    counts = Counter(label for _, label, *_ in kept)
+    if few := [f"{name} has {counts[name]}" for name in names if counts[name] < FEWEST]:
+        raise UsageError(f"each class needs {FEWEST} different readable photos or more: {', '.join(few)}")
     titles, found, subfolders, digests, images = zip(*kept, strict=True)
     classes = np.array([[*names, OTHER].index(label) for label in found])
     photos = Photos(tuple(names), titles, images, classes, digests, _groups(subfolders, images))
     return photos, tuple(unreadable)
-
-
-def kept_for_learning(photos: Photos, hold_out: float) -> Photos:
-    """Return the photos but the share whose content keeps them out of every training."""
-    kept = np.array([not is_held_out(digest, hold_out) for digest in photos.digests])
-    part = replace(
-        photos,
-        names=tuple(compress(photos.names, kept)),
-        images=tuple(compress(photos.images, kept)),
-        classes=photos.classes[kept],
-        digests=tuple(compress(photos.digests, kept)),
-        groups=photos.groups[kept],
-    )
-    check_counts(part.labels, part.counts())
-    return part
 
 
 def _files(folder: Path) -> list[tuple[Path, str, str]]:
@@ -127,13 +118,6 @@ def _check_labels(names: Sequence[str], folders: Sequence[Path]) -> None:
             raise UsageError(
                 f"{where}: the folder {name!r} cannot be a label; rename it to small letters, digits, - and _"
             )
-
-
-def check_counts(names: Sequence[str], counts: Mapping[str, int]) -> None:
-    """Refuse classes with fewer than `FEWEST` photos."""
-    few = [f"{name} has {counts.get(name, 0)}" for name in names if counts.get(name, 0) < FEWEST]
-    if few:
-        raise UsageError(f"each class needs {FEWEST} different readable photos or more: {', '.join(few)}")
 
 
 def _groups(subfolders: Sequence[str], images: Sequence[Image.Image]) -> Ints:
