@@ -18,6 +18,7 @@ from localcloud.sagemaker.endpoints import serving_note
 from localcloud.state import Running, StateFolder
 from model_build.archive.package import DEFAULT_MODEL, package_model
 from model_build.endpoint.aws import CLASS_LABELS
+from model_build.errors import ModelBuildError
 from tests.support.tiny_model import write_model
 
 
@@ -35,12 +36,15 @@ def test_the_stack_takes_samconfigs_local_parameters_this_machines_and_the_model
     assert parameters(labels_of(model))["ClassLabels"] == "red,blue,green"
 
 
-def test_a_model_without_a_manifest_leaves_the_labels_as_they_are(tmp_path: Path) -> None:
+def test_a_model_without_a_manifest_has_no_labels_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
         archive.add(__file__, "code/inference.py")
     (tmp_path / "folder").mkdir()
     assert labels_of(tmp_path / "model.tar.gz") is None
     assert labels_of(tmp_path / "folder") is None
+    (tmp_path / "model.tar.gz").write_bytes(b"not an archive")
+    with pytest.raises(ModelBuildError, match=r"model\.tar\.gz"):
+        labels_of(tmp_path / "model.tar.gz")
 
 
 @pytest.mark.parametrize("labels", [["Pickup Truck", "van"], ["only"], ["a,b", "c"]])

@@ -31,13 +31,16 @@ def test_the_region_comes_from_the_option_then_from_either_variable(monkeypatch:
 
 
 @pytest.mark.parametrize("hours", [50, -50])
-def test_awss_clock_is_that_of_its_answers(hours: int) -> None:
+def test_parameters_and_awss_clock_are_those_of_its_answers(hours: int) -> None:
     ahead = timedelta(hours=hours)
     found = {"StackName": STACK_NAME, "StackStatus": "CREATE_COMPLETE", "CreationTime": datetime.now(UTC)}
+    found |= {"Parameters": [{"ParameterKey": "ResultRetentionDays", "ParameterValue": "30"}]}
 
     def clock(date: str) -> timedelta:
         answer = {"Stacks": [found], "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
-        return Stack.described(answer, boto3.Session()).clock
+        stack = Stack.described(answer, boto3.Session())
+        assert stack.parameters == {"ResultRetentionDays": "30"}
+        return stack.clock
 
     assert abs(clock(format_datetime(datetime.now(UTC) + ahead, usegmt=True)) - ahead) < timedelta(seconds=5)
     assert clock("soon") == timedelta()

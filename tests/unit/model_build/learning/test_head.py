@@ -16,7 +16,7 @@ def data(seed: int) -> tuple[Floats, np.ndarray, Floats, Floats]:
     return design, classes, random.normal(size=(120, 3)), random.uniform(0.2, 1, 120)
 
 
-@pytest.mark.parametrize("penalty", [0.5, 20.0, 1000.0])
+@pytest.mark.parametrize("penalty", [0.5, 20.0, 1000.0, 1e9])
 def test_the_fit_minimises_the_penalised_loss(penalty: float) -> None:
     design, classes, offset, weight = data(0)
     target = np.eye(3)[classes]
