@@ -34,6 +34,7 @@ EXECUTION = "arn:aws:states:us-east-1:111122223333:{}:{}:0f0f:0a0a"
 def matches(rule: str, candidate: Any) -> bool:
     """Return whether a rule matches an event, with this stack's names for CloudFormation's functions."""
     text = json.dumps(template()["Resources"][rule]["Properties"]["EventPattern"])
+    assert BUCKET not in text
     text = re.sub(r'\{"Ref": "(\w+)"\}', r'"${\1}"', re.sub(r'\{"Fn::Sub": ("[^"]+")\}', r"\1", text))
     for name, value in NAMES.items():
         text = text.replace(f"${{{name}}}", value)

@@ -31,15 +31,16 @@ def test_the_region_comes_from_the_option_then_from_either_variable(monkeypatch:
 
 
 @pytest.mark.parametrize("hours", [50, -50])
-def test_parameters_and_awss_clock_are_those_of_its_answers(hours: int) -> None:
+def test_parameters_outputs_and_awss_clock_are_those_of_its_answers(hours: int) -> None:
     ahead = timedelta(hours=hours)
     found = {"StackName": STACK_NAME, "StackStatus": "CREATE_COMPLETE", "CreationTime": datetime.now(UTC)}
     found |= {"Parameters": [{"ParameterKey": "ResultRetentionDays", "ParameterValue": "30"}]}
+    found |= {"Outputs": [{"OutputKey": "Bucket", "OutputValue": "photos"}]}
 
     def clock(date: str) -> timedelta:
         answer = {"Stacks": [found], "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
         stack = Stack.described(answer, boto3.Session())
-        assert stack.parameters == {"ResultRetentionDays": "30"}
+        assert (stack.parameters, stack.outputs) == ({"ResultRetentionDays": "30"}, {"Bucket": "photos"})
         return stack.clock
 
     assert abs(clock(format_datetime(datetime.now(UTC) + ahead, usegmt=True)) - ahead) < timedelta(seconds=5)
