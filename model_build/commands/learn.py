@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from commandline.aws_errors import Session
 from commandline.errors import UsageError
-from commandline.options import EXISTING, PATH, PROBABILITY, json_option
+from commandline.options import FOLDER, PATH, PROBABILITY, json_option
 from commandline.terminal import plural, progress, say
 from model_build.archive.manifest import Manifest
 from model_build.archive.package import DEFAULT_MODEL
@@ -30,7 +30,7 @@ SAMPLE: Final = 20_000  # records; a table is read in the order of its keys' has
 
 
 @click.command()
-@click.argument("folders", nargs=-1, type=EXISTING, metavar="DIR...")
+@click.argument("folders", nargs=-1, type=FOLDER, metavar="DIR...")
 @click.option(
     "--output", type=PATH, default=Path("build/learned"), metavar="DIR", help="Model folder to write."
 )

@@ -24,21 +24,10 @@ from model_build.serving import inference
 MEANINGS: Final = Path(__file__).with_name("meanings.json")
 IMAGENET: Final = "classes"  # of ImageNet-1k, 0 to 999
 COCO: Final = "objects"  # 1 to 90
-# Classes of ImageNet that move on a few wheels as well, by their names. Without them kick scooters and
-# wheelchairs pass for bicycles and motorcycles, of which the classifier finds a little in them.
-WHEELED: Final = {
-    428: "barrow",
-    573: "go-kart",
-    575: "golfcart",
-    603: "horse cart",
-    612: "jinrikisha",
-    621: "lawn mower",
-    690: "oxcart",
-    791: "shopping cart",
-    830: "stretcher",
-    870: "tricycle",
-    880: "unicycle",
-}
+# Classes of ImageNet that move on a few wheels as well: barrow, go-kart, golfcart, horse cart, jinrikisha,
+# lawn mower, oxcart, shopping cart, stretcher, tricycle, unicycle. Without them kick scooters and wheelchairs
+# pass for bicycles and motorcycles, of which the classifier finds a little in them.
+WHEELED: Final = (428, 573, 575, 603, 612, 621, 690, 791, 830, 870, 880)
 CYCLES: Final = {"bicycle", "motorcycle"}
 HEAD: Final = "head.npz"
 TURNED: Final = 0.02  # prior of each of three turns; more would accept turned others
@@ -150,7 +139,7 @@ def photo_view(shipped: Manifest, labels: Sequence[str], temperature: float = 1.
 
 def _experts(template: Experts, labels: Sequence[str]) -> Experts | None:
     """Return the experts for some labels: the shipped ones if they know them, or those of known meaning."""
-    confusable = tuple(WHEELED) if CYCLES.intersection(labels) else None
+    confusable = WHEELED if CYCLES.intersection(labels) else None
     if set(template.classifier.outputs) == set(labels):
         return template.model_copy(update={"confusable": confusable})
     classes, objects = meanings(labels, IMAGENET), meanings(labels, COCO)

@@ -94,8 +94,6 @@ def read_labelled(
 
 def _files(folder: Path) -> list[tuple[Path, str, str]]:
     """Return files, each with its label and its subfolder ("" if it lies in the label's folder itself)."""
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; give one with a folder of photos for each class")
     found = []
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts

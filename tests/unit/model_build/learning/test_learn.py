@@ -130,9 +130,9 @@ def test_meanings_of_the_shipped_labels_and_of_others() -> None:
 
 def test_other_wheeled_things_are_confusable_with_cycles() -> None:
     shipped = Manifest.read(DEFAULT_MODEL)
-    for labels, confusable in ((("lizard", "bicycle"), tuple(WHEELED)), (("lizard", "truck"), None)):
+    for labels, confusable in ((("lizard", "bicycle"), WHEELED), (("lizard", "truck"), None)):
         experts = learning.photo_view(shipped, labels).experts
         assert experts is not None
         assert experts.confusable == confusable
     named = meanings(["bicycle", "motorcycle"], IMAGENET) or {}
-    assert not {number for outputs in named.values() for number in outputs} & WHEELED.keys()
+    assert not {number for outputs in named.values() for number in outputs} & {*WHEELED}
