@@ -17,7 +17,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws_errors import Session, aws_reason
-from model_build.archive.serving_packages import IMAGE_LOCK, Target, packages_for
+from model_build.archive.serving_packages import ARCHITECTURES, IMAGE_LOCK, Target, packages_for
 from model_build.errors import CloudError, ModelBuildError, RefusedError
 
 REPOSITORY: Final = "scones-serving"  # in the local engine, and in ECR where no stack of role.yaml names one
@@ -59,7 +59,7 @@ def build(target: Target, base_image: str = DEFAULT_BASE_IMAGE) -> str:
             *(*_builder(), "--quiet", "--platform", _DOCKER_PLATFORM[target.architecture]),
             *("--build-arg", f"BASE_IMAGE={base_image}", "--tag", name, folder),
         )
-    if platform.machine() in {target.architecture, target.wheel_machine}:
+    if platform.machine() in {target.architecture, ARCHITECTURES[target.architecture]}:
         python = ("run", "--rm", "--entrypoint", "python3", name, "-c")
         found = docker(*python, "import sys; print('%d.%d' % sys.version_info[:2])").strip()
         if found != target.python:

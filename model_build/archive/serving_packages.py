@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from model_build.errors import ModelBuildError, RefusedError
+from model_build.errors import ModelBuildError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 LOCKS: Final = ROOT / "requirements"
 SERVING_LOCK: Final = LOCKS / "serving.txt"
 IMAGE_LOCK: Final = LOCKS / "serving-image.txt"
 CACHE: Final = ROOT / "build" / "serving-packages"
-ARCHITECTURES: Final = ("x86_64", "arm64")
-# What wheels call a processor; every glibc from 2.17 to 2.28, which Amazon Linux 2023 and Debian 12 have.
-_WHEEL_MACHINE: Final = {"x86_64": "x86_64", "arm64": "aarch64"}
+ARCHITECTURES: Final = {"x86_64": "x86_64", "arm64": "aarch64"}  # and what wheels and `uname -m` call them
+# Every glibc from 2.17 to 2.28, which Amazon Linux 2023 and Debian 12 have.
 _GLIBC: Final = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
 # pip's notes about the installation differ from one time to the next; tests are never run in a container.
 _NOT_KEPT: Final = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json")
@@ -30,25 +29,15 @@ _NOT_KEPT: Final = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json")
 
 @dataclass(frozen=True)
 class Target:
-    """What packages must run on; a RefusedError for another processor."""
+    """What packages must run on."""
 
     python: str  # version of CPython, such as `3.13`
-    architecture: str = "x86_64"
-
-    def __post_init__(self) -> None:
-        """Check the processor."""
-        if self.architecture not in ARCHITECTURES:
-            raise RefusedError(f"processor {self.architecture!r}: give {' or '.join(ARCHITECTURES)}")
+    architecture: str = "x86_64"  # one of ARCHITECTURES
 
     @property
     def folder(self) -> str:
         """Name of the folder that the packages are put into; `bundled_packages.py` looks for it."""
-        return f"cp{self.python.replace('.', '')}-{self.wheel_machine}"
-
-    @property
-    def wheel_machine(self) -> str:
-        """What wheels and `uname -m` call the processor."""
-        return _WHEEL_MACHINE[self.architecture]
+        return f"cp{self.python.replace('.', '')}-{ARCHITECTURES[self.architecture]}"
 
 
 def packages_for(target: Target, lock: Path = SERVING_LOCK, cache: Path = CACHE) -> Path:
@@ -72,7 +61,8 @@ def packages_for(target: Target, lock: Path = SERVING_LOCK, cache: Path = CACHE)
 
 
 def _install(target: Target, lock: Path, folder: Path) -> None:
-    platforms = [part for glibc in _GLIBC for part in ("--platform", f"{glibc}_{target.wheel_machine}")]
+    machine = ARCHITECTURES[target.architecture]
+    platforms = [part for glibc in _GLIBC for part in ("--platform", f"{glibc}_{machine}")]
     command = [
         *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
         *("--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile", "--requirement", str(lock)),

@@ -171,36 +171,28 @@ def stack_outputs(stack_name: str, session: Session) -> dict[str, str]:
     return outputs
 
 
-def download_labelled(bucket: str, folder: Path, session: Session) -> int:
-    """Make a folder equal to the bucket's `labelled/<label>/`, and return the number of photos.
-
-    Photos that are there already are not read again. Without any photo it is a ModelBuildError.
-    """
+def download_labelled(bucket: str, folder: Path, session: Session) -> None:
+    """Make a folder equal to the bucket's `labelled/<label>/`; photos that are there are not read again."""
     s3 = session.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=LABELLED)
     found = {one["Key"]: one["Size"] for page in pages for one in page.get("Contents", []) if one["Size"]}
     if not found:
         raise ModelBuildError(f"{bucket}: nobody has decided on a photo yet; `scones review` serves the desk")
-    wanted = {key: folder / PurePosixPath(key).relative_to(LABELLED) for key in found}
+    wanted = {folder / PurePosixPath(key).relative_to(LABELLED): key for key in found}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path not in wanted.values():
+        if path.is_file() and path not in wanted:
             path.unlink()  # undone, decided otherwise, or forgotten
-    for key in progress(sorted(wanted), total=len(wanted), title="labelled photos", unit="photo"):
-        path = wanted[key]
+    for path, key in progress(wanted.items(), total=len(wanted), title="labelled photos", unit="photo"):
         if not path.is_file() or path.stat().st_size != found[key]:
             path.parent.mkdir(parents=True, exist_ok=True)
             s3.download_file(bucket, key, str(path))
-    return len(wanted)
 
 
 def accepted_share(table: str, session: Session) -> float | None:
     """Return the share of classified photos that the models accepted; None if they accepted none."""
     scan = session.client("dynamodb").get_paginator("scan")
-    pages = scan.paginate(
-        TableName=table,
-        ProjectionExpression="confidence, threshold",
-        PaginationConfig={"MaxItems": SAMPLE},
-    )
+    wanted = "confidence, threshold"
+    pages = scan.paginate(TableName=table, ProjectionExpression=wanted, PaginationConfig={"MaxItems": SAMPLE})
     accepted = [
         float(one["confidence"]["N"]) >= float(one["threshold"]["N"])
         for page in pages

@@ -51,8 +51,8 @@ def package_command(*, model: Path, image: str, output: Path, trust_code: bool) 
 @click.argument("action", type=click.Choice(["build", "push"]))
 @click.option(
     "--architecture",
-    type=click.Choice(ARCHITECTURES),
-    default=ARCHITECTURES[0],
+    type=click.Choice(list(ARCHITECTURES)),
+    default="x86_64",
     help="Processor of the endpoint; serverless endpoints have x86_64.",
 )
 @click.option("--base-image", default=own_image.DEFAULT_BASE_IMAGE, metavar="IMAGE", help="It has Python.")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from model_build.archive.serving_packages import SERVING_LOCK, Target, packages_for
-from model_build.errors import ModelBuildError, RefusedError
+from model_build.errors import ModelBuildError
 
 FILES = (
     "numpy/__init__.py",
@@ -97,8 +97,3 @@ def test_a_failed_download_leaves_nothing_and_says_what_to_do(pip: Pip, tmp_path
         packages_for(Target("3.13"), cache=tmp_path)
 
     assert list(tmp_path.iterdir()) == []
-
-
-def test_unknown_processors_are_refused() -> None:
-    with pytest.raises(RefusedError, match="x86_64 or arm64"):
-        Target("3.13", "riscv64")

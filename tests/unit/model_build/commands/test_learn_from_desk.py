@@ -18,10 +18,11 @@ def test_the_folder_follows_what_people_decided(tmp_path: Path, session: boto3.S
         download_labelled(BUCKET, tmp_path, session)
     for key in ("labelled/bicycle/a.jpg", "labelled/other/b.jpg", "incoming/c.jpg"):
         s3.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
-    assert download_labelled(BUCKET, tmp_path, session) == 2
+    download_labelled(BUCKET, tmp_path, session)
+    assert len([*tmp_path.rglob("*.jpg")]) == 2
     s3.delete_object(Bucket=BUCKET, Key="labelled/other/b.jpg")
     s3.put_object(Bucket=BUCKET, Key="labelled/motorcycle/b.jpg", Body=b"labelled again")
-    assert download_labelled(BUCKET, tmp_path, session) == 2
+    download_labelled(BUCKET, tmp_path, session)
     files = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*.jpg")}
     assert files == {"bicycle/a.jpg": b"labelled/bicycle/a.jpg", "motorcycle/b.jpg": b"labelled again"}
 
