@@ -28,8 +28,10 @@ def become_nobody() -> None:
 def ask(url: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:
     """Send one request; return status and body of the answer."""
     try:
-        request = urllib.request.Request(url, body, headers)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor()
+        )
+        with opener.open(urllib.request.Request(url, body, headers), timeout=30) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -61,7 +63,8 @@ def test_nobody_else_is_answered_or_can_read_a_file(cloud: LocalCloud, state: Pa
         "a decision": (f"{desk}decide", b"{}"),
     }
     wait_until(lambda: ask(desk, {}, None)[0])  # `up` does not wait for the desk
-
+    assert desk.startswith("http://127.0.0.1:")
+    assert ask(running.desk_url, {}, None)[0] == 200, "its whole address lets in"
     with ProcessPoolExecutor(1, get_context("spawn"), become_nobody) as somebody:
         answers = {
             (what, bool(headers)): somebody.submit(ask, url, headers, body).result()
