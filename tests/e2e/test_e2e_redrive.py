@@ -1,4 +1,4 @@
-"""`operations redrive` on the deployed application: photos that failed, and those that nobody heard of."""
+"""`operations redrive` on the deployed application: photos that nobody heard of, and doubtful ones."""
 
 import json
 import time
@@ -42,40 +42,13 @@ def test_photos_that_nothing_was_told_of_are_started(
     ]
 
 
-@pytest.mark.usefixtures("without_rule")
-def test_a_failed_photo_is_started_again(cloud: LocalCloud, capsys: pytest.CaptureFixture[str]) -> None:
-    key = "incoming/failed-once.jpg"
-    version = cloud.upload(key, RED)
-    now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
-    facts = {
-        "object_uri": f"s3://{cloud.outputs['PhotoBucketName']}/{key}",
-        "object_version": version,
-        "outcome": "FAILED",
-        "outcome_day": "FAILED",
-        "recorded_at": now,
-        "execution_arn": "arn:of-an-earlier-execution",
-    }
-    item = {name: {"S": text} for name, text in facts.items()} | {"outcome_rank": {"N": "1"}}
-    cloud.client("dynamodb").put_item(TableName=cloud.outputs["ResultsTableName"], Item=item)
-
-    status, lines = redrive(cloud, capsys, "--since", "1h")
-
-    assert [line["outcome"] for line in lines[:-1] if line["photo"].endswith(key)] == ["ACCEPTED"]
-    assert (status, lines[-1]["summary"]["unfinished"]) == (0, 0)
-    (record,) = cloud.records(key)
-    assert record["outcome"] == "ACCEPTED"
-    assert [line for line in redrive(cloud, capsys, "--since", "1h")[1] if "photo" in line] == []
-
-
 def test_a_photo_that_stays_doubtful_has_one_review_message(
     cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key, url = "incoming/doubtful/again.jpg", cloud.outputs["ReviewQueueUrl"]
     cloud.upload(key, BETWEEN)
     cloud.executions(key)
-
     status, _ = redrive(cloud, capsys, "--outcome", "LOW_CONFIDENCE", "--since", "1h")
-
     assert status == 0
     wait_until(lambda: cloud.records(key)[0].get("in_review") and "undelivered" not in cloud.records(key)[0])
     time.sleep(1)  # for a second message
