@@ -1,7 +1,6 @@
 """`operations batch` on the deployed application: a bucket's photos in one execution, again, and stopped."""
 
 import json
-import threading
 from collections import Counter
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from operations.__main__ import main
 from operations.batch import Runs, under
 from operations.stack import find_stack, open_session
-from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
+from tests.e2e.test_e2e_workflow import BETWEEN, RED
 from tests.support.local_cloud import Listener, LocalCloud, environment_of, wait_until
 
 BODIES = {"ACCEPTED": RED, "LOW_CONFIDENCE": BETWEEN, "REJECTED": b"this is no photo"}
@@ -86,28 +85,3 @@ def test_a_run_that_is_stopped_is_continued_by_the_next(
     told = Counter(one["detail"]["object_uri"] for one in published.messages())
     head = f"s3://{cloud.outputs['PhotoBucketName']}/"
     assert {told[head + key] for key in expected} == {1}
-
-
-@pytest.mark.usefixtures("without_rule")
-def test_a_new_event_beside_a_batch_changes_nothing(
-    cloud: LocalCloud, published: Listener, capsys: pytest.CaptureFixture[str]
-) -> None:
-    key = "incoming/beside/a.jpg"
-    version = cloud.upload(key, GREEN)
-    start = {"s3_bucket": cloud.outputs["PhotoBucketName"], "s3_key": key, "version_id": version}
-    thread = threading.Thread(
-        target=cloud.client("stepfunctions").start_execution,
-        kwargs={
-            "stateMachineArn": cloud.outputs["ClassifyImageStateMachineArn"],
-            "input": json.dumps(start),
-        },
-    )
-    thread.start()
-    status, _ = batch(cloud, capsys, "--prefix", "incoming/beside/")
-    thread.join()
-    cloud.executions(key)
-    assert status == 0
-    (record,) = cloud.records(key)
-    assert (record["outcome"], record["label"]) == ("ACCEPTED", "motorcycle")
-    uris = [one["detail"]["object_uri"] for one in published.messages()]
-    assert uris.count(record["object_uri"]) == 1
