@@ -4,8 +4,6 @@ Its base here is Lambda's image for Python 3.11, which `make test-docker` needs 
 """
 
 import base64
-import contextlib
-import http.client
 import json
 import subprocess
 import sys
@@ -18,8 +16,7 @@ from typing import Any
 import boto3
 import pytest
 
-from commandline.polling import Rhythm, poll
-from model_build.__main__ import main
+from commandline.polling import poll
 from model_build.archive import own_image
 from model_build.archive.package import DEFAULT_MODEL, package_model
 from model_build.data.extract import extract
@@ -27,10 +24,9 @@ from model_build.data.samples import write_samples
 from tests.support.registry import Registry
 from tests.support.sam_app import ROOT
 from tests.support.sam_local import IMAGE as BASE_IMAGE
+from tests.support.serving import RHYTHM, START_SECONDS, check_answers, pings
 
-RHYTHM = Rhythm(shortest_pause=0.05, longest_pause=0.2)
 LARGEST_REQUEST = 6_291_456  # bytes, to a real-time endpoint
-HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 BUILD = ("image", "build", "--base-image", BASE_IMAGE)
 
 
@@ -62,21 +58,6 @@ class Container:
     seconds: float
 
 
-def ask(port: int, method: str, path: str, body: bytes, content_type: str) -> tuple[int, bytes, str]:
-    """Send a request; return status, body and custom attributes of the answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    with contextlib.closing(connection):
-        connection.request(method, path, body, {"Content-Type": content_type})
-        answer = connection.getresponse()
-        return answer.status, answer.read(), answer.headers.get(HEADER, "")
-
-
-def pings(port: int) -> bool:
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        return ask(port, "GET", "/ping", b"", "")[0] == 200
-    return False
-
-
 @pytest.fixture(scope="session")
 def container(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     """Start it as strictly as SageMaker may: nothing but the model can be read, and nothing written."""
@@ -92,7 +73,7 @@ def container(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     )
     try:
         port = int(docker("port", identifier, "8080/tcp").rsplit(":", 1)[1])
-        poll(lambda: pings(port), until=bool, timeout_seconds=60, rhythm=RHYTHM)
+        poll(lambda: pings(port), until=bool, timeout_seconds=START_SECONDS, rhythm=RHYTHM)
         yield Container(identifier, port, time.monotonic() - started)
     finally:
         print(run("docker", "logs", identifier).stderr)
@@ -104,19 +85,7 @@ def test_answers_are_those_of_predict(
 ) -> None:
     samples = write_samples(tmp_path / "samples")
     photos = [path for path in samples if path.stat().st_size <= LARGEST_REQUEST]
-    main(["predict", "--model", str(DEFAULT_MODEL), "--json", *map(str, photos)])
-    predicted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    classified = [answer for answer in predicted if answer["label"]]
-    assert len(classified) >= 5
-
-    for answer in classified:
-        kind = "image/png" if answer["file"].endswith("png") else "image/jpeg"
-        photo = Path(answer["file"]).read_bytes()
-        status, body, attributes = ask(container.port, "POST", "/invocations", photo, kind)
-
-        assert status == 200
-        assert body == json.dumps(answer["probabilities"]).encode()
-        assert attributes.startswith("labels=bicycle,motorcycle;model_version=scones-1;neither=0.")
+    assert check_answers(container.port, photos, capsys) >= 5
 
 
 def test_it_runs_under_the_strict_conditions(container: Container) -> None:
@@ -124,7 +93,6 @@ def test_it_runs_under_the_strict_conditions(container: Container) -> None:
         "import os; print(os.getuid(), os.path.exists('/dev/shm'), os.access('/', os.W_OK),"
         " os.access('/tmp', os.W_OK))"
     )
-
     assert docker("exec", container.identifier, "python3", "-c", inside) == "4321 False False False"
 
 
@@ -132,10 +100,8 @@ def test_size_and_start(container: Container, image: str) -> None:
     sizes = {
         name: int(docker("image", "inspect", name, "--format", "{{.Size}}")) for name in (image, BASE_IMAGE)
     }
-
     own = (sizes[image] - sizes[BASE_IMAGE]) / 1e6
     print(f"\n{own:.0f} MB on top of the base image; {container.seconds:.1f} s from start to first answer")
-
     # The packages are most of it; a second copy of one, or a compiler, would be noticed.
     assert own < 200
 
@@ -180,14 +146,12 @@ def test_what_is_pushed_is_of_the_types_that_sagemaker_takes(image: str) -> None
 
 def test_another_python_in_the_base_image_is_refused_by_name(docker: None) -> None:  # noqa: ARG001
     done = run(sys.executable, "-m", "model_build", *BUILD, "--python", "3.12")
-
     assert done.returncode == 1
     assert "the base image has Python 3.11, not 3.12: give --python 3.11" in done.stderr
 
 
 def test_a_base_image_that_does_not_exist_is_one_line(docker: None) -> None:  # noqa: ARG001
     done = run(sys.executable, "-m", "model_build", "image", "build", "--base-image", "localhost:1/none:1")
-
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert "`docker build` failed" in done.stderr
