@@ -1,6 +1,5 @@
 """The end of the loop: on real images a better model replaces the serving one, and no other does."""
 
-import functools
 import json
 import shutil
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from model_build.data.images import photo_digest
 from model_build.endpoint.deploy import DeployResult
 from model_build.endpoint.steps import Wanted
 from tests.support import desk_stack
-from tests.support.deployment import BUCKET, ROLE, delete, deploy
+from tests.support.deployment import delete, deploy
 from tests.support.real_data import real_data
 from tests.support.tiny_model import COLOURS, folder_of, write_experts, write_model
 
@@ -30,12 +29,6 @@ ENDPOINT = "compared"
 CLASSIFY = LoadedModel.classify
 ANSWERS: dict[tuple[str, bytes], npt.NDArray[np.float64]] = {}
 pytestmark = pytest.mark.usefixtures("emulator")
-
-
-@functools.cache
-def session() -> boto3.Session:
-    """Return one for all tests: each new one reads megabytes of service descriptions."""
-    return boto3.Session()
 
 
 @pytest.fixture(scope="module")
@@ -69,31 +62,24 @@ def coarse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def classified_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a model classify each photo once in all tests: the shipped one takes 40 ms for it."""
-    monkeypatch.setattr(LoadedModel, "classify", _remembered)
 
+    def remembered(model: LoadedModel, body: bytes) -> npt.NDArray[np.float64]:
+        key = (repr(model.manifest), body)  # in which variants of the shipped model differ
+        if key not in ANSWERS:
+            ANSWERS[key] = CLASSIFY(model, body)
+        return ANSWERS[key]
 
-def _remembered(model: LoadedModel, body: bytes) -> npt.NDArray[np.float64]:
-    key = (repr(model.manifest), body)  # in which variants of the shipped model differ
-    if key not in ANSWERS:
-        ANSWERS[key] = CLASSIFY(model, body)
-    return ANSWERS[key]
+    monkeypatch.setattr(LoadedModel, "classify", remembered)
 
 
 def serve(model: Path) -> DeployResult:
-    wanted = Wanted(model=model, endpoint_name=ENDPOINT, image="own", capture=True)
-    return deploy(wanted, role=ROLE, bucket=BUCKET, session=session())
+    return deploy(Wanted(model=model, endpoint_name=ENDPOINT, image="own", capture=True))
 
 
 @pytest.fixture
 def coarse_serves(coarse: Path) -> Iterator[DeployResult]:
     yield serve(coarse)
-    delete(ENDPOINT, session())
-
-
-@pytest.fixture
-def shipped_serves() -> Iterator[DeployResult]:
-    yield serve(DEFAULT_MODEL)
-    delete(ENDPOINT, session())
+    delete(ENDPOINT)
 
 
 def compare(model: Path, photos: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
@@ -105,8 +91,12 @@ def compare(model: Path, photos: Path, capsys: pytest.CaptureFixture[str], *opti
 
 
 def serving() -> str:
-    name = boto3.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointConfigName"]
-    return str(name)
+    return str(boto3.client("sagemaker").describe_endpoint(EndpointName=ENDPOINT)["EndpointConfigName"])
+
+
+def invoke(photo: bytes) -> dict[str, Any]:
+    runtime = boto3.client("sagemaker-runtime")
+    return dict(runtime.invoke_endpoint(EndpointName=ENDPOINT, ContentType="image/png", Body=photo))
 
 
 @pytest.mark.usefixtures("classified_once")
@@ -118,34 +108,26 @@ def test_a_better_model_is_deployed_with_the_endpoints_settings(
     assert found["verdict"] == "better"
     assert (found["photos"], found["p_value"]) == (200, pytest.approx(0.0037, abs=0.003))
     assert found["deployed"]["version"] == serving() != coarse_serves.version
-    sagemaker = boto3.client("sagemaker")
-    before, after = (
-        sagemaker.describe_endpoint_config(EndpointConfigName=name)
-        for name in (coarse_serves.version, serving())
-    )
+    describe = boto3.client("sagemaker").describe_endpoint_config
+    before, after = (describe(EndpointConfigName=name) for name in (coarse_serves.version, serving()))
     assert after["DataCaptureConfig"] == before["DataCaptureConfig"]
     variants = [dict(config["ProductionVariants"][0], ModelName="") for config in (before, after)]
     assert variants[0] == variants[1]
-    image = next(photos.glob("bicycle/*.png"))
-    answer = boto3.client("sagemaker-runtime").invoke_endpoint(
-        EndpointName=ENDPOINT, ContentType="image/png", Body=image.read_bytes()
-    )
-    assert serving() in answer["CustomAttributes"]
+    image = next(photos.glob("bicycle/*.png")).read_bytes()
+    assert serving() in invoke(image)["CustomAttributes"]
 
 
 @pytest.mark.usefixtures("classified_once")
 def test_a_model_that_is_no_better_or_worse_is_not_deployed(
-    shipped_serves: DeployResult,
-    coarse: Path,
-    photos: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    coarse: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    shipped_serves = serve(DEFAULT_MODEL)
     same = variant(tmp_path / "same", prior_weight=0.0)
     for model, verdict in ((same, "no better"), (coarse, "worse")):
         found = compare(model, photos, capsys, "--deploy")
         assert (found["verdict"], found["deployed"]) == (verdict, None)
         assert serving() == shipped_serves.version
+    delete(ENDPOINT)
 
 
 @pytest.mark.usefixtures("classified_once")
@@ -224,25 +206,25 @@ def fooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr("model_build.commands.learn.DEFAULT_MODEL", base)
     serve(base)
     yield base
-    delete(ENDPOINT, session())
+    delete(ENDPOINT)
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Set up a stack for `learn --from-desk`, whose model accepts six of ten photos."""
     monkeypatch.chdir(tmp_path)
-    desk_stack.create(session(), ENDPOINT)
-    desk_stack.record(session(), [0.9] * 6 + [0.6] * 4)
+    desk_stack.create(boto3.Session(), ENDPOINT)
+    desk_stack.record(boto3.Session(), [0.9] * 6 + [0.6] * 4)
     yield
     boto3.resource("s3").Bucket(desk_stack.BUCKET).objects.delete()
-    session().client("cloudformation").delete_stack(StackName="scones")
+    boto3.client("cloudformation").delete_stack(StackName="scones")
 
 
 def learn_from_desk(labelled: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
     """Learn from decisions on photos, of which content holds half out; return what was compared."""
     for path in labelled.rglob("*.png"):
         key = f"labelled/{path.relative_to(labelled)}"
-        session().client("s3").upload_file(str(path), desk_stack.BUCKET, key)
+        boto3.client("s3").upload_file(str(path), desk_stack.BUCKET, key)
     capsys.readouterr()
     assert main(["learn", "--from-desk", "--hold-out", "0.5", "--json", *options]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)["comparison"]
@@ -258,13 +240,13 @@ def test_a_weakness_that_people_corrected_is_answered(
     labelled = folder_of(tmp_path / "labelled", decided)
     yellow = next(labelled.glob("other/*")).read_bytes()
     version = serving()
-    assert max(answer(yellow)) > 0.8, "the planted weakness"
+    assert max(json.loads(invoke(yellow)["Body"].read())) > 0.8, "the planted weakness"
     found = learn_from_desk(labelled, capsys)
     assert (found["verdict"], found["deployed"], serving()) == ("better", None, version), "nobody was asked"
     found = learn_from_desk(labelled, capsys, "--yes")
     assert (found["verdict"], found["deployed"]["version"]) == ("better", serving())
     assert found["trained_on"] > 0
-    assert max(answer(yellow)) < 0.8
+    assert max(json.loads(invoke(yellow)["Body"].read())) < 0.8
 
 
 @pytest.mark.usefixtures("fooled", "desk")
@@ -273,11 +255,3 @@ def test_photos_that_teach_nothing_deploy_nothing(tmp_path: Path, capsys: pytest
     version = serving()
     found = learn_from_desk(labelled, capsys, "--yes")
     assert (found["verdict"], found["deployed"], serving()) == ("no better", None, version)
-
-
-def answer(photo: bytes) -> list[float]:
-    found = boto3.client("sagemaker-runtime").invoke_endpoint(
-        EndpointName=ENDPOINT, ContentType="image/png", Body=photo
-    )
-    probabilities: list[float] = json.loads(found["Body"].read())
-    return probabilities

@@ -5,8 +5,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,24 +17,15 @@ from PIL import Image
 
 from commandline.scones import main
 from localcloud.application import provide_serving_image
-from localcloud.environment import isolated_environment
+from localcloud.environment import ROOT, isolated_environment
 from model_build.archive.package import package_model
-from tests.support.endpoint_stream import Stream
 from tests.support.gate import Gate
 from tests.support.local_cloud import LocalCloud, bare_cloud, environment_of, wait_until
-from tests.support.tiny_model import picture, write_model
+from tests.support.photo_files import encode
+from tests.support.tiny_model import picture, with_code, write_model
 
-ROOT = Path(__file__).resolve().parents[2]
 NAME = "scones-vehicle-classifier"
-
-
-def write_held_up(folder: Path, gate: Gate) -> Path:
-    """Write a model with code of its own, which starts when the gate is open."""
-    write_model(folder, ["blue", "red"])
-    (folder / "code").mkdir()
-    code = (ROOT / "model_build" / "serving" / "inference.py").read_text(encoding="utf-8")
-    (folder / "code" / "inference.py").write_text(f"{code}\n{gate.code}\n", encoding="utf-8")
-    return folder
+PAUSE_S = 0.02  # leaves the processor to the deployment that is tested
 
 
 class Account:
@@ -47,10 +39,9 @@ class Account:
         (broken / "model.onnx").write_bytes(b"this is no network")
         self.broken = str(package_model(broken, folder / "broken.tar.gz"))
         self.gate = Gate(folder / "gate")
-        self.held_up = str(write_held_up(folder / "held-up", self.gate))
-        photo = io.BytesIO()
-        Image.fromarray(picture("red")).save(photo, "PNG")
-        self.photo = photo.getvalue()
+        code = (ROOT / "model_build" / "serving" / "inference.py").read_text(encoding="utf-8")
+        held_up = with_code(write_model(folder / "held-up", ["blue", "red"]), f"{code}\n{self.gate.code}\n")
+        self.held_up = str(held_up)
 
     def run(self, *arguments: str, code: int = 0) -> tuple[str, str]:
         """Run `scones model …`, check its exit code, return what it wrote."""
@@ -70,19 +61,35 @@ class Account:
         output, errors = self.run("deploy", "--image", "own", "--yes", "--json", *arguments, code=code)
         return json.loads(output or "{}"), errors
 
-    def status(self) -> dict[str, Any]:
-        """Return what `status --json` prints."""
-        found: dict[str, Any] = json.loads(self.run("status", "--json")[0])
-        return found
+    def shown(self, command: str) -> Any:
+        """Return what a command prints with --json."""
+        return json.loads(self.run(command, "--json")[0])
 
-    def models(self) -> list[dict[str, Any]]:
-        """Return what `list --json` prints."""
-        found: list[dict[str, Any]] = json.loads(self.run("list", "--json")[0])
-        return found
+    @contextmanager
+    def stream(self) -> Iterator[tuple[set[str], list[Exception]]]:
+        """Send one photo after another until the block ends; yield the versions that answer, and failures."""
+        photo = encode(Image.fromarray(picture("red")), "PNG")
+        request = {"EndpointName": NAME, "Body": photo, "ContentType": "image/png"}
+        runtime, stop = self.cloud.client("sagemaker-runtime"), threading.Event()
+        versions, failures = set[str](), list[Exception]()
 
-    def stream(self) -> Stream:
-        """Send photos to the endpoint until the block ends."""
-        return Stream(self.cloud.client("sagemaker-runtime"), NAME, self.photo)
+        def send() -> None:
+            while not stop.wait(PAUSE_S):
+                try:
+                    answer = runtime.invoke_endpoint(**request)
+                    answer["Body"].read()
+                    versions.add(answer["CustomAttributes"].partition("model_version=")[2])
+                except Exception as error:  # noqa: BLE001 - the test asserts that there is none
+                    failures.append(error)
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        try:
+            wait_until(lambda: versions or failures, 30)
+            yield versions, failures
+        finally:
+            stop.set()
+            thread.join(30)
 
     def interrupt(self, status: str, *arguments: str) -> tuple[int, str]:
         """Press Ctrl-C once the endpoint has a status; return exit code and what was written about it.
@@ -133,7 +140,7 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
     output, errors = account.run("deploy", "--model", account.model, "--yes")
     assert "ModelBucket" in errors
     assert "is in service" in output
-    first = account.status()
+    first = account.shown("status")
     assert (first["status"], first["labels"]) == ("InService", ["red", "blue"])
     assert "$0.115 an hour" in account.run("status")[0]
     assert "give --yes" in account.run("delete", "--endpoint-name", NAME, code=2)[1]
@@ -142,38 +149,39 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
     repository = {one["OutputKey"]: one["OutputValue"] for one in outputs["Outputs"]}["ServingRepositoryUri"]
     provide_serving_image(account.cloud.client("ecr"), repository.partition("/")[2])
 
-    with account.stream() as stream:
+    with account.stream() as (versions, failures):
         # Update
         second, _ = account.deploy("--model", account.swapped)
-        assert (second["created"], account.status()["labels"]) == (False, ["blue", "red"])
+        assert (second["created"], account.shown("status")["labels"]) == (False, ["blue", "red"])
         # Back to the model before by a part of its name, and forth; a mistyped name changes nothing
-        models = account.models()
+        models = account.shown("list")
         assert [one["serving"] for one in models] == [False, True]
         assert [one["labels"] for one in models] == [["red", "blue"], ["blue", "red"]]
         assert "`scones model list`" in account.run("use", "nothing", code=2)[1]
         account.run("use", models[0]["model"].removeprefix(f"{NAME}-"))
-        assert (account.status()["serving"], account.status()["labels"]) == (
-            first["serving"],
-            ["red", "blue"],
-        )
+        now = account.shown("status")
+        assert (now["serving"], now["labels"]) == (first["serving"], ["red", "blue"])
         account.run("rollback")
-        assert [one["serving"] for one in account.models()] == [False, True]
+        assert [one["serving"] for one in account.shown("list")] == [False, True]
         # A broken archive leaves the old version serving, and nothing of itself.
         _, errors = account.deploy("--model", account.broken, code=1)
         assert "rolled back" in errors
         assert "onnxruntime" in errors, "the end of the container's log says what went wrong"
-        now = account.status()
+        now = account.shown("status")
         assert (now["serving"], len(now["models"])) == (second["version"], 2)
         # Scale, capture, change the instance type while scaling
         account.deploy("--model", account.model, "--max-instances", "3")
-        assert account.status()["scaling"] == [1, 3]
+        assert account.shown("status")["scaling"] == [1, 3]
         account.deploy("--model", account.model, "--max-instances", "4", "--capture")
-        assert (account.status()["scaling"], account.status()["capture"]) == ([1, 4], True)
+        assert (account.shown("status")["scaling"], account.shown("status")["capture"]) == ([1, 4], True)
         scaled = ("--max-instances", "5", "--instance-type", "ml.c5.large")
         account.deploy("--model", account.broken, *scaled, code=1)
-        assert (account.status()["scaling"], account.status()["instance_type"]) == ([1, 4], "ml.m5.large")
+        assert (account.shown("status")["scaling"], account.shown("status")["instance_type"]) == (
+            [1, 4],
+            "ml.m5.large",
+        )
         account.deploy("--model", account.model, *scaled)
-        now = account.status()
+        now = account.shown("status")
         assert (now["scaling"], now["instance_type"], now["capture"]) == ([1, 5], "ml.c5.large", False)
         # Ctrl-C while SageMaker updates
         held_up = ("deploy", "--image", "own", "--trust-code", "--model", account.held_up, *scaled)
@@ -181,8 +189,8 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
         assert (code, "may go on changing" in errors) == (130, True), errors
         wait_until(lambda: account.endpoint_status() == "InService")
         account.deploy("--model", account.model, *scaled)
-    assert stream.failures == []
-    assert len(set(stream.versions)) >= 5
+    assert failures == []
+    assert len(versions) >= 5
 
     # Ctrl-C while it is deleted, for which it may be too fast: the same command does the rest.
     code, _ = account.interrupt("Deleting", "delete", "--endpoint-name", NAME, "--yes")
@@ -190,7 +198,7 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
     wait_until(lambda: not account.endpoint_status())
     account.run("delete", "--endpoint-name", NAME, "--yes")
     assert f"endpoint {NAME} does not exist" in account.run("status")[0]
-    gone = account.status()
+    gone = account.shown("status")
     assert (gone["status"], gone["versions"], gone["models"], gone["scaling"]) == (None, [], [], None)
 
     # Deployed again into the same stack; after Ctrl-C while it is created, the same command goes on.
@@ -198,4 +206,4 @@ def test_an_endpoints_life(account: Account) -> None:  # noqa: PLR0915 - one lif
     assert (code, "may go on changing" in errors) == (130, True), errors
     wait_until(lambda: account.endpoint_status() == "InService")
     again, _ = account.deploy("--model", account.model)
-    assert account.status()["serving"] == again["version"]
+    assert account.shown("status")["serving"] == again["version"]

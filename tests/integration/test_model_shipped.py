@@ -1,6 +1,5 @@
 """The shipped model, measured as its card says: through the code that serves it, on the real archives."""
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from model_build.data.cifar import load_archive
 from model_build.data.download import CIFAR_10, CIFAR_100
 from model_build.evaluation.report import evaluate
 from tests.support import small_wheels
+from tests.support.photo_files import encode
 from tests.support.real_data import real_data
 
 SMALLEST_ACCURACY = 0.95
@@ -30,9 +30,7 @@ TOLERANCE = 0.01
 
 @pytest.fixture(scope="module")
 def manifest() -> dict[str, Any]:
-    manifest = json.loads((DEFAULT_MODEL / "manifest.json").read_text(encoding="utf-8"))
-    assert isinstance(manifest, dict)
-    return manifest
+    return dict(json.loads((DEFAULT_MODEL / "manifest.json").read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +39,14 @@ def archives() -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def figures(archives: list[Path]) -> dict[str, Any]:
+def shipped() -> Iterator[LoadedModel]:
     with open_model(DEFAULT_MODEL) as model:
-        return evaluate(model, archives).to_json()
+        yield model
+
+
+@pytest.fixture(scope="module")
+def figures(shipped: LoadedModel, archives: list[Path]) -> dict[str, Any]:
+    return evaluate(shipped, archives).to_json()
 
 
 def test_it_is_right_on_the_test_images(figures: dict[str, Any]) -> None:
@@ -77,32 +80,19 @@ def test_its_archive_is_small(tmp_path: Path) -> None:
     assert package_model(DEFAULT_MODEL, tmp_path / "model.tar.gz").stat().st_size < LARGEST_ARCHIVE
 
 
-@pytest.fixture(scope="module")
-def shipped() -> Iterator[LoadedModel]:
-    with open_model(DEFAULT_MODEL) as model:
-        yield model
-
-
 def test_it_accepts_few_small_things_on_wheels(
     shipped: LoadedModel, manifest: dict[str, Any], record_property: Callable[[str, object], None]
 ) -> None:
     """Wheelchairs resemble bicycles most: their share is reported, the average is held."""
+
+    def is_accepted(image: Image.Image) -> bool:
+        return bool(shipped.classify(encode(image, "PNG")).max() >= manifest["default_threshold"])
+
     accepted = {
-        kind: np.mean(
-            [
-                shipped.classify(png(small_wheels.draw(kind, seed))).max() >= manifest["default_threshold"]
-                for seed in range(DRAWINGS_OF_A_KIND)
-            ]
-        )
+        kind: np.mean([is_accepted(small_wheels.draw(kind, seed)) for seed in range(DRAWINGS_OF_A_KIND)])
         for kind in small_wheels.KINDS
     }
     for kind, share in accepted.items():
         record_property(f"accepted: {kind}", round(float(share), 3))
     assert len(accepted) >= 10
     assert np.mean(list(accepted.values())) <= MOST_SMALL_WHEELS, accepted
-
-
-def png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()

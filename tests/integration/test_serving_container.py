@@ -4,11 +4,8 @@ And the packages that go into an archive: downloaded for another Python, importe
 """
 
 import contextlib
-import http.client
 import json
-import platform
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,31 +14,26 @@ from typing import Any
 
 import pytest
 
-from commandline.polling import Rhythm, poll
-from model_build.__main__ import main
+from commandline.polling import poll
+from localcloud.environment import host_architecture, host_runtime
+from localcloud.service import free_port
 from model_build.archive import own_image
 from model_build.archive.container_images import SERVING_IMAGES
 from model_build.archive.package import DEFAULT_MODEL, package_model
 from model_build.archive.serving_packages import Target, packages_for
 from model_build.data.extract import extract
 from model_build.data.samples import write_samples
-from tests.support.tiny_model import write_model
+from tests.support.serving import RHYTHM, START_SECONDS, ask, check_answers, pings
+from tests.support.tiny_model import with_code, write_model
 
-HERE = Target(
-    f"{sys.version_info.major}.{sys.version_info.minor}",
-    {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64"),
-)
-START_SECONDS = 60
-RHYTHM = Rhythm(shortest_pause=0.05, longest_pause=0.2)
-HEADER = "X-Amzn-SageMaker-Custom-Attributes"
+HERE = Target(host_runtime().removeprefix("python"), host_architecture())
 
 
 class Container:
     """A process that sees the image's /opt/serving and /opt/ml/model, and nothing of this project."""
 
     def __init__(self, image: Path, model_dir: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
+        self.port = free_port("127.0.0.1", 0)
         self.process = subprocess.Popen(
             # -s, -P: neither the user's packages nor this folder are on the import path, as in the container.
             [sys.executable, "-s", "-P", "-S", str(image / "server.py"), "serve"],
@@ -63,40 +55,18 @@ class Container:
 
     def wait_until_healthy(self) -> bool:
         """Ask for /ping, as SageMaker does; return whether it was answered before the process ended."""
-        return poll(
-            lambda: self.process.poll() is not None or self._pings(),
-            until=bool,
-            timeout_seconds=START_SECONDS,
-            rhythm=RHYTHM,
-        ) and (self.process.poll() is None)
 
-    def _pings(self) -> bool:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            return self.ask("GET", "/ping")[0] == 200
-        return False
+        def known() -> bool:
+            return self.process.poll() is not None or pings(self.port)
 
-    def ask(
-        self, method: str, path: str, body: bytes = b"", content_type: str = ""
-    ) -> tuple[int, bytes, str]:
-        """Send a request; return status, body and custom attributes of the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        with contextlib.closing(connection):
-            connection.request(method, path, body, {"Content-Type": content_type} if content_type else {})
-            answer = connection.getresponse()
-            return answer.status, answer.read(), answer.headers.get(HEADER, "")
+        poll(known, until=bool, timeout_seconds=START_SECONDS, rhythm=RHYTHM)
+        return self.process.poll() is None
 
     def stop(self) -> tuple[int, str]:
         """Stop it as Docker does, if it runs; return its exit code and its log."""
         self.process.send_signal(signal.SIGTERM)
         log, _ = self.process.communicate(timeout=30)
         return self.process.returncode, log
-
-    def kill(self) -> None:
-        """Make sure that it does not outlive the test."""
-        self.process.kill()
-        self.process.wait()
-        if self.process.stdout:
-            self.process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -109,10 +79,11 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextlib.contextmanager
 def container(image: Path, model_dir: Path) -> Iterator[Container]:
     running = Container(image, model_dir)
-    try:
-        yield running
-    finally:
-        running.kill()
+    with running.process:
+        try:
+            yield running
+        finally:
+            running.process.kill()
 
 
 def unpacked(model: Path, folder: Path) -> Path:
@@ -131,21 +102,7 @@ def shipped(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 def test_answers_are_those_of_predict(
     shipped: Container, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    photos = write_samples(tmp_path / "samples")[:6]
-    main(["predict", "--model", str(DEFAULT_MODEL), "--json", *map(str, photos)])
-    predicted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    classified = [answer for answer in predicted if answer["label"]]
-    assert classified
-
-    for answer in classified:
-        kind = "image/png" if answer["file"].endswith("png") else "image/jpeg"
-        status, body, attributes = shipped.ask(
-            "POST", "/invocations", Path(answer["file"]).read_bytes(), kind
-        )
-
-        assert status == 200
-        assert body == json.dumps(answer["probabilities"]).encode()
-        assert attributes.startswith("labels=bicycle,motorcycle;model_version=scones-1;neither=0.")
+    assert check_answers(shipped.port, write_samples(tmp_path / "samples")[:6], capsys)
 
 
 @pytest.mark.parametrize(
@@ -160,23 +117,20 @@ def test_answers_are_those_of_predict(
 def test_what_the_caller_did_wrong_is_a_4xx(
     shipped: Container, body: bytes, content_type: str, status: int, says: str
 ) -> None:
-    answered, text, _ = shipped.ask("POST", "/invocations", body, content_type)
-
+    answered, text, _ = ask(shipped.port, "POST", "/invocations", body, content_type)
     assert answered == status
     assert says in json.loads(text)["error"]
 
 
 def test_other_paths_and_methods_are_refused(shipped: Container) -> None:
-    assert shipped.ask("GET", "/")[0] == 404
-    assert shipped.ask("GET", "/invocations")[0] == 405
+    assert ask(shipped.port, "GET", "/")[0] == 404
+    assert ask(shipped.port, "GET", "/invocations")[0] == 405
 
 
 def test_sigterm_ends_it_at_once(image: Path, tmp_path: Path) -> None:
     with container(image, unpacked(write_model(tmp_path / "made", ["red", "blue"]), tmp_path)) as running:
         assert running.wait_until_healthy()
-
         code, log = running.stop()
-
     assert code in {0, -signal.SIGTERM}
     assert "model loaded" in log
 
@@ -186,29 +140,24 @@ def test_a_model_that_cannot_be_loaded_ends_the_container_with_the_reason(
 ) -> None:
     model_dir = unpacked(write_model(tmp_path / "made", ["red", "blue"]), tmp_path)
     (model_dir / "model.onnx").write_bytes(b"this is no network")
-
     with container(image, model_dir) as running:
         assert not running.wait_until_healthy()
         code, log = running.stop()
-
     assert code != 0
     assert "onnxruntime" in log
 
 
 def test_a_failure_of_the_model_is_a_500_whose_log_has_no_photo(image: Path, tmp_path: Path) -> None:
-    model = write_model(tmp_path / "made", ["red", "blue"])
-    (model / "code").mkdir()
-    (model / "code" / "inference.py").write_text(
+    code = (
         "def model_fn(folder): return None\n"
         "def input_fn(body, content_type): return body\n"
         "def predict_fn(data, model): raise RuntimeError('out of order')\n"
-        "def output_fn(prediction, accept): return '[]'\n",
-        encoding="utf-8",
+        "def output_fn(prediction, accept): return '[]'\n"
     )
-
+    model = with_code(write_model(tmp_path / "made", ["red", "blue"]), code)
     with container(image, unpacked(model, tmp_path)) as running:
         assert running.wait_until_healthy()
-        status, body, attributes = running.ask("POST", "/invocations", b"a photo", "image/png")
+        status, body, attributes = ask(running.port, "POST", "/invocations", b"a photo", "image/png")
         _, log = running.stop()
 
     assert (status, attributes) == (500, "")

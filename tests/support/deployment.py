@@ -17,21 +17,20 @@ ROLE = "arn:aws:iam::000000000000:role/scones-model"
 TIMEOUT_S = 60.0
 
 
-def deploy(wanted: Wanted, *, role: str, bucket: str, session: boto3.Session | None = None) -> DeployResult:
+def deploy(wanted: Wanted, *, role: str = ROLE, bucket: str = BUCKET) -> DeployResult:
     """Deploy with a role and a bucket, and our own image from the account's usual repository."""
-    session = session or boto3.Session()
-    stack = given_stack(role, bucket, str(session.region_name))
-    with room.ready_archive(
-        wanted.model, known_image(wanted.image), session, trust_code=wanted.trust_code
-    ) as archive:
+    session = boto3.Session()
+    stack, image = given_stack(role, bucket, str(session.region_name)), known_image(wanted.image)
+    with room.ready_archive(wanted.model, image, session, trust_code=wanted.trust_code) as archive:
         return room.plan(wanted, stack, archive, session, NO_APPLICATION).carry_out(session, TIMEOUT_S)
 
 
-def delete(name: str, session: boto3.Session) -> None:
+def delete(name: str) -> None:
     """Delete an endpoint, and keep its logs."""
+    session = boto3.Session()
     room.delete(look(session, name), session, TIMEOUT_S)
 
 
-def status(name: str, session: boto3.Session) -> SimpleNamespace:
+def status(name: str) -> SimpleNamespace:
     """Return what `status --json` prints."""
-    return SimpleNamespace(**facts(look(session, name)))
+    return SimpleNamespace(**facts(look(boto3.Session(), name)))

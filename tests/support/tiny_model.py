@@ -56,6 +56,13 @@ def write_model(
     return folder
 
 
+def with_code(model: Path, code: str) -> Path:
+    """Add an inference.py of its own to a model folder."""
+    (model / "code").mkdir()
+    (model / "code" / "inference.py").write_text(code, encoding="utf-8")
+    return model
+
+
 def write_experts(folder: Path, labels: Sequence[str], *, detector: bool = True) -> Path:
     """Add pretrained networks to a model folder, which classify images of more than 64 pixels.
 
