@@ -26,14 +26,12 @@ def test_start_lambda_answers_as_the_emulator(
     folder = name.partition("/")[0]
     payload = (EVENTS / name).read_bytes()
     called = start_lambda.invoke(FunctionName=LOGICAL_IDS[folder], Payload=payload)
-
     assert comparable(json.loads(called["Payload"].read())) == expected(name, sam_local, emulator)
 
 
 @pytest.mark.parametrize("name", INVOKED)
 def test_invoke_answers_as_the_emulator(name: str, sam_local: SamLocal, emulator: dict[str, Invoke]) -> None:
     answer = sam_local.invoke(name.partition("/")[0], EVENTS / name)
-
     assert comparable(answer) == expected(name, sam_local, emulator)
 
 

@@ -7,26 +7,21 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.lambda_runtime import wait_for_port
 from tests.support.pages import PLACEHOLDER, copy_checkout, environment, shell_blocks
 from tests.support.sam_app import ROOT
 from tests.support.sam_local import address_for_containers
 
 PAGE = ROOT / "docs" / "sam-local.md"
 ADDRESS = "172.17.0.1"
+BASH = ("bash", "-euo", "pipefail", "-c")
 PORTS = {4566: "the local cloud", 4567: "the SageMaker stand-in", 3001: "sam local start-lambda"}
-
-
-def blocks() -> list[str]:
-    """Return the page's commands, one text a block, without those that need somebody's AWS account."""
-    found = shell_blocks(PAGE.read_text(encoding="utf-8"))
-    return [block for block in found if not PLACEHOLDER.search(block)]
 
 
 @pytest.fixture
@@ -45,7 +40,8 @@ def checkout(docker: None, tmp_path: Path) -> Iterator[Path]:  # noqa: ARG001
 
 
 def test_each_command_of_the_page_works(checkout: Path) -> None:
-    commands = blocks()
+    found = shell_blocks(PAGE.read_text(encoding="utf-8"))
+    commands = [block for block in found if not PLACEHOLDER.search(block)]  # which needs an AWS account
     service = next(block for block in commands if "start-lambda" in block)
     position = commands.index(service)
     shown = [run(checkout, block) for block in commands[:position]]
@@ -66,14 +62,8 @@ def test_each_command_of_the_page_works(checkout: Path) -> None:
 
 def run(checkout: Path, block: str) -> str:
     """Type a block into a shell that knows the local cloud, if one is up; what stands on standard output."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", prepared(checkout, block)],
-        cwd=checkout,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command, variables = [*BASH, prepared(checkout, block)], environment()
+    done = subprocess.run(command, cwd=checkout, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
@@ -92,7 +82,7 @@ def running(checkout: Path, block: str) -> Iterator[None]:
     log = checkout / "start-lambda.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["bash", "-euo", "pipefail", "-c", block],
+            [*BASH, block],
             cwd=checkout,
             env=environment(),
             stdout=output,
@@ -100,13 +90,7 @@ def running(checkout: Path, block: str) -> Iterator[None]:
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", 3001), timeout=1):
-                break
-            time.sleep(0.2)
-        else:
-            pytest.fail(f"{block}\n{log.read_text(errors='replace')}")
+        wait_for_port(3001, process, log, 60)
         yield
     finally:
         os.killpg(process.pid, signal.SIGINT)

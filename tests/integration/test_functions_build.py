@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -10,25 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.environment import host_architecture, host_runtime
 from tests.support.lambda_runtime import lambda_runtime
 from tests.support.sam_app import EVENTS, LOGICAL_IDS, ROOT
 
-HERE = f"python{sys.version_info.major}.{sys.version_info.minor}"
-PROCESSOR = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
+HERE, PROCESSOR = host_runtime(), host_architecture()
 TARGET = {"PYTHON_RUNTIME": HERE, "ARCHITECTURE": PROCESSOR}
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64"}
 
 
+def run(command: list[str], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHON": sys.executable, **variables}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 def make(folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     """Build SerializeImage as SAM does: its makefile's target, with ARTIFACTS_DIR set."""
-    return subprocess.run(
-        ["make", "--no-print-directory", "build-SerializeImageFunction"],
-        cwd=ROOT / "functions" / "serialize_image",
-        env={**os.environ, "ARTIFACTS_DIR": str(folder), "PYTHON": sys.executable, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["make", "--no-print-directory", "build-SerializeImageFunction"]
+    return run(command, ROOT / "functions" / "serialize_image", ARTIFACTS_DIR=str(folder), **variables)
 
 
 # One case each for the oldest and the newest Python, and for either processor.
@@ -69,13 +67,10 @@ def test_a_wrong_target_is_refused_before_anything_is_fetched(
 
 
 def test_without_any_pip_the_build_says_what_it_lacks(tmp_path: Path) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    names = ["python", "python3", *(f"python3.{minor}" for minor in range(11, 15))]
-    for name in names:
-        (programs / name).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
-        (programs / name).chmod(0o755)
-    path = f"{programs}:{os.environ['PATH']}"
+    for name in ("python", "python3", *(f"python3.{minor}" for minor in range(11, 15))):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
     built = make(tmp_path / "out", PATH=path, PYTHON="", VIRTUAL_ENV="")
     assert built.returncode != 0
     assert "no Python with pip found: name one" in built.stderr
@@ -104,32 +99,23 @@ def test_a_folder_with_an_odd_name_is_built_into_and_later_without_a_network(tmp
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the real `sam build` for this machine's Python and processor."""
     folder = tmp_path_factory.mktemp("sam")
-    overrides = f"PythonRuntime={HERE} Architecture={PROCESSOR}"
-    command = [str(Path(sys.executable).with_name("sam")), "build", "--build-dir", str(folder / "build")]
-    result = subprocess.run(
-        [*command, "--cache-dir", str(folder / "cache"), "--parameter-overrides", overrides],
-        cwd=ROOT,
-        env={**os.environ, **TARGET, "PYTHON": sys.executable, "SAM_CLI_TELEMETRY": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    folders = ("--build-dir", str(folder / "build"), "--cache-dir", str(folder / "cache"))
+    overrides = ("--parameter-overrides", f"PythonRuntime={HERE} Architecture={PROCESSOR}")
+    command = [str(Path(sys.executable).with_name("sam")), "build", *folders, *overrides]
+    result = run(command, ROOT, **TARGET, SAM_CLI_TELEMETRY="0")
     assert result.returncode == 0, result.stderr
     return folder / "build"
 
 
 def test_only_what_is_needed_is_bundled(built: Path) -> None:
     for folder, name in LOGICAL_IDS.items():
-        files = {
-            path.relative_to(built / name).as_posix() for path in (built / name).rglob("*") if path.is_file()
-        }
+        top = built / name
+        files = {path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file()}
         ours = {path.name for path in (ROOT / "functions" / folder).glob("*.py")}
         assert ours <= files
         extra = {file for file in files - ours if not file.startswith(("PIL/", "pillow"))}
         assert extra == ({"build_target.json"} if folder == "serialize_image" else set())
-        assert not [
-            f for f in files if "boto" in f or "__pycache__" in f or "/tests/" in f or f.endswith(".pyc")
-        ]
+        assert not [one for one in files if re.search(r"boto|__pycache__|/tests/|\.pyc$", one)]
 
 
 def test_the_built_function_runs_where_it_was_built_for(built: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ https://github.com/aws/aws-lambda-runtime-interface-emulator, https://pypi.org/p
 import contextlib
 import json
 import os
-import platform
 import socket
 import subprocess
 import sys
@@ -21,13 +20,11 @@ from typing import Any
 
 import samcli  # type: ignore[import-untyped]
 
+from localcloud.environment import host_architecture
 from tests.support.sam_app import CLOUD, FUNCTIONS, function_environment
 
 Invoke = Callable[[Any], dict[str, Any]]
 """Take an event and return Lambda's response: the handler's result, or errorType and errorMessage."""
-
-_PROCESSORS = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-_START_S = 30
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,17 @@ class LambdaRuntime:
 
     def __call__(self, event: Any) -> dict[str, Any]:
         """Return Lambda's response to an event."""
-        return _invoke(self.address, event)
+        url = f"http://{self.address}/2015-03-31/functions/function/invocations"
+        try:
+            with urllib.request.urlopen(url, json.dumps(event).encode(), timeout=60) as response:
+                answer: dict[str, Any] = json.load(response)
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.BAD_GATEWAY:
+                raise
+            answer = json.load(
+                error
+            )  # the function could not start; Lambda reports it like a handler's error
+        return answer
 
     def peak_memory_mb(self) -> float:
         """Return the most memory that the function's process has had, in MB; only Linux tells."""
@@ -63,8 +70,9 @@ def lambda_runtime(
     Its process starts with the first event. `variables` are in addition to the template's.
     """
     rapid = Path(samcli.__file__).parent / "local" / "rapid"
-    emulator = rapid / f"aws-lambda-rie-{_PROCESSORS[platform.machine()]}"
-    invoke_at, runtime_at = (f"127.0.0.1:{port}" for port in _free_ports(2))
+    emulator = rapid / f"aws-lambda-rie-{host_architecture()}"
+    ports = _free_ports(2)
+    invoke_at, runtime_at = (f"127.0.0.1:{port}" for port in ports)
     command = [sys.executable, "-m", "awslambdaric", handler]
     addresses = ["--runtime-interface-emulator-address", invoke_at, "--runtime-api-address", runtime_at]
     environment = {
@@ -87,23 +95,11 @@ def lambda_runtime(
             stderr=output,
         )
     try:
-        _wait_for_port(invoke_at, process, log)
+        wait_for_port(ports[0], process, log)
         yield LambdaRuntime(invoke_at, process.pid)
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _invoke(address: str, event: Any) -> dict[str, Any]:
-    url = f"http://{address}/2015-03-31/functions/function/invocations"
-    try:
-        with urllib.request.urlopen(url, json.dumps(event).encode(), timeout=60) as response:
-            answer: dict[str, Any] = json.load(response)
-    except urllib.error.HTTPError as error:
-        if error.code != HTTPStatus.BAD_GATEWAY:
-            raise
-        answer = json.load(error)  # the function could not start; Lambda reports it like a handler's error
-    return answer
 
 
 def _free_ports(count: int) -> list[int]:
@@ -112,11 +108,11 @@ def _free_ports(count: int) -> list[int]:
         return [int(listener.getsockname()[1]) for listener in listeners]
 
 
-def _wait_for_port(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    host, port = address.split(":")
-    deadline = time.monotonic() + _START_S
+def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:
+    """Return once a port of this machine is listened on; AssertionError with the log if the process ended."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
-    raise RuntimeError(f"the runtime emulator did not start:\n{log.read_text(encoding='utf-8')}")
+    raise AssertionError(f"{process.args!r} did not start:\n{log.read_text(errors='replace')[-4000:]}")

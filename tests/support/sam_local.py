@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,9 @@ import boto3
 from botocore.config import Config
 
 from localcloud.environment import host_architecture, host_runtime, isolated_environment
+from localcloud.service import free_port
 from localcloud.state import Running
+from tests.support.lambda_runtime import wait_for_port
 from tests.support.sam_app import CLOUD, EVENTS, LOGICAL_IDS, ROOT
 
 IMAGE = f"public.ecr.aws/lambda/python:{host_runtime().removeprefix('python')}-{host_architecture()}"
@@ -67,17 +68,11 @@ def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @dataclass(frozen=True)
 class SamLocal:
-    """The built application.
-
-    Attributes:
-        folder: holds the build and its logs.
-        environment_file: passed as `--env-vars`.
-        access_key: of the local cloud.
-    """
+    """The built application, in a folder with its logs."""
 
     folder: Path
-    environment_file: Path
-    access_key: str
+    environment_file: Path  # passed as `--env-vars`
+    access_key: str  # of the local cloud
 
     def code(self, function: str) -> Path:
         """Return the folder of a function's built code, by its folder in functions/."""
@@ -99,8 +94,7 @@ class SamLocal:
     @contextlib.contextmanager
     def start_lambda(self) -> Iterator[Any]:
         """Run `sam local start-lambda`, a container a function; yield a boto3 client of it."""
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
+        port = free_port("127.0.0.1", 0)
         warm = ("--warm-containers", "LAZY")
         command = ["local", "start-lambda", "--port", str(port), *warm, *self._container_options()]
         log = self.folder / "start-lambda.log"
@@ -109,7 +103,7 @@ class SamLocal:
                 self._command(command), cwd=ROOT, env=self._environment({}), stdout=output, stderr=output
             )
         try:
-            _wait_for_port(port, process, log)
+            wait_for_port(port, process, log, _START_S)
             yield boto3.client(
                 "lambda",
                 endpoint_url=f"http://127.0.0.1:{port}",
@@ -164,12 +158,3 @@ def write_environment_file(path: Path, running: Running) -> None:
         assert content["Parameters"][name].endswith(usual), f"{_ENVIRONMENT_FILE} does not have {usual}"
         content["Parameters"][name] = content["Parameters"][name].removesuffix(usual) + f":{port}"
     path.write_text(json.dumps(content), encoding="utf-8")
-
-
-def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"sam local start-lambda did not start:\n{log.read_text(errors='replace')}")
