@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, Final
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import boto3
 import click
@@ -52,11 +52,8 @@ STARTS: Final = (
     "webbrowser.open",
 )
 FILLERS: Final = {
-    "paths": "photo.jpg",
-    "files": "photo.jpg",
-    "photo": "photo.jpg",
-    "model": str(DEFAULT_MODEL),
-    "models": str(DEFAULT_MODEL),
+    **dict.fromkeys(("paths", "files", "photo"), "photo.jpg"),
+    **dict.fromkeys(("model", "models"), str(DEFAULT_MODEL)),
     "data": "archive.tar.gz",
     "output": "out",
     "bucket": "photos",
@@ -83,8 +80,7 @@ HOSTILE: Final = (
 def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Yield each command with its name, those of groups inside included."""
     context = click.Context(group)
-    names = list(group.lazy) if isinstance(group, LazyGroup) else group.list_commands(context)
-    for name in names:
+    for name in group.lazy if isinstance(group, LazyGroup) else group.list_commands(context):
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
             yield from leaves(command, (*path, name))
@@ -140,11 +136,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     (folder / "captures" / "deep.jsonl").write_text(DEEP + "\n")
     variables = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     variables |= {
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        **dict.fromkeys(("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"), os.devnull),
+        **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test"),
         "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_MAX_ATTEMPTS": "1",
         "SCONES_STATE": str(folder / "state"),
         "HOME": str(folder),
@@ -153,7 +147,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
     with pytest.MonkeyPatch.context() as patches, patch.dict(os.environ, variables, clear=True), mock_aws():
         os.chdir(folder)
-        patches.setattr(socket.socket, "connect", lambda *_: (_ for _ in ()).throw(refused))
+        patches.setattr(socket.socket, "connect", Mock(side_effect=refused))
         clients: dict[tuple[Any, ...], Any] = {}
         make = boto3.Session.client
 
@@ -167,24 +161,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patches.setattr(boto3.Session, "client", client)
         patches.setattr("model_build.data.samples.draw", lambda *_: Image.new("RGB", (8, 8)))
         for target in STARTS:
-            patches.setattr(target, _not_here)
+            patches.setattr(target, Mock(side_effect=CommandError("nothing is started here")))
         stack = with_workflow(deployed_stack())
         url = stack.client("sqs").create_queue(QueueName="review")["QueueUrl"]
         stack.client("s3").put_object(Bucket="photos", Key="deep.json", Body=DEEP.encode())
         put_record(stack, "incoming/\x1b.jpg", "FAILED", error="Busy")
-        create_in_cloudformation(
-            {**stack.outputs, "ReviewQueueUrl": url, "ClassLabels": "bicycle,motorcycle"}
-        )
+        more = {"ReviewQueueUrl": url, "ClassLabels": "bicycle,motorcycle"}
+        create_in_cloudformation({**stack.outputs, **more})
         yield
         os.chdir(before)
-
-
-def _not_here(*_: object, **__: object) -> Any:
-    raise CommandError("nothing is started here")
-
-
-def _hangs(*_: object) -> None:
-    raise AssertionError(f"it did not end within {SECONDS} s")
 
 
 @pytest.mark.usefixtures("world")
@@ -197,7 +182,7 @@ def test_hostile_command_lines_end_in_one_line(part: int) -> None:
 def check(program: str, arguments: list[str]) -> None:
     """Run a command line; its exit code is one of ours, and what it shows is no traceback."""
     out, err = io.StringIO(), io.StringIO()
-    signal.signal(signal.SIGALRM, _hangs)
+    signal.signal(signal.SIGALRM, Mock(side_effect=AssertionError(f"it did not end within {SECONDS} s")))
     signal.alarm(SECONDS)
     try:
         with redirect_stdout(out), redirect_stderr(err):

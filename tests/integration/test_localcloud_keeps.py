@@ -4,7 +4,6 @@ import json
 import os
 import resource
 import signal
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,6 @@ from localcloud.state import StateFolder
 from tests.support.local_cloud import LocalCloud, bare_cloud, wait_until
 
 BUCKET, TABLE = "photos", "results"
-
-
 kept_cloud = partial(bare_cloud, owned=False)
 
 
@@ -50,6 +47,18 @@ def kill_everything(cloud: LocalCloud) -> None:
 
 def records(cloud: LocalCloud) -> dict[str, Any]:
     return {item["photo"]["S"]: item for item in cloud.client("dynamodb").scan(TableName=TABLE)["Items"]}
+
+
+def stored(cloud: LocalCloud) -> dict[str, bytes]:
+    """Return the bodies of all versions of all objects, each of which has one."""
+    s3 = cloud.client("s3")
+    versions = s3.list_object_versions(Bucket=BUCKET)["Versions"]
+    found = {
+        one["Key"]: s3.get_object(Bucket=BUCKET, Key=one["Key"], VersionId=one["VersionId"])
+        for one in versions
+    }
+    assert len(found) == len(versions)
+    return {key: answer["Body"].read() for key, answer in found.items()}
 
 
 def decide(cloud: LocalCloud, photo: str, label: str) -> None:
@@ -114,47 +123,29 @@ def test_a_clock_that_was_set_back_hides_nothing(tmp_path: Path) -> None:
         assert stored(again) == {"a.jpg": b"photo"}
 
 
-@pytest.fixture
-def full(tmp_path: Path) -> Iterator[LocalCloud]:
-    """Return a local cloud whose ministack can write no file of more than 4,000 bytes, as on a full disk."""
-    with kept_cloud(tmp_path) as cloud:
-        deploy(cloud)
-        cloud.client("s3").put_object(Bucket=BUCKET, Key="before.jpg", Body=b"before")
-        decide(cloud, "before.jpg", "bicycle")
-        _, most = resource.prlimit(cloud.running.pids["ministack"], resource.RLIMIT_FSIZE)
-        resource.prlimit(cloud.running.pids["ministack"], resource.RLIMIT_FSIZE, (4000, most))
-        yield cloud
-
-
 # In CI, which is Linux, a skipped test fails (tests/conftest.py).
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="macOS limits no process that runs already")
-def test_what_cannot_be_kept_is_refused_and_nothing_else_is_lost(full: LocalCloud) -> None:
-    session, once = LocalSession(full.running), Config(retries={"total_max_attempts": 1}, proxies={})
-    s3, dynamodb = session.client("s3", config=once), session.client("dynamodb", config=once)
+def test_what_cannot_be_kept_is_refused_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    """No file of ministack may have more than 4,000 bytes, as on a full disk."""
+    with kept_cloud(tmp_path) as full:
+        deploy(full)
+        full.client("s3").put_object(Bucket=BUCKET, Key="before.jpg", Body=b"before")
+        decide(full, "before.jpg", "bicycle")
+        _, most = resource.prlimit(full.running.pids["ministack"], resource.RLIMIT_FSIZE)
+        resource.prlimit(full.running.pids["ministack"], resource.RLIMIT_FSIZE, (4000, most))
+        session, once = LocalSession(full.running), Config(retries={"total_max_attempts": 1}, proxies={})
+        s3, dynamodb = session.client("s3", config=once), session.client("dynamodb", config=once)
 
-    with pytest.raises(ClientError, match=r"InsufficientStorage.*its disk is full"):
-        s3.put_object(Bucket=BUCKET, Key="large.jpg", Body=b"x" * 5000)
-    with pytest.raises(ClientError, match="InsufficientStorage"):
-        s3.put_object(Bucket=BUCKET, Key="before.jpg", Body=b"x" * 5000)
-    with pytest.raises(ClientError, match=r"InternalError|InternalServerError"):
-        dynamodb.put_item(TableName=TABLE, Item={"photo": {"S": "x"}, "text": {"S": "x" * 5000}})
+        with pytest.raises(ClientError, match=r"InsufficientStorage.*its disk is full"):
+            s3.put_object(Bucket=BUCKET, Key="large.jpg", Body=b"x" * 5000)
+        with pytest.raises(ClientError, match="InsufficientStorage"):
+            s3.put_object(Bucket=BUCKET, Key="before.jpg", Body=b"x" * 5000)
+        with pytest.raises(ClientError, match=r"InternalError|InternalServerError"):
+            dynamodb.put_item(TableName=TABLE, Item={"photo": {"S": "x"}, "text": {"S": "x" * 5000}})
 
-    s3.put_object(Bucket=BUCKET, Key="small.jpg", Body=b"small")
-    expected = {"before.jpg": b"before", "small.jpg": b"small"}
-    assert stored(full) == expected
-    assert set(records(full)) == {"before.jpg"}
-    kill_everything(full)
-    with kept_cloud(full.folder) as again:
-        assert stored(again) == expected
-        assert set(records(again)) == {"before.jpg"}
-
-
-def stored(cloud: LocalCloud) -> dict[str, bytes]:
-    """Return the bodies of all versions of all objects, each of which has one."""
-    s3 = cloud.client("s3")
-    versions = s3.list_object_versions(Bucket=BUCKET)["Versions"]
-    assert len({one["Key"] for one in versions}) == len(versions)
-    return {
-        one["Key"]: s3.get_object(Bucket=BUCKET, Key=one["Key"], VersionId=one["VersionId"])["Body"].read()
-        for one in versions
-    }
+        s3.put_object(Bucket=BUCKET, Key="small.jpg", Body=b"small")
+        expected = {"before.jpg": b"before", "small.jpg": b"small"}
+        assert (stored(full), set(records(full))) == (expected, {"before.jpg"})
+        kill_everything(full)
+    with kept_cloud(tmp_path) as again:
+        assert (stored(again), set(records(again))) == (expected, {"before.jpg"})

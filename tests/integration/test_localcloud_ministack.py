@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from localcloud import lifecycle
+from localcloud.access_guard import refusal, user_of
 from localcloud.environment import ROOT
 from localcloud.ministack.admission import RUNNING
 from localcloud.service import StartError, free_port, wait_until_healthy
@@ -37,18 +39,10 @@ def test_keys_of_every_kind_are_listed_with_their_versions(cloud: LocalCloud) ->
         s3.put_object(Bucket="odd-keys", Key=key, Body=b"photo")
     s3.delete_object(Bucket="odd-keys", Key=keys[1])
 
-    pages = s3.get_paginator("list_object_versions").paginate(
-        Bucket="odd-keys", PaginationConfig={"PageSize": 2}
-    )
-
-    listed = [
-        (kind, one["Key"])
-        for page in pages
-        for kind in ("Versions", "DeleteMarkers")
-        for one in page.get(kind, [])
-    ]
-    assert sorted(key for kind, key in listed if kind == "Versions") == sorted(keys)
-    assert [key for kind, key in listed if kind == "DeleteMarkers"] == [keys[1]]
+    listed = s3.get_paginator("list_object_versions")
+    pages = list(listed.paginate(Bucket="odd-keys", PaginationConfig={"PageSize": 2}))
+    assert sorted(one["Key"] for page in pages for one in page.get("Versions", [])) == sorted(keys)
+    assert [one["Key"] for page in pages for one in page.get("DeleteMarkers", [])] == [keys[1]]
 
 
 def test_executions_that_wait_or_have_children_hold_up_no_others(cloud: LocalCloud) -> None:
@@ -98,6 +92,20 @@ def test_somebody_elses_service_on_the_port_is_not_taken_for_ours(cloud: LocalCl
         threading.Timer(0.5, ours.kill).start()
         with pytest.raises(StartError, match="ended with status"):
             wait_until_healthy("ministack", ours, url, "another-instance")
+
+
+def test_the_users_own_processes_are_answered_with_any_key() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        served, _ = server.accept()
+    with client, served:
+        other_end = served.getpeername()
+        known = os.geteuid() if Path("/proc/net/tcp").exists() else None  # elsewhere nobody can tell
+        assert user_of(other_end) == known
+        signed = {"host": "127.0.0.1", "authorization": "AWS test:signature"}
+        assert (refusal(signed, "/", "", "secret", other_end) is None) is (known is not None)
+        assert refusal({"host": "127.0.0.1"}, "/", "", "secret", other_end), "a page cannot sign"
+        assert refusal({**signed, "origin": "null"}, "/", "", "secret", other_end)
 
 
 def test_an_address_of_another_machine_is_refused() -> None:

@@ -46,8 +46,6 @@ def predict_fn(data, model):
 def output_fn(prediction, accept):
     return json.dumps(prediction)
 """
-
-
 ON_INSTANCE = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
 SERVERLESS = {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 2}}
 
@@ -57,11 +55,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     with bare_cloud(tmp_path_factory.mktemp("sagemaker")) as cloud:
         cloud.client("s3").create_bucket(Bucket=BUCKET)
         yield cloud
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Gate:
-    return Gate(tmp_path / "gate")
 
 
 def archive(files: dict[str, str]) -> bytes:
@@ -83,7 +76,7 @@ def code(probability: float = 0.75, load: str = "pass", slow: str = "pass") -> b
     return archive({"code/inference.py": CODE.format(probability=probability, load=load, slow=slow)})
 
 
-def make_config(cloud: LocalCloud, name: str, packed: bytes, size: Any = None, **settings: Any) -> str:
+def make_config(cloud: LocalCloud, name: str, packed: bytes, size: Any = None, **settings: Any) -> None:
     """Upload an archive; make model and endpoint configuration of it."""
     cloud.client("s3").put_object(Bucket=BUCKET, Key=f"{name}.tar.gz", Body=packed)
     sagemaker = cloud.client("sagemaker")
@@ -98,7 +91,6 @@ def make_config(cloud: LocalCloud, name: str, packed: bytes, size: Any = None, *
     )
     variant = {"VariantName": "AllTraffic", "ModelName": name, **(size or ON_INSTANCE)}
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **settings)
-    return name
 
 
 def settled(cloud: LocalCloud, endpoint: str) -> dict[str, Any]:
@@ -144,12 +136,11 @@ def refusal(call: Any, **arguments: Any) -> Any:
     return caught.value.response
 
 
-def test_an_endpoint_goes_from_creating_to_in_service_and_answers(cloud: LocalCloud, gate: Gate) -> None:
+def test_an_endpoint_goes_from_creating_to_in_service_and_answers(cloud: LocalCloud, tmp_path: Path) -> None:
+    gate = Gate(tmp_path / "gate")
     make_config(cloud, "first", code(0.75, load=gate.code))
     sagemaker = cloud.client("sagemaker")
-
     arn = sagemaker.create_endpoint(EndpointName="first", EndpointConfigName="first")["EndpointArn"]
-
     creating = sagemaker.describe_endpoint(EndpointName="first")
     assert creating["EndpointStatus"] == "Creating"
     early = refusal(cloud.client("sagemaker-runtime").invoke_endpoint, EndpointName="first", Body=b"x")
@@ -194,7 +185,10 @@ def test_a_body_may_be_as_large_as_the_limit(cloud: LocalCloud, name: str, limit
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 413
 
 
-def test_an_update_switches_and_the_request_in_flight_gets_its_answer(cloud: LocalCloud, gate: Gate) -> None:
+def test_an_update_switches_and_the_request_in_flight_gets_its_answer(
+    cloud: LocalCloud, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path / "gate")
     deploy(cloud, "update", code(0.75, slow=gate.code))
     make_config(cloud, "update-b", code(0.25))
     sagemaker = cloud.client("sagemaker")
@@ -238,9 +232,7 @@ def test_a_version_that_does_not_start_never_takes_traffic_and_logs_why(
     endpoint = f"rollback-{name}"
     deploy(cloud, endpoint, code(0.75))
     make_config(cloud, name, packed)
-
     cloud.client("sagemaker").update_endpoint(EndpointName=endpoint, EndpointConfigName=name)
-
     described = settled(cloud, endpoint)
     assert (described["EndpointStatus"], described["EndpointConfigName"]) == ("InService", endpoint)
     assert reason in described["FailureReason"]
@@ -251,7 +243,6 @@ def test_a_version_that_does_not_start_never_takes_traffic_and_logs_why(
 
 def test_a_new_endpoint_that_does_not_start_fails_and_logs_why(cloud: LocalCloud) -> None:
     described = deploy(cloud, "failed", archive({"README": "no code"}))
-
     assert described["EndpointStatus"] == "Failed"
     assert NO_PING in described["FailureReason"]
     assert "No module named 'inference'" in logged(cloud, "failed")
@@ -314,7 +305,10 @@ def test_what_sagemaker_refuses_is_refused(cloud: LocalCloud) -> None:
     assert "x" not in names
 
 
-def test_deleting_waits_for_the_request_in_flight_and_ends_the_process(cloud: LocalCloud, gate: Gate) -> None:
+def test_deleting_waits_for_the_request_in_flight_and_ends_the_process(
+    cloud: LocalCloud, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path / "gate")
     deploy(cloud, "deleted", code(slow=gate.code))
     sagemaker = cloud.client("sagemaker")
     with ThreadPoolExecutor() as pool:

@@ -84,7 +84,6 @@ def test_a_script_that_fails_says_why_and_so_does_a_job_without_data(cloud: Loca
     done = ended(cloud, start(cloud, "fails", script))
     assert done["TrainingJobStatus"] == "Failed"
     assert done["FailureReason"] == "AlgorithmError: no images of tricycle, exit code: 3"
-
     done = ended(cloud, start(cloud, "starves", "true", data="nothing-here"))
     assert done["TrainingJobStatus"] == "Failed"
     assert "nothing-here" in done["FailureReason"]
@@ -102,9 +101,7 @@ def test_a_job_ends_when_it_is_told_or_when_its_time_is_up(
     if state == "Stopped":
         wait_until(lambda: job(cloud, name)["SecondaryStatus"] == "Training")
         cloud.client("sagemaker").stop_training_job(TrainingJobName=name)
-
     done = ended(cloud, name)
-
     assert (done["TrainingJobStatus"], done["SecondaryStatus"]) == ("Stopped", state)
     wait_until(lambda: not processes_about(Path(f"sleep 4{seconds:04}")), seconds=5)
 
@@ -113,7 +110,6 @@ def test_refusals(cloud: LocalCloud) -> None:
     name = start(cloud, "once", "true")
     sagemaker = cloud.client("sagemaker")
     ended(cloud, name)
-
     with pytest.raises(ClientError, match="already existing training job"):
         start(cloud, "once", "true")
     with pytest.raises(ClientError, match="Could not find training job"):

@@ -74,14 +74,12 @@ def test_a_download_goes_on_where_it_stopped(server: _Server, tmp_path: Path) ->
     assert server.ranges == [None, "bytes=1000-"]
 
 
-def test_a_server_without_ranges_starts_over(server: _Server, tmp_path: Path) -> None:
-    (tmp_path / "file.tar.gz.part").write_bytes(CONTENT[:1000])
-    assert download(_url(server, "/plain"), MD5, tmp_path / "file.tar.gz").read_bytes() == CONTENT
-
-
-def test_a_whole_part_is_only_checked(server: _Server, tmp_path: Path) -> None:
-    (tmp_path / "file.tar.gz.part").write_bytes(CONTENT)
-    assert download(_url(server), MD5, tmp_path / "file.tar.gz").read_bytes() == CONTENT
+@pytest.mark.parametrize(
+    ("path", "there"), [("/plain", 1000), ("/file", len(CONTENT))], ids=["no ranges: anew", "whole: checked"]
+)
+def test_a_part_that_cannot_go_on(server: _Server, tmp_path: Path, path: str, there: int) -> None:
+    (tmp_path / "file.tar.gz.part").write_bytes(CONTENT[:there])
+    assert download(_url(server, path), MD5, tmp_path / "file.tar.gz").read_bytes() == CONTENT
 
 
 def test_a_wrong_digest_leaves_nothing(server: _Server, tmp_path: Path) -> None:
