@@ -13,14 +13,9 @@ from tests.support.tiny_model import write_model
 OUTCOME_EVENTS = {"source": ["scones.vehicle-classification"], "detail-type": ["Vehicle Classified"]}
 
 
-def operations(state: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of operations to its end, against the local cloud of a state folder."""
-    return run_program("operations", arguments, isolated_environment(LocalCloud.of(state).running))
-
-
-def model_build(state: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of model_build to its end, against the local cloud of a state folder."""
-    return run_program("model_build", arguments, isolated_environment(LocalCloud.of(state).running))
+def scones(state: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command line of scones to its end, against the local cloud of a state folder."""
+    return run_program("commandline.scones", arguments, isolated_environment(LocalCloud.of(state).running))
 
 
 @pytest.fixture(scope="session")

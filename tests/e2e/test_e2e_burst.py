@@ -28,13 +28,9 @@ def cold_endpoint(cloud: LocalCloud) -> Iterator[None]:
     before = sagemaker.describe_endpoint(EndpointName=ENDPOINT_NAME)["EndpointConfigName"]
     (variant,) = sagemaker.describe_endpoint_config(EndpointConfigName=before)["ProductionVariants"]
     model = sagemaker.describe_model(ModelName=variant["ModelName"])
-    container = model["PrimaryContainer"]
-    sagemaker.create_model(
-        ModelName="cold",
-        ExecutionRoleArn=model["ExecutionRoleArn"],
-        PrimaryContainer=container
-        | {"Environment": container.get("Environment", {}) | {COLD_START_VARIABLE: str(WAKES_AFTER_S)}},
-    )
+    container, role = model["PrimaryContainer"], model["ExecutionRoleArn"]
+    container["Environment"] = container.get("Environment", {}) | {COLD_START_VARIABLE: str(WAKES_AFTER_S)}
+    sagemaker.create_model(ModelName="cold", ExecutionRoleArn=role, PrimaryContainer=container)
     size = {"MemorySizeInMB": 1024, "MaxConcurrency": AT_A_TIME}
     sagemaker.create_endpoint_config(
         EndpointConfigName="cold",
@@ -48,13 +44,11 @@ def cold_endpoint(cloud: LocalCloud) -> Iterator[None]:
 def replace_endpoint(cloud: LocalCloud, config: str) -> None:
     """Delete the endpoint and create it again: one kind does not become the other."""
     sagemaker = cloud.client("sagemaker")
-    for action, state in (("delete", "endpoint_deleted"), ("create", "endpoint_in_service")):
-        if action == "delete":
-            sagemaker.delete_endpoint(EndpointName=ENDPOINT_NAME)
-        else:
-            sagemaker.create_endpoint(EndpointName=ENDPOINT_NAME, EndpointConfigName=config)
-        waiter = sagemaker.get_waiter(state)
-        waiter.wait(EndpointName=ENDPOINT_NAME, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    waiting = {"EndpointName": ENDPOINT_NAME, "WaiterConfig": {"Delay": 1, "MaxAttempts": 60}}
+    sagemaker.delete_endpoint(EndpointName=ENDPOINT_NAME)
+    sagemaker.get_waiter("endpoint_deleted").wait(**waiting)
+    sagemaker.create_endpoint(EndpointName=ENDPOINT_NAME, EndpointConfigName=config)
+    sagemaker.get_waiter("endpoint_in_service").wait(**waiting)
 
 
 @pytest.mark.usefixtures("cold_endpoint")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from localcloud.environment import Addresses
 from localcloud.state import Running, StateFolder
 from operations.photos.labelled import file_name
-from tests.e2e.conftest import model_build, operations
+from tests.e2e.conftest import scones
 from tests.support.local_cloud import LocalCloud, localcloud, wait_until
 from tests.support.tiny_model import write_model, write_photo
 
@@ -25,17 +26,19 @@ def own(tmp_path: Path) -> Iterator[Path]:
     localcloud("down", "--state", tmp_path / "state")
 
 
-def up(state: Path, model: Path | None = None) -> Running:
-    done = localcloud("up", "--state", state, *(("--model", model) if model else ()))
+def succeeded(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
     assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def up(state: Path, model: Path | None = None) -> Running:
+    succeeded(localcloud("up", "--state", state, *(("--model", model) if model else ())))
     return LocalCloud.of(state).running
 
 
 def send(state: Path, folder: Path) -> dict[str, tuple[str, str | None]]:
     """Send a folder; return outcome and label of each file."""
-    done = operations(state, "send", "--json", folder)
-    assert done.returncode == 0, done.stderr
-    *photos, last = [json.loads(line) for line in done.stdout.splitlines()]
+    *photos, last = map(json.loads, succeeded(scones(state, "send", "--json", folder)).stdout.splitlines())
     assert last["summary"]["photos"] == len(photos)
     return {photo["file"]: (photo["outcome"], photo["label"]) for photo in photos}
 
@@ -47,12 +50,11 @@ def change_the_model_and_back(state: Path, model: Path, folder: Path) -> None:
         (("deploy", "--model", model, *given), "bicycle,motorcycle", "bicycle"),
         (("rollback",), "red,green,blue", "red"),
     ):
-        changed = model_build(state, *command, "--yes")
-        assert changed.returncode == 0, changed.stderr
+        changed = succeeded(scones(state, "model", *command, "--yes"))
         assert f"stack scones: ClassLabels is {labels}" in changed.stdout
         write_photo(folder / label / "red.png", "red")
         assert send(state, folder / label) == {"red.png": ("ACCEPTED", label)}
-    models = json.loads(model_build(state, "list", "--json").stdout)
+    models = json.loads(scones(state, "model", "list", "--json").stdout)
     assert [one["photos"]["answered"] for one in models] == [1, 2]
     assert [one["serving"] for one in models] == [False, True]
 
@@ -62,10 +64,7 @@ def is_killed(state: Path, running: Running) -> None:
     os.kill(running.pids["ministack"], signal.SIGKILL)
     wait_until(lambda: StateFolder(state).supervisor() is None)
     (state / "data" / "s3" / "000000000000" / "scones-photos" / "incoming" / "lost.png").write_bytes(b"x")
-
-    done = localcloud("up", "--state", state)
-
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = succeeded(localcloud("up", "--state", state))
     assert "was killed when it ended: photos and records are kept" in done.stderr
     assert "without an outcome: s3://scones-photos/incoming/lost.png" in done.stderr
     cloud = LocalCloud.of(state)
@@ -75,13 +74,10 @@ def is_killed(state: Path, running: Running) -> None:
 def moves_to_other_ports(state: Path) -> None:
     """Start a local cloud as if its last start had listened elsewhere, where something else listens now."""
     before = LocalCloud.of(state).running
-    assert localcloud("down", "--state", state).returncode == 0
-    StateFolder(state).kept.move_to(
-        Addresses("127.0.0.1", "http://127.0.0.1:9", "http://127.0.0.1:10", "key")
-    )
-
+    succeeded(localcloud("down", "--state", state))
+    elsewhere = Addresses("127.0.0.1", "http://127.0.0.1:9", "http://127.0.0.1:10", "key")
+    StateFolder(state).kept.move_to(elsewhere)
     after = up(state)
-
     assert after.stack["parameters"]["ClassLabels"] == "red,green,blue"
     assert (state / "kept-model" / "model.tar.gz").exists(), "the model that served last serves again"
     urls = [running.stack["outputs"]["ReviewQueueUrl"] for running in (before, after)]
@@ -90,7 +86,6 @@ def moves_to_other_ports(state: Path) -> None:
 
 
 def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, tmp_path: Path) -> None:
-    # Given a local cloud that classified two photos, and was stopped
     first = up(own, model)
     for colour in ("red", "green"):
         write_photo(tmp_path / "photos" / f"{colour}.png", colour)
@@ -101,25 +96,21 @@ def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, t
     stopped = localcloud("down", "--state", own)
     assert "kept for the next start" in stopped.stderr
 
-    # When it is started again with a model of other classes
+    # It is started again with a model of other classes: all is where it was, and new photos get new labels
     colours = write_model(tmp_path / "colours", ["red", "green", "blue"])
     second = up(own, colours)
-
-    # Then everything is where it was, and what is new has the labels of the new model
     assert (second.aws_url, second.sagemaker_url) == (first.aws_url, first.sagemaker_url)
     assert second.stack["outputs"]["ResultsTableName"] == first.stack["outputs"]["ResultsTableName"]
     assert second.stack["outputs"]["ClassLabels"] == "red,green,blue"
     cloud = LocalCloud(second, own)
-    listed = cloud.client("s3").list_objects_v2(Bucket=cloud.outputs["PhotoBucketName"])["Contents"]
+    s3, bucket = cloud.client("s3"), cloud.outputs["PhotoBucketName"]
+    listed = s3.list_objects_v2(Bucket=bucket)["Contents"]
     assert {item["Key"] for item in listed} == {"incoming/photos/green.png", "incoming/photos/red.png"}
     assert [record["label"] for record in cloud.records("incoming/photos/red.png")] == ["bicycle"]
     write_photo(tmp_path / "more" / "blue.png", "blue")
     assert send(own, tmp_path / "more") == {"blue.png": ("ACCEPTED", "blue")}
-    (stored,) = cloud.client("s3").list_object_versions(
-        Bucket=cloud.outputs["PhotoBucketName"], Prefix="incoming/more/"
-    )["Versions"]
-    version = stored["VersionId"]
-    archives = cloud.client("s3").list_objects_v2(Bucket="scones-models", Prefix="models/")["Contents"]
+    (stored,) = s3.list_object_versions(Bucket=bucket, Prefix="incoming/more/")["Versions"]
+    archives = s3.list_objects_v2(Bucket="scones-models", Prefix="models/")["Contents"]
     assert len(archives) == 1, "each start left an archive behind"
 
     # Another model and the one before bring their labels with them
@@ -129,14 +120,13 @@ def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, t
     assert up(own).stack["outputs"]["ClassLabels"] == "red,green,blue"
 
     # One photo is forgotten wherever the stack has it, and what stays is named
-    copy = f"labelled/no-label-any-more/{file_name('s3://scones-photos/incoming/more/blue.png', version)}"
-    cloud.client("s3").put_object(Bucket=cloud.outputs["PhotoBucketName"], Key=copy, Body=b"blue")
-    forgotten = operations(own, "forget", "blue.png", "--yes", "--json")
-    assert forgotten.returncode == 0, forgotten.stderr
+    copy = file_name("s3://scones-photos/incoming/more/blue.png", stored["VersionId"])
+    s3.put_object(Bucket=bucket, Key=f"labelled/no-label-any-more/{copy}", Body=b"blue")
+    forgotten = succeeded(scones(own, "forget", "blue.png", "--yes", "--json"))
     deleted, last = map(json.loads, forgotten.stdout.splitlines())
     assert (deleted["versions"], deleted["labelled copies"], deleted["records"]) == (1, 1, 1)
     assert "image_data" in last["stays"][0]["what"]
-    left = cloud.client("s3").list_object_versions(Bucket=cloud.outputs["PhotoBucketName"])["Versions"]
+    left = s3.list_object_versions(Bucket=bucket)["Versions"]
     assert {item["Key"] for item in left} == {
         *("incoming/photos/green.png", "incoming/photos/red.png"),
         *("incoming/bicycle/red.png", "incoming/red/red.png"),
@@ -147,5 +137,5 @@ def test_photos_results_stack_and_ports_outlive_a_stop(own: Path, model: Path, t
     moves_to_other_ports(own)
 
     # And erased only if that is asked for
-    assert localcloud("down", "--erase", "--yes", "--state", own).returncode == 0
+    succeeded(localcloud("down", "--erase", "--yes", "--state", own))
     assert not StateFolder(own).kept.folder.exists()

@@ -64,6 +64,12 @@ def outputs(cloud: LocalCloud) -> dict[str, str]:
     }
 
 
+def living_stacks(cloud: LocalCloud) -> set[str]:
+    """Return the names of the stacks that were not deleted."""
+    stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
+    return {stack["StackName"] for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"}
+
+
 def wait_for_record(cloud: LocalCloud) -> tuple[str, str]:
     """Return the outcome and the error of the only photo, once there is one."""
     dynamodb, table = cloud.client("dynamodb"), outputs(cloud)["ResultsTableName"]
@@ -78,7 +84,6 @@ def test_readme_use_it_here(checkout: Path) -> None:
             said = [shell.type(block) for block in shell_blocks(text)]
         finally:
             stopped = shell.type("make down")
-
     assert "ACCEPTED       bicycle" in said[1]
     assert "LOW_CONFIDENCE" in said[1]
     assert '"outcome"' in said[-1]
@@ -92,11 +97,9 @@ def test_readme_deploy_and_remove(checkout: Path, account: LocalCloud) -> None:
         shell.type('export PATH="$PWD/.venv/run/bin:$PATH"')
         for block in shell_blocks(steps):
             shell.type(fill_in(block, outputs(account)))
-        outcome = wait_for_record(account)
-        assert outcome == ("ACCEPTED", ""), outcome
+        assert wait_for_record(account) == ("ACCEPTED", "")
         for block in shell_blocks(removal):
             shell.type(block)
-
     assert account.client("sagemaker").list_endpoints()["Endpoints"] == []
     assert not {"scones", "scones-model"} & living_stacks(account)
 
@@ -113,8 +116,7 @@ def test_deployment_page(checkout: Path, account: LocalCloud) -> None:
     with Shell(checkout, in_account(account)) as shell:
         for block in shell_blocks(before):
             shell.type(fill_in(block, outputs(account)))
-        outcome = wait_for_record(account)
-        assert outcome == ("ACCEPTED", ""), outcome
+        assert wait_for_record(account) == ("ACCEPTED", "")
         operate(shell, account)
         for block in shell_blocks(removal):
             shell.type(block)
@@ -139,12 +141,8 @@ def operate(shell: Shell, cloud: LocalCloud) -> None:
 
 def wait_for_capture(cloud: LocalCloud) -> None:
     """Wait until the endpoint has written a captured photo, as it does some time after its answer."""
-    s3, bucket = cloud.client("s3"), outputs(cloud)["BucketName"]
-    poll(
-        lambda: s3.list_objects_v2(Bucket=bucket, Prefix="capture/").get("KeyCount", 0),
-        until=bool,
-        timeout_seconds=30,
-    )
+    s3, files = cloud.client("s3"), {"Bucket": outputs(cloud)["BucketName"], "Prefix": "capture/"}
+    poll(lambda: s3.list_objects_v2(**files).get("KeyCount"), until=bool, timeout_seconds=30)
 
 
 def test_model_page_use_and_measure(checkout: Path, tmp_path: Path) -> None:
@@ -179,9 +177,3 @@ def test_every_command_has_help_with_an_example_in_the_environment_of_the_demo(c
     pages = shown.stdout.split("\0")[1:]
     assert len(pages) > 30
     assert [page for page in pages if "Example" not in page] == []
-
-
-def living_stacks(cloud: LocalCloud) -> set[str]:
-    """Return the names of the stacks that were not deleted."""
-    stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
-    return {stack["StackName"] for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"}

@@ -1,27 +1,17 @@
 """`operations doctor` and `operations smoke` against a deployed stack, whole and broken."""
 
 import json
+from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.e2e.conftest import operations
+from tests.e2e.conftest import scones
 from tests.e2e.test_e2e_workflow import BETWEEN, RED
 from tests.support.local_cloud import LocalCloud
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Options that name a photo that the colour model accepts, and one that it does not."""
-    folder = tmp_path_factory.mktemp("smoke")
-    (folder / "red.jpg").write_bytes(RED)
-    (folder / "between.jpg").write_bytes(BETWEEN)
-    return ["--accepted", str(folder / "red.jpg"), "--doubtful", str(folder / "between.jpg")]
-
-
 def checked(cloud: LocalCloud, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Run a command with --json; return its exit code and its checks by name."""
-    done = operations(cloud.folder, *arguments, "--json")
+    done = scones(cloud.folder, *arguments, "--json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines, done.stderr
     assert "summary" in lines[-1]
@@ -41,18 +31,14 @@ def test_doctor_finds_nothing_wrong_with_a_deployed_stack(cloud: LocalCloud) -> 
     wrong = {name for name, check in checks.items() if check["status"] == "wrong"}
     assert wrong <= {"review queue"}, "tests before this one take messages of doubtful photos from the queue"
     assert code == len(wrong)
-    for name in (
-        "identity",
-        "stack scones",
-        "rules",
-        "log resource policies",
-        "event patterns",
-        "role policies",
-    ):
-        assert checks[name]["status"] == "ok", checks[name]
+    shown = ("identity", "stack scones", "rules", "log resource policies", "event patterns", "role policies")
+    assert {name: checks[name]["status"] for name in shown} == dict.fromkeys(shown, "ok")
 
 
-def test_smoke_proves_a_deployed_stack_and_cleans_up(cloud: LocalCloud, photos: list[str]) -> None:
+def test_smoke_proves_a_deployed_stack_and_cleans_up(cloud: LocalCloud, tmp_path: Path) -> None:
+    for name, body in (("red.jpg", RED), ("between.jpg", BETWEEN)):
+        (tmp_path / name).write_bytes(body)
+    photos = ("--accepted", f"{tmp_path}/red.jpg", "--doubtful", f"{tmp_path}/between.jpg")
     before = waiting(cloud)
     code, checks = checked(cloud, "smoke", *photos)
     assert waiting(cloud) == before, "nobody reviews a test's photos"

@@ -9,19 +9,12 @@ import pytest
 from commandline.errors import CommandError
 from operations.review.live import Live
 from operations.stack import Stack, find_stack, open_session
-from tests.e2e.conftest import operations
+from tests.e2e.conftest import scones
 from tests.e2e.test_e2e_workflow import RED
 from tests.support.local_cloud import LocalCloud, environment_of, wait_until
 
-STATES = [
-    "SerializeImage",
-    "ClassifyImage",
-    "FilterInference",
-    "RecordOutcome",
-    "PublishOutcome",
-    "MarkDelivered",
-]
-ALARM = "PhotosWithoutOutcomeAlarm"
+STATES = ["SerializeImage", "ClassifyImage", "FilterInference"]
+STATES += ["RecordOutcome", "PublishOutcome", "MarkDelivered"]
 FAILS = {"StartAt": "Fail", "States": {"Fail": {"Type": "Fail", "Error": "States.Runtime"}}}
 
 
@@ -29,15 +22,13 @@ def deploy(cloud: LocalCloud, workflow_type: str) -> None:
     """Change the parameter WorkflowType of the deployed stack, as `sam deploy` does."""
     cloudformation = cloud.client("cloudformation")
     (stack,) = cloudformation.describe_stacks(StackName="scones")["Stacks"]
-    kept = {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}
+    changed = {"ParameterKey": "WorkflowType", "ParameterValue": workflow_type}
+    kept = [one for one in stack["Parameters"] if one["ParameterKey"] != "WorkflowType"]
     cloudformation.update_stack(
         StackName="scones",
         UsePreviousTemplate=True,
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=[
-            {"ParameterKey": name, "ParameterValue": value}
-            for name, value in {**kept, "WorkflowType": workflow_type}.items()
-        ],
+        Parameters=[*kept, changed],
     )
     cloudformation.get_waiter("stack_update_complete").wait(StackName="scones", WaiterConfig={"Delay": 1})
 
@@ -66,7 +57,7 @@ def test_a_photos_way_is_in_the_log(cloud: LocalCloud, express: Stack) -> None:
     assert (record["outcome"], ":express:" in record["execution_arn"]) == ("ACCEPTED", True)
     assert [step["name"] for step in steps if step["attempts"]] == STATES
     assert all(step["seconds"] > 0 for step in steps[:2])
-    shown = operations(cloud.folder, "show", "express.jpg", "--json")
+    shown = scones(cloud.folder, "show", "express.jpg", "--json")
     assert json.loads(shown.stdout)["steps"] == steps
     wait_until(lambda: live.state()["running"] == 0)
 
@@ -75,18 +66,12 @@ def test_an_execution_without_an_outcome_raises_the_alarm(cloud: LocalCloud, exp
     workflow, cloudwatch = cloud.client("stepfunctions"), cloud.client("cloudwatch")
     machine = express.output("ClassifyImageStateMachineArn")
     definition = workflow.describe_state_machine(stateMachineArn=machine)["definition"]
-    (name,) = [
-        one["PhysicalResourceId"]
-        for one in cloud.client("cloudformation").describe_stack_resources(StackName="scones")[
-            "StackResources"
-        ]
-        if one["LogicalResourceId"] == ALARM
-    ]
+    alarm = {"StackName": "scones", "LogicalResourceId": "PhotosWithoutOutcomeAlarm"}
+    found = cloud.client("cloudformation").describe_stack_resource(**alarm)["StackResourceDetail"]
+    alarms = {"AlarmNames": [found["PhysicalResourceId"]]}
     workflow.update_state_machine(stateMachineArn=machine, definition=json.dumps(FAILS))
     try:
         cloud.upload("incoming/express-lost.jpg", RED)
-        wait_until(
-            lambda: cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["StateValue"] == "ALARM"
-        )
+        wait_until(lambda: cloudwatch.describe_alarms(**alarms)["MetricAlarms"][0]["StateValue"] == "ALARM")
     finally:
         workflow.update_state_machine(stateMachineArn=machine, definition=definition)
