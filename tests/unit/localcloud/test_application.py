@@ -2,7 +2,7 @@
 
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +98,10 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Sta
         yield folder, Commands(folder)
 
 
-def deploy(cloud: tuple[StateFolder, Commands], model: Path | None = None) -> Mapping[str, Any]:
-    folder, commands = cloud
-    steps: Any = commands
-    return Application(folder, steps, model).deploy(Running("127.0.0.1", "http://x", "http://y", "key")).stack
+def deploy(cloud: tuple[StateFolder, Any], model: Path | None = None) -> str:
+    """Deploy as `up` does; return the stack's labels."""
+    running = Running("127.0.0.1", "http://x", "http://y", "key")
+    return str(Application(*cloud, model).deploy(running).stack["parameters"]["ClassLabels"])
 
 
 def test_a_model_of_the_users_own_and_its_labels_stay_until_another_is_named(
@@ -110,42 +110,39 @@ def test_a_model_of_the_users_own_and_its_labels_stay_until_another_is_named(
     _, commands = cloud
     model = write_model(tmp_path / "m", ["red", "blue"], names=["van", "truck"])
     own = package_model(model, tmp_path / "own.tar.gz")
-    assert deploy(cloud)["parameters"]["ClassLabels"] == "bicycle,motorcycle"
-    assert deploy(cloud)["parameters"]["ClassLabels"] == "bicycle,motorcycle"
+    assert deploy(cloud) == "bicycle,motorcycle"
+    assert deploy(cloud) == "bicycle,motorcycle"
     assert commands.model == DEFAULT_MODEL, "the shipped one follows this checkout"
 
     # The user deploys a model, by `up` or by `model deploy`: a plain `up` keeps it, and says so
     boto3.client("s3", "us-east-1").upload_file(str(own), "scones-models", "own.tar.gz")
     commands.serve("s3://scones-models/own.tar.gz")
     for _ in range(2):
-        assert deploy(cloud)["parameters"]["ClassLabels"] == "van,truck"
+        assert deploy(cloud) == "van,truck"
         assert commands.labels == 'ClassLabels="van,truck"'
         assert commands.model.read_bytes() == own.read_bytes()
         assert "keeping the model that served last" in capsys.readouterr().err
 
     # Another is named
-    assert deploy(cloud, DEFAULT_MODEL)["parameters"]["ClassLabels"] == "bicycle,motorcycle"
-    assert deploy(cloud)["parameters"]["ClassLabels"] == "bicycle,motorcycle"
+    assert deploy(cloud, DEFAULT_MODEL) == "bicycle,motorcycle"
+    assert deploy(cloud) == "bicycle,motorcycle"
 
 
 def test_an_archive_that_was_erased_leaves_the_shipped_model(cloud: tuple[StateFolder, Commands]) -> None:
     cloud[1].serve("s3://scones-models/erased.tar.gz")
-    assert deploy(cloud)["parameters"]["ClassLabels"] == "bicycle,motorcycle"
+    assert deploy(cloud) == "bicycle,motorcycle"
 
 
 def test_a_changed_function_changes_the_digest(tmp_path: Path) -> None:
-    for name in ("template.yaml", "samconfig.toml", "localcloud/application.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     function = tmp_path / "functions" / "f" / "app.py"
-    function.parent.mkdir(parents=True)
-    (tmp_path / "statemachine").mkdir()
+    for folder in ("statemachine", "localcloud", "functions/f"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("template.yaml", "samconfig.toml", "localcloud/application.py"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     function.write_text("one")
     before = build_digest(tmp_path)
     assert build_digest(tmp_path) == before
-
     function.write_text("two")
-    changed = build_digest(tmp_path)
-    assert changed != before
+    assert (changed := build_digest(tmp_path)) != before
     function.rename(function.with_name("other.py"))
     assert build_digest(tmp_path) != changed

@@ -89,10 +89,8 @@ def test_down_waits_as_long_as_something_is_saved(
 
 
 def test_down_erases_only_if_it_may(local: Local, kept: Path) -> None:
-    _, shown = local(2, "down", "--erase")
-    assert f"erases the photos, results and stack in {kept}; give --yes" in shown
+    assert f"erases the photos, results and stack in {kept}; give --yes" in local(2, "down", "--erase")[1]
     assert kept.exists()
-
     for _ in range(2):
         local(0, "down", "--erase", "--yes")
         assert not kept.exists()
@@ -161,39 +159,22 @@ def test_a_disk_that_is_nearly_full_is_refused_before_anything_starts(
     assert "MB free, and the local cloud needs" in shown
 
 
-@pytest.fixture
-def ended(tmp_path: Path) -> Path:
-    """Return the state folder of a run that has ended, with logs."""
+def test_the_end_of_each_log_is_shown_and_marked_as_old(local: Local, tmp_path: Path) -> None:
+    ended = tmp_path / "state"
+    assert local(1, "logs") == (f"there are no logs in the state folder {ended}\n", "")
     files = {"logs/ministack.log": "one\ntwo\nthree\n", "sagemaker/logs/endpoint-e-1.log": "loaded\n"}
     for path, text in files.items():
-        file = tmp_path / "state" / path
-        file.parent.mkdir(parents=True)
-        file.write_text(text)
-    return tmp_path / "state"
-
-
-def test_the_end_of_each_log_is_shown_and_marked_as_old(local: Local, ended: Path) -> None:
+        (ended / path).parent.mkdir(parents=True)
+        (ended / path).write_text(text)
     output, errors = local(0, "logs", "--lines", "2")
     assert output.splitlines() == [
-        f"==> ministack ({ended}/logs/ministack.log)",
-        "    two",
-        "    three",
-        f"==> endpoint-e-1 ({ended}/sagemaker/logs/endpoint-e-1.log)",
-        "    loaded",
+        *(f"==> ministack ({ended}/logs/ministack.log)", "    two", "    three"),
+        *(f"==> endpoint-e-1 ({ended}/sagemaker/logs/endpoint-e-1.log)", "    loaded"),
     ]
     assert errors == "nothing runs: these are the logs of the last run\n"
-
-
-@pytest.mark.usefixtures("ended")
-def test_a_log_is_found_by_the_beginning_of_its_name_and_another_is_refused(local: Local) -> None:
-    output, _ = local(0, "logs", "endpoint")
-    assert "ministack" not in output
-    _, errors = local(2, "logs", "sagemacher")
-    assert "no log 'sagemacher'; there are: ministack, endpoint-e-1" in errors
-
-
-def test_without_logs_it_says_so(local: Local, tmp_path: Path) -> None:
-    assert local(1, "logs") == (f"there are no logs in the state folder {tmp_path}/state\n", "")
+    # A log is found by the beginning of its name, and another is refused.
+    assert "ministack" not in local(0, "logs", "endpoint")[0]
+    assert "no log 'sagemacher'; there are: ministack, endpoint-e-1" in local(2, "logs", "sagemacher")[1]
 
 
 def test_of_a_functions_log_the_newest_lines_are_shown() -> None:

@@ -23,9 +23,7 @@ def shell(script: str, folder: Path, **variables: str) -> dict[str, str]:
 
 def test_env_script_works_in_a_shell_and_removes_the_users_account(tmp_path: Path) -> None:
     account = {"AWS_PROFILE": "mine", "AWS_SESSION_TOKEN": "secret", "NO_PROXY": "example.org"}
-
     seen = shell('. "$file"', tmp_path, **account)
-
     assert seen["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
     assert seen["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] == "http://127.0.0.1:4567"
     assert (seen["AWS_ACCESS_KEY_ID"], seen["AWS_SECRET_ACCESS_KEY"]) == ("key", "key")
@@ -43,9 +41,7 @@ def test_env_script_works_in_a_shell_and_removes_the_users_account(tmp_path: Pat
 )
 def test_deactivating_restores_the_shell(tmp_path: Path, script: str) -> None:
     before = {"AWS_PROFILE": "mine", "AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "", "NO_PROXY": "a b"}
-
     seen = shell(script, tmp_path, **before)
-
     for name in ("PWD", "SHLVL", "_", "OLDPWD"):  # the shell's own
         seen.pop(name, None)
     assert seen == {"PATH": os.environ["PATH"], **before}

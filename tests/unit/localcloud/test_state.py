@@ -43,9 +43,7 @@ def test_a_state_file_counts_while_a_supervisor_runs_of_which_there_is_one(tmp_p
     folder.save(RUNNING)
     assert folder.load() == RUNNING
     assert folder.supervisor() == os.getpid()
-
     lock.close()
-
     assert (tmp_path / "state.json").exists()
     assert folder.load() is None
     assert folder.supervisor() is None
@@ -65,7 +63,6 @@ def test_old_logs_are_kept_apart_from_new_ones(tmp_path: Path) -> None:
         folder.logs.mkdir()
         (folder.logs / "ministack.log").write_text(text)
         folder.put_old_logs_aside()
-
     assert not folder.logs.exists()
     assert (tmp_path / "logs.previous" / "ministack.log").read_text() == "second"
 
