@@ -15,7 +15,6 @@ def answers(*given: str) -> Callable[[], str]:
 
 def test_returns_the_first_final_answer_and_reports_those_before_it() -> None:
     seen: list[tuple[str, float]] = []
-
     result = poll(
         answers("Creating", "Creating", "InService"),
         until=lambda answer: answer == "InService",
@@ -23,7 +22,6 @@ def test_returns_the_first_final_answer_and_reports_those_before_it() -> None:
         waiting=lambda answer, seconds: seen.append((answer, seconds)),
         rhythm=Rhythm(sleep=lambda _: None),
     )
-
     assert result == "InService"
     assert [answer for answer, _ in seen] == ["Creating", "Creating"]
     assert seen[0][1] < seen[1][1]
@@ -48,12 +46,10 @@ def test_pauses_grow_from_the_shortest_to_the_longest() -> None:
 
 def test_gives_up_after_the_time_allowed_with_the_last_answer() -> None:
     pauses: list[float] = []
-
     with pytest.raises(PollingTimeoutError) as failed:
         poll(
             answers("Creating"), until=lambda _: False, timeout_seconds=5, rhythm=Rhythm(sleep=pauses.append)
         )
-
     assert failed.value.last == "Creating"
     assert failed.value.seconds >= 5
     assert 5 <= sum(pauses) < 6

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -68,14 +69,22 @@ def program() -> None:
     """Greet."""
 
 
-def call(*arguments: str) -> int:
-    sys.modules.setdefault(__name__, sys.modules[__name__])
-    return run(program, "program", arguments)
+Call = Callable[[str], tuple[int, str, str]]
 
 
-def test_help_lists_commands_without_importing_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("--help") == 0
-    shown = capsys.readouterr().out
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Return what runs a command line; it returns exit code, output and errors."""
+
+    def ended(line: str) -> tuple[int, str, str]:
+        return run(program, "program", line.split()), *capsys.readouterr()
+
+    return ended
+
+
+def test_help_lists_commands_without_importing_them(call: Call) -> None:
+    code, shown, _ = call("--help")
+    assert code == 0
     assert "Never imported" in shown
     assert "former name" not in shown
 
@@ -90,65 +99,42 @@ def test_an_example_keeps_its_line_breaks(
     assert "\\b" not in shown
 
 
-def test_a_wrong_command_is_refused_with_the_nearest_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("shwo") == 2
-    assert "Did you mean show?" in capsys.readouterr().err
-
-
-def test_a_variadic_option_takes_values_up_to_the_next_option(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("show", "--data", "a", "b", "--names", "x,y", "--data", "c") == 0
-    assert capsys.readouterr().out == "['a', 'b', 'c'] ('x', 'y') []\n"
-
-
-@pytest.mark.parametrize("text", ["x,x", "x,", ","])
-def test_a_name_list_refuses_empty_and_repeated_names(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("show", "--names", text) == 2
-    assert "different names" in capsys.readouterr().err
+def test_a_variadic_option_takes_values_up_to_the_next_option(call: Call) -> None:
+    shown = "['a', 'b', 'c'] ('x', 'y') []\n"
+    assert call("show --data a b --names x,y --data c") == (0, shown, "")
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "shown"),
+    ("line", "code", "shown"),
     [
-        ("command", 1, "program show: the stack is gone: deploy it again"),
-        ("socket", 1, "program show: Broken pipe"),
-        ("usage", 2, "program show: --a excludes --b"),
-        ("interrupt", 130, "program show: interrupted"),
-        ("disk", 1, "program show: /data/x: No space left on device"),
-        ("profile", 1, "program show: The config profile (nobody) could not be found"),
-        ("torch", 1, "make .venv/train/.made"),
-        ("name", 1, r"program show: s3://b/line\nbreak: there is no such photo"),
-        ("home", 1, "give the whole path"),
-        ("text", 1, r"'\udcff' is not valid UTF-8"),
+        ("shwo", 2, "Did you mean show?"),
+        *((f"show --names {text}", 2, "different names") for text in ("x,x", "x,", ",")),
+        ("show --fail command", 1, "program show: the stack is gone: deploy it again"),
+        ("show --fail socket", 1, "program show: Broken pipe"),
+        ("show --fail usage", 2, "program show: --a excludes --b"),
+        ("show --fail interrupt", 130, "program show: interrupted"),
+        ("show --fail disk", 1, "program show: /data/x: No space left on device"),
+        ("show --fail profile", 1, "program show: The config profile (nobody) could not be found"),
+        ("show --fail torch", 1, "make .venv/train/.made"),
+        ("show --fail name", 1, r"program show: s3://b/line\nbreak: there is no such photo"),
+        ("show --fail home", 1, "give the whole path"),
+        ("show --fail text", 1, r"'\udcff' is not valid UTF-8"),
     ],
 )
-def test_an_error_is_one_line_and_an_exit_code(
-    error: str, code: int, shown: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert call("show", "--fail", error) == code
-    reported = capsys.readouterr().err
+def test_an_error_is_one_line_and_an_exit_code(call: Call, line: str, code: int, shown: str) -> None:
+    ended, _, reported = call(line)
+    assert ended == code
     assert shown in reported
     assert len(reported.strip().splitlines()) == 1
 
 
-def test_the_end_of_a_log_is_shown_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("show", "--fail", "log") == 1
-    assert capsys.readouterr().err == "program show: it failed:\n  a line of its log\n"
-
-
-def test_a_bug_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError):
-        call("show", "--fail", "bug")
-
-
-def test_the_version_is_the_projects(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("--version") == 0
-    assert capsys.readouterr().out.startswith("scones-vehicle-classification ")
-
-
-def test_wrong_use_is_one_line_with_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
-    assert call("show", "--no-such-option") == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line == "program show: No such option: --no-such-option. See: program show --help"
+def test_other_endings(call: Call) -> None:
+    where = "program show: No such option: --no-such-option. See: program show --help\n"
+    assert call("show --no-such-option") == (2, "", where)
+    assert call("show --fail log") == (1, "", "program show: it failed:\n  a line of its log\n")
+    assert call("--version")[1].startswith("scones-vehicle-classification ")
+    with pytest.raises(ZeroDivisionError):  # a bug keeps its traceback
+        call("show --fail bug")
 
 
 PROGRAM = [sys.executable, "-m", "operations"]
@@ -173,7 +159,7 @@ def test_a_full_disk_is_one_line() -> None:
     assert (done.returncode, done.stderr) == (1, "python -m operations: No space left on device\n")
 
 
-def test_onnxruntime_sends_and_stores_no_usage_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnxruntime_sends_and_stores_no_usage_reports(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
-    call("--version")
+    assert call("--version")[0] == 0
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"

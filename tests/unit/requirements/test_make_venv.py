@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,28 +13,21 @@ SCRIPT = Path(__file__).resolve().parents[3] / "requirements" / "make_venv.py"
 LOCK = "boto3==1.0 \\\n    --hash=sha256:0\nclick==8.0 ; python_version < '3.12' \\\n    --hash=sha256:1\n"
 
 
-@pytest.fixture
-def make_venv() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_venv", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def lock(tmp_path: Path) -> Path:
-    (tmp_path / "run.txt").write_text(LOCK)
-    return tmp_path / "run.txt"
+SPEC = importlib.util.spec_from_file_location("make_venv", SCRIPT)
+assert SPEC
+assert SPEC.loader
+make_venv: Any = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(make_venv)
 
 
 class Programs:
     """Stands in for `python -m venv`, pip and uv; command lines with a text of `failing` fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.commands: list[str] = []
         self.failing: set[str] = set()
+        self.venv, self.lock = folder / "venv", folder / "run.txt"
+        self.lock.write_text(LOCK)
 
     def run(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         """Note a command; an environment gets a Python."""
@@ -52,64 +44,60 @@ class Programs:
         """Return how many command lines contain a text."""
         return sum(text in line for line in self.commands)
 
+    def make(self, name: str = "venv") -> None:
+        """Make an environment from the lock."""
+        make_venv.main(self.venv.with_name(name), [self.lock])
+
 
 @pytest.fixture
-def programs(make_venv: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Programs:
-    found = Programs()
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    found = Programs(tmp_path)
     monkeypatch.setattr(sys, "executable", "user/python3")
     monkeypatch.setattr(make_venv.subprocess, "run", found.run)
     return found
 
 
 def test_uv_is_installed_once_and_makes_an_environment_once_for_the_same_locks(
-    make_venv: ModuleType, programs: Programs, lock: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    programs: Programs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "venv"
-    make_venv.main(folder, [lock])
+    programs.make()
     shown = capsys.readouterr().err
-    assert f"making {folder} from {lock} (once)" in shown
+    assert f"making {programs.venv} from {programs.lock} (once)" in shown
     assert "is made: 0 MB" in shown
     assert "\r" not in shown, "a line that moves is for terminals"
     (synced,) = [line for line in programs.commands if "uv pip sync" in line]
     assert "--require-hashes" in synced
-    lock.touch()
-    make_venv.main(folder, [lock])
+    programs.lock.touch()
+    programs.make()
     assert programs.count("uv pip sync") == 1
-
-    lock.write_text(LOCK.replace("1.0", "1.1"))
-    make_venv.main(folder, [lock])
+    programs.lock.write_text(LOCK.replace("1.0", "1.1"))
+    programs.make()
     assert programs.count("uv pip sync") == 2
     assert programs.count("-m venv") == 0, "this Python's pip installs uv"
 
 
 @pytest.mark.parametrize("failing", ["uv.txt", "uv venv", "uv pip sync"])
 def test_pip_installs_where_uv_cannot(
-    make_venv: ModuleType, programs: Programs, lock: Path, capsys: pytest.CaptureFixture[str], failing: str
+    programs: Programs, capsys: pytest.CaptureFixture[str], failing: str
 ) -> None:
     programs.failing = {failing}
-    folder = lock.parent / "venv"
-    make_venv.main(folder, [lock])
+    programs.make()
     assert "pip installs instead" in capsys.readouterr().err
-    assert programs.commands[-1].startswith(f"{folder}/bin/python -m pip install ")
-    assert programs.commands[-1].endswith(f"--no-deps --require-hashes -r {lock} --quiet")
-    assert (folder / ".made").exists()
+    assert programs.commands[-1].startswith(f"{programs.venv}/bin/python -m pip install ")
+    assert programs.commands[-1].endswith(f"--no-deps --require-hashes -r {programs.lock} --quiet")
+    assert (programs.venv / ".made").exists()
 
 
-def test_an_environment_that_failed_is_made_again(
-    make_venv: ModuleType, programs: Programs, lock: Path, tmp_path: Path
-) -> None:
+def test_an_environment_that_failed_is_made_again(programs: Programs) -> None:
     programs.failing = {"run.txt"}
     with pytest.raises(SystemExit, match=r"run\.txt cannot be installed, see above"):
-        make_venv.main(tmp_path / "venv", [lock])
-
+        programs.make()
     programs.failing.clear()
-    make_venv.main(tmp_path / "venv", [lock])
+    programs.make()
     assert programs.count("uv pip sync") == 2
 
 
-def test_uv_takes_the_configuration_of_pip(
-    make_venv: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_uv_takes_the_configuration_of_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     config = tmp_path / "pip.conf"
@@ -127,26 +115,22 @@ def test_uv_takes_the_configuration_of_pip(
     assert variables == {"SSL_CERT_FILE": "/certificates.pem"}
 
 
-def test_a_python_without_pip_gets_one_to_install_uv(
-    make_venv: ModuleType, programs: Programs, lock: Path, tmp_path: Path
-) -> None:
+def test_a_python_without_pip_gets_one_to_install_uv(programs: Programs) -> None:
     programs.failing = {"user/python3 -m pip"}
-    make_venv.main(tmp_path / "venv", [lock])
-    make_venv.main(tmp_path / "other", [lock])
+    programs.make()
+    programs.make("other")
     assert programs.count("-m venv") == 1
     assert programs.count("uv pip sync") == 2
 
 
-def test_a_python_that_is_too_old_is_named(
-    make_venv: ModuleType, monkeypatch: pytest.MonkeyPatch, lock: Path, tmp_path: Path
-) -> None:
+def test_a_python_that_is_too_old_is_named(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
     with pytest.raises(SystemExit, match=r"3\.11 or newer is needed, this is 3\.9\.2: make PYTHON="):
-        make_venv.main(tmp_path / "venv", [lock])
-    assert not (tmp_path / "venv").exists()
+        programs.make()
+    assert not programs.venv.exists()
 
 
-def test_scones_runs_this_checkout_from_any_folder(make_venv: ModuleType, tmp_path: Path) -> None:
+def test_scones_runs_this_checkout_from_any_folder(tmp_path: Path) -> None:
     binaries = tmp_path / "it's a venv" / "bin"
     binaries.mkdir(parents=True)
     (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
