@@ -1,4 +1,4 @@
-"""`operations doctor` and `operations smoke` against a deployed stack, whole and broken."""
+"""`scones doctor`, `smoke` and `load` against a deployed stack."""
 
 import json
 from pathlib import Path
@@ -51,3 +51,15 @@ def test_smoke_proves_a_deployed_stack_and_cleans_up(cloud: LocalCloud, tmp_path
         Bucket=cloud.outputs["PhotoBucketName"], Prefix="incoming/smoke/"
     )
     assert left.get("Versions", []) == []
+
+
+def test_every_version_under_load_has_exactly_one_outcome(cloud: LocalCloud) -> None:
+    mix = "good=.3,doubtful=.1,broken=.2,duplicate=.2,overwritten=.2"
+    options = ("--rate", "4", "--duration", "6", "--burst", "10", "--mix", mix)
+    done = scones(cloud.folder, "load", *options, "--json")
+    summary = json.loads(done.stdout.splitlines()[-1])["summary"]
+    assert (done.returncode, summary["lost"], summary["duplicates"]) == (0, 0, 0), done.stderr
+    assert summary["sent"] > 24, "overwritten photos are two versions"
+    assert sum(summary["outcomes"].values()) == summary["sent"]
+    assert summary["outcomes"]["FAILED"] == 0
+    assert 0 < summary["p50_s"] <= summary["p95_s"] <= summary["p99_s"] <= summary["max_s"]

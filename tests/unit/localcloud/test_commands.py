@@ -14,11 +14,13 @@ import pytest
 
 from localcloud import lifecycle
 from localcloud.__main__ import main
+from localcloud.commands import demo
 from localcloud.commands.logs import end_of_group
 from localcloud.environment import ROOT, Addresses
 from localcloud.state import UNSAVED, Running, StateFolder
 from operations import checks
 from operations.status import Situation
+from tests.support.tiny_model import cifar100_files, write_archive
 
 ADDRESSES = Addresses("127.0.0.1", "http://127.0.0.1:1", "http://127.0.0.1:2", "key")
 Local = Callable[..., tuple[str, str]]
@@ -187,3 +189,21 @@ def test_of_a_functions_log_the_newest_lines_are_shown() -> None:
 
     asked.get_log_events.side_effect = tail
     assert [line[9:] for line in end_of_group(asked, "g", 3)] == ["line 27", "line 28", "line 29"]
+
+
+def test_drawings_and_some_test_images_of_an_archive_are_written_again_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = write_archive(tmp_path / "cifar.tar.gz", cifar100_files(["red", "green"], train=1, test=10))
+    monkeypatch.setattr(demo, "find_if_present", lambda _: [archive])
+    monkeypatch.setattr(demo, "_ARCHIVE_PHOTOS", 4)
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "of-yesterday.jpg").touch()
+    photos = demo.sample_photos(tmp_path / "samples")
+    assert not (tmp_path / "samples" / "of-yesterday.jpg").exists()
+    assert all(photo.path.is_file() for photo in photos)
+    assert {photo.key.split("/")[1] for photo in photos} == {"samples", "test-images"}
+    images = [photo for photo in photos if photo.key.startswith("incoming/test-images/")]
+    assert len(images) == 4
+    assert {photo.path.parent.name for photo in images} == {"red", "green"}
+    assert all(photo.path.read_bytes().startswith(b"\x89PNG") for photo in images)
