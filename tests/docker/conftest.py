@@ -39,7 +39,6 @@ def cloud(docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lo
 
 @pytest.fixture(scope="session")
 def sam_local(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> SamLocal:
-    """Build the functions with `sam build`."""
     folder = tmp_path_factory.mktemp("sam")
     environment_file = folder / "env.json"
     write_environment_file(environment_file, cloud.running)
@@ -50,7 +49,6 @@ def sam_local(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Sa
 
 @pytest.fixture(scope="session")
 def start_lambda(sam_local: SamLocal) -> Iterator[Any]:
-    """Return a boto3 client of `sam local start-lambda`."""
     with sam_local.start_lambda() as client:
         yield client
 

@@ -43,18 +43,15 @@ def state(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Pat
 
 @pytest.fixture(scope="session")
 def cloud(state: Path) -> LocalCloud:
-    """Return that local cloud."""
     return LocalCloud.of(state)
 
 
 @pytest.fixture(scope="session")
 def published(cloud: LocalCloud) -> Listener:
-    """Everything that is published about outcomes."""
     return Listener(cloud).to_events(OUTCOME_EVENTS)
 
 
 @pytest.fixture(name="without_rule")
 def _without_rule(cloud: LocalCloud) -> Iterator[None]:
-    """Disable the rule that starts the workflow."""
     with without_rule(cloud):
         yield

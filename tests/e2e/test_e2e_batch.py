@@ -16,7 +16,6 @@ BODIES = {"ACCEPTED": RED, "LOW_CONFIDENCE": BETWEEN, "REJECTED": b"this is no p
 
 
 def batch(cloud: LocalCloud, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, list[Any]]:
-    """Run the command; return its exit code and its lines."""
     capsys.readouterr()
     with environment_of(cloud.running):
         status = main(["batch", "--json", *options])

@@ -67,7 +67,6 @@ def test_a_burst_on_a_cold_endpoint_loses_no_photo(cloud: LocalCloud, published:
 
 
 def was_throttled(cloud: LocalCloud, execution_arn: str) -> bool:
-    """Return whether the endpoint throttled a request of an execution."""
     pages = cloud.client("stepfunctions").get_paginator("get_execution_history")
     return any(
         event.get("taskFailedEventDetails", {}).get("error") == "EndpointBusy"

@@ -26,7 +26,6 @@ def become_nobody() -> None:
 
 
 def ask(url: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:
-    """Send one request; return status and body of the answer."""
     try:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor()
@@ -41,7 +40,6 @@ def ask(url: str, headers: dict[str, str], body: bytes | None) -> tuple[int, byt
 
 
 def readable(folder: Path) -> list[str]:
-    """Return the files below a folder that this process can list."""
     return [str(Path(top) / name) for top, _, names in os.walk(folder) for name in names]
 
 

@@ -65,7 +65,6 @@ def outputs(cloud: LocalCloud) -> dict[str, str]:
 
 
 def living_stacks(cloud: LocalCloud) -> set[str]:
-    """Return the names of the stacks that were not deleted."""
     stacks = cloud.client("cloudformation").describe_stacks()["Stacks"]
     return {stack["StackName"] for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"}
 

@@ -12,7 +12,6 @@ from tests.support.local_cloud import Listener, LocalCloud, environment_of, wait
 
 
 def redrive(cloud: LocalCloud, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, list[Any]]:
-    """Run the command; return its exit code and its lines."""
     capsys.readouterr()
     with environment_of(cloud.running):
         status = main(["redrive", "--rate", "50", "--json", *options])

@@ -19,7 +19,6 @@ def checked(cloud: LocalCloud, *arguments: str) -> tuple[int, dict[str, dict[str
 
 
 def waiting(cloud: LocalCloud) -> int:
-    """Return how many messages the review queue has."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     url = cloud.outputs["ReviewQueueUrl"]
     counted = cloud.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]

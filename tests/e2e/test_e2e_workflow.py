@@ -15,7 +15,6 @@ from tests.support.tiny_model import COLOURS
 
 
 def photo(colour: tuple[int, int, int], kind: str = "JPEG") -> bytes:
-    """Return an encoded picture of one colour."""
     return encode(Image.new("RGB", (300, 300), colour), kind)
 
 

@@ -97,7 +97,6 @@ def test_a_folder_with_an_odd_name_is_built_into_and_later_without_a_network(tmp
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the real `sam build` for this machine's Python and processor."""
     folder = tmp_path_factory.mktemp("sam")
     folders = ("--build-dir", str(folder / "build"), "--cache-dir", str(folder / "cache"))
     overrides = ("--parameter-overrides", f"PythonRuntime={HERE} Architecture={PROCESSOR}")

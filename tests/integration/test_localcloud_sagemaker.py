@@ -58,7 +58,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 
 
 def archive(files: dict[str, str]) -> bytes:
-    """Return a tar.gz of text files."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:
         for name, text in files.items():
@@ -121,7 +120,6 @@ def logged(cloud: LocalCloud, endpoint: str) -> str:
 
 
 def ask(cloud: LocalCloud, endpoint: str, body: bytes = b"photo") -> list[float]:
-    """One invocation."""
     runtime = cloud.client("sagemaker-runtime")
     answer = runtime.invoke_endpoint(EndpointName=endpoint, Body=body, ContentType="image/jpeg")
     assert answer["ContentType"] == "application/json"
@@ -130,7 +128,6 @@ def ask(cloud: LocalCloud, endpoint: str, body: bytes = b"photo") -> list[float]
 
 
 def refusal(call: Any, **arguments: Any) -> Any:
-    """Return the error that a call ends with."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     return caught.value.response

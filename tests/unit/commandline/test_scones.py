@@ -27,7 +27,6 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def running(state: Path) -> Iterator[Path]:
-    """Return the state folder of a local cloud that runs."""
     lock = StateFolder(state).lock_as_supervisor()
     assert lock is not None
     with lock:

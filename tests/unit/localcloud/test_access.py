@@ -31,11 +31,10 @@ def test_a_client_sees_the_local_cloud_and_nothing_of_the_users_account(
     variables = {"AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "production", "AWS_ACCESS_KEY_ID": "real"}
     variables |= {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_USE_FIPS_ENDPOINT": "true"}
     variables |= {"AWS_ENDPOINT_URL": "https://example.org", "AWS_ENDPOINT_URL_S3": "https://s3.example.org"}
-    variables["HTTP_PROXY"] = "http://proxy.example.org:3128"
-    for name, value in variables.items():
+    for name, value in (variables | {"HTTP_PROXY": "http://proxy.example.org:3128"}).items():
         monkeypatch.setenv(name, value)
-    session = LocalSession(ADDRESSES)
 
+    session = LocalSession(ADDRESSES)
     client = session.client(service)
 
     assert client.meta.endpoint_url == url

@@ -39,7 +39,6 @@ def local(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Local:
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    """Return the folder of a state that was kept by an earlier `down`."""
     kept = StateFolder(tmp_path / "state").kept
     kept.move_to(ADDRESSES)
     return kept.folder
