@@ -1,8 +1,10 @@
 """One local cloud for all tests here, deployed by the real `sam deploy` and `model_build deploy`."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,13 @@ OUTCOME_EVENTS = {"source": ["scones.vehicle-classification"], "detail-type": ["
 def scones(state: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command line of scones to its end, against the local cloud of a state folder."""
     return run_program("commandline.scones", arguments, isolated_environment(LocalCloud.of(state).running))
+
+
+def report(cloud: LocalCloud, *arguments: str) -> tuple[int, list[Any]]:
+    """Run a command line with --json; return its exit code and its lines."""
+    done = scones(cloud.folder, *arguments, "--json")
+    assert done.stdout, done.stderr
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.fixture(scope="session")

@@ -1,25 +1,16 @@
 """`operations batch` on the deployed application: a bucket's photos in one execution, again, and stopped."""
 
-import json
 from collections import Counter
-from typing import Any
 
 import pytest
 
-from operations.__main__ import main
 from operations.batch import Runs, under
 from operations.stack import find_stack, open_session
+from tests.e2e.conftest import report
 from tests.e2e.test_e2e_workflow import BETWEEN, RED
 from tests.support.local_cloud import Listener, LocalCloud, environment_of, wait_until
 
 BODIES = {"ACCEPTED": RED, "LOW_CONFIDENCE": BETWEEN, "REJECTED": b"this is no photo"}
-
-
-def batch(cloud: LocalCloud, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, list[Any]]:
-    capsys.readouterr()
-    with environment_of(cloud.running):
-        status = main(["batch", "--json", *options])
-    return status, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def upload(cloud: LocalCloud, prefix: str, count: int) -> dict[str, str]:
@@ -32,14 +23,12 @@ def upload(cloud: LocalCloud, prefix: str, count: int) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("without_rule")
-def test_a_prefix_is_classified_once(
-    cloud: LocalCloud, published: Listener, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_prefix_is_classified_once(cloud: LocalCloud, published: Listener) -> None:
     expected = upload(cloud, "incoming/batch/", 60)
     reviews = Listener(cloud, cloud.outputs["ReviewQueueUrl"])
     reviews.messages()
 
-    status, lines = batch(cloud, capsys, "--prefix", "incoming/batch/", "--concurrency", "7")
+    status, lines = report(cloud, "batch", "--prefix", "incoming/batch/", "--concurrency", "7")
 
     assert status == 0
     assert {line["s3_key"]: line["outcome"] for line in lines[:-1]} == expected
@@ -57,14 +46,12 @@ def test_a_prefix_is_classified_once(
     mine = Counter(one["object_uri"] for one in reviews.messages() if "/batch/" in one["object_uri"])
     assert mine == {head + key: 1 for key, outcome in expected.items() if outcome == "LOW_CONFIDENCE"}
 
-    status, lines = batch(cloud, capsys, "--prefix", "incoming/batch/")
+    status, lines = report(cloud, "batch", "--prefix", "incoming/batch/")
     assert (status, lines) == (0, [{"summary": {"photos": 0}}])
 
 
 @pytest.mark.usefixtures("without_rule")
-def test_a_run_that_is_stopped_is_continued_by_the_next(
-    cloud: LocalCloud, published: Listener, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_that_is_stopped_is_continued_by_the_next(cloud: LocalCloud, published: Listener) -> None:
     prefix = "incoming/stopped/"
     expected = upload(cloud, prefix, 60)
     with environment_of(cloud.running):
@@ -76,7 +63,7 @@ def test_a_run_that_is_stopped_is_continued_by_the_next(
         runs.stop(run)
         assert runs.problem(run).startswith("ABORTED")
 
-    status, lines = batch(cloud, capsys, "--prefix", prefix)
+    status, lines = report(cloud, "batch", "--prefix", prefix)
 
     assert status == 0
     assert lines[-1]["summary"]["without_outcome"] == 0

@@ -1,21 +1,18 @@
 """`scones doctor`, `smoke` and `load` against a deployed stack."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import scones
+from tests.e2e.conftest import report
 from tests.e2e.test_e2e_workflow import BETWEEN, RED
 from tests.support.local_cloud import LocalCloud
 
 
 def checked(cloud: LocalCloud, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Run a command with --json; return its exit code and its checks by name."""
-    done = scones(cloud.folder, *arguments, "--json")
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert lines, done.stderr
+    """Run a command; return its exit code and its checks by name."""
+    code, lines = report(cloud, *arguments)
     assert "summary" in lines[-1]
-    return done.returncode, {line["name"]: line for line in lines[:-1]}
+    return code, {line["name"]: line for line in lines[:-1]}
 
 
 def waiting(cloud: LocalCloud) -> int:
@@ -54,10 +51,9 @@ def test_smoke_proves_a_deployed_stack_and_cleans_up(cloud: LocalCloud, tmp_path
 
 def test_every_version_under_load_has_exactly_one_outcome(cloud: LocalCloud) -> None:
     mix = "good=.3,doubtful=.1,broken=.2,duplicate=.2,overwritten=.2"
-    options = ("--rate", "4", "--duration", "6", "--burst", "10", "--mix", mix)
-    done = scones(cloud.folder, "load", *options, "--json")
-    summary = json.loads(done.stdout.splitlines()[-1])["summary"]
-    assert (done.returncode, summary["lost"], summary["duplicates"]) == (0, 0, 0), done.stderr
+    code, lines = report(cloud, "load", "--rate", "4", "--duration", "6", "--burst", "10", "--mix", mix)
+    summary = lines[-1]["summary"]
+    assert (code, summary["lost"], summary["duplicates"]) == (0, 0, 0), lines
     assert summary["sent"] > 24, "overwritten photos are two versions"
     assert sum(summary["outcomes"].values()) == summary["sent"]
     assert summary["outcomes"]["FAILED"] == 0
