@@ -13,7 +13,7 @@ from model_build.data.samples import write_samples
 from tests.support.lambda_runtime import Invoke, lambda_runtime
 from tests.support.local_cloud import LocalCloud, deployed_cloud
 from tests.support.sam_app import FOLDERS
-from tests.support.sam_local import SamLocal, address_for_containers, docker_problem, write_environment_file
+from tests.support.sam_local import SamLocal, address_for_containers, docker_problem
 
 
 @pytest.fixture(scope="session")
@@ -39,10 +39,7 @@ def cloud(docker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lo
 
 @pytest.fixture(scope="session")
 def sam_local(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> SamLocal:
-    folder = tmp_path_factory.mktemp("sam")
-    environment_file = folder / "env.json"
-    write_environment_file(environment_file, cloud.running)
-    built = SamLocal(folder, environment_file, cloud.running.access_key)
+    built = SamLocal(tmp_path_factory.mktemp("sam"), cloud.running)
     built.build()
     return built
 

@@ -108,7 +108,7 @@ def _free_ports(count: int) -> list[int]:
         return [int(listener.getsockname()[1]) for listener in listeners]
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[Any], log: Path, seconds: float = 30) -> None:
     """Return once a port of this machine is listened on; AssertionError with the log if the process ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:

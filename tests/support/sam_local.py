@@ -8,9 +8,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -24,11 +23,8 @@ from tests.support.sam_app import CLOUD, EVENTS, LOGICAL_IDS, ROOT
 IMAGE = f"public.ecr.aws/lambda/python:{host_runtime().removeprefix('python')}-{host_architecture()}"
 """Lambda's base image for this Python and this processor."""
 
-_SAM = str(Path(sys.executable).with_name("sam"))
 _ENVIRONMENT_FILE = EVENTS / "env.local-cloud.json"
 _DOCUMENTED_PORTS = {"AWS_ENDPOINT_URL": "4566", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": "4567"}
-_START_S = 120
-_STOP_S = 60
 
 
 def docker_problem() -> str:
@@ -66,13 +62,17 @@ def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False, timeout=60)
 
 
-@dataclass(frozen=True)
 class SamLocal:
-    """The built application, in a folder with its logs."""
+    """The built application in a folder, with its logs, and the local cloud that its functions call."""
 
-    folder: Path
-    environment_file: Path  # passed as `--env-vars`
-    access_key: str  # of the local cloud
+    def __init__(self, folder: Path, cloud: Running) -> None:
+        self.folder = folder
+        key = {"AWS_ACCESS_KEY_ID": cloud.access_key, "AWS_SECRET_ACCESS_KEY": cloud.access_key}
+        target = {"PYTHON_RUNTIME": host_runtime(), "ARCHITECTURE": host_architecture()}
+        variables = isolated_environment(None) | CLOUD | key | target | {"PYTHON": sys.executable}
+        self._how: dict[str, Any] = {"cwd": ROOT, "env": variables}
+        self._variables = folder / "env.json"
+        write_environment_file(self._variables, cloud)
 
     def code(self, function: str) -> Path:
         """Return the folder of a function's built code, by its folder in functions/."""
@@ -80,30 +80,21 @@ class SamLocal:
 
     def build(self) -> None:
         """Run `sam build` with samconfig.toml's [docker], for this machine's Python and processor."""
-        target = {"PYTHON_RUNTIME": host_runtime(), "ARCHITECTURE": host_architecture()}
-        done = self._run(["build", "--build-dir", str(self.folder / "build")], target)
+        command = _sam("build", "--build-dir", str(self.folder / "build"))
+        done = subprocess.run(command, **self._how, capture_output=True, text=True, timeout=240, check=False)
         assert done.returncode == 0, done.stderr
-
-    def invoke(self, function: str, event: Path) -> dict[str, Any]:
-        """Run `sam local invoke` with an event file; return Lambda's response."""
-        options = ["--event", str(event), *self._container_options()]
-        done = self._run(["local", "invoke", LOGICAL_IDS[function], *options], {})
-        assert done.returncode == 0, done.stderr
-        return cast("dict[str, Any]", json.loads(done.stdout))
 
     @contextlib.contextmanager
     def start_lambda(self) -> Iterator[Any]:
         """Run `sam local start-lambda`, a container a function; yield a boto3 client of it."""
-        port = free_port("127.0.0.1", 0)
-        warm = ("--warm-containers", "LAZY")
-        command = ["local", "start-lambda", "--port", str(port), *warm, *self._container_options()]
-        log = self.folder / "start-lambda.log"
+        port, log = free_port("127.0.0.1", 0), self.folder / "start-lambda.log"
+        built = ("--template", str(self.folder / "build" / "template.yaml"))
+        options = ("--port", str(port), "--warm-containers", "LAZY", "--env-vars", str(self._variables))
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                self._command(command), cwd=ROOT, env=self._environment({}), stdout=output, stderr=output
-            )
+            command = _sam("local", "start-lambda", *built, *options)
+            process = subprocess.Popen(command, **self._how, stdout=output, stderr=output)
         try:
-            wait_for_port(port, process, log, _START_S)
+            wait_for_port(port, process, log, 120)
             yield boto3.client(
                 "lambda",
                 endpoint_url=f"http://127.0.0.1:{port}",
@@ -114,35 +105,14 @@ class SamLocal:
             )
         finally:
             process.send_signal(signal.SIGINT)  # as Ctrl-C: it removes its containers
-            process.wait(_STOP_S)
+            process.wait(60)
 
-    def _container_options(self) -> list[str]:
-        return [
-            *("--template", str(self.folder / "build" / "template.yaml")),
-            *("--env-vars", str(self.environment_file)),
-        ]
 
-    def _run(self, arguments: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self._command(arguments),
-            cwd=ROOT,
-            env=self._environment(variables),
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-
-    def _command(self, arguments: list[str]) -> list[str]:
-        return [
-            *(_SAM, *arguments, "--config-file", str(ROOT / "samconfig.toml"), "--config-env", "docker"),
-            "--parameter-overrides",
-            f"PythonRuntime={host_runtime()} Architecture={host_architecture()}",
-        ]
-
-    def _environment(self, variables: dict[str, str]) -> dict[str, str]:
-        key = {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.access_key}
-        return isolated_environment(None) | CLOUD | key | {"PYTHON": sys.executable} | variables
+def _sam(*arguments: str) -> list[str]:
+    config = ("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "docker")
+    target = f"PythonRuntime={host_runtime()} Architecture={host_architecture()}"
+    sam = str(Path(sys.executable).with_name("sam"))
+    return [sam, *arguments, *config, "--parameter-overrides", target]
 
 
 def write_environment_file(path: Path, running: Running) -> None:
