@@ -4,7 +4,7 @@ SageMaker unpacks the archive into /opt/ml/model and puts `code/` on the import 
 (https://docs.aws.amazon.com/sagemaker/latest/dg/model-train-storage.html); Ray Serve looks for its files at
 the root. Packages that an image lacks are in `code/packages/`: a `code/requirements.txt` would be installed
 when the container starts. The same model always gives the same bytes, so that a digest identifies what a
-deployment serves.
+deployment serves. The manifest, which takes pydantic, is imported where one is read.
 """
 
 import gzip
@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from model_build.archive import manifest
-from model_build.archive.manifest import file_digests, require_equal
 from model_build.archive.serving_packages import Target, packages_for
 from model_build.data.extract import hash_files, read_file
 from model_build.errors import ModelBuildError
@@ -50,8 +48,10 @@ def package_model(model_dir: Path, output: Path, packages: Target | None = None)
 
 def model_files(model_dir: Path) -> dict[str, Path]:
     """Return the manifest and the networks of a model folder, name to file; refuse what is damaged."""
-    described = manifest.Manifest.read(model_dir)
-    found = {name: model_dir / name for name in (manifest.FILE_NAME, *described.networks)}
+    from model_build.archive.manifest import FILE_NAME, Manifest, file_digests, require_equal  # noqa: PLC0415
+
+    described = Manifest.read(model_dir)
+    found = {name: model_dir / name for name in (FILE_NAME, *described.networks)}
     if missing := [name for name, path in found.items() if not path.is_file()]:
         raise ModelBuildError(
             f"{model_dir} has no {' and no '.join(missing)}: give a folder written by `scones model train`"
@@ -90,6 +90,8 @@ def labels_in(manifest: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 def verify_archive(archive: Path) -> None:
     """Compare the networks in an archive with the digests in its manifest, if it has one with digests."""
+    from model_build.archive.manifest import require_equal  # noqa: PLC0415
+
     expected = read_manifest(archive).get("files")
     if isinstance(expected, dict):
         require_equal(expected, hash_files(archive), str(archive))
@@ -97,9 +99,11 @@ def verify_archive(archive: Path) -> None:
 
 def read_manifest(archive: Path) -> dict[str, Any]:
     """Return an archive's manifest, unchecked; {} without one: the image's own code judges the archive."""
+    from model_build.archive.manifest import FILE_NAME, ManifestError, parse  # noqa: PLC0415
+
     try:
-        document = manifest.parse(read_file(archive, manifest.FILE_NAME) or b"{}")
-    except manifest.ManifestError:
+        document = parse(read_file(archive, FILE_NAME) or b"{}")
+    except ManifestError:
         return {}
     return document if isinstance(document, dict) else {}
 
