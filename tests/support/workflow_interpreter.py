@@ -112,8 +112,9 @@ class Execution:
         if state["Type"] != "Fail":
             self.ending.status, self.ending.output = "SUCCEEDED", output
         else:
+            self.ending.status = "FAILED"
             why = self._evaluate([state["Error"], state["Cause"]], {"input": output})
-            self.ending.status, self.ending.error, self.ending.cause = "FAILED", *why
+            self.ending.error, self.ending.cause = why
         return self.ending
 
     def _machine(self, definition: dict[str, Any], data: Any) -> tuple[dict[str, Any], Any]:

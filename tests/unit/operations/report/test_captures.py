@@ -127,8 +127,8 @@ def test_features_are_the_answers_and_what_photos_look_like(tmp_path: Path) -> N
 def test_damaged_records_are_counted_with_their_places(tmp_path: Path) -> None:
     good = capture()
     cut_off = json.dumps(good)[:300]
-    records = [good, cut_off, "", capture(body=b"no image"), capture((0.2, 0.3, 0.5)), *[cut_off] * 4, good]
-    write_captures(tmp_path, records)
+    bad = capture(body=b"no image"), capture((0.2, 0.3, 0.5))
+    write_captures(tmp_path, [good, cut_off, "", *bad, *([cut_off] * 4), good])
     (tmp_path / "more.jsonl").write_text("{\n")
     found = read(tmp_path)
     assert len(found) == 2
