@@ -22,7 +22,7 @@ from typing import Any, Final
 import click
 
 from commandline import interrupts
-from commandline.aws_errors import explain_aws
+from commandline.aws import explain_aws
 from commandline.errors import FAILED, INTERRUPTED, WRONG_USE, CommandError
 from commandline.escapes import visible
 

@@ -20,7 +20,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from PIL import Image
 
-from commandline.aws_errors import aws_reason
+from commandline.aws import aws_reason, open_session
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, Rhythm, poll
 from commandline.terminal import progress, say, waiting_bar
 from model_build.archive.container_images import training_image
@@ -31,7 +31,6 @@ from model_build.endpoint.aws import (
     explained,
     find_log_group,
     log_tail,
-    new_session,
     require_role_and_bucket,
     retention_calls,
 )
@@ -91,7 +90,7 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
 
     A RefusedError if the request cannot work; a CloudError if AWS refused a call, or the job failed.
     """
-    session = session or new_session()
+    session = session or open_session()
     session.client("sagemaker")  # which needs a region; S3 would take the data without one
     archives = [load_archive(path) for path in request.data]
     known = {name for archive in archives for name in archive.present}

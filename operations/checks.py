@@ -12,7 +12,7 @@ import click
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import one_line
+from commandline.aws import one_line
 from commandline.errors import CommandError
 from commandline.escapes import visible
 from commandline.terminal import has_colour, plural

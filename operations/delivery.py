@@ -13,7 +13,7 @@ from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import aws_reason
+from commandline.aws import aws_reason
 from commandline.errors import CommandError
 from operations.photos.listener import DETAIL_TYPE, SOURCE
 from operations.results import OPTIONAL, Item, Record, ResultsTable, Version, timestamp

@@ -1,6 +1,5 @@
 """A deployed stack: its outputs, clients of the services that it is made of, and the options that name it."""
 
-import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,15 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 import click
 
+from commandline.aws import Session, open_session
 from commandline.errors import CommandError
 from commandline.options import Command
-
-if TYPE_CHECKING:  # it takes longer than all else: only what calls AWS imports it
-    import boto3
 
 _making_clients: Final = threading.Lock()
 
@@ -31,14 +28,14 @@ class Stack:
 
     name: str
     outputs: Mapping[str, str]
-    session: "boto3.Session"
+    session: Session
     parameters: Mapping[str, str] = field(default_factory=dict)
     status: str = ""  # as CloudFormation has it; empty: not deployed
     clock: timedelta = timedelta()  # by how much AWS's is ahead of this machine's
     clients: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def described(cls, answer: Mapping[str, Any], session: "boto3.Session") -> "Stack":
+    def described(cls, answer: Mapping[str, Any], session: Session) -> "Stack":
         """Return the stack of an answer of DescribeStacks."""
         stack, clock = answer["Stacks"][0], timedelta()
         with suppress(ValueError):  # an answer without a date
@@ -111,15 +108,7 @@ class Stack:
             return self.clients[service]
 
 
-def open_session(region: str | None = None, profile: str | None = None) -> "boto3.Session":
-    """Return a session with the region and credentials that every AWS tool would take."""
-    import boto3  # noqa: PLC0415 - see above
-
-    # The AWS CLI and all other SDKs read AWS_REGION, boto3 does not.
-    return boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None, profile_name=profile)
-
-
-def find_stack(name: str, session: "boto3.Session") -> Stack:
+def find_stack(name: str, session: Session) -> Stack:
     """Look up a deployed stack; StackError if there is none of that name in that region."""
     from botocore.exceptions import ClientError  # noqa: PLC0415 - see above
 
@@ -146,7 +135,7 @@ class StackChoice:
     region: str | None
     profile: str | None
 
-    def session(self) -> "boto3.Session":
+    def session(self) -> Session:
         """Return a session with the chosen region and profile."""
         return open_session(self.region, self.profile)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import Session, aws_reason
+from commandline.aws import Session, aws_reason
 from model_build.archive import own_image
 from model_build.archive.serving_packages import Target
 from model_build.errors import RefusedError

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import Session, aws_reason
+from commandline.aws import Session, aws_reason
 from model_build.archive.serving_packages import ARCHITECTURES, IMAGE_LOCK, Target, packages_for
 from model_build.errors import CloudError, ModelBuildError, RefusedError
 

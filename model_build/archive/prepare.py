@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import Session, aws_reason
+from commandline.aws import Session, aws_reason
 from model_build.archive.container_images import ServingImage
 from model_build.archive.package import BUNDLED, CODE, HANDLERS, code_files, package_model, verify_archive
 from model_build.data.extract import ExtractionError, extract, hash_files

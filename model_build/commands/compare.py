@@ -10,14 +10,13 @@ from typing import Any
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import Session
+from commandline.aws import Session, open_session
 from commandline.errors import FAILED, UsageError
 from commandline.options import FOLDER, PATH, PROBABILITY, json_option, timeout_option, trust_code_option
 from commandline.terminal import plural, say
 from model_build.archive.container_images import image_of
 from model_build.archive.loaded_model import open_model
 from model_build.archive.prepare import download
-from model_build.endpoint.aws import new_session
 from model_build.endpoint.deploy import DEFAULT_TIMEOUT_S, ready_archive, replacement
 from model_build.endpoint.found import Found, look_serving
 from model_build.evaluation.comparison import Comparison, compare_models
@@ -87,7 +86,7 @@ def compare_command(  # noqa: PLR0913 - one parameter per option
         raise UsageError("--deploy needs --endpoint-name")
     if coverage == 0:
         raise UsageError("--coverage 0: the share of accepted photos is above 0")
-    session = new_session()
+    session = open_session()
     serving = None if endpoint_name is None else look_serving(session, endpoint_name)
     new = _location(model, session)
     old = serving.model_data_url if serving else _location(against or model, session)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from commandline.aws_errors import Session
+from commandline.aws import Session, open_session
 from commandline.errors import UsageError
 from commandline.options import POSITIVE, PROBABILITY, Command, json_option, timeout_option, trust_code_option
 from commandline.prices import HOURS_A_MONTH, instance_prices
@@ -114,7 +114,7 @@ def deploy_command(
     wanted = Wanted(**given)
     if (role_arn is None) != (bucket is None):
         raise UsageError("give both --role-arn and --bucket, or neither: the stack has them")
-    session, image = aws.new_session(), known_image(wanted.image)
+    session, image = open_session(), known_image(wanted.image)
     with ready_archive(wanted.model, image, session, trust_code=wanted.trust_code) as archive:
         if role_arn and bucket:
             stack = aws.given_stack(role_arn, bucket, str(session.region_name))
@@ -173,7 +173,7 @@ def _change(
     threshold: float | None,
     **how: Any,
 ) -> None:
-    session = aws.new_session()
+    session = open_session()
     found = look_serving(session, endpoint_name)
     follows = aws.find_application(session, application_stack, threshold)
     _carry_out(use(found, choose(found, session), session, follows), session, **how)
@@ -225,7 +225,7 @@ def status_command(endpoint_name: str, *, as_json: bool) -> None:
     Example:
       scones model status --endpoint-name scones-vehicle-classifier
     """
-    found = look(aws.new_session(), endpoint_name)
+    found = look(open_session(), endpoint_name)
     if as_json:
         print(json.dumps(facts(found)))
     elif found.endpoint:
@@ -314,7 +314,7 @@ def delete_command(
     Example:
       scones model delete --endpoint-name scones-vehicle-classifier
     """
-    session = aws.new_session()
+    session = open_session()
     found = look(session, endpoint_name)
     group = found.log_group["logGroupName"] if found.log_group else None
     if not (yes or found.empty):

@@ -8,14 +8,13 @@ from typing import Any, Final
 import click
 from botocore.exceptions import ClientError
 
-from commandline.aws_errors import Session
+from commandline.aws import Session, open_session
 from commandline.errors import UsageError
 from commandline.options import FOLDER, PATH, PROBABILITY, json_option
 from commandline.terminal import plural, progress, say
 from model_build.archive.manifest import Manifest
 from model_build.archive.package import DEFAULT_MODEL
 from model_build.commands import compare
-from model_build.endpoint.aws import new_session
 from model_build.endpoint.found import Found, look_serving
 from model_build.errors import ModelBuildError
 from model_build.evaluation.comparison import Comparison
@@ -85,7 +84,7 @@ def learn_command(  # noqa: PLR0913 - one parameter per option
     """
     if not folders and not from_desk:
         raise UsageError("give a folder that has a folder of photos for each class, or --from-desk")
-    session, serving, share = new_session(), None, None
+    session, serving, share = open_session(), None, None
     if from_desk:
         stack = stack_outputs(stack_name, session)
         serving = look_serving(session, stack["EndpointName"])

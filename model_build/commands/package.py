@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
+from commandline.aws import open_session
 from commandline.options import FOLDER, PATH, json_option, trust_code_option
 from model_build.archive import own_image
 from model_build.archive.container_images import OWN, SERVING_IMAGES
 from model_build.archive.package import DEFAULT_MODEL, package_model
 from model_build.archive.serving_packages import ARCHITECTURES, Target
 from model_build.archive.trusted_code import require_own_code
-from model_build.endpoint.aws import STACK_NAME, make_stack, new_session
+from model_build.endpoint.aws import STACK_NAME, make_stack
 
 
 @click.command("package")
@@ -85,7 +86,7 @@ def image_command(  # noqa: PLR0913 - one parameter per option
     if action == "build":
         image = own_image.build(target, base_image)
     else:
-        session = new_session()
+        session = open_session()
         stack = make_stack(session, stack_name, yes=yes)
         image = own_image.push(session, own_image.build(target, base_image), stack.repository)
     print(json.dumps({"image": image}) if as_json else image)

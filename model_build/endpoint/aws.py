@@ -1,6 +1,5 @@
 """What every step needs of AWS: sessions, calls, the two stacks, and the containers' logs."""
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any, Final
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import Session, aws_reason
+from commandline.aws import Session, aws_reason
 from commandline.errors import UsageError
 from commandline.polling import PollingTimeoutError, poll
 from commandline.terminal import confirm, say, waiting_bar
@@ -43,13 +42,6 @@ class ApiCall:
         """Make the call and return its answer."""
         client: Any = session.client(self.service)  # type: ignore[call-overload]  # any service
         return dict(getattr(client, xform_name(self.operation))(**self.parameters))
-
-
-def new_session() -> Session:
-    """Return a session with the standard configuration, and AWS_REGION, which all SDKs read but boto3."""
-    import boto3  # noqa: PLC0415 - see `Session`
-
-    return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
 
 
 def or_none(call: Callable[..., Any], **parameters: Any) -> dict[str, Any] | None:

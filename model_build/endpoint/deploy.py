@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 
-from commandline.aws_errors import Session, aws_reason
+from commandline.aws import Session, aws_reason
 from commandline.polling import DEFAULT_RHYTHM, PollingTimeoutError, poll
 from commandline.terminal import say, waiting_bar
 from model_build.archive.container_images import OWN, ServingImage, look_up_image

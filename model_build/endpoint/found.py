@@ -10,7 +10,7 @@ from typing import Any, Final
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from commandline.aws_errors import Session, aws_reason
+from commandline.aws import Session, aws_reason
 from model_build.archive.prepare import place_of
 from model_build.endpoint.aws import LOGS_OF, explained, find_log_group, or_none
 from model_build.errors import RefusedError

@@ -5,18 +5,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from commandline.aws import Session
 from commandline.errors import CommandError
 from commandline.options import Duration, json_option
 from commandline.terminal import say
 from operations.results import Record, ResultsTable
 from operations.stack import StackChoice, StackError, stack_options
-
-if TYPE_CHECKING:
-    import boto3
 
 
 @dataclass
@@ -81,9 +79,7 @@ def count(records: Iterable[Record]) -> dict[str, Photos]:
     return photos
 
 
-def models(
-    session: "boto3.Session", endpoint_name: str, photos: dict[str, Photos] | None
-) -> list[dict[str, Any]]:
+def models(session: Session, endpoint_name: str, photos: dict[str, Photos] | None) -> list[dict[str, Any]]:
     """Return the models that an endpoint has had, by when they were deployed last."""
     from model_build.endpoint.aws import explained  # noqa: PLC0415 - see above
     from model_build.endpoint.found import history, look, read_facts  # noqa: PLC0415

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from commandline.aws_errors import aws_reason
+from commandline.aws import aws_reason
 from commandline.errors import CommandError, UsageError
 from operations.outcomes import OUTCOMES
 from operations.photos.labelled import NEITHER

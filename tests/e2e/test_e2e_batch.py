@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
+from commandline.aws import open_session
 from operations.batch import Runs, under
-from operations.stack import find_stack, open_session
+from operations.stack import find_stack
 from tests.e2e.conftest import report
 from tests.e2e.test_e2e_workflow import BETWEEN, RED
 from tests.support.local_cloud import Listener, LocalCloud, environment_of, wait_until

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from commandline.aws import open_session
 from commandline.errors import CommandError
 from operations.review.live import Live
-from operations.stack import Stack, find_stack, open_session
+from operations.stack import Stack, find_stack
 from tests.e2e.conftest import scones
 from tests.e2e.test_e2e_workflow import RED
 from tests.support.local_cloud import LocalCloud, environment_of, wait_until

@@ -6,7 +6,8 @@ from email.utils import format_datetime
 import boto3
 import pytest
 
-from operations.stack import Stack, StackError, find_stack, open_session
+from commandline.aws import open_session
+from operations.stack import Stack, StackError, find_stack
 from tests.support.aws_stack import STACK_NAME, create_in_cloudformation, deployed_stack
 
 pytestmark = pytest.mark.usefixtures("aws")

@@ -9,7 +9,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from commandline.aws_errors import explain_aws
+from commandline.aws import explain_aws
 
 
 def refused(code: str, message: str, operation: str = "PutObject", **details: str) -> ClientError:

@@ -1,5 +1,6 @@
-"""What AWS's SDK raises in everyday use, in one line with what to do."""
+"""Sessions of AWS's SDK, and what it raises in everyday use, in one line with what to do."""
 
+import os
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,14 @@ _SEE_CODE: Final = {
     "InvalidAccessKeyId": _UNKNOWN,
     "SignatureDoesNotMatch": "the secret access key does not belong to the access key: check both",
 }
+
+
+def open_session(region: str | None = None, profile: str | None = None) -> Session:
+    """Return a session with the region and credentials that every AWS tool would take."""
+    import boto3  # noqa: PLC0415 - see `Session`
+
+    # The AWS CLI and all other SDKs read AWS_REGION, boto3 does not.
+    return boto3.Session(region_name=region or os.environ.get("AWS_REGION") or None, profile_name=profile)
 
 
 def aws_reason(error: Exception) -> str:
