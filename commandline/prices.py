@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-INSTANCE_PRICES: Final = Path(__file__).with_name("prices.json")
+REGION: Final = "us-east-1"  # of all prices
 HOURS_A_MONTH: Final = 730
 
 
@@ -20,33 +20,18 @@ class Price:
     date: str
 
 
-@dataclass(frozen=True)
-class PriceTable:
-    """Prices of one region by name, as a JSON file has them; `note` says how they were compared."""
+def read_prices(path: Path) -> dict[str, Price]:
+    """Return the prices of a JSON file by name; its `note` says how they were compared."""
+    found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["prices"]
+    return {name: Price(**price) for name, price in found.items()}
 
-    region: str
-    currency: str
-    note: str
-    prices: Mapping[str, Price]
 
-    @classmethod
-    def read(cls, path: Path) -> "PriceTable":
-        """Read a table from a JSON file."""
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        prices = {name: Price(**price) for name, price in document.pop("prices").items()}
-        return cls(**document, prices=prices)
-
-    @property
-    def date(self) -> str:
-        """The date of the oldest price."""
-        return min(price.date for price in self.prices.values())
-
-    def usd(self, name: str) -> float:
-        """Return a price in US dollars; KeyError if there is none of that name."""
-        return self.prices[name].usd
+def oldest(prices: Mapping[str, Price]) -> str:
+    """Return the date of the oldest price."""
+    return min(price.date for price in prices.values())
 
 
 @cache
-def instance_prices() -> PriceTable:
+def instance_prices() -> dict[str, Price]:
     """Return the prices of an hour of an instance, by instance type."""
-    return PriceTable.read(INSTANCE_PRICES)
+    return read_prices(Path(__file__).with_name("prices.json"))

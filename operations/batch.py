@@ -296,7 +296,7 @@ class Runs:
         """Yield a line for each photo whose child has ended; `outcome` is None where a service failed."""
         prefix = f"{RUNS}{run.name}/results/"
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        for key in (one["Key"] for page in pages for one in page.get("Contents", [])):
+        for key in filter(None, pages.search("Contents[].Key")):
             kind = key.rsplit("/", 1)[1].partition("_")[0]
             if kind not in {"SUCCEEDED", "FAILED"}:
                 continue

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from commandline.prices import HOURS_A_MONTH, PriceTable, instance_prices
+from commandline.prices import HOURS_A_MONTH, Price, instance_prices, read_prices
 from model_build.errors import RefusedError
 
 WORKFLOWS: Final = ("STANDARD", "EXPRESS", "BATCH")
@@ -53,9 +53,14 @@ class Cost:
 
 
 @cache
-def prices() -> PriceTable:
+def prices() -> dict[str, Price]:
     """Return the prices of everything but the endpoint's instances."""
-    return PriceTable.read(Path(__file__).with_name("prices.json"))
+    return read_prices(Path(__file__).with_name("prices.json"))
+
+
+def usd(name: str) -> float:
+    """Return one of these prices in US dollars."""
+    return prices()[name].usd
 
 
 def month(photos: int, workflow: str = "STANDARD", instance_type: str | None = None) -> Cost:
@@ -63,11 +68,10 @@ def month(photos: int, workflow: str = "STANDARD", instance_type: str | None = N
 
     RefusedError if the price of the instance type is not known.
     """
-    usd = prices().usd
     if instance_type is None:
         endpoint, gb_seconds = f"serverless {SERVERLESS_GB} GB", INFERENCE_SECONDS[workflow] * SERVERLESS_GB
         endpoint_usd = photos * gb_seconds * usd("sagemaker_serverless_gb_second")
-    elif instance_type in (known := instance_prices().prices):
+    elif instance_type in (known := instance_prices()):
         count = instances_needed(photos)
         endpoint = f"{count} x {instance_type}"
         endpoint_usd = count * HOURS_A_MONTH * known[instance_type].usd
@@ -103,7 +107,6 @@ def instances_needed(photos: int) -> int:
 
 
 def _workflow(workflow: str) -> float:
-    usd = prices().usd
     transition = usd("step_functions_standard_transition")
     doubtful = TRANSITIONS["LOW_CONFIDENCE"] - TRANSITIONS["ACCEPTED"]
     if workflow == "STANDARD":
@@ -115,7 +118,6 @@ def _workflow(workflow: str) -> float:
 
 
 def _calls(workflow: str) -> float:
-    usd = prices().usd
     reviewed = REVIEW_SHARE * 3 * usd("sqs_request")
     functions = 3 * usd("lambda_request") + LAMBDA_GB_SECONDS * usd("lambda_gb_second")
     logged = LOG_GB + (EXPRESS_LOG_GB if workflow == "EXPRESS" else 0)

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws import aws_reason
 from commandline.errors import CommandError
-from operations.photos.listener import DETAIL_TYPE, SOURCE
+from operations.outcomes import DETAIL_TYPE, SOURCE
 from operations.results import OPTIONAL, Item, Record, ResultsTable, Version, timestamp
 from operations.stack import Stack
 

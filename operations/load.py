@@ -26,9 +26,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from commandline.errors import UsageError
 from commandline.terminal import progress_bar
 from operations.outcomes import OUTCOMES
-from operations.photos.listener import OutcomeListener
 from operations.photos.sources import PREFIX
-from operations.photos.watcher import Watcher
+from operations.photos.watcher import OutcomeListener, Watcher
 from operations.results import Record, Version
 from operations.stack import Stack
 

@@ -1,8 +1,10 @@
-"""The outcomes of a photo, and how they are coloured on a terminal."""
+"""The outcomes of a photo, the event that tells of one, and how they are coloured on a terminal."""
 
 from typing import Final
 
 OUTCOMES: Final = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED")
+SOURCE: Final = "scones.vehicle-classification"
+DETAIL_TYPE: Final = "Vehicle Classified"
 SEES_NONE: Final = 0.5
 """Probability of "none of the labels" from which on it is what the model takes a doubtful photo for."""
 

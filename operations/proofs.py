@@ -9,8 +9,7 @@ from functools import cached_property, partial
 from typing import Any, Final
 
 from operations.checks import Check, UnansweredError, ask, ok, wrong
-from operations.outcomes import OUTCOMES
-from operations.photos.listener import DETAIL_TYPE, SOURCE
+from operations.outcomes import DETAIL_TYPE, OUTCOMES, SOURCE
 from operations.stack import Stack
 
 _TIME: Final = "2026-01-01T00:00:00Z"

@@ -101,11 +101,10 @@ class SmokeTest:
         s3, bucket, removed = self._stack.client("s3"), self._watcher.bucket, 0
         missing = self._watcher.events(f"s3://{bucket}/{self.prefix}{_MISSING}")
         records = {(event["object_uri"], event["object_version"]) for event in missing}
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=self.prefix):
-            for one in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
-                s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
-                records.add((f"s3://{bucket}/{one['Key']}", one["VersionId"]))
-                removed += 1
+        for one in self._stack.stored(self.prefix):
+            s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+            records.add((f"s3://{bucket}/{one['Key']}", one["VersionId"]))
+            removed += 1
         for uri, version in records:
             self._watcher.results.delete(uri, version)
         return removed

@@ -1,7 +1,7 @@
 """A deployed stack: its outputs, clients of the services that it is made of, and the options that name it."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -93,6 +93,12 @@ class Stack:
             if error.response["Error"]["Code"] not in {"ValidationException", "ResourceNotFound"}:
                 raise
             return {}
+
+    def stored(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """Yield versions of photos, and delete markers, which have no `Size`, as S3 describes them."""
+        pages = self.client("s3").get_paginator("list_object_versions")
+        found = pages.paginate(Bucket=self.output("PhotoBucketName"), Prefix=prefix)
+        yield from found.search("[Versions, DeleteMarkers][]")
 
     def messages(self, output: str) -> int:
         """Return how many messages a queue has, those included that somebody has received."""

@@ -12,7 +12,7 @@ import click
 from commandline.aws import Session, open_session
 from commandline.errors import UsageError
 from commandline.options import POSITIVE, PROBABILITY, Command, json_option, timeout_option, trust_code_option
-from commandline.prices import HOURS_A_MONTH, instance_prices
+from commandline.prices import HOURS_A_MONTH, REGION, instance_prices, oldest
 from commandline.terminal import confirm, plural, say
 from model_build.archive.container_images import OWN, SERVING_IMAGES, known_image
 from model_build.endpoint import aws
@@ -242,7 +242,7 @@ def facts(found: Found) -> dict[str, Any]:
     endpoint, variant, targets = found.endpoint or {}, found.variant, found.scaling.targets
     running = (endpoint.get("ProductionVariants") or [{}])[0]
     instances = running.get("CurrentInstanceCount", variant.get("InitialInstanceCount", 0))
-    price = instance_prices().prices.get(variant.get("InstanceType", ""))
+    price = instance_prices().get(variant.get("InstanceType", ""))
     free = found.endpoint is None or "ServerlessConfig" in variant  # models and configurations cost nothing
     return {
         "endpoint_name": found.endpoint_name,
@@ -265,8 +265,8 @@ def facts(found: Found) -> dict[str, Any]:
 
 def as_text(found: dict[str, Any]) -> str:
     """Return the status of an endpoint that exists as lines for a person."""
-    prices, usd, scaling = instance_prices(), found["usd_an_hour"], found["scaling"]
-    note = f"{prices.region}, list prices of {prices.date}"
+    usd, scaling = found["usd_an_hour"], found["scaling"]
+    note = f"{REGION}, list prices of {oldest(instance_prices())}"
     if found["serverless_memory_mb"]:
         runs_on, costs = f"serverless, {found['serverless_memory_mb']} MB", f"nothing while idle ({note})"
     else:

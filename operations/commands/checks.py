@@ -69,8 +69,7 @@ def smoke(*, choice: StackChoice, accepted: Path | None, doubtful: Path | None, 
       scones smoke --stack-name scones
     """
     from operations.checks import report  # noqa: PLC0415
-    from operations.photos.listener import OutcomeListener  # noqa: PLC0415
-    from operations.photos.watcher import Watcher  # noqa: PLC0415
+    from operations.photos.watcher import OutcomeListener, Watcher  # noqa: PLC0415
     from operations.smoke import PHOTO_S, SmokeTest, draw_samples  # noqa: PLC0415
 
     stack, samples = choice.find(), draw_samples(accepted, doubtful)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import click
 
 from commandline.options import json_option
+from commandline.prices import oldest
 from operations.cost import WORKFLOWS, month, prices
 
 
@@ -25,12 +26,12 @@ def command(photos: int, workflow: str, instance_type: str | None, *, as_json: b
     """
     cost = month(photos, workflow, instance_type)
     if as_json:
-        table = {name: asdict(price) for name, price in prices().prices.items()}
+        table = {name: asdict(price) for name, price in prices().items()}
         print(json.dumps(asdict(cost) | {"total_usd": cost.total_usd, "prices": table}, indent=2))
         return
     print(
         f"{photos:,} photos a month: ${cost.total_usd:,.2f} ({cost.endpoint} ${cost.endpoint_usd:,.2f}, "
         f"{workflow} workflow ${cost.workflow_usd:,.2f}, calls ${cost.calls_usd:,.2f}, "
         f"storage ${cost.storage_usd:,.2f}, alarms and dashboard ${cost.fixed_usd:,.2f}); "
-        f"list prices of {prices().date}"
+        f"list prices of {oldest(prices())}"
     )

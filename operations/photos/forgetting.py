@@ -74,11 +74,9 @@ class Forgetter:
 
     def _stored(self, prefix: str) -> list[Traces]:
         found: dict[str, Traces] = {}
-        pages = self._s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix)
-        for page in pages:
-            for one in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
-                uri = f"s3://{self._bucket}/{one['Key']}"
-                found.setdefault(uri, Traces(uri)).versions.append(one)
+        for one in self._stack.stored(prefix):
+            uri = f"s3://{self._bucket}/{one['Key']}"
+            found.setdefault(uri, Traces(uri)).versions.append(one)
         return list(found.values())
 
     def forget(self, traces: Traces) -> dict[str, int]:

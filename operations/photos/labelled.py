@@ -37,12 +37,7 @@ def shortened(name: str) -> str:
 
 def copies(stack: Stack, uri: str, version: str) -> Iterator[dict[str, Any]]:
     """Yield the labelled copies of a photo as S3 describes them, under whatever label: all their versions."""
-    bucket, pages = (
-        stack.output("PhotoBucketName"),
-        stack.client("s3").get_paginator("list_object_versions").paginate,
-    )
-    for folders in pages(Bucket=bucket, Prefix=LABELLED, Delimiter="/"):
-        for folder in folders.get("CommonPrefixes", []):
-            for page in pages(Bucket=bucket, Prefix=f"{folder['Prefix']}{identity(uri, version)}-"):
-                yield from page.get("Versions", [])
-                yield from page.get("DeleteMarkers", [])
+    bucket, pages = stack.output("PhotoBucketName"), stack.client("s3").get_paginator("list_object_versions")
+    folders = pages.paginate(Bucket=bucket, Prefix=LABELLED, Delimiter="/").search("CommonPrefixes[].Prefix")
+    for folder in filter(None, folders):
+        yield from stack.stored(f"{folder}{identity(uri, version)}-")

@@ -21,11 +21,10 @@ from tqdm import tqdm
 from commandline.escapes import visible
 from commandline.terminal import has_colour, plural, progress_bar, say
 from operations.outcomes import OUTCOMES, painted
-from operations.photos.listener import OutcomeListener
 from operations.photos.pictures import MOST_BYTES, CannotBeShownError, jpeg
 from operations.photos.sources import PREFIX, Photo
 from operations.photos.traces import Step, steps_of
-from operations.photos.watcher import Outcome, Sent, Watcher, succeeded, summarize
+from operations.photos.watcher import Outcome, OutcomeListener, Sent, Watcher, succeeded, summarize
 from operations.stack import Stack
 from operations.status import Situation
 

@@ -143,11 +143,9 @@ def versions_of(stack: Stack, uri: str) -> list[Version]:
 
 
 def stored_versions(stack: Stack, uri: str) -> Iterator[dict[str, Any]]:
-    """Yield the versions of an object as S3 describes them."""
-    bucket, key = split_uri(uri)
-    pages = stack.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
-    for page in pages:
-        yield from (one for one in page.get("Versions", []) if one["Key"] == key)
+    """Yield the versions of an object as S3 describes them, the newest first."""
+    key = split_uri(uri)[1]
+    return (one for one in stack.stored(key) if one["Key"] == key and "Size" in one)
 
 
 def retained(stack: Stack, prefix: str = PREFIX) -> Iterator[dict[str, Any]]:
@@ -158,8 +156,5 @@ def retained(stack: Stack, prefix: str = PREFIX) -> Iterator[dict[str, Any]]:
     """
     days = int(stack.parameters.get("ResultRetentionDays", "0"))
     limit = stack.now() - timedelta(days=days) if days else datetime.min.replace(tzinfo=UTC)
-    pages = stack.client("s3").get_paginator("list_object_versions")
-    for page in pages.paginate(Bucket=stack.output("PhotoBucketName"), Prefix=prefix):
-        yield from (
-            one for one in page.get("Versions", []) if one["IsLatest"] and one["LastModified"] >= limit
-        )
+    photos = (one for one in stack.stored(prefix) if "Size" in one)
+    return (one for one in photos if one["IsLatest"] and one["LastModified"] >= limit)

@@ -148,8 +148,7 @@ class CaptureSource:
         bucket, prefix = split_uri(self.name)
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         with named(self.name):
-            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-        return [key for key in keys if key.endswith(_SUFFIX)]
+            return [key for key in filter(None, pages.search("Contents[].Key")) if key.endswith(_SUFFIX)]
 
     def open(self, file: str) -> BinaryIO:
         """Open a file for reading it line by line, without holding it in memory."""

@@ -14,11 +14,11 @@ from markupsafe import Markup
 
 from commandline.escapes import visible
 from operations.outcomes import OUTCOMES
+from operations.photos.pictures import CannotBeShownError, jpeg
 from operations.report import Floats, charts
 from operations.report.captures import DamagedRecordError
 from operations.report.drift import FALSE_ALARM_RATE, LEAST_DISTANCE, FeatureDrift
 from operations.report.figures import Report, meaning, minute
-from operations.report.photo_features import UnreadablePhotoError, thumbnail
 
 Photos = Callable[[int], dict[str, str]]
 
@@ -153,8 +153,8 @@ def _photo(report: Report, row: int) -> dict[str, str]:
     record = report.record(row)
     try:
         body = report.window.record(row).photo if report.window else None
-        small = b"" if body is None else thumbnail(body, THUMBNAIL_SIDE)
-    except (UnreadablePhotoError, DamagedRecordError, OSError):  # the file has changed since it was read
+        small = b"" if body is None else jpeg(body, THUMBNAIL_SIDE)
+    except (CannotBeShownError, DamagedRecordError, OSError):  # the file has changed since it was read
         small = b""
     return {
         "image": f"data:image/jpeg;base64,{base64.b64encode(small).decode()}" if small else "",

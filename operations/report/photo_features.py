@@ -71,17 +71,3 @@ def _moments(image: Image.Image) -> tuple[float, float]:
     mean = float(counts @ _LEVELS / total)
     variance = float(counts @ (_LEVELS - mean) ** 2 / total)
     return mean / 255, math.sqrt(variance) / 255
-
-
-def thumbnail(body: bytes, side: int) -> bytes:
-    """Return a small JPEG of a photo, up to `side` pixels on its longer side; or an UnreadablePhotoError."""
-    try:
-        opened = Image.open(io.BytesIO(body), formats=_FORMATS)
-        opened.draft("RGB", (side, side))
-        image = opened.convert("RGB")
-        image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
-    except Exception as error:
-        raise UnreadablePhotoError(f"not a readable image ({type(error).__name__})") from error
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=75, optimize=True)
-    return buffer.getvalue()

@@ -3,7 +3,6 @@
 import heapq
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 from typing import Final
@@ -18,27 +17,14 @@ _MOST_A_DRAW: Final = 20_000  # photos that are read; the next draw goes on
 _LATE: Final = timedelta(minutes=5)  # a record may be in the index so long after its time
 
 
-@dataclass(frozen=True)
-class Audited:
-    """Accepted photos that a person has looked at, and those of them that the model labelled wrongly."""
-
-    photos: int
-    errors: int
-
-    def sentence(self) -> str:
-        """Return the bound in words."""
-        if not self.photos:
-            return "no accepted photo was audited yet"
-        bound = error_bound(self.errors, self.photos)
-        return (
-            f"at most {100 * bound:.1f} % wrong among accepted photos, {100 * CONFIDENCE:.0f} % sure, from "
-            f"{self.photos} audited with {self.errors} wrong"
-        )
-
-
-def audited(table: ResultsTable) -> Audited:
-    """Count the audited photos of the last 30 days."""
-    return Audited(*table.audits(table.now() - PERIOD))
+def bound(photos: int, errors: int) -> str:
+    """Return in words what so many audited photos, some of them labelled wrongly by the model, prove."""
+    if not photos:
+        return "no accepted photo was audited yet"
+    return (
+        f"at most {100 * error_bound(errors, photos):.1f} % wrong among accepted photos, "
+        f"{100 * CONFIDENCE:.0f} % sure, from {photos} audited with {errors} wrong"
+    )
 
 
 class Audit:

@@ -16,7 +16,7 @@ from commandline.errors import CommandError, UsageError
 from operations.outcomes import SEES_NONE
 from operations.photos.labelled import NEITHER, identity
 from operations.results import ResultsTable
-from operations.review.audit import Audit, Audited, audited
+from operations.review.audit import PERIOD, Audit, bound
 from operations.review.decisions import AlreadyDecidedError, Decision, Decisions, HeldElsewhereError, Photo
 from operations.review.queue import HOLD_S, Message, ReviewQueue
 from operations.stack import Stack
@@ -226,9 +226,9 @@ class Desk:
         self._today = today, max(0, more + (decided if day == today else 0))
         return self._today[1]
 
-    def bound(self) -> Audited:
-        """Return the audit's figures."""
-        return audited(self._table)
+    def bound(self) -> str:
+        """Return what the audit of the last 30 days proves."""
+        return bound(*self._table.audits(self._stack.now() - PERIOD))
 
     def close(self) -> None:
         """Give the photos back that are held."""

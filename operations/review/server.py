@@ -175,7 +175,7 @@ class _Server:
 
     @_json
     def bound(self, _request: Request, _body: bytes) -> dict[str, Any]:
-        return {"sentence": self._desk.bound().sentence()}
+        return {"sentence": self._desk.bound()}
 
     @_json
     def decide(self, _request: Request, body: bytes) -> dict[str, Any]:

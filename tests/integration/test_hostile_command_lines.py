@@ -44,7 +44,7 @@ STARTS: Final = (
     "localcloud.commands.up.start_and_deploy",
     "localcloud.commands.demo.lifecycle.start_and_deploy",
     "operations.redrive.poll",
-    "operations.photos.listener.OutcomeListener.__enter__",
+    "operations.photos.watcher.OutcomeListener.__enter__",
     "uvicorn.Server.run",
     "onnxruntime.InferenceSession",
     "subprocess.Popen",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from commandline.prices import PriceTable, instance_prices
+from commandline.prices import REGION, Price, instance_prices
 from model_build.errors import RefusedError
 from operations import cost
 from operations.cost import WORKFLOWS, batch_dollars, instances_needed, month, prices, traces
@@ -38,7 +38,7 @@ def test_a_million_photos_by_hand() -> None:
     assert express.storage_usd == pytest.approx(
         1_000_000 * (3 / 1024 * 0.023 + 5e-6 + 2 / kib * (0.25 + 0.20))
     )
-    assert f"line (${1_000_000 * prices().usd('s3_put'):.2f} a million)" in PAGE  # S3 bills LIST as PUT
+    assert f"line (${1_000_000 * cost.usd('s3_put'):.2f} a million)" in PAGE  # S3 bills LIST as PUT
     assert f"cost ${batch_dollars(1_000_000):.2f}" in PAGE
     assert batch_dollars(1_000_000) == pytest.approx(23.83, abs=0.01)
 
@@ -88,15 +88,20 @@ def test_the_page_shows_what_an_outage_costs() -> None:
     transitions = 1 + len(ending.visited)
     assert (ending.error, ending.seconds) == ("EndpointUnavailable", 2400)
     assert f"makes {transitions} transitions, {transitions // cost.TRANSITIONS['ACCEPTED']} times" in PAGE
-    dollars = 100_000 * transitions * prices().usd("step_functions_standard_transition")
+    dollars = 100_000 * transitions * cost.usd("step_functions_standard_transition")
     assert f"100,000 of them cost ${dollars:.0f}." in PAGE
 
 
-@pytest.mark.parametrize("table", [prices(), instance_prices()], ids=["services", "instances"])
-def test_every_price_has_a_source_and_a_date(table: PriceTable) -> None:
-    assert table.region == "us-east-1"
-    assert "Check them" in table.note
-    for name, price in table.prices.items():
+@pytest.mark.parametrize(
+    ("table", "package"),
+    [(prices(), "operations"), (instance_prices(), "commandline")],
+    ids=["services", "instances"],
+)
+def test_every_price_has_a_source_and_a_date(table: dict[str, Price], package: str) -> None:
+    file = json.loads((ROOT / package / "prices.json").read_text(encoding="utf-8"))
+    assert file["region"] == REGION == "us-east-1"
+    assert "Check them" in file["note"]
+    for name, price in table.items():
         assert price.usd > 0, name
         assert re.fullmatch(r"https://aws\.amazon\.com/[a-z0-9/-]+/pricing/([a-z-]+/)?", price.source), name
         assert date(2026, 1, 1) <= date.fromisoformat(price.date), name
@@ -104,7 +109,7 @@ def test_every_price_has_a_source_and_a_date(table: PriceTable) -> None:
 
 def test_every_price_is_used() -> None:
     source = Path(cost.__file__).read_text(encoding="utf-8")
-    assert [name for name in prices().prices if f'"{name}"' not in source] == []
+    assert [name for name in prices() if f'"{name}"' not in source] == []
 
 
 def test_the_command_prints_one_line_and_the_page_its_figures(scones: Scones) -> None:

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from operations.photos import listener
-from operations.photos.listener import ListenerError, OutcomeListener
+from operations.outcomes import DETAIL_TYPE, SOURCE
+from operations.photos import watcher
+from operations.photos.watcher import ListenerError, OutcomeListener
 from operations.stack import Stack
 
 
-def publish(stack: Stack, detail: dict[str, Any], source: str = listener.SOURCE) -> None:
-    entry = {"Source": source, "DetailType": listener.DETAIL_TYPE, "Detail": json.dumps(detail)}
+def publish(stack: Stack, detail: dict[str, Any], source: str = SOURCE) -> None:
+    entry = {"Source": source, "DetailType": DETAIL_TYPE, "Detail": json.dumps(detail)}
     stack.client("events").put_events(Entries=[entry])
 
 
@@ -51,7 +52,7 @@ def test_the_queue_takes_messages_of_its_rule_only(stack: Stack) -> None:
 def test_a_rule_that_delivers_nothing_is_told_and_removed(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listener, "_READY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(watcher, "_READY_TIMEOUT_S", 0.01)
     monkeypatch.setattr(stack.client("events"), "put_events", lambda **_: None)
 
     with pytest.raises(ListenerError, match="no event reached the queue"), OutcomeListener(stack):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from model_build.data.samples import png_claiming
-from operations.report.photo_features import FEATURES, UnreadablePhotoError, photo_features, thumbnail
+from operations.report.photo_features import FEATURES, UnreadablePhotoError, photo_features
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
@@ -80,10 +80,3 @@ def test_every_mode_of_an_image_is_read(mode: str) -> None:
 def test_what_cannot_be_decoded_is_refused(body: bytes) -> None:
     with pytest.raises(UnreadablePhotoError):
         photo_features(body)
-    with pytest.raises(UnreadablePhotoError):
-        thumbnail(body, 64)
-
-
-def test_a_thumbnail_is_a_small_jpeg_of_the_same_shape() -> None:
-    small = Image.open(io.BytesIO(thumbnail(encoded(noise((400, 200))), 100)))
-    assert (small.format, small.size) == ("JPEG", (100, 50))

@@ -21,7 +21,7 @@ from operations.photos.forgetting import Forgetter
 from operations.photos.labelled import NEITHER, file_name
 from operations.redrive import send_to_review
 from operations.results import SAMPLE, ResultsTable
-from operations.review.audit import DRAW_EVERY_S, Audited, audited
+from operations.review.audit import DRAW_EVERY_S, PERIOD, bound
 from operations.review.decisions import NO_LABEL
 from operations.review.desk import AHEAD, MANY, Desk, NotHeldError, UnknownLabelError
 from operations.review.queue import HOLD_S
@@ -33,6 +33,10 @@ from tests.support.review import Faults, copies, events, items, messages, put_do
 @pytest.fixture
 def faults(stack: Stack) -> Faults:
     return Faults(stack)
+
+
+def audited(stack: Stack) -> tuple[int, int]:
+    return ResultsTable(stack).audits(stack.now() - PERIOD)
 
 
 def desk_of(stack: Stack, reviewer: str = "ada", audit: float = 0.0) -> Desk:
@@ -187,11 +191,11 @@ def test_a_decision_that_failed_can_be_repeated_with_any_label_and_taken_back(
     assert (event["label"] or NEITHER, event["model_label"], event["reviewed"]) == (again, "bicycle", True)
     assert not list(Delivery(stack).undelivered(datetime.now(UTC) + CLAIM)), "no debt is left"
     if outcome == "ACCEPTED":
-        assert audited(ResultsTable(stack)) == Audited(1, int(again != "bicycle"))
+        assert audited(stack) == (1, int(again != "bicycle"))
 
     assert desk.undo() == ([held], "")
     assert (items(stack), copies(stack)) == (before, [])
-    assert audited(ResultsTable(stack)) == Audited(0, 0)
+    assert audited(stack) == (0, 0)
     (event,) = events(stack)
     assert (event["outcome"], event["label"], event["reviewed"]) == (outcome, "bicycle", False)
 
@@ -585,9 +589,9 @@ def test_accepted_photos_come_up_blind_and_bound_the_error_rate(stack: Stack) ->
         assert other.waiting()[0]["id"] != shown["id"], "it is on another desk"
         other.close()
         desk.decide(shown["id"], label)
-    assert desk.bound() == audited(ResultsTable(stack)) == Audited(2, 1)
-    assert "from 2 audited with 1 wrong" in desk.bound().sentence()
-    assert Audited(299, 0).sentence().startswith("at most 1.0 % wrong among accepted photos, 95 % sure")
+    assert audited(stack) == (2, 1)
+    assert "from 2 audited with 1 wrong" in desk.bound()
+    assert bound(299, 0).startswith("at most 1.0 % wrong among accepted photos, 95 % sure")
 
 
 def test_photos_that_are_accepted_later_are_audited_too_and_none_comes_twice(
@@ -610,7 +614,8 @@ def test_photos_that_are_accepted_later_are_audited_too_and_none_comes_twice(
     monkeypatch.setattr(time, "monotonic", lambda: start + 2 * DRAW_EVERY_S)
     (third,) = desk.waiting()
     assert len({*seen, third["id"]}) == 3
-    assert desk.bound() == Audited(2, 1)
+    assert audited(stack) == (2, 1)
+    assert desk.bound() == bound(2, 1)
 
 
 def test_a_hold_of_a_clock_that_was_set_back_is_over(stack: Stack) -> None:
