@@ -13,24 +13,23 @@ import click
 
 from commandline.program import LazyCommand, LazyGroup, run
 
-_COMMANDS: Final = {
-    "doctor": ("checks:doctor", "Check that an account is ready for the application."),
-    "smoke": ("checks:smoke", "Prove a deployed stack with photos of its own."),
-    "send": ("send:command", "Send photos to a stack and show the outcome of each."),
-    "results": ("results:command", "List the recorded outcomes."),
-    "review": ("review:command", "Decide on doubtful photos in a browser."),
-    "show": ("show:command", "Show what became of one photo, and why."),
-    "status": ("checks:status", "Say how a stack stands, and what to do."),
-    "forget": ("forget:command", "Delete a photo and its records."),
-    "redrive": ("redrive:command", "Start photos again that failed or have no outcome."),
-    "batch": ("batch:command", "Classify all photos of a prefix or a list."),
-    "load": ("load:command", "Send photos on a schedule and balance the account."),
-    "cost": ("cost:command", "Estimate the monthly cost on AWS."),
-    "report": ("report:command", "Write a page about confidence, outcomes and drift."),
-}
 COMMANDS: Final = {
     name: LazyCommand(f"operations.commands.{target}", purpose)
-    for name, (target, purpose) in _COMMANDS.items()
+    for name, target, purpose in (
+        ("doctor", "checks:doctor", "Check that an account is ready for the application."),
+        ("smoke", "checks:smoke", "Prove a deployed stack with photos of its own."),
+        ("send", "send:command", "Send photos to a stack and show the outcome of each."),
+        ("results", "results:command", "List the recorded outcomes."),
+        ("review", "review:command", "Decide on doubtful photos in a browser."),
+        ("show", "show:command", "Show what became of one photo, and why."),
+        ("status", "checks:status", "Say how a stack stands, and what to do."),
+        ("forget", "forget:command", "Delete a photo and its records."),
+        ("redrive", "redrive:command", "Start photos again that failed or have no outcome."),
+        ("batch", "batch:command", "Classify all photos of a prefix or a list."),
+        ("load", "load:command", "Send photos on a schedule and balance the account."),
+        ("cost", "cost:command", "Estimate the monthly cost on AWS."),
+        ("report", "report:command", "Write a page about confidence, outcomes and drift."),
+    )
 }
 
 

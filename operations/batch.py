@@ -246,12 +246,7 @@ class Runs:
         return min(free)
 
     def start(
-        self,
-        photos: Iterable[Version],
-        *,
-        at_a_time: int = AT_A_TIME,
-        reclassify: bool = False,
-        announce: bool = True,
+        self, photos: Iterable[Version], at_a_time: int, *, reclassify: bool = False, announce: bool = True
     ) -> Run | None:
         """Write the manifest and start the execution; None if there are no photos.
 

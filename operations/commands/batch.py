@@ -20,16 +20,10 @@ from operations.stack import StackChoice, stack_options
 @click.command("batch")
 @stack_options
 @click.option("--prefix", metavar="KEY", help="Classify the photos under it; begins with incoming/.")
-@click.option(
-    "--manifest", metavar="S3URI", help="Classify a list: .jsonl, .csv, or an S3 Inventory's manifest."
-)
-@click.option(
-    "--all", "everything", is_flag=True, help="Also photos with an outcome; a person's decision stays."
-)
+@click.option("--manifest", metavar="S3URI", help="Classify a list: .jsonl, .csv, or an S3 Inventory.")
+@click.option("--all", "everything", is_flag=True, help="Also photos with an outcome; decisions stay.")
 @click.option("--quiet-backfill", is_flag=True, help="Publish no events and request no reviews.")
-@click.option(
-    "--concurrency", type=click.IntRange(1, 1000), default=AT_A_TIME, metavar="N", help="Photos at a time."
-)
+@click.option("--concurrency", type=click.IntRange(1, 1000), default=AT_A_TIME, help="Photos at a time.")
 @click.option("--wait/--no-wait", default=True, help="Whether to wait for the end and print the summary.")
 @click.option("--dry-run", is_flag=True, help="List the photos and start nothing.")
 @json_option
@@ -70,18 +64,14 @@ def command(  # noqa: PLR0913 - one parameter for each option
         say(f"{plural(count, 'photo')} would be classified")
         return 0
     begun, runs = time.monotonic(), Runs(stack)
-    run = runs.start(
-        progress(photos, title="listing", unit="photo"),
-        at_a_time=capped(concurrency, runs.free_concurrency()),
-        reclassify=everything,
-        announce=not quiet_backfill,
-    )
+    options = {"reclassify": everything, "announce": not quiet_backfill}
+    at_a_time = capped(concurrency, runs.free_concurrency())
+    run = runs.start(progress(photos, title="listing", unit="photo"), at_a_time, **options)
     _report_left_out(found)
     if run is None:
         if as_json:
             print(json.dumps({"summary": {"photos": 0}}))
-        where = visible(prefix or manifest or "")
-        why = "every photo has an outcome" if found.found else f"no photo is in {where}"
+        why = "every photo has an outcome" if found.found else f"no photo is in {prefix or manifest}"
         say(f"{why}: nothing was started")
         return 0
     say(f"{plural(run.photos, 'photo')} in run {run.name}")

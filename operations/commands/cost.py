@@ -11,9 +11,7 @@ from operations.cost import WORKFLOWS, month, prices
 
 
 @click.command()
-@click.option(
-    "--photos", type=click.IntRange(1, 10**12), default=100_000, metavar="N", help="Photos a month."
-)
+@click.option("--photos", type=click.IntRange(1, 10**12), default=100_000, help="Photos a month.")
 @click.option("--workflow", type=click.Choice(WORKFLOWS), default="STANDARD", help="BATCH is `scones batch`.")
 @click.option("--instance-type", metavar="T", help="Of the endpoint.  [default: a serverless endpoint]")
 @json_option

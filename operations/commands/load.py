@@ -14,35 +14,19 @@ from operations.stack import StackChoice, stack_options
 
 @click.command("load")
 @stack_options
-@click.option(
-    "--rate", type=FiniteRange(0.01, 1000), default=1, metavar="R", help="Photos a second, on average."
-)
-@click.option(
-    "--duration", type=Seconds(), default=60, metavar="S", help="For how many seconds photos are sent."
-)
-@click.option(
-    "--burst",
-    type=click.IntRange(1, 10_000),
-    metavar="N",
-    help="Photos that arrive at once.  [default: each independently of the others]",
-)
-@click.option(
-    "--mix",
-    default=DEFAULT_MIX,
-    metavar="SHARES",
-    help="Shares of good, doubtful, broken, duplicate (started twice) and overwritten photos.",
-)
+@click.option("--rate", type=FiniteRange(0.01, 1000), default=1, help="Photos a second, on average.")
+@click.option("--duration", type=Seconds(), default=60, help="For how long photos are sent.")
+@click.option("--burst", type=click.IntRange(0, 10_000), default=0, help="Photos at once; 0: independently.")
+@click.option("--mix", default=DEFAULT_MIX, help="Shares of good, doubtful, ... photos; overwritten, too.")
 @click.option("--seed", type=int, default=0, help="Equal seeds send the same photos at the same times.")
-@click.option(
-    "--timeout", type=Seconds(), default=180, help="How long to wait for outcomes after the last photo."
-)
+@click.option("--timeout", type=Seconds(), default=180, help="How long to wait after the last photo.")
 @json_option
 def command(  # noqa: PLR0913 - one parameter for each option
     *,
     choice: StackChoice,
     rate: float,
     duration: float,
-    burst: int | None,
+    burst: int,
     mix: str,
     seed: int,
     timeout: float,
@@ -58,7 +42,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     Example:
       scones load --rate 5 --duration 60 --mix good=.9,doubtful=.1
     """
-    plan = Plan(rate, duration, burst or 0, parse_mix(mix), seed)
+    plan = Plan(rate, duration, burst, parse_mix(mix), seed)
     stack = choice.find()
     say(f"{len(plan.arrivals())} photos in {duration:g} s to the stack {stack.name}, seed {seed}")
     account = Load(stack, plan).run(timeout)

@@ -40,35 +40,16 @@ from operations.stack import Stack, StackChoice, stack_options
 @click.option(
     "--missing",
     is_flag=True,
-    help="Start the photos without an outcome instead: versions under incoming/ that have no record, and "
-    "upload events that were not delivered. Recorded outcomes whose event is missing are published.",
+    help="Start what has no record instead: versions under incoming/, and upload events that were not "
+    "delivered. Recorded outcomes whose event is missing are published.",
 )
 @click.option(
-    "--reviews",
-    is_flag=True,
-    help="Put LOW_CONFIDENCE photos on the review queue again, for messages that were lost. Starts none.",
+    "--reviews", is_flag=True, help="Put LOW_CONFIDENCE photos on the review queue again. Starts none."
 )
-@click.option(
-    "--since",
-    type=Duration(),
-    default="30d",
-    help="Only what was recorded, or with --missing uploaded, in this time: 30m, 24h, 7d.",
-)
-@click.option(
-    "--older-than",
-    type=Duration(),
-    default="5m",
-    help="With --missing: leave out what was uploaded in this time, since it is probably in progress.",
-)
-@click.option(
-    "--rate",
-    type=click.FloatRange(0.1, 1000),
-    default=10,
-    metavar="N",
-    help="Executions to start in a second.",
-)
+@click.option("--since", type=Duration(), default="30d", help="Only what was recorded or uploaded since.")
+@click.option("--older-than", type=Duration(), default="5m", help="--missing leaves out younger uploads.")
+@click.option("--rate", type=click.FloatRange(0.1, 1000), default=10, help="Executions to start in a second.")
 @click.option("--timeout", type=Seconds(), default=3600, help="How long to wait for the outcomes.")
-@click.option("--wait/--no-wait", default=True, help="Whether to wait for the outcomes.")
 @click.option("--dry-run", is_flag=True, help="List the photos and start nothing.")
 @json_option
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -81,7 +62,6 @@ def command(  # noqa: PLR0913 - one parameter for each option
     older_than: timedelta,
     rate: float,
     timeout: float,
-    wait: bool,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -122,7 +102,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     paid = (item for item in debts if delivery.deliver(item))
     delivered = print_lines(_debt(item, "event published", as_json=as_json) for item in paid)
     started = list(progress(start(stack, starts, rate), title="starting", unit="photo"))
-    results = list(_follow(stack, started, timeout if wait else None, as_json=as_json))
+    results = list(_follow(stack, started, timeout, as_json=as_json))
     counts = Counter(one.outcome for one in results)
     summary: dict[str, float] = {"photos": len(results), **{name: counts[name] for name in OUTCOMES}}
     summary |= {"unfinished": counts[None], "delivered": delivered}
@@ -130,8 +110,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
     if as_json:
         print(json.dumps({"summary": summary}))
     else:
-        _conclude(summary, waited=wait)
-    return FAILED if counts["FAILED"] or (wait and counts[None]) else 0
+        _conclude(summary)
+    return FAILED if counts["FAILED"] or counts[None] else 0
 
 
 def _debt(item: Item, state: str, *, as_json: bool) -> str:
@@ -141,14 +121,11 @@ def _debt(item: Item, state: str, *, as_json: bool) -> str:
     return f"{outcome:<14} {visible(photo)}  {state}"
 
 
-def _follow(
-    stack: Stack, started: list[Redriven], timeout: float | None, *, as_json: bool
-) -> Iterator[Redriven]:
-    """Follow executions, if there is a time to wait; print what became of each."""
-    if timeout is not None and any(is_express(one.execution_arn) for one in started):
+def _follow(stack: Stack, started: list[Redriven], timeout: float, *, as_json: bool) -> Iterator[Redriven]:
+    """Follow executions that can be followed; print what became of each."""
+    if express := any(is_express(one.execution_arn) for one in started):
         say("an EXPRESS workflow keeps no executions: see `operations results` for the outcomes")
-        timeout = None
-    ended = started if timeout is None else follow(stack, started, timeout)
+    ended = started if express else follow(stack, started, timeout)
     for one in progress(ended, total=len(started), title="waiting", unit="photo"):
         if as_json:
             print(json.dumps(asdict(one)))
@@ -157,14 +134,12 @@ def _follow(
         yield one
 
 
-def _conclude(summary: dict[str, float], *, waited: bool) -> None:
-    photos = plural(int(summary["photos"]), "photo")
+def _conclude(summary: dict[str, float]) -> None:
     if summary["delivered"]:
         say(f"{plural(int(summary['delivered']), 'event')} published late")
     if not summary["photos"]:
         say("no such photo: nothing was started")
-    elif not waited:
-        say(f"{photos} started again; `operations results` shows what becomes of them")
     else:
+        photos = plural(int(summary["photos"]), "photo")
         counts = ", ".join(f"{summary[name]} {name}" for name in OUTCOMES)
         say(f"{photos} started again: {counts}, {summary['unfinished']} unfinished")

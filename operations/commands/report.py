@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -24,7 +24,6 @@ from operations.results import Record, ResultsTable
 from operations.s3 import check_target, is_s3, read, write
 from operations.stack import Stack, StackChoice, stack_options
 
-_UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 Progress = Callable[[int], object]
 """Gets the number of captured records found in each file."""
 
@@ -43,24 +42,11 @@ Progress = Callable[[int], object]
     metavar="FILE|DIR|s3://…",
     help="Compare with the file that --write-baseline wrote (*.json), or with these captures.",
 )
-@click.option(
-    "--write-baseline", metavar="FILE|s3://…", help="Write the statistics of these captures, for --baseline."
-)
-@click.option(
-    "--threshold",
-    type=PROBABILITY,
-    help="Confidence from which an answer is accepted.  "
-    "[default: the newest record's, or the shipped model's]",
-)
-@click.option(
-    "--labels",
-    type=NameList(),
-    help="The classes in the endpoint's order.  [default: the stack's, or the shipped model's]",
-)
+@click.option("--write-baseline", metavar="FILE|s3://…", help="Write their statistics, for --baseline.")
+@click.option("--threshold", type=PROBABILITY, help="Accepted from it.  [default: the newest record's]")
+@click.option("--labels", type=NameList(), help="Classes in the endpoint's order.  [default: the stack's]")
 @click.option("--output", default="report.html", metavar="FILE|s3://…", help="The page to write.")
-@click.option(
-    "--fail-on-drift", is_flag=True, help="Exit with 1 if there is drift: for a schedule that alarms."
-)
+@click.option("--fail-on-drift", is_flag=True, help="Exit with 1 if there is drift.")
 @json_option
 @click.pass_context
 def command(  # noqa: PLR0913 - one parameter for each option
@@ -191,14 +177,12 @@ def _required(window: Window | None) -> Window:
 
 def _again(choice: StackChoice | None, captures: str | None, since: timedelta | None) -> tuple[str, ...]:
     """Return the command line that reads the same records."""
-    seconds = since.total_seconds() if since else 0.0
-    unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0 or size == 1)
     given: dict[str, Any] = {
         "--captures": captures,
         "--stack-name": choice and choice.name,
         "--region": choice and choice.region,
         "--profile": choice and choice.profile,
-        "--since": since and f"{seconds / size:g}{unit}",
+        "--since": since and f"{since / timedelta(hours=1):g}h",
     }
     parts = (part for name, value in given.items() if value for part in (name, value))
     return ("scones", "report", *parts)

@@ -23,15 +23,8 @@ def default_reviewer() -> str:
 @click.command("review")
 @stack_options
 @click.option("--port", type=click.IntRange(0, 65535), default=4580, help="Port; 0 takes a free one.")
-@click.option(
-    "--reviewer", metavar="NAME", help="Who decides; recorded.  [default: your name on this machine]"
-)
-@click.option(
-    "--audit",
-    type=PROBABILITY,
-    default=0.02,
-    help="Share of the accepted photos to look at, too: drawn at random, without the model's guess.",
-)
+@click.option("--reviewer", metavar="NAME", help="Who decides.  [default: your name on this machine]")
+@click.option("--audit", type=PROBABILITY, default=0.02, help="Share of accepted photos to look at blind.")
 @click.option("--open/--no-open", "opened", default=False, help="Open the page in a browser.")
 def command(*, choice: StackChoice, port: int, reviewer: str | None, audit: float, opened: bool) -> None:
     r"""Serve the review desk on this machine, until Ctrl-C: decide on doubtful photos with one key each.

@@ -210,7 +210,7 @@ def test_photos_with_an_outcome_are_left_out_and_failed_ones_are_not(stack: Stac
 
 
 def test_a_run_is_started_with_a_manifest_of_its_photos(stack: Stack) -> None:
-    run = Runs(stack).start([("incoming/a b.jpg", "v1"), ("incoming/ä.jpg", "v2")], at_a_time=25)
+    run = Runs(stack).start([("incoming/a b.jpg", "v1"), ("incoming/ä.jpg", "v2")], 25)
 
     assert run
     assert run.photos == 2

@@ -158,7 +158,7 @@ def test_the_command_lists_or_starts_and_counts(stack: Stack, scones: Scones) ->
     assert "3 photos would be started" in scones.err
     assert inputs(stack) == []
 
-    assert scones("redrive", "--no-wait", "--rate", "100", "--json") == 0
+    assert scones("redrive", "--timeout", "0.1", "--rate", "100", "--json") == 1, "they run on"
     lines = scones.lines
     assert [line["outcome"] for line in lines[:-1]] == [None] * 3
     assert lines[-1]["summary"]["photos"] == 3
