@@ -24,7 +24,7 @@ import click
 from commandline import interrupts
 from commandline.aws import explain_aws
 from commandline.errors import FAILED, INTERRUPTED, WRONG_USE, CommandError
-from commandline.escapes import visible
+from commandline.terminal import visible
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DISTRIBUTION: Final = "scones-vehicle-classification"
@@ -50,7 +50,6 @@ class LazyCommand:
 
     target: str
     purpose: str
-    hidden: bool = False
 
 
 class LazyGroup(click.Group):
@@ -72,7 +71,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names that the help page and the shell completion offer."""
-        return [name for name, command in self.lazy.items() if not command.hidden]
+        return list(self.lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import and return a command; None if there is no such command."""

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from commandline.errors import CommandError
-from commandline.escapes import visible
 from commandline.polling import PollingTimeoutError, poll
-from commandline.terminal import say
+from commandline.terminal import say, visible
 from localcloud.access import LocalSession
 from localcloud.application import Application
 from localcloud.environment import ROOT

@@ -19,7 +19,7 @@ from urllib.parse import unquote_plus
 from botocore.exceptions import ClientError
 
 from commandline.errors import UsageError
-from commandline.escapes import visible
+from commandline.terminal import visible
 from operations.outcomes import OUTCOMES
 from operations.photos.sources import PREFIX
 from operations.photos.traces import retained

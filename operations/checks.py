@@ -14,8 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.aws import one_line
 from commandline.errors import CommandError
-from commandline.escapes import visible
-from commandline.terminal import has_colour, plural
+from commandline.terminal import has_colour, plural, visible
 
 ACCESS_DENIED: Final = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "403"}

@@ -8,9 +8,8 @@ from typing import Final
 import click
 
 from commandline.errors import UsageError
-from commandline.escapes import visible
 from commandline.options import trust_code_option
-from commandline.terminal import say
+from commandline.terminal import say, visible
 from localcloud.application import Application
 from localcloud.desk import kept_address
 from localcloud.lifecycle import deploy, print_next_steps, save_state, stack_of, start_and_deploy

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from commandline.escapes import visible
+from commandline.terminal import visible
 from model_build.data.extract import digest
 from model_build.errors import ModelBuildError
 

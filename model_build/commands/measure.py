@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import click
 
-from commandline.escapes import visible
 from commandline.options import (
     EXISTING,
     FILE,
@@ -19,7 +18,7 @@ from commandline.options import (
     json_option,
     trust_code_option,
 )
-from commandline.terminal import say
+from commandline.terminal import say, visible
 from model_build.archive.loaded_model import LoadedModel, UnreadableImageError, open_model
 from model_build.archive.package import DEFAULT_MODEL
 from model_build.data.download import find_if_present

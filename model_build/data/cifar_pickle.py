@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from commandline.escapes import visible
+from commandline.terminal import visible
 from model_build.errors import ArchiveError
 
 TUPLES: Final = 1000  # most that may be nested; real pickles have a dozen

@@ -19,8 +19,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from commandline.escapes import visible
-from commandline.terminal import progress
+from commandline.terminal import progress, visible
 from model_build.archive.loaded_model import LoadedModel, UnreadableImageError
 from model_build.data.cifar import Archive
 from model_build.data.download import CIFAR_10, CIFAR_100, find_archive, find_if_present

@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from commandline.errors import FAILED, CommandError, UsageError
-from commandline.escapes import visible
 from commandline.options import json_option
-from commandline.terminal import plural, print_lines, progress, progress_bar, say
+from commandline.terminal import plural, print_lines, progress, progress_bar, say, visible
 from operations.batch import AT_A_TIME, Listed, Run, Runs, listed, summarize, under
 from operations.cost import batch_dollars
 from operations.outcomes import OUTCOMES

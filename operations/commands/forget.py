@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from commandline.errors import CommandError, UsageError
-from commandline.escapes import visible
 from commandline.options import Duration, json_option
-from commandline.terminal import confirm, plural, progress, say
+from commandline.terminal import confirm, plural, progress, say, visible
 from operations.photos.sources import PREFIX
 from operations.stack import StackChoice, stack_options
 

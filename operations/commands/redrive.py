@@ -11,9 +11,8 @@ from itertools import chain
 import click
 
 from commandline.errors import FAILED, UsageError
-from commandline.escapes import visible
 from commandline.options import Duration, Seconds, json_option
-from commandline.terminal import plural, print_lines, progress, say
+from commandline.terminal import plural, print_lines, progress, say, visible
 from operations.delivery import Delivery
 from operations.executions import is_express
 from operations.outcomes import OUTCOMES

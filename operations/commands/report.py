@@ -99,7 +99,10 @@ def command(  # noqa: PLR0913 - one parameter for each option
         damage = ", ".join(f"{count:,} x {kind}" for kind, count in window.damage.counts.items())
         files = f"{window.source.name}: no usable records in {plural(len(window.files), 'file')}"
         raise CommandError(f"{files}; {damage or 'give a folder or prefix with *.jsonl files'}")
-    report = replace(report, threshold=_threshold(threshold, report))
+    if threshold is None and report.history is not None:
+        threshold = report.history.threshold
+    shipped = Manifest.read(DEFAULT_MODEL).default_threshold
+    report = replace(report, threshold=shipped if threshold is None else threshold)
     if write_baseline is not None:
         write(write_baseline, to_json(statistics_of(_required(window))), "application/json", session)
     write(output, render(report, datetime.now(UTC)), "text/html; charset=utf-8", session)
@@ -111,17 +114,8 @@ def command(  # noqa: PLR0913 - one parameter for each option
 
 
 def _labels(stack: Stack | None) -> tuple[str, ...]:
-    if stack is not None and "ClassLabels" in stack.outputs:
-        return tuple(stack.outputs["ClassLabels"].split(","))
-    return tuple(Manifest.read(DEFAULT_MODEL).labels)
-
-
-def _threshold(asked: float | None, report: Report) -> float:
-    if asked is not None:
-        return asked
-    if report.history is not None and report.history.threshold is not None:
-        return report.history.threshold
-    return Manifest.read(DEFAULT_MODEL).default_threshold
+    named = stack and stack.outputs.get("ClassLabels")
+    return tuple(named.split(",")) if named else tuple(Manifest.read(DEFAULT_MODEL).labels)
 
 
 def captured_by(stack: Stack) -> str | None:

@@ -7,9 +7,8 @@ from typing import Final
 
 import click
 
-from commandline.escapes import visible
 from commandline.options import POSITIVE, Duration, json_option
-from commandline.terminal import has_colour, plural, print_lines, say
+from commandline.terminal import has_colour, plural, print_lines, say, visible
 from operations.outcomes import OUTCOMES, guess, painted
 from operations.results import Record, ResultsTable
 from operations.stack import StackChoice, stack_options

@@ -7,9 +7,8 @@ from typing import Final
 import click
 
 from commandline.errors import FAILED
-from commandline.escapes import visible
 from commandline.options import EXISTING, PATH, Seconds, json_option
-from commandline.terminal import confirm, plural, say
+from commandline.terminal import confirm, plural, say, visible
 from operations.photos.sources import PREFIX, find_photos
 from operations.stack import StackChoice, stack_options
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline.escapes import visible
 from commandline.options import json_option
-from commandline.terminal import has_colour, plural
+from commandline.terminal import has_colour, plural, visible
 from operations.outcomes import painted
 from operations.stack import StackChoice, stack_options
 

@@ -18,8 +18,7 @@ import jinja2
 from botocore.exceptions import ClientError
 from tqdm import tqdm
 
-from commandline.escapes import visible
-from commandline.terminal import has_colour, plural, progress_bar, say
+from commandline.terminal import has_colour, plural, progress_bar, say, visible
 from operations.outcomes import OUTCOMES, painted
 from operations.photos.pictures import MOST_BYTES, CannotBeShownError, jpeg
 from operations.photos.sources import PREFIX, Photo

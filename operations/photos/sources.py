@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from commandline.errors import UsageError
-from commandline.escapes import visible
-from commandline.terminal import plural
+from commandline.terminal import plural, visible
 
 PREFIX: Final = "incoming/"
 _MAX_KEY_BYTES: Final = 1024

@@ -12,7 +12,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from commandline.escapes import visible
+from commandline.terminal import visible
 from operations.outcomes import OUTCOMES
 from operations.photos.pictures import CannotBeShownError, jpeg
 from operations.report import Floats, charts

@@ -62,7 +62,6 @@ ERRORS: dict[str, BaseException] = {
     lazy={
         "show": LazyCommand(f"{__name__}:show", "Show what was given."),
         "broken": LazyCommand("no.such.module:command", "Never imported by --help."),
-        "old": LazyCommand(f"{__name__}:show", "The former name.", hidden=True),
     },
 )
 def program() -> None:
@@ -86,7 +85,6 @@ def test_help_lists_commands_without_importing_them(call: Call) -> None:
     code, shown, _ = call("--help")
     assert code == 0
     assert "Never imported" in shown
-    assert "former name" not in shown
 
 
 @pytest.mark.parametrize(("command", "arguments"), [(show, ["--help"]), (program, ["show", "--help"])])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commandline.escapes import visible
+from commandline.terminal import visible
 from model_build.archive.manifest import Manifest, ManifestError
 from model_build.archive.package import DEFAULT_MODEL
 from tests.support.tiny_model import write_model

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from commandline.escapes import visible
+from commandline.terminal import visible
 
 
 @pytest.mark.parametrize(
