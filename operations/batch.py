@@ -100,8 +100,10 @@ def listed(stack: Stack, uri: str) -> Listed:
     def versions() -> Iterator[Version]:
         try:
             yield from _photos(stack, _rows(stack, uri), left_out)
-        except UnreadableError as error:
-            raise UsageError(f"--manifest {visible(uri)}: {visible(str(error))}") from error
+        except (UnreadableError, UnicodeDecodeError, csv.Error) as error:
+            why = f"it is no CSV: {error}" if isinstance(error, csv.Error) else str(error)
+            why = "it is not in UTF-8: save it as UTF-8" if isinstance(error, UnicodeDecodeError) else why
+            raise UsageError(f"--manifest {visible(uri)}: {visible(why)}") from error
 
     return Listed(stack, versions(), left_out)
 
@@ -165,8 +167,6 @@ def _read(stack: Stack, uri: str) -> str:
     body = read(uri, stack.session)
     try:
         return (gzip.decompress(body) if uri.endswith(".gz") else body).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnreadableError("it is not in UTF-8: save it as UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
         raise UnreadableError(f"{split_uri(uri)[1]} cannot be decompressed: {error}") from error
 
@@ -179,10 +179,7 @@ def _json(text: str, what: str) -> Any:
 
 
 def _csv_lines(text: str) -> Iterator[list[str]]:
-    try:
-        yield from filter(None, csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        raise UnreadableError(f"it is no CSV: {error}") from error
+    return filter(None, csv.reader(io.StringIO(text, newline=""), strict=True))
 
 
 def _inventory(stack: Stack, text: str) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from commandline.errors import FAILED, UsageError
-from commandline.options import FOLDER, POSITIVE, Seconds, json_option, trust_code_option
+from commandline.options import FOLDER, POSITIVE, SECONDS, json_option, trust_code_option
 from commandline.terminal import say
 from localcloud import lifecycle
 from localcloud.application import Application
@@ -32,7 +32,7 @@ _ARCHIVE_PHOTOS: Final = 20
 @model_option
 @trust_code_option
 @bind_option
-@click.option("--timeout", type=Seconds(), default=180, help="How long one photo may take.")
+@click.option("--timeout", type=SECONDS, default=180, help="How long one photo may take.")
 @json_option
 @state_option(DEMO_STATE)
 def command(  # noqa: PLR0913 - one parameter for each option

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from commandline.errors import UsageError
-from commandline.options import POSITIVE, PROBABILITY, Seconds, json_option
+from commandline.options import POSITIVE, PROBABILITY, SECONDS, json_option
 from commandline.terminal import plural, say
 from localcloud.faults import PLACES, Fault
 from localcloud.options import state_option
@@ -35,7 +35,7 @@ def command() -> None:
 @click.option("--rate", type=PROBABILITY, default=1.0, metavar="SHARE", help="Share of the calls.")
 @click.option("--times", type=POSITIVE, metavar="N", help="How many calls at most.")
 @click.option("--key", default="", metavar="TEXT", help="Only photos whose key has this (not sagemaker).")
-@click.option("--seconds", type=Seconds(), default=2.0, help="How long, if it takes time.")
+@click.option("--seconds", type=SECONDS, default=2.0, help="How long, if it takes time.")
 @click.option("--seed", type=int, default=0, help="Equal seeds hit the same calls.")
 @state_option()
 def set_command(*, name: str, service: str | None, operation: str | None, state: Path, **how: Any) -> None:

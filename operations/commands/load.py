@@ -5,7 +5,7 @@ import json
 import click
 
 from commandline.errors import FAILED
-from commandline.options import FiniteRange, Seconds, json_option
+from commandline.options import SECONDS, FiniteRange, json_option
 from commandline.terminal import say
 from operations.load import DEFAULT_MIX, Load, Plan, balances, latencies, parse_mix
 from operations.outcomes import OUTCOMES
@@ -15,11 +15,11 @@ from operations.stack import StackChoice, stack_options
 @click.command("load")
 @stack_options
 @click.option("--rate", type=FiniteRange(0.01, 1000), default=1, help="Photos a second, on average.")
-@click.option("--duration", type=Seconds(), default=60, help="For how long photos are sent.")
+@click.option("--duration", type=SECONDS, default=60, help="For how long photos are sent.")
 @click.option("--burst", type=click.IntRange(0, 10_000), default=0, help="Photos at once; 0: independently.")
 @click.option("--mix", default=DEFAULT_MIX, help="Shares of good, doubtful, ... photos; overwritten, too.")
 @click.option("--seed", type=int, default=0, help="Equal seeds send the same photos at the same times.")
-@click.option("--timeout", type=Seconds(), default=180, help="How long to wait after the last photo.")
+@click.option("--timeout", type=SECONDS, default=180, help="How long to wait after the last photo.")
 @json_option
 def command(  # noqa: PLR0913 - one parameter for each option
     *,

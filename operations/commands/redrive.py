@@ -11,7 +11,7 @@ from itertools import chain
 import click
 
 from commandline.errors import FAILED, UsageError
-from commandline.options import Duration, Seconds, json_option
+from commandline.options import SECONDS, Duration, json_option
 from commandline.terminal import plural, print_lines, progress, say, visible
 from operations.delivery import Delivery
 from operations.executions import is_express
@@ -48,7 +48,7 @@ from operations.stack import Stack, StackChoice, stack_options
 @click.option("--since", type=Duration(), default="30d", help="Only what was recorded or uploaded since.")
 @click.option("--older-than", type=Duration(), default="5m", help="--missing leaves out younger uploads.")
 @click.option("--rate", type=click.FloatRange(0.1, 1000), default=10, help="Executions to start in a second.")
-@click.option("--timeout", type=Seconds(), default=3600, help="How long to wait for the outcomes.")
+@click.option("--timeout", type=SECONDS, default=3600, help="How long to wait for the outcomes.")
 @click.option("--dry-run", is_flag=True, help="List the photos and start nothing.")
 @json_option
 def command(  # noqa: PLR0913 - one parameter for each option

@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from commandline.errors import FAILED
-from commandline.options import EXISTING, PATH, Seconds, json_option
+from commandline.options import EXISTING, PATH, SECONDS, json_option
 from commandline.terminal import confirm, plural, say, visible
 from operations.photos.sources import PREFIX, find_photos
 from operations.stack import StackChoice, stack_options
@@ -18,7 +18,7 @@ MANY: Final = 200
 @click.command("send")
 @click.argument("paths", type=EXISTING, nargs=-1, required=True, metavar="FILE|FOLDER...")
 @stack_options
-@click.option("--timeout", type=Seconds(), default=180, help="How long one photo may take.")
+@click.option("--timeout", type=SECONDS, default=180, help="How long one photo may take.")
 @click.option("--page", type=PATH, metavar="FILE", help="Write the outcomes to an HTML page as well.")
 @click.option("--dry-run", is_flag=True, help="Only list the photos and their keys.")
 @click.option("--yes", is_flag=True, help=f"Send more than {MANY} photos without asking.")

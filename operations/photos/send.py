@@ -23,7 +23,7 @@ from operations.outcomes import OUTCOMES, painted
 from operations.photos.pictures import MOST_BYTES, CannotBeShownError, jpeg
 from operations.photos.sources import PREFIX, Photo
 from operations.photos.traces import Step, steps_of
-from operations.photos.watcher import Outcome, OutcomeListener, Sent, Watcher, succeeded, summarize
+from operations.photos.watcher import Outcome, OutcomeListener, Sent, Watcher, succeeded
 from operations.stack import Stack
 from operations.status import Situation
 
@@ -110,12 +110,14 @@ def show(outcomes: Iterable[Outcome], total: int, *, as_json: bool) -> list[Outc
                 print(json.dumps(outcome.as_json()) if as_json else line(outcome, colour=colour), flush=True)
                 bar.update()
     finally:
-        numbers = summarize(seen, time.monotonic() - start)
-        counted = ", ".join(f"{numbers[name]} {name}" for name in OUTCOMES)
-        lost = total - sum(int(numbers[name]) for name in OUTCOMES)
+        counts, seconds = Counter(outcome.outcome for outcome in seen), time.monotonic() - start
+        numbers = {name: counts[name] for name in OUTCOMES}
+        lost = total - sum(numbers.values())
         without = f", {lost} without an outcome" if lost else ""
-        text = f"\n{plural(total, 'photo')} in {numbers['seconds']:.1f} s: {counted}{without}"
-        print(json.dumps({"summary": numbers | {"photos": total}}) if as_json else text, flush=True)
+        counted = ", ".join(f"{count} {name}" for name, count in numbers.items())
+        text = f"\n{plural(total, 'photo')} in {seconds:.1f} s: {counted}{without}"
+        summary = {"photos": total, **numbers, "seconds": round(seconds, 3)}
+        print(json.dumps({"summary": summary}) if as_json else text, flush=True)
     return seen
 
 

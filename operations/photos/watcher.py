@@ -9,7 +9,6 @@ import json
 import math
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -26,7 +25,6 @@ from operations.photos.sources import Photo
 from operations.results import Record, ResultsTable
 from operations.stack import Stack
 
-_POLL_S: Final = 1
 _IN_FLIGHT: Final = 6
 _IN_FLIGHT_WHILE_COLD: Final = 2
 _PROBE_SOURCE: Final = "scones.operations"
@@ -160,13 +158,6 @@ def succeeded(outcomes: Iterable[Outcome]) -> bool:
     return all(not o.problem and o.outcome in OUTCOMES and o.outcome != "FAILED" for o in outcomes)
 
 
-def summarize(outcomes: Sequence[Outcome], seconds: float) -> dict[str, float]:
-    """Return the members of the summary: photos, how many of each outcome, seconds."""
-    counts = Counter(outcome.outcome for outcome in outcomes)
-    counted = {name: counts[name] for name in OUTCOMES}
-    return {"photos": len(outcomes), **counted, "seconds": round(seconds, 3)}
-
-
 def disagreement(record: Record | None, event: Event, execution: Mapping[str, Any] | None) -> str:
     """Return what results table, event and execution say differently; empty if they agree."""
     if record is None:
@@ -247,11 +238,9 @@ class Watcher:
         """Return the answer of DescribeExecution; None for an Express workflow, which keeps no executions."""
         return None if is_express(arn) else dict(self._workflow.describe_execution(executionArn=arn))
 
-    def listen(self, wait_s: int = _POLL_S) -> list[Event]:
-        """Collect events of what is watched; wait for the first one."""
-        heard = [
-            event for event in self._listener.receive(wait_s) if (event["object_uri"], None) in self._events
-        ]
+    def listen(self) -> list[Event]:
+        """Collect events of what is watched; wait a second for the first one."""
+        heard = [one for one in self._listener.receive(1) if (one["object_uri"], None) in self._events]
         for event in heard:
             self.events(event["object_uri"]).append(event)
             self.events(event["object_uri"], event["object_version"]).append(event)

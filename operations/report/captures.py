@@ -105,10 +105,8 @@ def _probabilities(side: Any, labels: int) -> tuple[float, ...]:
     with _damaged(NOT_PROBABILITIES):
         # Where the capture settings do not list application/json as JSON, answers are base64 as well.
         values: Any = json.loads(base64.b64decode(text, validate=True) if encoding == "BASE64" else text)
-    if not isinstance(values, list) or not values:
-        raise DamagedRecordError(NOT_PROBABILITIES)
-    # NaN, which Python's JSON reader lets pass, fails the comparison.
-    if not all(type(value) in {int, float} and 0 <= value <= 1 for value in values):
+    fit = isinstance(values, list) and all(type(one) in {int, float} and 0 <= one <= 1 for one in values)
+    if not (fit and values):  # NaN, which Python's JSON reader lets pass, fails the comparison
         raise DamagedRecordError(NOT_PROBABILITIES)
     if len(values) != labels:
         raise DamagedRecordError(WRONG_LENGTH)

@@ -79,17 +79,13 @@ class Live:
 
     def trace(self, key: str, version: str) -> dict[str, Any]:
         """Return a photo's record and the steps of its execution; a UsageError if it has no record."""
-        self.check(key, version)
+        if not is_photo(key, version):
+            raise UsageError(f"{key} is no photo")
         record = self._table.get(f"s3://{self._stack.output('PhotoBucketName')}/{key}", version)
         if record is None:
             raise UsageError(f"{key} has no record in the version {version}")
         steps = steps_of(self._stack, record.execution_arn, record.started_at)
         return {"record": record.as_json(), "steps": [asdict(step) for step in steps]}
-
-    def check(self, key: str, version: str) -> None:
-        """Refuse what is no version of a photo, such as another object of the bucket, by a UsageError."""
-        if not (key.startswith(PREFIX) and version):
-            raise UsageError(f"{key} is no photo")
 
     def drop(self, name: str, body: bytes) -> str:
         """Upload a photo as a driver does, under its file name without folders; return its key."""
@@ -102,6 +98,11 @@ class Live:
         bucket = self._stack.output("PhotoBucketName")
         self._stack.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
         return key
+
+
+def is_photo(key: str, version: str) -> bool:
+    """Return whether it can be a version of a photo, not of another object of the bucket."""
+    return key.startswith(PREFIX) and version != ""
 
 
 def _steps(steps: list[str], counts: dict[str, int], trying: Iterable[Attempts]) -> Iterator[dict[str, Any]]:

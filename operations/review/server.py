@@ -32,7 +32,7 @@ from operations.photos.labelled import NEITHER
 from operations.photos.pictures import MOST_BYTES, CannotBeShownError, jpeg
 from operations.review import LOOPBACK
 from operations.review.desk import AHEAD, MANY, SKIPPED, Desk, NotHeldError
-from operations.review.live import Live
+from operations.review.live import Live, is_photo
 from operations.stack import Stack
 from operations.status import Situation
 
@@ -56,7 +56,21 @@ Next = Callable[[Request], Awaitable[Response]]
 
 def create_app(stack: Stack, desk: Desk, token: str) -> Starlette:
     """Return the application that shows a session and the stack's live view."""
-    server = _Server(stack, desk)
+    server, live, situation = _Server(stack, desk), Live(stack), Situation(stack)
+
+    def asked(request: Request, *names: str) -> list[str]:
+        return [request.query_params.get(name, "") for name in names]
+
+    def waiting(request: Request, _body: bytes) -> dict[str, Any]:
+        photos = desk.waiting(MANY if "grid" in request.query_params else AHEAD)
+        return {"photos": photos, **desk.status()}
+
+    def undo(request: Request, _body: bytes) -> dict[str, Any]:
+        undone, problem = desk.undo(*asked(request, "answer"))
+        return {"undone": undone, "problem": problem, "photos": desk.held(), **desk.status()}
+
+    def drop(request: Request, body: bytes) -> dict[str, Any]:
+        return {"key": live.drop(*asked(request, "name"), body)}
 
     def is_token(text: str) -> bool:
         return secrets.compare_digest(text.encode(), token.encode())
@@ -80,17 +94,17 @@ def create_app(stack: Stack, desk: Desk, token: str) -> Starlette:
     routes = [
         Route("/", server.review_page),
         Route("/favicon.ico", Response(status_code=204)),
-        Route("/waiting", server.waiting),
+        Route("/waiting", _json(waiting)),
         Route("/photos/{name}", server.held_photo),
-        Route("/bound", server.bound),
-        Route("/decide", server.decide, methods=["POST"]),
-        Route("/undo", server.undo, methods=["POST"]),
+        Route("/bound", _json(lambda *_: {"sentence": desk.bound()})),
+        Route("/decide", _json(server.decide), methods=["POST"]),
+        Route("/undo", _json(undo), methods=["POST"]),
         Route("/live", server.live_page),
-        Route("/live/state", server.state),
-        Route("/live/status", server.status),
-        Route("/live/trace", server.trace),
+        Route("/live/state", _json(lambda request, _: live.state(*asked(request, "outcome")))),
+        Route("/live/status", _json(lambda *_: situation.banner())),
+        Route("/live/trace", _json(lambda request, _: live.trace(*asked(request, "key", "version")))),
         Route("/live/photo", server.recorded_photo),
-        Route("/live/drop", server.drop, methods=["POST"]),
+        Route("/live/drop", _json(drop), methods=["POST"]),
     ]
     return Starlette(routes=routes, middleware=guards)
 
@@ -125,18 +139,18 @@ async def _refuse_others(request: Request, answer: Next) -> Response:
 
 
 def _json(
-    do: Callable[["_Server", Request, bytes], dict[str, Any]],
-) -> Callable[["_Server", Request], Coroutine[Any, Any, Response]]:
-    """Answer as JSON with what a method makes of a request and its body, its errors as a sentence."""
+    do: Callable[[Request, bytes], dict[str, Any]],
+) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    """Answer as JSON with what a function makes of a request and its body, its errors as a sentence."""
 
-    async def answer(server: "_Server", request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
             if len(body) > MOST_BYTES:
                 return PlainTextResponse(f"a photo has at most {MOST_BYTES:,} bytes", 413)
         try:
-            return JSONResponse(await run_in_threadpool(do, server, request, bytes(body)))
+            return JSONResponse(await run_in_threadpool(do, request, bytes(body)))
         except UsageError as error:
             return PlainTextResponse(str(error), 400)
         except (ClientError, BotoCoreError, CommandError) as error:
@@ -147,7 +161,7 @@ def _json(
 
 class _Server:
     def __init__(self, stack: Stack, desk: Desk) -> None:
-        self._desk, self._live, self._situation = desk, Live(stack), Situation(stack)
+        self._desk = desk
         self._s3, self._bucket = stack.client("s3"), stack.output("PhotoBucketName")
 
     async def review_page(self, _request: Request) -> Response:
@@ -168,16 +182,6 @@ class _Server:
         )
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
-    @_json
-    def waiting(self, request: Request, _body: bytes) -> dict[str, Any]:
-        count = MANY if "grid" in request.query_params else AHEAD
-        return {"photos": self._desk.waiting(count), **self._desk.status()}
-
-    @_json
-    def bound(self, _request: Request, _body: bytes) -> dict[str, Any]:
-        return {"sentence": self._desk.bound()}
-
-    @_json
     def decide(self, _request: Request, body: bytes) -> dict[str, Any]:
         try:
             wanted = json.loads(body)
@@ -196,28 +200,6 @@ class _Server:
             problem = str(error)
         return {"problem": problem, **self._desk.status()}
 
-    @_json
-    def undo(self, request: Request, _body: bytes) -> dict[str, Any]:
-        undone, problem = self._desk.undo(request.query_params.get("answer", ""))
-        return {"undone": undone, "problem": problem, "photos": self._desk.held(), **self._desk.status()}
-
-    @_json
-    def state(self, request: Request, _body: bytes) -> dict[str, Any]:
-        return self._live.state(request.query_params.get("outcome", ""))
-
-    @_json
-    def status(self, _request: Request, _body: bytes) -> dict[str, Any]:
-        return self._situation.banner()
-
-    @_json
-    def trace(self, request: Request, _body: bytes) -> dict[str, Any]:
-        return self._live.trace(*(request.query_params.get(name, "") for name in ("key", "version")))
-
-    @_json
-    def drop(self, request: Request, body: bytes) -> dict[str, Any]:
-        """Upload a photo that was dropped on the page."""
-        return {"key": self._live.drop(request.query_params.get("name", ""), body)}
-
     async def held_photo(self, request: Request) -> Response:
         photo = self._desk.photo(request.path_params["name"])
         if photo is None:
@@ -226,10 +208,8 @@ class _Server:
 
     async def recorded_photo(self, request: Request) -> Response:
         key, version = (request.query_params.get(name, "") for name in ("key", "version"))
-        try:
-            self._live.check(key, version)
-        except UsageError as error:
-            return PlainTextResponse(str(error), 400)
+        if not is_photo(key, version):
+            return PlainTextResponse(f"{key} is no photo", 400)
         return await self._jpeg(key, version, small="small" in request.query_params)
 
     async def _jpeg(self, key: str, version: str, *, small: bool = False) -> Response:

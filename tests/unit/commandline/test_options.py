@@ -7,13 +7,13 @@ from typing import Any
 import click
 import pytest
 
-from commandline.options import EXISTING, PATH, PROBABILITY, Duration, FiniteRange, Seconds
+from commandline.options import EXISTING, PATH, PROBABILITY, SECONDS, Duration, FiniteRange
 
 
 @pytest.mark.parametrize(
     ("kind", "text", "value"),
     [
-        *[(Seconds(), text, value) for text, value in (("90", 90.0), ("0.5", 0.5), ("1e3", 1000.0))],
+        *[(SECONDS, text, value) for text, value in (("90", 90.0), ("0.5", 0.5), ("1e3", 1000.0))],
         (Duration(), "90s", timedelta(seconds=90)),
         (Duration(), "30m", timedelta(minutes=30)),
         (Duration(), "24H", timedelta(hours=24)),
@@ -30,7 +30,7 @@ def test_what_is_taken(kind: Any, text: str, value: Any, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        *[(Seconds(), text) for text in ("0", "-1", "nan", "inf", "-inf", "soon", "", "1e300")],
+        *[(SECONDS, text) for text in ("0", "-1", "nan", "inf", "-inf", "soon", "", "1e300")],
         *[
             (Duration(), text)
             for text in ("24", "h", "0h", "-1h", "1w", "1 h", "nan", "999999d", "9999999d", "٣d", "")

@@ -9,7 +9,7 @@ from commandline.errors import UsageError
 from operations.executions import Attempts
 from operations.photos.pictures import MOST_BYTES
 from operations.results import partition, timestamp
-from operations.review.live import Live
+from operations.review.live import Live, is_photo
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, put_record, with_workflow
 from tests.support.review import put_doubtful
@@ -96,9 +96,10 @@ def test_a_photos_trace_has_its_record(stack: Stack) -> None:
     ("key", "version"), [("runs/1/manifest.jsonl", "1"), ("incoming/a.jpg", ""), ("", "1")]
 )
 def test_only_versions_of_photos_are_shown(stack: Stack, key: str, version: str) -> None:
-    Live(stack).check("incoming/a.jpg", "v1")
+    assert is_photo("incoming/a.jpg", "v1")
+    assert not is_photo(key, version)
     with pytest.raises(UsageError, match="is no photo"):
-        Live(stack).check(key, version)
+        Live(stack).trace(key, version)
 
 
 @pytest.mark.parametrize(
