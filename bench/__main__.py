@@ -10,7 +10,6 @@ import json
 import platform
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,7 @@ def bench(  # noqa: PLR0913 - one parameter for each option
         "python": platform.python_version(),
         "machine": platform.machine(),
         "processors": os.cpu_count(),
-        "results": [asdict(result) for result in here + there],
+        "results": here + there,
         "peak_mb": peak_mb,
         "batches": batches,
     }

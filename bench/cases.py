@@ -8,9 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -21,52 +20,36 @@ from tests.support.sam_app import FUNCTIONS, ROOT, function_environment
 
 PHONE_PHOTO = (4000, 3000)  # 12 megapixels
 Tick = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What was measured, and in turns with it a reference; `ratio` is `p50_ms / reference_p50_ms`."""
-
-    name: str
-    reference: str
-    p50_ms: float
-    p90_ms: float
-    reference_p50_ms: float
-    ratio: float
-    rounds: int
-
-
-class Case(NamedTuple):
-    """Something to time, and its name in the table."""
-
-    name: str
-    run: Callable[[], object]
+Case = tuple[str, Callable[[], object]]
+"""What to time, after its name in the table."""
+Result = dict[str, Any]
 
 
 def compare(measured: Case, reference: Case, *, rounds: int, tick: Tick) -> Result:
     """Run both in turns, once to warm up and then `rounds` times; call `tick` after each round."""
-    measured.run()
-    reference.run()
-    times, reference_times = list[float](), list[float]()
+    (name, run), (other, run_other) = measured, reference
+    run()
+    run_other()
+    times, other_times = list[float](), list[float]()
     for _ in range(rounds):
-        times.append(seconds(measured.run))
-        reference_times.append(seconds(reference.run))
+        times.append(seconds(run))
+        other_times.append(seconds(run_other))
         tick()
-    return compared(measured.name, times, reference.name, reference_times)
+    return compared(name, times, other, other_times)
 
 
 def compared(name: str, times: Sequence[float], reference: str, reference_times: Sequence[float]) -> Result:
-    """Return the result of two measurements, in seconds, that were taken in turns."""
+    """Return what was measured, in seconds, in turns with a reference; `ratio` is of their medians."""
     p50, reference_p50 = statistics.median(times), statistics.median(reference_times)
-    return Result(
-        name=name,
-        reference=reference,
-        p50_ms=round(p50 * 1000, 3),
-        p90_ms=round(statistics.quantiles(times, n=10)[-1] * 1000, 3),
-        reference_p50_ms=round(reference_p50 * 1000, 3),
-        ratio=round(p50 / reference_p50, 2),
-        rounds=len(times),
-    )
+    return {
+        "name": name,
+        "reference": reference,
+        "p50_ms": round(p50 * 1000, 3),
+        "p90_ms": round(statistics.quantiles(times, n=10)[-1] * 1000, 3),
+        "reference_p50_ms": round(reference_p50 * 1000, 3),
+        "ratio": round(p50 / reference_p50, 2),
+        "rounds": len(times),
+    }
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -86,12 +69,8 @@ def classify_a_photo(model_dir: Path, rounds: int, tick: Tick) -> Result:
         image = inference.input_fn(photo, "image/jpeg")
         return inference.output_fn(inference.predict_fn(image, model), "application/json")
 
-    return compare(
-        Case(f"classify one {side}-pixel photo, one thread", answer),
-        Case("decode that photo", lambda: _decode_whole(photo, side)),
-        rounds=rounds,
-        tick=tick,
-    )
+    whole = "decode that photo", lambda: _decode_whole(photo, side)
+    return compare((f"classify one {side}-pixel photo, one thread", answer), whole, rounds=rounds, tick=tick)
 
 
 def load_the_model(model_dir: Path, rounds: int, tick: Tick) -> Result:
@@ -101,13 +80,10 @@ def load_the_model(model_dir: Path, rounds: int, tick: Tick) -> Result:
     def run(code: str) -> object:
         return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
 
-    load = f"from model_build.serving import inference; inference.model_fn({str(model_dir)!r})"
-    return compare(
-        Case("start Python and load the model", lambda: run(load)),
-        Case("start Python and import onnxruntime", lambda: run("import onnxruntime")),
-        rounds=rounds,
-        tick=tick,
-    )
+    code = f"from model_build.serving import inference; inference.model_fn({str(model_dir)!r})"
+    load = "start Python and load the model", lambda: run(code)
+    reference = "start Python and import onnxruntime", lambda: run("import onnxruntime")
+    return compare(load, reference, rounds=rounds, tick=tick)
 
 
 def shrink_phone_photos(rounds: int, tick: Tick) -> list[Result]:
@@ -127,13 +103,11 @@ def shrink_phone_photos(rounds: int, tick: Tick) -> list[Result]:
     def plainly() -> None:
         _decode_whole(jpeg, side).save(io.BytesIO(), "PNG")
 
-    of_jpeg = Case("shrink a 12-megapixel photo (SerializeImage)", lambda: shrink(jpeg))
-    of_heic = Case("shrink a 12-megapixel HEIC (SerializeImage)", lambda: shrink(heic))
-    whole = Case("decode all of it, shrink, encode", plainly)
-    same = Case("shrink a JPEG of the same picture", of_jpeg.run)
-    return [
-        compare(one, other, rounds=rounds, tick=tick) for one, other in ((of_jpeg, whole), (of_heic, same))
-    ]
+    of_jpeg = "shrink a 12-megapixel photo (SerializeImage)", lambda: shrink(jpeg)
+    of_heic = "shrink a 12-megapixel HEIC (SerializeImage)", lambda: shrink(heic)
+    whole = "decode all of it, shrink, encode", plainly
+    same = "shrink a JPEG of the same picture", of_jpeg[1]
+    return [compare(*both, rounds=rounds, tick=tick) for both in ((of_jpeg, whole), (of_heic, same))]
 
 
 def phone_photo(file_format: str, quality: int, **options: Any) -> bytes:

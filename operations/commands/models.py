@@ -1,11 +1,11 @@
 """`model list`: the models that an endpoint has had, and how they did."""
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -17,14 +17,9 @@ from operations.results import Record, ResultsTable
 from operations.stack import StackChoice, StackError, stack_options
 
 
-@dataclass
-class Photos:
-    """What became of the photos that a model answered; `decided` and `overruled` are people's decisions."""
-
-    answered: int = 0
-    accepted: int = 0
-    decided: int = 0
-    overruled: int = 0
+Photos = defaultdict[str, Counter[str]]
+"""By model, how many photos it answered and accepted, and on how many people decided, how often otherwise."""
+_COUNTED: Final = ("answered", "accepted", "decided", "overruled")
 
 
 @click.command("list")
@@ -64,22 +59,19 @@ def list_command(*, choice: StackChoice, endpoint_name: str | None, since: timed
         print("\n".join(line(one) for one in found) or f"no model was deployed to {endpoint_name}")
 
 
-def count(records: Iterable[Record]) -> dict[str, Photos]:
+def count(records: Iterable[Record]) -> Photos:
     """Count photos by the model that answered."""
-    photos: dict[str, Photos] = {}
-    for record in records:
-        if record.model_version is None:
-            continue
-        mine = photos.setdefault(record.model_version, Photos())
-        mine.answered += 1
-        mine.accepted += (record.confidence or 0) >= (record.threshold or 0)
-        mine.decided += record.decided_by is not None
+    photos: Photos = defaultdict(Counter)
+    for record in (one for one in records if one.model_version is not None):
+        accepted, decided = (record.confidence or 0) >= (record.threshold or 0), record.decided_by is not None
         # A person who sees none of the labels leaves the record without one.
-        mine.overruled += record.decided_by is not None and record.label != record.model_label
+        overruled = decided and record.label != record.model_label
+        flags = True, accepted, decided, overruled
+        photos[str(record.model_version)].update(dict(zip(_COUNTED, map(int, flags), strict=True)))
     return photos
 
 
-def models(session: Session, endpoint_name: str, photos: dict[str, Photos] | None) -> list[dict[str, Any]]:
+def models(session: Session, endpoint_name: str, photos: Photos | None) -> list[dict[str, Any]]:
     """Return the models that an endpoint has had, by when they were deployed last."""
     from model_build.endpoint.aws import explained  # noqa: PLC0415 - see above
     from model_build.endpoint.found import history, look, read_facts  # noqa: PLC0415
@@ -100,7 +92,7 @@ def models(session: Session, endpoint_name: str, photos: dict[str, Photos] | Non
                     "deployed_at": at.isoformat(timespec="seconds"),
                     "model_data_url": url,
                     **{name: facts.get(name) for name in ("labels", "default_threshold", "metrics")},
-                    "photos": None if photos is None else asdict(photos.get(model, Photos())),
+                    "photos": None if photos is None else {name: photos[model][name] for name in _COUNTED},
                 }
             )
     return rows

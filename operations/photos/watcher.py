@@ -234,10 +234,6 @@ class Watcher:
         answer = self._workflow.start_execution(stateMachineArn=machine, input=json.dumps(photo))
         return str(answer["executionArn"])
 
-    def execution(self, arn: str) -> Mapping[str, Any] | None:
-        """Return the answer of DescribeExecution; None for an Express workflow, which keeps no executions."""
-        return None if is_express(arn) else dict(self._workflow.describe_execution(executionArn=arn))
-
     def listen(self) -> list[Event]:
         """Collect events of what is watched; wait a second for the first one."""
         heard = [one for one in self._listener.receive(1) if (one["object_uri"], None) in self._events]
@@ -297,7 +293,9 @@ class Watcher:
         # S3 may report an upload twice: the record is then that of the later execution.
         arns = {record.execution_arn} if record else {event["execution_arn"] for event in sent.events}
         event = next((event for event in reversed(sent.events) if event["execution_arn"] in arns), None)
-        execution = self.execution(event["execution_arn"]) if event else None
+        arn, execution = event["execution_arn"] if event else "", None
+        if event and not is_express(arn):  # EXPRESS keeps no executions
+            execution = self._workflow.describe_execution(executionArn=arn)
         if event and (execution or {}).get("status") != "RUNNING":
             problem = disagreement(record, event, execution)
         elif overdue:

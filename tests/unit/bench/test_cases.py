@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.cases import Case, compare
+from bench.cases import compare
 
 
 def test_figures_are_those_of_the_measured_rounds_which_are_run_in_turns(
@@ -25,9 +25,8 @@ def test_figures_are_those_of_the_measured_rounds_which_are_run_in_turns(
     # The first run of each warms up and does not count.
     measured = takes("thing", 9, *(0.010 * n for n in range(1, 10)))
     reference = takes("reference", 9, *[0.004] * 4, 0.025, *[0.100] * 4)
-    result = compare(
-        Case("thing", measured), Case("reference", reference), rounds=9, tick=lambda: calls.append("tick")
-    )
-    assert (result.name, result.reference, result.rounds) == ("thing", "reference", 9)
-    assert (result.p50_ms, result.p90_ms, result.reference_p50_ms, result.ratio) == (50, 90, 25, 2)
+    cases = ("thing", measured), ("reference", reference)
+    result = compare(*cases, rounds=9, tick=lambda: calls.append("tick"))
+    figures = {"rounds": 9, "p50_ms": 50, "p90_ms": 90, "reference_p50_ms": 25, "ratio": 2}
+    assert result == {"name": "thing", "reference": "reference", **figures}
     assert calls == ["thing", "reference"] + ["thing", "reference", "tick"] * 9
