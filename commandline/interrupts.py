@@ -10,20 +10,14 @@ _NUMBERS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def end_silently() -> None:
-    """Let Ctrl-C end the process at once, without a traceback, until `raised` is entered.
-
-    A program calls this before its imports: they take a while, and nothing needs to be cleaned up yet.
-    """
+    """Let Ctrl-C end a program without a traceback while it imports, when nothing needs to be cleaned up."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGINT, SIGTERM and SIGHUP, so that all three clean up alike.
-
-    A signal that is ignored (`nohup`, a background job of a shell) stays ignored.
-    """
+    """Raise KeyboardInterrupt on SIGINT, SIGTERM and SIGHUP alike, unless one is ignored (`nohup`)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -79,10 +79,7 @@ def timeout_option(default: float) -> Callable[[Command], Command]:
 
 
 class VariadicOption(click.Option):
-    """An option that takes every value up to the next option: `--data a.tar.gz b.tar.gz`.
-
-    It may also be given several times. The command receives a tuple, empty if the option was not given.
-    """
+    """An option that takes all values up to the next one (`--data a b`), and may be repeated: a tuple."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "multiple": True})

@@ -21,10 +21,7 @@ _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e
 
 
 def visible(text: str, *, kept: str = "") -> str:
-    r"""Return a text that came from outside with its control characters as escapes, such as `\x1b`.
-
-    A terminal would obey them: a name could colour, hide or forge what is shown.
-    """
+    r"""Return a text from outside with what a terminal would obey as escapes, such as `\x1b`."""
     return _CONTROL.sub(
         lambda found: found[0] if found[0] in kept else found[0].encode("unicode_escape").decode(), text
     )
@@ -63,10 +60,7 @@ def progress_bar(*, total: float | None, title: str, unit: str, **options: Any) 
 
 @contextmanager
 def waiting_bar(title: str, usual_seconds: float) -> Iterator[Callable[[str, float], None]]:
-    """Show status and seconds on standard error, if that is a terminal, against the usual time.
-
-    For work of which nobody knows the percentage: the bar stretches when it takes longer.
-    """
+    """Show status and seconds against the usual time, for work of which nobody knows the percentage."""
     with progress_bar(
         total=usual_seconds,
         title=title,

@@ -1,7 +1,4 @@
-"""What a month of photos costs on AWS, from list prices and an assumed usage per photo; no free tier.
-
-Prices have their sources and dates in `prices.json` here and in `commandline/`.
-"""
+"""What a month of photos costs on AWS, by list prices and an assumed usage per photo; no free tier."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -64,10 +61,7 @@ def usd(name: str) -> float:
 
 
 def month(photos: int, workflow: str = "STANDARD", instance_type: str | None = None) -> Cost:
-    """Compute a month; without an instance type the endpoint is serverless.
-
-    RefusedError if the price of the instance type is not known.
-    """
+    """Compute a month; serverless without an instance type. RefusedError if its price is not known."""
     if instance_type is None:
         endpoint, gb_seconds = f"serverless {SERVERLESS_GB} GB", INFERENCE_SECONDS[workflow] * SERVERLESS_GB
         endpoint_usd = photos * gb_seconds * usd("sagemaker_serverless_gb_second")

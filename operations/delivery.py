@@ -73,10 +73,7 @@ class Delivery:
         return ours
 
     def publish(self, item: Item) -> None:
-        """Publish the event of a record whose debt is claimed, and remove debt and claim.
-
-        NotPublishedError if the event is still missing; the claim is given up.
-        """
+        """Publish the event of a claimed debt and remove it; a NotPublishedError removes only the claim."""
         ours = "claimed_until = :mine", {"mine": item["claimed_until"]}
         facts = Record.from_item(item).as_json()
         facts = {name: value for name, value in facts.items() if value is not None or name not in OPTIONAL}

@@ -46,10 +46,7 @@ def is_express(execution_arn: str) -> bool:
 def log_events(
     stack: Stack, execution: str, since: datetime, until: datetime | None = None, pages: int = 1000
 ) -> Iterator[dict[str, Any]]:
-    """Yield events as a history has them, and their execution's ARN, in the order of their times.
-
-    `execution` is an ARN in quotes, or a pattern of ARNs with `*`; more conditions may follow it.
-    """
+    """Yield events as a history has them, with their execution's ARN, by a quoted ARN or a pattern."""
     request: dict[str, Any] = {"startTime": int(1000 * since.timestamp())}
     request |= {"endTime": int(1000 * until.timestamp())} if until else {}
     request |= {"logGroupName": f"/aws/vendedlogs/states/{stack.name}-classify-image"}

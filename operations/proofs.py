@@ -1,7 +1,4 @@
-"""What `scones doctor` asks AWS's own engines about a deployed stack; nothing is started or changed.
-
-Event patterns, metric filters, the workflow's states with mocked results, and the roles' policies.
-"""
+"""What `scones doctor` asks AWS's own engines about a deployed stack; nothing is started or changed."""
 
 import json
 from collections.abc import Iterator, Mapping

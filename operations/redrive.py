@@ -40,11 +40,7 @@ class Redriven:
 
 
 def recorded(table: ResultsTable, outcome: str, since: datetime) -> Iterator[Start]:
-    """Yield an execution for each photo that was recorded with an outcome since a time.
-
-    A `FAILED` is replaced by every other outcome, and stays if the photo fails again. Other outcomes are
-    replaced only because the execution is told to reclassify.
-    """
+    """Yield an execution for each photo with an outcome since a time, to reclassify what is not FAILED."""
     again = {} if outcome == "FAILED" else {"reclassify": True}
     for record in table.find(since, outcome=outcome):
         photo = {"s3_bucket": record.object_uri.split("/")[2], "s3_key": record.key}
@@ -54,10 +50,7 @@ def recorded(table: ResultsTable, outcome: str, since: datetime) -> Iterator[Sta
 
 
 def without_outcome(stack: Stack, table: ResultsTable, since: datetime, before: datetime) -> Iterator[Start]:
-    """Yield an execution for each photo, uploaded between two times, without the record that it should have.
-
-    A photo in progress has none either; a second execution of it changes nothing.
-    """
+    """Yield an execution for each photo of a time without a record; a second execution changes nothing."""
     bucket = stack.output("PhotoBucketName")
     versions = (
         (f"s3://{bucket}/{one['Key']}", one["VersionId"])

@@ -100,10 +100,7 @@ class ResultsTable:
         values: Mapping[str, str | Item],
         names: Mapping[str, str] | None = None,
     ) -> tuple[bool, Item]:
-        """Change a record by DynamoDB's expressions.
-
-        Returns whether the condition held, and the record as it is now, empty if there is none.
-        """
+        """Change a record by DynamoDB's expressions; return whether the condition held, and the record."""
         try:
             answer = self._client.update_item(
                 TableName=self._name,
@@ -142,10 +139,7 @@ class ResultsTable:
         label: str | None = None,
         newest: int | None = None,
     ) -> Iterator[Record]:
-        """Read the matching records: since a time in their order, or the `newest` of them, the newest first.
-
-        Without a time the whole table, in no order.
-        """
+        """Read records since a time in order, or the `newest` first; without a time all, in no order."""
         if since is None:
             for item in self._client.get_paginator("scan").paginate(TableName=self._name).search("Items"):
                 record = Record.from_item(item)

@@ -69,10 +69,7 @@ class Stack:
 
     @cached_property
     def resources(self) -> dict[str, tuple[str, str]]:
-        """Type and physical name of each resource by its name in the template.
-
-        CloudFormation cuts the names that it makes: a rule's has 25 characters of the stack's at most.
-        """
+        """Type and physical name (which CloudFormation may cut) of each resource by its template name."""
         pages = self.client("cloudformation").get_paginator("list_stack_resources")
         return {
             one["LogicalResourceId"]: (one["ResourceType"], one["PhysicalResourceId"].rpartition("|")[2])

@@ -1,7 +1,4 @@
-"""How a deployed stack stands: what is in progress, what does not work, what waits, and what to do next.
-
-It asks control planes and the latest records: at most about 60 requests, however much is going on.
-"""
+"""How a deployed stack stands and what to do next, by at most about 60 requests, whatever goes on."""
 
 import re
 import threading

@@ -42,10 +42,7 @@ class Decoder:
         self._connection: Connection | None = None
 
     def jpeg(self, photo: bytes, longest_side: int) -> bytes:
-        """Return a photo as JPEG: upright, sRGB, on white, no side longer than so many pixels.
-
-        CannotBeShownError if it is no photo, a damaged one, too large, or takes too long.
-        """
+        """Return a photo as an upright sRGB JPEG on white, of bounded size; or raise a CannotBeShownError."""
         with self._lock:
             try:
                 connection = self._connection or self._start()

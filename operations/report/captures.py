@@ -70,10 +70,7 @@ class CaptureRecord:
 
 
 def parse_record(line: bytes, labels: int) -> CaptureRecord:
-    """Read one line whose answer must have one probability for each of `labels` classes.
-
-    DamagedRecordError, with the kind of damage, if it is not a usable record.
-    """
+    """Read a line with `labels` probabilities; a DamagedRecordError tells the kind of damage."""
     if len(line) > MAX_LINE_BYTES:
         raise DamagedRecordError(TOO_LONG)
     with _damaged(NOT_JSON):
@@ -229,10 +226,7 @@ class Window:
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
     def features(self) -> dict[str, Floats]:
-        """Return what is compared with a baseline, [N] each, nan where it is not known.
-
-        The probability of the last label is left out: it follows from the others.
-        """
+        """Return what is compared, [N] each, nan if not known; the last label follows from the others."""
         found = {"confidence": self.confidences.round(6)}
         for column, label in enumerate(self.labels[:-1]):
             found[f"probability of {label}"] = self.probabilities[:, column].round(6)

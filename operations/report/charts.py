@@ -1,7 +1,4 @@
-"""The report's charts as SVG, drawn by matplotlib in the colours of the page, light and dark.
-
-The same data gives the same text under one version of matplotlib: no time, no version, no ids but hashes.
-"""
+"""The report's charts as SVG by matplotlib, in the colours of the page; the same data, the same text."""
 
 import io
 import math

@@ -97,11 +97,7 @@ class Difference(NamedTuple):
 
 
 def compare(first: Floats, second: Floats) -> Difference:
-    """Test whether two samples, in any order and not empty, come from one distribution.
-
-    The test assumes nothing of that distribution. Values that occur several times make it conservative: the
-    p-value is then too large, never too small.
-    """
+    """Test whether two samples (not empty) are of one distribution; ties can only make p too large."""
     m, n = len(first), len(second)
     first, second = np.sort(first), np.sort(second)
     places = np.concatenate([first, second])
@@ -191,10 +187,7 @@ def detect_drift(baseline: Statistics, labels: tuple[str, ...], features: dict[s
 
 
 def responsible(difference: Difference, values: Floats) -> Ints:
-    """Return the rows of the photos that make a feature differ, the most extreme first.
-
-    `values` are the feature of every record of the window, nan where it is not known.
-    """
+    """Return the rows whose values (nan: not known) make a feature differ, the most extreme first."""
     beyond = values > difference.value if difference.higher else values <= difference.value
     rows = np.flatnonzero(beyond)
     return rows[np.argsort(-values[rows] if difference.higher else values[rows], kind="stable")]

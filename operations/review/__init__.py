@@ -1,7 +1,4 @@
-"""The review desk: people decide on doubtful photos, and now and then on an accepted one.
-
-Its address is on loopback, with a token that lets in whoever has the whole of it.
-"""
+"""The review desk: on loopback, for whoever has its whole address, people decide on doubtful photos."""
 
 import os
 import secrets

@@ -28,10 +28,7 @@ def bound(photos: int, errors: int) -> str:
 
 
 class Audit:
-    """Draws a share of the last 30 days' accepted photos that nobody has looked at, each once.
-
-    A photo's digest is its lot: every desk draws the same ones, the lowest first.
-    """
+    """Draws a share of accepted photos, each once, in their digests' order: every desk draws the same."""
 
     def __init__(self, table: ResultsTable, share: float) -> None:
         self._table, self._share = table, share
