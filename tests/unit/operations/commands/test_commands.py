@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 def test_help_and_mistakes_need_no_sdk() -> None:
     """AWS's SDK takes longer to import than everything else."""
-    modules = [f"operations.commands.{name}" for name in ("send", "results", "show", "forget", "load")]
+    modules = [f"operations.commands.{name}" for name in ("send", "records", "forget", "load")]
     heavy = "{'boto3', 'numpy', 'tqdm', 'rich'} & set(sys.modules)"
     program = f"import sys, {', '.join(modules)}; print(*{heavy})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
