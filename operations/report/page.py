@@ -37,7 +37,8 @@ def render(report: Report, now: datetime) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_readable,
+        # Names from outside, without control characters; charts, which are Markup, are ours.
+        finalize=lambda value: visible(value, kept="\n") if type(value) is str else value,
     )
     environment.filters |= {"count": "{:,}".format, "seconds": _seconds}
     photos = cache(partial(_photo, report))
@@ -63,11 +64,6 @@ def render(report: Report, now: datetime) -> str:
         false_alarms=f"{FALSE_ALARM_RATE:.2%}",
         least_distance=f"{LEAST_DISTANCE:.0%}",
     )
-
-
-def _readable(value: object) -> object:
-    """Show control characters of names from outside; charts are ours, and commands have line breaks."""
-    return visible(value, kept="\n") if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _tiles(report: Report) -> list[tuple[str, str, str]]:
