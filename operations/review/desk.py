@@ -1,22 +1,27 @@
-"""One person's session at the review desk: the photos held, the decisions made, and the way back."""
+"""One person's session at the review desk: the photos held, the decisions made, and the way back.
 
+Accepted photos, drawn at random, are looked at blind: they bound the model's error rate.
+"""
+
+import heapq
 import threading
 import time
 import uuid
 from collections import Counter, OrderedDict
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from commandline.errors import CommandError, UsageError
+from model_build.evaluation.promise import CONFIDENCE, error_bound
 from operations.outcomes import SEES_NONE
 from operations.photos.labelled import NEITHER, identity
-from operations.results import ResultsTable
-from operations.review.audit import PERIOD, Audit, bound
+from operations.results import SAMPLED, ResultsTable, Version
 from operations.review.decisions import AlreadyDecidedError, Decision, Decisions, HeldElsewhereError, Photo
 from operations.review.queue import HOLD_S, Message, ReviewQueue
 from operations.stack import Stack
@@ -29,6 +34,10 @@ _LABELS_KEPT_S: Final = 5.0  # while photos are shown, every answer has them
 _MOST_TRIED: Final = 5  # drawn photos a time: others may have looked at them meanwhile
 _UNDOABLE: Final = 100  # answers
 _LATEST: Final = 5  # answers that the page lists
+PERIOD: Final = timedelta(days=30)  # of the audit
+DRAW_EVERY_S: Final = 30.0
+_MOST_A_DRAW: Final = 20_000  # photos that are read; the next draw goes on
+_LATE: Final = timedelta(minutes=5)  # a record may be in the index so long after its time
 
 
 class UnknownLabelError(UsageError):
@@ -37,6 +46,54 @@ class UnknownLabelError(UsageError):
 
 class NotHeldError(CommandError):
     """The photo is not on this desk any more."""
+
+
+def bound(photos: int, errors: int) -> str:
+    """Return in words what so many audited photos, some of them labelled wrongly by the model, prove."""
+    if not photos:
+        return "no accepted photo was audited yet"
+    return (
+        f"at most {100 * error_bound(errors, photos):.1f} % wrong among accepted photos, "
+        f"{100 * CONFIDENCE:.0f} % sure, from {photos} audited with {errors} wrong"
+    )
+
+
+class Audit:
+    """Draws a share of accepted photos, each once, in their digests' order: every desk draws the same."""
+
+    def __init__(self, table: ResultsTable, share: float) -> None:
+        self._table, self._share = table, share
+        self._drawn: list[tuple[float, Version]] = []
+        self._seen: set[Version] = set()
+        self._photos: Iterator[tuple[float, Version]] = iter(())
+        self._since = table.now() - PERIOD
+        self._next_draw = float("-inf")
+
+    def draw(self) -> None:
+        """Read the table, now and then: it may take a while."""
+        if not self._share or time.monotonic() < self._next_draw:
+            return
+        self._next_draw = time.monotonic() + DRAW_EVERY_S
+        if len(read := list(islice(self._photos, _MOST_A_DRAW))) < _MOST_A_DRAW:
+            self._photos = self._read()
+            read += islice(self._photos, _MOST_A_DRAW)
+        for lot, version in read:
+            if lot < 1 and version not in self._seen:
+                self._seen.add(version)
+                heapq.heappush(self._drawn, (lot, version))
+
+    def next(self) -> Version | None:
+        """Return a photo; None if enough were drawn of those that were accepted so far."""
+        return heapq.heappop(self._drawn)[1] if self._drawn else None
+
+    def _read(self) -> Iterator[tuple[float, Version]]:
+        """Yield photos with their lots, below 1 if drawn; only a share above the workflow's needs all."""
+        now, others = self._table.now(), (self._share - SAMPLED) / (1 - SAMPLED)
+        for sampled, share in ((True, self._share / SAMPLED), (False, others)):
+            for version in self._table.accepted(self._since, sampled=sampled) if share > 0 else ():
+                digest = identity(*version)
+                yield int(digest, 16) / 16 ** len(digest) / share, version
+        self._since = now - _LATE
 
 
 class Desk:

@@ -10,8 +10,7 @@ import pytest
 
 from operations.report.figures import read_history
 from operations.results import ResultsTable
-from operations.review.audit import PERIOD, Audit
-from operations.review.desk import Desk
+from operations.review.desk import PERIOD, Audit, Desk
 from operations.review.live import Live
 from operations.stack import Stack
 from tests.support.aws_stack import with_workflow
@@ -76,7 +75,7 @@ def test_the_bound_counts_what_was_audited(many: ManyRecords) -> None:
 def test_an_audit_draws_its_share_of_the_photos_each_once(
     share: float, expected: int | None, many: ManyRecords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("operations.review.audit.DRAW_EVERY_S", 0)
+    monkeypatch.setattr("operations.review.desk.DRAW_EVERY_S", 0)
     audit = Audit(ResultsTable(many.stack), share)
     audit.draw()
     first = list(iter(audit.next, None))

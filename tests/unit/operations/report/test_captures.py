@@ -13,6 +13,7 @@ import pytest
 from localcloud.sagemaker.capture import Exchange, record
 from operations.report import captures as kinds
 from operations.report.captures import (
+    FEATURES,
     CaptureRecord,
     CaptureSource,
     DamagedRecordError,
@@ -20,9 +21,9 @@ from operations.report.captures import (
     capture_source,
     may_hold,
     parse_record,
+    photo_features,
     read_window,
 )
-from operations.report.photo_features import FEATURES, photo_features
 from tests.support.captures import START, capture, content, exchanges, key, photo, write_captures
 
 LABELS = ("bicycle", "motorcycle")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from model_build.data.samples import png_claiming
-from operations.report.photo_features import FEATURES, UnreadablePhotoError, photo_features
+from operations.report.captures import FEATURES, DamagedRecordError, photo_features
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
@@ -78,5 +78,5 @@ def test_every_mode_of_an_image_is_read(mode: str) -> None:
     ],
 )
 def test_what_cannot_be_decoded_is_refused(body: bytes) -> None:
-    with pytest.raises(UnreadablePhotoError):
+    with pytest.raises(DamagedRecordError):
         photo_features(body)

@@ -21,9 +21,17 @@ from operations.photos.forgetting import Forgetter
 from operations.photos.labelled import NEITHER, file_name
 from operations.redrive import send_to_review
 from operations.results import SAMPLE, ResultsTable
-from operations.review.audit import DRAW_EVERY_S, PERIOD, bound
 from operations.review.decisions import NO_LABEL
-from operations.review.desk import AHEAD, MANY, Desk, NotHeldError, UnknownLabelError
+from operations.review.desk import (
+    AHEAD,
+    DRAW_EVERY_S,
+    MANY,
+    PERIOD,
+    Desk,
+    NotHeldError,
+    UnknownLabelError,
+    bound,
+)
 from operations.review.queue import HOLD_S
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, TABLE, put_record
