@@ -27,7 +27,6 @@ from commandline.errors import FAILED, INTERRUPTED, WRONG_USE, CommandError
 from commandline.terminal import visible
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-DISTRIBUTION: Final = "scones-vehicle-classification"
 HELP_WIDTH: Final = 100
 READER_GONE: Final = 128 + signal.SIGPIPE
 CONTEXT: Final[dict[str, Any]] = {
@@ -58,16 +57,9 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
         super().__init__(*args, context_settings=CONTEXT, **kwargs)
         self.lazy = dict(lazy)
-        self.params.append(
-            click.Option(
-                ["--version"],
-                is_flag=True,
-                expose_value=False,
-                is_eager=True,
-                callback=_show_version,
-                help="Show the version and exit.",
-            )
-        )
+        flag: dict[str, Any] = {"is_flag": True, "expose_value": False, "is_eager": True}
+        shown = "Show the version and exit."
+        self.params.append(click.Option(["--version"], callback=_show_version, help=shown, **flag))
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names that the help page and the shell completion offer."""
@@ -103,14 +95,9 @@ class LazyGroup(click.Group):
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        print(f"{DISTRIBUTION} {version()}, Python {platform.python_version()}")
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        print(f"{project['name']} {project['version']}, Python {platform.python_version()}")
         ctx.exit()
-
-
-def version() -> str:
-    """Return this checkout's version."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    return str(settings["project"]["version"])
 
 
 def keep_paragraphs(command: click.Command) -> None:

@@ -189,6 +189,5 @@ class Proofs:
 
 
 def _proved(name: str, detail: str, wrongly: list[str]) -> Check:
-    if wrongly:
-        return wrong(name, "; ".join(wrongly), "deploy the stack again; if that changes nothing, it is a bug")
-    return ok(name, detail)
+    advice = "deploy the stack again; if that changes nothing, it is a bug"
+    return wrong(name, "; ".join(wrongly), advice) if wrongly else ok(name, detail)
