@@ -10,7 +10,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -36,10 +36,6 @@ Event = Mapping[str, Any]
 """Detail of a published outcome."""
 
 
-class ListenerError(CommandError):
-    """The subscription receives nothing."""
-
-
 class OutcomeListener:
     """Receives the outcomes that are published while it is entered.
 
@@ -55,23 +51,19 @@ class OutcomeListener:
         self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
-        """Subscribe; ListenerError if no event arrives."""
+        """Subscribe; CommandError if no event arrives."""
         try:
             self._subscribe()
             self._wait_until_ready()
-        except BaseException:
-            with suppress(ClientError, BotoCoreError):
-                self._cleanup.close()
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Remove queue and rule; a failure to do so does not hide the error that led here."""
-        try:
+        with suppress(ClientError, BotoCoreError) if kind else nullcontext():
             self._cleanup.close()
-        except (ClientError, BotoCoreError):
-            if kind is None:
-                raise
 
     def receive(self, wait_s: int) -> Iterator[Mapping[str, Any]]:
         """Yield the details of outcomes that have arrived, each once; wait 0 to 20 seconds for the first."""
@@ -118,7 +110,7 @@ class OutcomeListener:
         try:
             poll(probe_arrives, until=bool, timeout_seconds=_READY_TIMEOUT_S)
         except PollingTimeoutError as error:
-            raise ListenerError(
+            raise CommandError(
                 f"no event reached the queue {self._name} within {_READY_TIMEOUT_S} s: try again; if that "
                 "does not help, see whether the account lets EventBridge send to SQS"
             ) from error

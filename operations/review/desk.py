@@ -40,10 +40,6 @@ _MOST_A_DRAW: Final = 20_000  # photos that are read; the next draw goes on
 _LATE: Final = timedelta(minutes=5)  # a record may be in the index so long after its time
 
 
-class UnknownLabelError(UsageError):
-    """The stack has no such label, or not any more."""
-
-
 class NotHeldError(CommandError):
     """The photo is not on this desk any more."""
 
@@ -186,7 +182,7 @@ class Desk:
         (NotPublishedError) stays on the desk.
         """
         if label not in {*self.labels, NEITHER}:
-            raise UnknownLabelError(f"{label!a}: the stack has the labels {', '.join(self.labels)} now")
+            raise UsageError(f"{label!a}: the stack has the labels {', '.join(self.labels)} now")
         with self._lock:
             photo, problem = self._photo_held(name), ""
             self._unpublished.add(name)

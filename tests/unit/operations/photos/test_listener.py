@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from commandline.errors import CommandError
 from operations.outcomes import DETAIL_TYPE, SOURCE
 from operations.photos import watcher
-from operations.photos.watcher import ListenerError, OutcomeListener
+from operations.photos.watcher import OutcomeListener
 from operations.stack import Stack
 
 
@@ -55,7 +56,7 @@ def test_a_rule_that_delivers_nothing_is_told_and_removed(
     monkeypatch.setattr(watcher, "_READY_TIMEOUT_S", 0.01)
     monkeypatch.setattr(stack.client("events"), "put_events", lambda **_: None)
 
-    with pytest.raises(ListenerError, match="no event reached the queue"), OutcomeListener(stack):
+    with pytest.raises(CommandError, match="no event reached the queue"), OutcomeListener(stack):
         pass
 
     assert leftovers(stack) == []
