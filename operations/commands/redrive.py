@@ -13,18 +13,11 @@ import click
 from commandline.errors import FAILED, UsageError
 from commandline.options import SECONDS, Duration, json_option
 from commandline.terminal import plural, print_lines, progress, say, visible
+from operations import redrive
 from operations.delivery import Delivery
 from operations.executions import is_express
 from operations.outcomes import OUTCOMES
-from operations.redrive import (
-    Redriven,
-    follow,
-    recorded,
-    send_to_review,
-    start,
-    undelivered_uploads,
-    without_outcome,
-)
+from operations.redrive import Redriven
 from operations.results import Item, ResultsTable
 from operations.stack import Stack, StackChoice, stack_options
 
@@ -80,16 +73,16 @@ def command(  # noqa: PLR0913 - one parameter for each option
     now, table, delivery = stack.now(), ResultsTable(stack), Delivery(stack)
     if reviews:
         photos = table.find(now - since, outcome="LOW_CONFIDENCE")
-        uris = (one.object_uri for one in (photos if dry_run else send_to_review(stack, photos)))
+        uris = (one.object_uri for one in (photos if dry_run else redrive.send_to_review(stack, photos)))
         count = print_lines(json.dumps({"photo": uri}) if as_json else visible(uri) for uri in uris)
         say(f"{plural(count, 'photo')} for review")
         return 0
     debts = delivery.undelivered(now - older_than) if missing else iter(())
-    starts = recorded(table, outcome or "FAILED", now - since)
+    starts = redrive.recorded(table, outcome or "FAILED", now - since)
     if missing:
-        starts = without_outcome(stack, table, now - since, now - older_than)
+        starts = redrive.without_outcome(stack, table, now - since, now - older_than)
         if not dry_run:  # receiving messages hides them from others for a while
-            starts = chain(undelivered_uploads(stack), starts)
+            starts = chain(redrive.undelivered_uploads(stack), starts)
     if dry_run:
         late = print_lines(_debt(item, "event not published", as_json=as_json) for item in debts)
         count = print_lines(json.dumps(one.input) if as_json else visible(one.photo) for one in starts)
@@ -100,7 +93,7 @@ def command(  # noqa: PLR0913 - one parameter for each option
     begun = time.monotonic()
     paid = (item for item in debts if delivery.deliver(item))
     delivered = print_lines(_debt(item, "event published", as_json=as_json) for item in paid)
-    started = list(progress(start(stack, starts, rate), title="starting", unit="photo"))
+    started = list(progress(redrive.start(stack, starts, rate), title="starting", unit="photo"))
     results = list(_follow(stack, started, timeout, as_json=as_json))
     counts = Counter(one.outcome for one in results)
     summary: dict[str, float] = {"photos": len(results), **{name: counts[name] for name in OUTCOMES}}
@@ -124,7 +117,7 @@ def _follow(stack: Stack, started: list[Redriven], timeout: float, *, as_json: b
     """Follow executions that can be followed; print what became of each."""
     if express := any(is_express(one.execution_arn) for one in started):
         say("an EXPRESS workflow keeps no executions: see `operations results` for the outcomes")
-    ended = started if express else follow(stack, started, timeout)
+    ended = started if express else redrive.follow(stack, started, timeout)
     for one in progress(ended, total=len(started), title="waiting", unit="photo"):
         if as_json:
             print(json.dumps(asdict(one)))
