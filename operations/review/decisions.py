@@ -27,14 +27,7 @@ _RANK: Final = "4"  # above ACCEPTED and LOW_CONFIDENCE
 _GONE: Final = ("NoSuchKey", "NoSuchVersion", "404")
 _DEBT: Final = ("undelivered", "claimed_until")
 _REPLACED: Final = ("outcome", "outcome_day", "outcome_rank", "label", "error", "cause")
-_OF_A_DECISION: Final = {
-    *_REPLACED,
-    "decided_by",
-    "decided_at",
-    "model_label",
-    "before_decision",
-    "in_review",
-}
+_DECIDED: Final = {*_REPLACED, "decided_by", "decided_at", "model_label", "before_decision", "in_review"}
 _HELD: Final = ("held_by", "held_until")
 _AS_READ: Final = ("outcome", "execution_arn", "recorded_at", "decided_by", "decided_at")
 _ATTEMPTS: Final = 5
@@ -145,7 +138,7 @@ class Decisions:
             if (item["decided_by"]["S"], item["decided_at"]["S"]) != (self._reviewer, decision.decided_at):
                 uri = item["object_uri"]["S"]
                 raise AlreadyDecidedError(f"{uri} was changed after the decision: it stays")
-            kept = {name: value for name, value in item.items() if name not in _OF_A_DECISION}
+            kept = {name: value for name, value in item.items() if name not in _DECIDED}
             return {**kept, **item["before_decision"]["M"], **{k: {"S": text} for k, text in texts.items()}}
 
         item = self._change(decision.photo.record, change)
