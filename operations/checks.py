@@ -92,12 +92,10 @@ def run_checks(*checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:
         name = getattr(check, "func", check).__name__.replace("_", " ")  # of a partial, its function's
         try:
             yield from check()
-        except UnansweredError as error:
-            yield unknown(name, str(error))
         except ClientError as error:
             reason = error.response.get("Error", {})
             yield unknown(name, one_line(f"{reason.get('Code')}: {reason.get('Message')}"))
-        except (BotoCoreError, CommandError) as error:
+        except (UnansweredError, BotoCoreError, CommandError) as error:
             yield unknown(name, one_line(str(error)))
 
 

@@ -139,12 +139,10 @@ class ResultsTable:
         label: str | None = None,
         newest: int | None = None,
     ) -> Iterator[Record]:
-        """Read records since a time in order, or the `newest` first; without a time all, in no order."""
+        """Read records since a time in order, or the `newest` first; without a time all that there are."""
         if since is None:
-            for item in self._client.get_paginator("scan").paginate(TableName=self._name).search("Items"):
-                record = Record.from_item(item)
-                if outcome in {None, record.outcome} and label in {None, record.label}:
-                    yield record
+            pages = self._client.get_paginator("scan").paginate(TableName=self._name)
+            yield from map(Record.from_item, pages.search("Items"))
             return
         more: dict[str, Any] = {} if newest is None else {"ScanIndexForward": False}
         if label:

@@ -42,8 +42,9 @@ def test_a_record_is_found_by_uri_and_version(stack: Stack) -> None:
     ("outcome", "label", "since", "keys"),
     [
         (None, None, None, "abc"),
-        ("ACCEPTED", None, None, "ab"),
-        ("ACCEPTED", "motorcycle", None, "b"),
+        (None, None, datetime(2020, 1, 1, tzinfo=UTC), "abc"),
+        ("ACCEPTED", None, datetime(2020, 1, 1, tzinfo=UTC), "ab"),
+        ("ACCEPTED", "motorcycle", datetime(2020, 1, 1, tzinfo=UTC), "b"),
         (None, None, datetime(2026, 11, 25, 10, tzinfo=UTC), "ab"),
         ("FAILED", None, datetime(2026, 11, 25, tzinfo=UTC), ""),
     ],
@@ -59,7 +60,7 @@ def test_a_table_of_several_pages_is_read_whole(stack: Stack) -> None:
     for number in range(20):
         put_record(stack, f"large/{number}", "REJECTED", cause="x" * 100_000)
 
-    assert sum(1 for _ in ResultsTable(stack).find(outcome="REJECTED")) == 20
+    assert sum(record.outcome == "REJECTED" for record in ResultsTable(stack).find()) == 20
 
 
 def test_unprocessed_keys_are_asked_for_again_after_a_growing_pause(
