@@ -16,7 +16,6 @@ from commandline.terminal import say
 from operations.results import Record, ResultsTable
 from operations.stack import StackChoice, StackError, stack_options
 
-
 Photos = defaultdict[str, Counter[str]]
 """By model, how many photos it answered and accepted, and on how many people decided, how often otherwise."""
 _COUNTED: Final = ("answered", "accepted", "decided", "overruled")
