@@ -14,11 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from commandline.aws import Session, aws_reason
+from commandline.aws import Session
 from model_build.archive.serving_packages import ARCHITECTURES, IMAGE_LOCK, Target, packages_for
-from model_build.errors import CloudError, ModelBuildError, RefusedError
+from model_build.errors import ModelBuildError, RefusedError
 
 REPOSITORY: Final = "scones-serving"  # in the local engine, and in ECR where no stack of role.yaml names one
 MANIFEST_TYPE: Final = "application/vnd.docker.distribution.manifest.v2+json"
@@ -96,8 +94,6 @@ def push(session: Session, name: str, repository: str) -> str:
         token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     except ecr.exceptions.RepositoryNotFoundException as error:
         raise RefusedError(f"the repository {repository} does not exist: give --stack-name") from error
-    except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"pushing {name} failed: {aws_reason(error)}") from error
     user, _, password = base64.b64decode(token).decode().partition(":")
     docker("login", "--username", user, "--password-stdin", host, password=password)
     docker("tag", name, uri)

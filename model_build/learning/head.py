@@ -43,14 +43,9 @@ def softmax(logits: Floats) -> Floats:
 def fit(design: Floats, classes: Ints, offset: Floats, weight: Floats, penalty: float) -> Floats:
     """Return the weights [D + 1, K] that minimise the summed log loss and `penalty` / 2 times their squares.
 
-    Each step solves with the bound of the Hessian by Böhning (https://doi.org/10.1007/BF00048682), which is
-    factored once and lets the loss only fall.
-
-    Args:
-        design: scaled features with a column of ones, [N, D + 1]; the ones' weights are not penalised.
-        classes: [N], below K.
-        offset: logits to start from, [N, K].
-        weight: of each row in the loss, [N].
+    `design` has scaled features and a column of ones, [N, D + 1], whose weights are not penalised; `offset`
+    the logits to start from, [N, K]; `weight` that of each row in the loss, [N]. Each step solves with the
+    bound of the Hessian by Böhning (https://doi.org/10.1007/BF00048682), factored once: the loss only falls.
     """
     target = np.eye(offset.shape[1])[classes]
     ridge = np.full(design.shape[1], penalty)
