@@ -60,6 +60,7 @@ class FiniteRange(click.FloatRange):
 
 PROBABILITY: Final = FiniteRange(0, 1)
 SECONDS: Final = FiniteRange(0, 10**9, min_open=True)
+SECONDS.name = "seconds"  # which --help shows: nothing else there has the unit
 POSITIVE: Final = click.IntRange(min=1)
 FILE: Final = HomePath(exists=True, dir_okay=False, path_type=Path)
 FOLDER: Final = HomePath(exists=True, file_okay=False, path_type=Path)

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from commandline.options import EXISTING, PATH, PROBABILITY, SECONDS, Duration, FiniteRange
+from commandline.options import EXISTING, PATH, PROBABILITY, SECONDS, Duration, FiniteRange, timeout_option
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,8 @@ def test_what_is_taken(kind: Any, text: str, value: Any, monkeypatch: pytest.Mon
 def test_what_is_out_of_bounds_or_no_path_is_refused(kind: Any, text: str) -> None:
     with pytest.raises(click.BadParameter):
         kind.convert(text, None, None)
+
+
+def test_the_help_of_a_time_has_its_unit() -> None:
+    shown = CliRunner().invoke(click.command("wait")(timeout_option(9)(lambda **_: None)), ["--help"]).output
+    assert "--timeout SECONDS" in shown
