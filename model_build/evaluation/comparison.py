@@ -15,7 +15,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from fractions import Fraction
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, Final
@@ -28,6 +27,7 @@ from model_build.data.images import photo_digest
 from model_build.errors import UsageError
 from model_build.evaluation.metrics import Bools, Ints
 from model_build.evaluation.predictions import find_photos
+from model_build.evaluation.promise import binomial_cdf
 
 SIGNIFICANCE: Final = 0.05
 POWER: Final = 0.8
@@ -45,12 +45,12 @@ class PairedResult:
     @property
     def p_value(self) -> float:
         """Probability that a model that is no better gains so many of the photos that differ, or more."""
-        return _tail(self.gained, self.gained + self.lost)
+        return binomial_cdf(self.lost, self.gained + self.lost, 0.5)  # of losing so few
 
     @property
     def p_value_worse(self) -> float:
         """Probability that a model that is no worse loses so many of them, or more."""
-        return _tail(self.lost, self.gained + self.lost)
+        return binomial_cdf(self.gained, self.gained + self.lost, 0.5)
 
     def photos_missing(self) -> int | None:
         """Return about how many more photos would show the difference, if it is as large as it looks.
@@ -69,12 +69,6 @@ class PairedResult:
         missing = max((root / difference) ** 2 - self.photos, 1 / spread)
         unit = int(10 ** max(0, math.floor(math.log10(missing)) - 1))
         return math.ceil(missing / unit) * unit
-
-
-def _tail(successes: int, trials: int) -> float:
-    """Return the probability of at least so many successes in trials that succeed half of the time."""
-    ways = sum(math.comb(trials, count) for count in range(successes, trials + 1))
-    return float(Fraction(ways, 2**trials))
 
 
 class Verdict(StrEnum):
