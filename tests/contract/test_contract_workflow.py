@@ -54,16 +54,9 @@ EXPRESS_LIMIT = 300
 EXPRESS = definition("EXPRESS")
 
 
-# --- The text ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("workflow_type", MACHINES)
-def test_each_substitution_is_given_and_used(workflow_type: str) -> None:
-    used = set(re.findall(r"\$\{(\w+)\}", definition_text()))
-    assert used == set(substitutions(workflow_type))
-
-
 def test_both_machines_are_of_one_definition_and_differ_in_patience_only() -> None:
+    used = set(re.findall(r"\$\{(\w+)\}", definition_text()))
+    assert [set(substitutions(one)) for one in MACHINES] == [used, used]
     standard, express = (template()["Resources"][name]["Properties"] for name in MACHINES.values())
     assert [one.pop("Type") for one in (standard, express)] == list(MACHINES)
     for name, seconds in {"ClassifyForSeconds": "60", "DeliverForSeconds": "120"}.items():
@@ -85,9 +78,6 @@ def test_every_state_can_be_reached_and_every_next_exists() -> None:
             reached.add(name)
             todo += re.findall(r"'(?:Next|Default)': '(\w+)'", str(machine["States"][name]))
     assert reached == set(machine["States"])
-
-
-# --- The style --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -156,9 +146,6 @@ def longest_wait(retrier: dict[str, Any]) -> float:
         for attempt in range(retrier["MaxAttempts"])
     )
     return float(sum(waits))
-
-
-# --- The paths --------------------------------------------------------------------------------------------
 
 
 def test_a_confident_photo_is_accepted() -> None:
@@ -326,9 +313,6 @@ def test_every_threshold_that_the_template_allows_is_a_number_to_jsonata(thresho
     ending = walk(workflow=definition(ConfidenceThreshold=threshold))
     assert recorded(ending)["threshold"] == float(threshold)
     load_function("filter_inference", {"CLASS_LABELS": "a,b", "CONFIDENCE_THRESHOLD": threshold})
-
-
-# --- The delivery -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("workflow_type", ["STANDARD", "EXPRESS"])
@@ -515,22 +499,18 @@ def test_record_and_event_say_the_same(outcome: str) -> None:
     assert detail["execution_arn"].startswith("arn:aws:states:")
 
 
-# --- The input --------------------------------------------------------------------------------------------
+VERSION = {**REFERENCE, "version_id": "v", "etag": "e"}
 
 
-def given_to_serialize_image(start: Any) -> dict[str, Any]:
-    payload: dict[str, Any] = walk(start).calls["SerializeImage"]["Payload"]
-    return payload
-
-
-@pytest.mark.parametrize("name", [n for n, a in expected("eventbridge/").items() if a["matches"]])
-def test_an_upload_event_is_read_unchanged(name: str) -> None:
-    assert given_to_serialize_image(event(name)) == expected()[name]["photo"]
-
-
-def test_direct_input_is_accepted_and_other_keys_ignored() -> None:
-    for wanted in (REFERENCE, {**REFERENCE, "version_id": "v", "etag": "e"}):
-        assert given_to_serialize_image({"image_data": "", **wanted, "comment": "ignored"}) == wanted
+@pytest.mark.parametrize(
+    ("start", "photo"),
+    [
+        *((event(name), one["photo"]) for name, one in expected("eventbridge/").items() if one["matches"]),
+        *(({"image_data": "", **photo, "comment": "ignored"}, photo) for photo in (REFERENCE, VERSION)),
+    ],
+)
+def test_an_upload_event_is_read_unchanged_and_direct_input_too(start: Any, photo: dict[str, str]) -> None:
+    assert walk(start).calls["SerializeImage"]["Payload"] == photo
 
 
 @pytest.mark.parametrize(
@@ -572,9 +552,6 @@ def test_inputs_that_name_no_photo_share_no_record(start: dict[str, str]) -> Non
     assert recorded(ending)["object_version"] == CONTEXT["Execution"]["Name"]
 
 
-# --- The size ---------------------------------------------------------------------------------------------
-
-
 def test_every_payload_stays_far_below_the_limit() -> None:
     serialize = load_function("serialize_image")
     largest = base64.b64encode(bytes(serialize.photo.MAX_ENCODED_BYTES)).decode()
@@ -583,9 +560,7 @@ def test_every_payload_stays_far_below_the_limit() -> None:
     start["detail"]["object"]["key"] = key
     for inferences in ((0.97, 0.03), (0.5, 0.5)):
         ending = walk(start, inferences, serialized={**SERIALIZED, "image_data": largest})
-        sizes = {
-            name: len(json.dumps(payload))
-            for name, payload in (*ending.payloads.items(), *ending.calls.items())
-        }
+        payloads = (*ending.payloads.items(), *ending.calls.items())
+        sizes = {name: len(json.dumps(payload)) for name, payload in payloads}
         assert max(sizes.values()) > len(largest)
         assert max(sizes.values()) < PAYLOAD_LIMIT < STATE_LIMIT, sizes

@@ -11,7 +11,10 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
+from operations.report.captures import CaptureSource, Window, read_window
+
 START: Final = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
+LABELS: Final = ("bicycle", "motorcycle")
 
 
 def photo(level: int = 128, side: int = 32, seed: int = 0, kind: str = "PNG") -> bytes:
@@ -58,6 +61,13 @@ def write_captures(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content(records[first : first + a_file]))
     return folder
+
+
+def window_of(
+    folder: Path, records: Sequence[dict[str, Any] | str], labels: tuple[str, ...] = LABELS
+) -> Window:
+    """Write records to a folder and read them."""
+    return read_window(CaptureSource(str(write_captures(folder, records))), labels)
 
 
 def exchanges(

@@ -92,10 +92,10 @@ def test_quotas_of_the_account_replace_the_defaults_over_pages(session: StubbedS
         return {"Quotas": quotas} | ({"NextToken": token} if token else {})
 
     serverless = "Maximum concurrency across all serverless endpoints"
-    defaults, own = "service-quotas.list_aws_default_service_quotas", "service-quotas.list_service_quotas"
-    first = page({"ml.m5.large for endpoint usage": 0, "ml.c5.xlarge for training job usage": 2}, "more")
-    session.answer(defaults, first)
     provisioned = "Maximum total provisioned concurrency across all serverless endpoints"
+    defaults, own = "service-quotas.list_aws_default_service_quotas", "service-quotas.list_service_quotas"
+    first: dict[str, float] = {"ml.m5.large for endpoint usage": 0, "ml.c5.xlarge for training job usage": 2}
+    session.answer(defaults, page(first, "more"))
     session.answer(defaults, page({provisioned: 10, serverless: 4}))
     session.answer(own, page({"ml.m5.large for endpoint usage": 4}))
     checks = doctor.sagemaker_quotas(session)

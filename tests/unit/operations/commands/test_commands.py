@@ -184,10 +184,6 @@ def test_a_hostile_key_is_shown_with_escapes_and_is_whole_in_json(
     assert not {"\x1b", "\x07", "\x9b", "\u202e"}.intersection(scones.out)
     assert scones(*command, "--json") == 0
     assert json.dumps(key)[1:-1] in scones.out
-
-
-@pytest.mark.usefixtures("stack")
-def test_a_hostile_name_of_a_missing_photo_is_told_with_escapes(scones: Scones) -> None:
     assert scones("show", "\x9b2Jgone.jpg") == 1
     assert r"incoming/\x9b2Jgone.jpg: neither" in scones.err
 

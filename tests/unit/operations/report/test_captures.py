@@ -11,22 +11,19 @@ import numpy as np
 import pytest
 
 from localcloud.sagemaker.capture import Exchange, record
-from operations.report import captures as kinds
-from operations.report.captures import (
-    FEATURES,
-    CaptureRecord,
-    CaptureSource,
-    DamagedRecordError,
-    Window,
-    capture_source,
-    may_hold,
-    parse_record,
-    photo_features,
-    read_window,
+from operations.report import captures
+from operations.report.captures import FEATURES, photo_features
+from tests.support.captures import (
+    LABELS,
+    START,
+    capture,
+    content,
+    exchanges,
+    key,
+    photo,
+    window_of,
+    write_captures,
 )
-from tests.support.captures import START, capture, content, exchanges, key, photo, write_captures
-
-LABELS = ("bicycle", "motorcycle")
 
 
 def changed(path: str, value: object) -> bytes:
@@ -46,32 +43,36 @@ def changed(path: str, value: object) -> bytes:
 INPUT, OUTPUT = "captureData.endpointInput", "captureData.endpointOutput"
 TIME = "eventMetadata.inferenceTime"
 DAMAGED: dict[str, tuple[object, ...]] = {
-    kinds.NOT_JSON: (b'{"captureData": {"endpointInp', b"\xff\xfe\x00", b"[" * 100_000, b"[1, 2]"),
-    kinds.INCOMPLETE: (
+    captures.NOT_JSON: (b'{"captureData": {"endpointInp', b"\xff\xfe\x00", b"[" * 100_000, b"[1, 2]"),
+    captures.INCOMPLETE: (
         *(b"{}", (OUTPUT, None), (INPUT, "text"), (f"{INPUT}.data", None), (f"{OUTPUT}.data", [0.9, 0.1])),
         ("eventMetadata", None),
     ),
-    kinds.NO_TIME: ((TIME, None), (TIME, "yesterday"), (TIME, 1700000000)),
-    kinds.WRONG_TIME: (
+    captures.NO_TIME: ((TIME, None), (TIME, "yesterday"), (TIME, 1700000000)),
+    captures.WRONG_TIME: (
         *((TIME, "9999-12-31T23:59:59Z"), (TIME, "0001-01-01T00:00:00+14:00"), (TIME, "1970-01-01T00:00:00")),
         *((TIME, "1999-12-31T23:59:59Z"), (TIME, "2100-01-01T00:00:00Z")),
     ),
-    kinds.NOT_BASE64: ((f"{INPUT}.data", "%%%"), (f"{INPUT}.data", "Ünicode"), (f"{INPUT}.encoding", "CSV")),
-    kinds.NOT_PROBABILITIES: tuple(
+    captures.NOT_BASE64: (
+        (f"{INPUT}.data", "%%%"),
+        (f"{INPUT}.data", "Ünicode"),
+        (f"{INPUT}.encoding", "CSV"),
+    ),
+    captures.NOT_PROBABILITIES: tuple(
         (f"{OUTPUT}.data", text)
         for text in (
             *("<html>busy</html>", '{"bicycle": 1}', "[]", "[NaN, 0.5]", "[1.5, -0.5]", "[true, false]"),
             *("[0.9, 0.9]", '["0.9", "0.1"]'),
         )
     ),
-    kinds.WRONG_LENGTH: ((f"{OUTPUT}.data", "[0.2, 0.3, 0.5]"), (f"{OUTPUT}.data", "[1.0]")),
+    captures.WRONG_LENGTH: ((f"{OUTPUT}.data", "[0.2, 0.3, 0.5]"), (f"{OUTPUT}.data", "[1.0]")),
 }
 
 
 @pytest.mark.parametrize(("kind", "damage"), [(kind, one) for kind, some in DAMAGED.items() for one in some])
 def test_damage_is_told_by_its_kind(kind: str, damage: Any) -> None:
-    with pytest.raises(DamagedRecordError) as caught:
-        parse_record(damage if isinstance(damage, bytes) else changed(*damage), 2)
+    with pytest.raises(captures.DamagedRecordError) as caught:
+        captures.parse_record(damage if isinstance(damage, bytes) else changed(*damage), 2)
     assert str(caught.value) == kind
 
 
@@ -84,7 +85,9 @@ def test_damage_is_told_by_its_kind(kind: str, damage: Any) -> None:
     ],
 )
 def test_a_good_record_is_read(path: str, value: object) -> None:
-    assert parse_record(changed(path, value), 2) == CaptureRecord(START.timestamp(), (0.9, 0.1), photo(), "")
+    assert captures.parse_record(changed(path, value), 2) == captures.CaptureRecord(
+        START.timestamp(), (0.9, 0.1), photo(), ""
+    )
 
 
 def test_what_the_stand_in_captures_is_read() -> None:
@@ -92,22 +95,18 @@ def test_what_the_stand_in_captures_is_read() -> None:
     settings: dict[str, Any] = {"CaptureOptions": [{"CaptureMode": one} for one in ("Input", "Output")]}
     settings["CaptureContentTypeHeader"] = {"JsonContentTypes": ["application/json"]}
     now = datetime.fromisoformat("2026-11-02T08:00:00Z")
-    found = parse_record(json.dumps(record(exchange, settings, now)).encode(), 2)
+    found = captures.parse_record(json.dumps(record(exchange, settings, now)).encode(), 2)
     assert (found.time, found.probabilities, found.photo) == (now.timestamp(), (0.4, 0.6), photo())
 
 
-def read(folder: Path) -> Window:
-    return read_window(CaptureSource(str(folder)), LABELS)
-
-
-def photos_of(window: Window) -> list[bytes | None]:
+def photos_of(window: captures.Window) -> list[bytes | None]:
     return [window.record(row).photo for row in range(len(window))]
 
 
 def test_every_record_is_a_row_in_the_order_of_time(tmp_path: Path) -> None:
     records = exchanges(130)
     write_captures(tmp_path, records[::-1], a_file=20)
-    found = read(tmp_path)
+    found = captures.read_window(captures.CaptureSource(str(tmp_path)), LABELS)
     assert len(found.files) == 7
     assert found.damage.counts == {}
     assert np.diff(found.times).tolist() == [60.0] * 129
@@ -119,8 +118,7 @@ def test_every_record_is_a_row_in_the_order_of_time(tmp_path: Path) -> None:
 
 def test_features_are_the_answers_and_what_photos_look_like(tmp_path: Path) -> None:
     body = photo(200)
-    write_captures(tmp_path, [capture((0.3, 0.7), body)])
-    features = read(tmp_path).features()
+    features = window_of(tmp_path, [capture((0.3, 0.7), body)]).features()
     assert list(features) == ["confidence", "probability of bicycle", *FEATURES]
     assert [values[0] for values in features.values()] == [0.7, 0.3, *photo_features(body)]
 
@@ -131,28 +129,26 @@ def test_damaged_records_are_counted_with_their_places(tmp_path: Path) -> None:
     bad = capture(body=b"no image"), capture((0.2, 0.3, 0.5))
     write_captures(tmp_path, [good, cut_off, "", *bad, *([cut_off] * 4), good])
     (tmp_path / "more.jsonl").write_text("{\n")
-    found = read(tmp_path)
+    found = captures.read_window(captures.CaptureSource(str(tmp_path)), LABELS)
     assert len(found) == 2
-    assert found.damage.counts == {kinds.NOT_JSON: 6, kinds.NOT_AN_IMAGE: 1, kinds.WRONG_LENGTH: 1}
+    assert found.damage.counts == {captures.NOT_JSON: 6, captures.NOT_AN_IMAGE: 1, captures.WRONG_LENGTH: 1}
     places = ["more.jsonl line 1", *(f"{key(0, START)} line {line}" for line in (2, 6))]
-    assert found.damage.examples[kinds.NOT_JSON] == places, "the first three of all files"
+    assert found.damage.examples[captures.NOT_JSON] == places, "the first three of all files"
 
 
 def test_a_line_that_is_too_long_is_skipped_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = capture()
     size = len(json.dumps(good)) + 1
-    monkeypatch.setattr(kinds, "MAX_LINE_BYTES", size)
-    write_captures(tmp_path, [good, "x" * (3 * size), good])
-    found = read(tmp_path)
-    assert found.damage.counts == {kinds.TOO_LONG: 1}
+    monkeypatch.setattr(captures, "MAX_LINE_BYTES", size)
+    found = window_of(tmp_path, [good, "x" * (3 * size), good])
+    assert found.damage.counts == {captures.TOO_LONG: 1}
     assert photos_of(found) == [photo(), photo()]
 
 
 def test_an_endpoint_that_captures_answers_only_has_no_photos(tmp_path: Path) -> None:
     record = capture()
     del record["captureData"]["endpointInput"]
-    write_captures(tmp_path, [record, record])
-    found = read(tmp_path)
+    found = window_of(tmp_path, [record, record])
     assert np.isnan(found.photos).all()
     assert photos_of(found) == [None, None]
     assert found.distinct(np.array([1, 0]), 5) == [1, 0]
@@ -160,8 +156,7 @@ def test_an_endpoint_that_captures_answers_only_has_no_photos(tmp_path: Path) ->
 
 def test_a_photo_that_was_sent_again_is_shown_once(tmp_path: Path) -> None:
     bodies = [photo(seed=1), photo(seed=1), photo(seed=2), photo(seed=1), photo(seed=3)]
-    write_captures(tmp_path, [capture(body=body) for body in bodies])
-    assert read(tmp_path).distinct(np.arange(5), 2) == [0, 2]
+    assert window_of(tmp_path, [capture(body=body) for body in bodies]).distinct(np.arange(5), 2) == [0, 2]
 
 
 def test_since_leaves_out_older_files_and_records(tmp_path: Path) -> None:
@@ -169,7 +164,9 @@ def test_since_leaves_out_older_files_and_records(tmp_path: Path) -> None:
     old = tmp_path / key(9, START - timedelta(days=3))
     old.parent.mkdir(parents=True)
     old.write_bytes(b"not even JSON\n")
-    found = read_window(CaptureSource(str(tmp_path)), LABELS, since=START + timedelta(minutes=100))
+    found = captures.read_window(
+        captures.CaptureSource(str(tmp_path)), LABELS, since=START + timedelta(minutes=100)
+    )
     assert (len(found), found.damage.counts) == (200, {})
 
 
@@ -184,12 +181,12 @@ def test_since_leaves_out_older_files_and_records(tmp_path: Path) -> None:
     ],
 )
 def test_a_files_hour_tells_whether_it_is_read(file: str, *, expected: bool) -> None:
-    assert may_hold(file, START + timedelta(hours=2)) is expected
+    assert captures.may_hold(file, START + timedelta(hours=2)) is expected
 
 
 def test_only_jsonl_files_are_read_and_none_are_needed(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    found = read(tmp_path)
+    found = captures.read_window(captures.CaptureSource(str(tmp_path)), LABELS)
     assert (len(found), found.files, found.probabilities.shape) == (0, [], (0, 2))
 
 
@@ -202,7 +199,7 @@ def test_a_prefix_in_s3_is_read_page_by_page_and_photos_by_range() -> None:
     files |= {"capture/other.txt": b"x", f"elsewhere/{key(0, START)}": content(records)}
     for name, body in files.items():
         s3.put_object(Bucket="models", Key=name, Body=body)
-    found = read_window(capture_source("s3://models/capture/", boto3.Session()), LABELS)
+    found = captures.read_window(captures.capture_source("s3://models/capture/", boto3.Session()), LABELS)
     assert found.source.name == "s3://models/capture/"
     assert photos_of(found) == [photo_of(record) for record in records]
 

@@ -4,26 +4,20 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from operations.report.captures import CaptureSource, Window, read_window
+from operations.report.captures import Window
 from operations.report.drift import detect_drift, sampled, statistics_of
 from operations.report.figures import History, Report, read_history
 from operations.report.page import render
 from operations.results import Record
-from tests.support.captures import START, exchanges, write_captures
+from tests.support.captures import LABELS, START, exchanges, window_of
 from tests.support.html_tags import Page
 
-LABELS = ("bicycle", "motorcycle")
 NOW = datetime(2026, 11, 9, tzinfo=UTC)
 COMMAND = ("scones", "report", "--captures", "a folder/it's")
-
-
-def window_of(folder: Path, records: list[Any], labels: tuple[str, ...] = LABELS) -> Window:
-    return read_window(CaptureSource(str(write_captures(folder, records))), labels)
 
 
 @pytest.fixture(scope="module")
