@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 
 from tests.support.lambda_runtime import wait_for_port
-from tests.support.pages import PLACEHOLDER, copy_checkout, environment, shell_blocks
+from tests.support.pages import PLACEHOLDER, Shell, copy_checkout, environment, shell_blocks
 from tests.support.sam_app import ROOT
 from tests.support.sam_local import address_for_containers
 
 PAGE = ROOT / "docs" / "sam-local.md"
 ADDRESS = "172.17.0.1"
-BASH = ("bash", "-euo", "pipefail", "-c")
 PORTS = {4566: "the local cloud", 4567: "the SageMaker stand-in", 3001: "sam local start-lambda"}
 
 
@@ -40,13 +39,15 @@ def checkout(docker: None, tmp_path: Path) -> Iterator[Path]:  # noqa: ARG001
 
 
 def test_each_command_of_the_page_works(checkout: Path) -> None:
-    found = shell_blocks(PAGE.read_text(encoding="utf-8"))
+    # Docker Desktop, and a network that is not the usual one, have another address.
+    found = shell_blocks(PAGE.read_text(encoding="utf-8").replace(ADDRESS, address_for_containers()))
     commands = [block for block in found if not PLACEHOLDER.search(block)]  # which needs an AWS account
     service = next(block for block in commands if "start-lambda" in block)
     position = commands.index(service)
-    shown = [run(checkout, block) for block in commands[:position]]
-    with running(checkout, service):
-        shown += [run(checkout, block) for block in commands[position + 1 :]]
+    with Shell(checkout, environment()) as shell:
+        shown = [shell.type(block) for block in commands[:position]]
+        with running(checkout, service):
+            shown += [shell.type(block) for block in commands[position + 1 :]]
 
     answers = list(objects("".join(shown)))
     assert [sorted(answer.keys() & {"image_data", "inferences", "errorType"}) for answer in answers] == [
@@ -58,14 +59,6 @@ def test_each_command_of_the_page_works(checkout: Path) -> None:
     ]
     assert answers[2]["errorType"] == "ThresholdConfidenceNotMet"
     assert re.fullmatch(r"motorcycle 0\.9\d+\n", shown[-1])
-
-
-def run(checkout: Path, block: str) -> str:
-    """Type a block into a shell that knows the local cloud, if one is up; what stands on standard output."""
-    command, variables = [*BASH, prepared(checkout, block)], environment()
-    done = subprocess.run(command, cwd=checkout, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    return done.stdout
 
 
 def objects(text: str) -> Iterator[dict[str, Any]]:
@@ -82,7 +75,7 @@ def running(checkout: Path, block: str) -> Iterator[None]:
     log = checkout / "start-lambda.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*BASH, block],
+            ["bash", "-euo", "pipefail", "-c", block],
             cwd=checkout,
             env=environment(),
             stdout=output,
@@ -95,11 +88,3 @@ def running(checkout: Path, block: str) -> Iterator[None]:
     finally:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
-
-
-def prepared(checkout: Path, block: str) -> str:
-    """Return a block for a new shell, with what the shell before it had set."""
-    if (address := address_for_containers()) != ADDRESS:  # Docker Desktop, or another network than the usual
-        block = block.replace(ADDRESS, address)
-    env_file = checkout / "build" / "localcloud" / "env.sh"
-    return f". {env_file}\n{block}" if env_file.exists() else block
