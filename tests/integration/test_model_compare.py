@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from tests.support.tiny_model import COLOURS, folder_of, write_experts, write_mo
 
 ENDPOINT = "compared"
 CLASSIFY = LoadedModel.classify
+Serve = Callable[[Path], DeployResult]
 ANSWERS: dict[tuple[str, bytes], npt.NDArray[np.float64]] = {}
 pytestmark = pytest.mark.usefixtures("emulator")
 
@@ -72,14 +73,16 @@ def classified_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LoadedModel, "classify", remembered)
 
 
-def serve(model: Path) -> DeployResult:
-    return deploy(Wanted(model=model, endpoint_name=ENDPOINT, image="own", capture=True))
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Return what deploys a model; its endpoint is deleted in the end."""
+    yield lambda model: deploy(Wanted(model=model, endpoint_name=ENDPOINT, image="own", capture=True))
+    delete(ENDPOINT)
 
 
 @pytest.fixture
-def coarse_serves(coarse: Path) -> Iterator[DeployResult]:
-    yield serve(coarse)
-    delete(ENDPOINT)
+def coarse_serves(serve: Serve, coarse: Path) -> DeployResult:
+    return serve(coarse)
 
 
 def compare(model: Path, photos: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
@@ -119,15 +122,14 @@ def test_a_better_model_is_deployed_with_the_endpoints_settings(
 
 @pytest.mark.usefixtures("classified_once")
 def test_a_model_that_is_no_better_or_worse_is_not_deployed(
-    coarse: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    serve: Serve, coarse: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shipped_serves = serve(DEFAULT_MODEL)
+    version = serve(DEFAULT_MODEL).version
     same = variant(tmp_path / "same", prior_weight=0.0)
     for model, verdict in ((same, "no better"), (coarse, "worse")):
         found = compare(model, photos, capsys, "--deploy")
         assert (found["verdict"], found["deployed"]) == (verdict, None)
-        assert serving() == shipped_serves.version
-    delete(ENDPOINT)
+        assert serving() == version
 
 
 @pytest.mark.usefixtures("classified_once")
@@ -195,7 +197,7 @@ def test_wrong_use_is_told(
 
 
 @pytest.fixture
-def fooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def fooled(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Serve a model that accepts yellow things as red ones; `learn` starts from it."""
     base = write_experts(write_model(tmp_path / "base", ["red", "blue"], ["green"]), ["red", "blue"])
     manifest = json.loads((base / "manifest.json").read_text(encoding="utf-8"))
@@ -205,8 +207,6 @@ def fooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (base / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     monkeypatch.setattr("model_build.commands.learn.DEFAULT_MODEL", base)
     serve(base)
-    yield base
-    delete(ENDPOINT)
 
 
 @pytest.fixture
