@@ -43,7 +43,7 @@ Progress = Callable[[int], object]
     help="Compare with the file that --write-baseline wrote (*.json), or with these captures.",
 )
 @click.option("--write-baseline", metavar="FILE|s3://…", help="Write their statistics, for --baseline.")
-@click.option("--threshold", type=PROBABILITY, help="Accepted from it.  [default: the newest record's]")
+@click.option("--threshold", type=PROBABILITY, help="Accepted confidence.  [default: the newest record's]")
 @click.option("--labels", type=NameList(), help="Classes in the endpoint's order.  [default: the stack's]")
 @click.option("--output", default="report.html", metavar="FILE|s3://…", help="The page to write.")
 @click.option("--fail-on-drift", is_flag=True, help="Exit with 1 if there is drift.")
