@@ -2,21 +2,21 @@
 
 from typing import Final
 
+import click
+
 OUTCOMES: Final = ("ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED")
 SOURCE: Final = "scones.vehicle-classification"
 DETAIL_TYPE: Final = "Vehicle Classified"
 SEES_NONE: Final = 0.5
 """Probability of "none of the labels" from which on it is what the model takes a doubtful photo for."""
 
-_COLOURS: Final = {"ACCEPTED": 32, "LOW_CONFIDENCE": 33, "REJECTED": 35}
-_RED: Final = 31
-_WIDTH: Final = max(map(len, OUTCOMES))
+_COLOURS: Final = {"ACCEPTED": "green", "LOW_CONFIDENCE": "yellow", "REJECTED": "magenta"}
 
 
 def painted(word: str, *, colour: bool) -> str:
     """Return an outcome (or what stands in its place) padded to one width, in its colour."""
-    padded = f"{word:<{_WIDTH}}"
-    return f"\x1b[{_COLOURS.get(word, _RED)}m{padded}\x1b[0m" if colour else padded
+    padded = f"{word:<{max(map(len, OUTCOMES))}}"
+    return click.style(padded, fg=_COLOURS.get(word, "red")) if colour else padded
 
 
 def guess(

@@ -24,12 +24,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from commandline.errors import UsageError
-from operations.report import Floats, Ints
 from operations.s3 import is_s3, named, split_uri
 
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 # A request's body has at most 6,291,456 bytes, in base64 a third more; the rest of a record is small.
 MAX_LINE_BYTES: Final = 12 * 1024 * 1024
 MAX_EXAMPLES: Final = 3

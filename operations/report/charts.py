@@ -19,7 +19,7 @@ from matplotlib.path import Path
 from matplotlib.transforms import IdentityTransform
 
 from operations.outcomes import OUTCOMES
-from operations.report import Floats, Ints
+from operations.report.captures import Floats, Ints
 
 WIDTH: Final = 400  # the page scales a chart to its column; text of 12 px stays readable on a phone
 HEIGHT: Final = 220

@@ -16,8 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from commandline.errors import CommandError, UsageError
-from operations.report import Floats, Ints
-from operations.report.captures import Window
+from operations.report.captures import Floats, Ints, Window
 
 FORMAT: Final = 1
 # Of larger windows a random sample is kept and compared. It shows every change of a tenth of the photos, and

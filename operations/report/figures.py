@@ -12,8 +12,7 @@ import numpy as np
 
 from commandline.terminal import plural
 from operations.outcomes import OUTCOMES
-from operations.report import Floats, Ints
-from operations.report.captures import Window
+from operations.report.captures import Floats, Ints, Window
 from operations.report.charts import percentiles
 from operations.report.drift import Drift, FeatureDrift, responsible
 from operations.results import Record

@@ -15,8 +15,8 @@ from markupsafe import Markup
 from commandline.terminal import visible
 from operations.outcomes import OUTCOMES
 from operations.photos.pictures import CannotBeShownError, jpeg
-from operations.report import Floats, charts
-from operations.report.captures import DamagedRecordError
+from operations.report import charts
+from operations.report.captures import DamagedRecordError, Floats
 from operations.report.drift import FALSE_ALARM_RATE, LEAST_DISTANCE, FeatureDrift
 from operations.report.figures import Report, meaning, minute
 

@@ -9,9 +9,8 @@ import pytest
 from scipy import stats
 
 from commandline.errors import UsageError
-from operations.report import Floats
 from operations.report import drift as drift_module
-from operations.report.captures import Window
+from operations.report.captures import Floats, Window
 from operations.report.drift import (
     LEAST_DISTANCE,
     Drift,
