@@ -16,7 +16,7 @@ from operations.stack import StackChoice, stack_options
 @stack_options
 @click.option("--rate", type=FiniteRange(0.01, 1000), default=1, help="Photos a second, on average.")
 @click.option("--duration", type=SECONDS, default=60, help="For how long photos are sent.")
-@click.option("--burst", type=click.IntRange(0, 10_000), default=0, help="Photos at once; 0: independently.")
+@click.option("--burst", type=click.IntRange(0, 10_000), default=0, help="Photos at once; 0: one by one.")
 @click.option("--mix", default=DEFAULT_MIX, help="Shares of good, doubtful, broken, duplicate, overwritten.")
 @click.option("--seed", type=int, default=0, help="Equal seeds send the same photos at the same times.")
 @click.option("--timeout", type=SECONDS, default=180, help="How long to wait after the last photo.")

@@ -38,7 +38,7 @@ from operations.stack import Stack, StackChoice, stack_options
 @click.option(
     "--reviews", is_flag=True, help="Put LOW_CONFIDENCE photos on the review queue again. Starts none."
 )
-@click.option("--since", type=Duration(), default="30d", help="Only what was recorded or uploaded since.")
+@click.option("--since", type=Duration(), default="30d", help="What was recorded or uploaded in this time.")
 @click.option("--older-than", type=Duration(), default="5m", help="--missing leaves out younger uploads.")
 @click.option("--rate", type=click.FloatRange(0.1, 1000), default=10, help="Executions to start in a second.")
 @click.option("--timeout", type=SECONDS, default=3600, help="How long to wait for the outcomes.")
