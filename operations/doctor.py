@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]
 
 from commandline.program import ROOT
-from model_build.archive.container_images import DEFAULT_SERVING_IMAGE, serving_image, training_image
+from model_build.archive.container_images import RAY, serving_image, training_image
 from model_build.endpoint.found import LABELS_TAG
 from operations.checks import Check, UnansweredError, ask, ok, run_checks, unknown, wrong
 from operations.proofs import Proofs
@@ -126,7 +126,7 @@ def sagemaker_quotas(session: boto3.Session) -> Iterator[Check]:
 
 def images(session: boto3.Session) -> Iterator[Check]:
     """Ask the registries whether the default images' tags exist."""
-    serving, _ = serving_image(DEFAULT_SERVING_IMAGE, session.region_name)
+    serving, _ = serving_image(RAY, session.region_name)
     for name, uri in (("serving", serving), ("training", training_image(None, session.region_name))):
         registry, _, image = uri.partition("/")  # <account>.dkr.ecr.<region>.<suffix>/<repository>:<tag>
         repository, _, tag = image.partition(":")

@@ -5,7 +5,7 @@ pytorch-amzn2023.json; a test compares them). Every command also accepts a compl
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -65,30 +65,27 @@ _ECR_IMAGE: Final = re.compile(
 
 @dataclass(frozen=True)
 class ServingImage:
-    """A way to serve `inference.py`: an image, its environment and the contents of the archive."""
+    """A way to serve `inference.py`: an image, and the contents of the archive."""
 
     tag: str  # in the registry, with the repository
-    environment: dict[str, str] = field(default_factory=dict)
     archive_members: tuple[str, ...] = ()  # files that the image looks for in `model.tar.gz`
     packages: Target | None = None  # what those in the archive must run on; None if the image has all
 
 
-# One thread per request: the network is small, and the servers run requests in parallel.
-_COMMON: Final = {"OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
+# Of containers with our code. One thread per request: the network is small, and requests run in parallel.
+ENVIRONMENT: Final = {"OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 OWN: Final = "own"
 RAY: Final = "ray"
-DEFAULT_SERVING_IMAGE: Final = RAY
 SERVING_IMAGES: Final = {
     # The image that AWS maintains: Ray Serve behind an adapter for /ping and /invocations. It has NumPy and
     # Pillow, but no ONNX Runtime.
     RAY: ServingImage(
         tag="ray:serve-ml-sagemaker-cpu-v1.4",
-        environment=_COMMON,
         archive_members=("config.yaml", "deployment.py", "code/inference.py", "code/bundled_packages.py"),
         packages=Target(python="3.13"),
     ),
     # This project's image (serving/container/), in a repository of one's own.
-    OWN: ServingImage(tag=own_image.REPOSITORY, environment=_COMMON, archive_members=("code/inference.py",)),
+    OWN: ServingImage(tag=own_image.REPOSITORY, archive_members=("code/inference.py",)),
 }
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from model_build.archive.container_images import DEFAULT_SERVING_IMAGE, OWN, RAY, known_image, serving_image
+from model_build.archive.container_images import ENVIRONMENT, OWN, RAY, known_image, serving_image
 from model_build.archive.package import DEFAULT_MODEL, labels_in
 from model_build.archive.prepare import place_of
 from model_build.archive.trusted_code import TRUSTED_VARIABLE
@@ -56,7 +56,7 @@ class Wanted:
     serverless_concurrency: int = 5
     capture: bool = False
     capture_percent: int = 100
-    image: str = DEFAULT_SERVING_IMAGE
+    image: str = RAY
     trust_code: bool = False
 
     def __post_init__(self) -> None:
@@ -159,7 +159,8 @@ def wanted_version(wanted: Wanted, stack: ModelStack, archive: Archive, *, name:
         variant["ServerlessConfig"] = {"MemorySizeInMB": memory, "MaxConcurrency": concurrency}
     instance = variant.get("InstanceType")
     uri, image = serving_image(wanted.image, region, repository=stack.repository, instance_type=instance)
-    container = _container({"Image": uri, "Environment": image.environment}, archive, stack.bucket, name)
+    environment = ENVIRONMENT if image.archive_members else {}
+    container = _container({"Image": uri, "Environment": environment}, archive, stack.bucket, name)
     model = {"ModelName": name, "ExecutionRoleArn": stack.role_arn, "PrimaryContainer": container}
     config: dict[str, Any] = {"EndpointConfigName": name, "ProductionVariants": [variant]}
     if wanted.capture:

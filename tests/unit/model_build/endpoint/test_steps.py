@@ -8,7 +8,7 @@ import pytest
 
 from localcloud.sagemaker.validation import check_request
 from model_build.archive import own_image
-from model_build.archive.container_images import SERVING_IMAGES
+from model_build.archive.container_images import ENVIRONMENT
 from model_build.archive.trusted_code import TRUSTED_VARIABLE
 from model_build.endpoint.aws import given_stack
 from model_build.endpoint.found import Found, Scaling, version_name
@@ -159,7 +159,7 @@ def test_the_version_is_what_was_asked_for(archive: Archive) -> None:
     container = made.model["PrimaryContainer"]
     assert container["ModelDataUrl"] == f"s3://scones-models/models/{archive.digest}/model.tar.gz"
     assert container["Image"].startswith("763104351884.dkr.ecr.eu-west-1.amazonaws.com/ray:")
-    assert container["Environment"] == {**SERVING_IMAGES["ray"].environment, VERSION_VARIABLE: NEW}
+    assert container["Environment"] == {**ENVIRONMENT, VERSION_VARIABLE: NEW}
     assert made.model["ExecutionRoleArn"] == STACK.role_arn
     assert made.variant["InitialInstanceCount"] == 2
     capture = made.config["DataCaptureConfig"]
