@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 from PIL import Image
 
 from commandline.aws import aws_reason, open_session
@@ -91,7 +91,8 @@ def train(request: TrainRequest, *, session: boto3.Session | None = None) -> Tra
     A RefusedError if the request cannot work; a CloudError if AWS refused a call, or the job failed.
     """
     session = session or open_session()
-    session.client("sagemaker")  # which needs a region; S3 would take the data without one
+    if not session.region_name:  # S3 would take the data without one
+        raise NoRegionError
     archives = [load_archive(path) for path in request.data]
     known = {name for archive in archives for name in archive.present}
     if missing := [label for label in request.classes if label not in known]:
