@@ -4,13 +4,11 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from operations.photos.sources import Photo
 from operations.photos.watcher import Outcome, Watcher
 from operations.results import timestamp
 from operations.stack import Stack
@@ -70,12 +68,8 @@ def test_decisions_are_listed_as_a_persons_and_photos_without_a_vehicle_as_such(
 @pytest.fixture
 def _application(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the application accept every photo: how outcomes are found is in test_watcher.py."""
-
-    def classify(_: Watcher, photos: Sequence[Photo]) -> Iterator[Outcome]:
-        for photo in photos:
-            yield Outcome(photo.name, photo.key, "ACCEPTED", "bicycle", 0.9, None, 1)
-
-    monkeypatch.setattr(Watcher, "classify", classify)
+    end = ("ACCEPTED", "bicycle", 0.9, None, 1)
+    monkeypatch.setattr(Watcher, "classify", lambda _, photos: [Outcome(p.name, p.key, *end) for p in photos])
 
 
 JPEG = b"\xff\xd8\xff\xe0"
