@@ -1,7 +1,9 @@
 """AWS in this process, and nothing of the user's own account."""
 
+import copy
 import os
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from moto import mock_aws
@@ -15,7 +17,8 @@ from tests.support.commands import Scones
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Replace AWS by moto, and the environment's AWS variables by those of a test account.
 
-    Empty queues are not waited for, and a stack is found without CloudFormation, which is slow in moto.
+    Empty queues are not waited for, a stack is found without CloudFormation, which is slow in moto, and a
+    bucket's versions are listed without copies of their contents.
     """
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -27,6 +30,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("operations.review.queue.WAIT_S", 0)
     monkeypatch.setattr("operations.redrive._WAIT_S", 0)
     monkeypatch.setattr("operations.stack.Stack.refreshed", lambda self: self)
+    shallow = SimpleNamespace(copy=copy.copy, deepcopy=list)
+    monkeypatch.setattr("moto.s3.models.copy", shallow)
     with mock_aws():
         yield
 
