@@ -61,40 +61,11 @@ def chunk(kind: bytes, data: bytes, *, length: int | None = None, crc: int | Non
     )
 
 
-def png_chunks(content: bytes) -> list[tuple[bytes, bytes]]:
-    """Return kind and data of each chunk of a PNG."""
-    chunks, position = [], 8
-    while position < len(content):
-        (length,) = struct.unpack_from(">I", content, position)
-        chunks.append((content[position + 4 : position + 8], content[position + 8 : position + 8 + length]))
-        position += 12 + length
-    return chunks
-
-
-def png_with(extra: bytes, *, after: bytes = b"IHDR") -> bytes:
-    """Return the picture as a PNG with raw bytes after one of its chunks."""
+def png_with(extra: bytes, *, before: bytes = b"IDAT") -> bytes:
+    """Return the picture as a PNG with raw bytes before one of its chunks."""
     content = encode(picture(), "PNG")
-    parts = [content[:8]]
-    for kind, data in png_chunks(content):
-        parts.append(chunk(kind, data))
-        if kind == after:
-            parts.append(extra)
-    return b"".join(parts)
-
-
-def png_of_samples(
-    rows: Sequence[Sequence[int]], depth: int, colour_type: int, extra: Iterable[bytes] = ()
-) -> bytes:
-    """Return a PNG of raw samples, for depths that Pillow does not write."""
-    channels = {0: 1, 2: 3}[colour_type]
-    raw = b""
-    for row in rows:
-        bits = "".join(format(sample, f"0{depth}b") for sample in row)
-        bits += "0" * (-len(bits) % 8)
-        raw += b"\x00" + int(bits, 2).to_bytes(len(bits) // 8, "big")
-    header = struct.pack(">IIBBBBB", len(rows[0]) // channels, len(rows), depth, colour_type, 0, 0, 0)
-    after = b"".join((*extra, chunk(b"IDAT", zlib.compress(raw)), chunk(b"IEND", b"")))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + after
+    place = content.index(before) - 4
+    return content[:place] + extra + content[place:]
 
 
 # ------------------------------------------------------------------ JPEG, segment by segment
@@ -112,80 +83,43 @@ def segment(marker: int, data: bytes, *, length: int | None = None) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2 if length is None else length) + data
 
 
-def jpeg_with_scans(count: int) -> bytes:
-    """Return a progressive JPEG whose last scan is repeated."""
-    content = encode(picture(), "JPEG", progressive=True, quality=80)
-    last = content.rindex(b"\xff\xda")
-    return content[:last] + content[last:-2] * count + content[-2:]
-
-
-def jpeg_of_three_scans(image: Image.Image) -> bytes:
-    """Return a JPEG that is not progressive and has each component in a scan of its own."""
-    planes = [encode(plane, "JPEG", quality=85) for plane in image.convert("YCbCr").split()]
-    tables = planes[0][: planes[0].index(b"\xff\xc0")]
-    huffman = planes[0][planes[0].index(b"\xff\xc4") : planes[0].index(b"\xff\xda")]
-    components = b"".join(bytes([number, 0x11, 0]) for number in (1, 2, 3))
-    frame = segment(0xC0, struct.pack(">BHHB", 8, image.height, image.width, 3) + components)
-    scans = [
-        segment(0xDA, bytes([1, number, 0, 0, 63, 0])) + plane[plane.index(b"\xff\xda") + 10 : -2]
-        for number, plane in enumerate(planes, start=1)
-    ]
-    return tables + frame + huffman + b"".join(scans) + b"\xff\xd9"
-
-
-def flat_jpeg(width: int, height: int, components: int) -> bytes:
-    """Return a tiny JPEG that claims many pixels and has each component in a scan of its own."""
-    numbers = range(1, components + 1)
-    frame = struct.pack(">BHHB", 8, height, width, components)
-    return b"".join(
-        (
-            b"\xff\xd8",
-            segment(0xDB, bytes([0] + [1] * 64)),
-            segment(0xC0, frame + b"".join(bytes([number, 0x11, 0]) for number in numbers)),
-            *(segment(0xC4, bytes([kind, 1, *bytes(15), 0])) for kind in (0x00, 0x10)),
-            *(segment(0xDA, bytes([1, number, 0, 0, 63, 0])) + bytes(4) for number in numbers),
-            b"\xff\xd9",
-        )
-    )
-
-
-# ------------------------------------------------------------------ GIF, with codes that are not compressed
-
-
-def gif(canvas: tuple[int, int], box: tuple[int, int, int, int], *, transparent: int | None = None) -> bytes:
+def gif(canvas: tuple[int, int], box: tuple[int, int, int, int], **options: Any) -> bytes:
     """Return a GIF of one frame, which fills a part of its canvas with the picture's four colours."""
     left, top, width, height = box
-    palette = b"".join(bytes(colour) for colour in QUADRANTS)
-    screen = struct.pack("<HHBBB", *canvas, 0b1001_0001, 0, 0)
-    control = b"" if transparent is None else b"\x21\xf9\x04" + bytes([1, 0, 0, transparent, 0])
-    indices = [2 * (2 * y // height) + 2 * x // width for y in range(height) for x in range(width)]
-    # LZW codes of 3 bits, with a clear code before they would grow.
-    codes = [code for i, index in enumerate(indices) for code in ((4, index) if i % 2 == 0 else (index,))]
-    bits = sum(code << 3 * i for i, code in enumerate([*codes, 5]))
-    data = bits.to_bytes((3 * len(codes) + 3 + 7) // 8, "little")
-    blocks = b"".join(
-        bytes([len(part)]) + part for part in (data[i : i + 255] for i in range(0, len(data), 255))
+    quadrants = np.kron(
+        np.arange(4, dtype=np.uint8).reshape(2, 2), np.ones((height // 2, width // 2), np.uint8)
     )
-    descriptor = b"\x2c" + struct.pack("<HHHHB", left, top, width, height, 0)
-    return b"GIF89a" + screen + palette + control + descriptor + b"\x02" + blocks + b"\x00\x3b"
+    image = Image.fromarray(quadrants).convert("P")
+    image.putpalette([value for colour in QUADRANTS for value in colour])
+    content = encode(image, "GIF", **options)
+    frame = content.index(b"\x2c")
+    place = struct.pack("<HH", left, top)
+    return content[:6] + struct.pack("<HH", *canvas) + content[10 : frame + 1] + place + content[frame + 5 :]
 
 
 # ------------------------------------------------------------------ TIFF, tag by tag
 
 Tags = Mapping[int, tuple[int, Sequence[int]]]
 """Type and values of each tag."""
-BYTE, SHORT, LONG, UNDEFINED = 1, 3, 4, 7
+BYTE, SHORT, LONG = 1, 3, 4
 
 
-def tiff(tags: Tags, data: bytes = b"", *, order: str = "<", big: bool = False) -> bytes:
-    """Return a TIFF, or BigTIFF, of one directory, with data right after its header."""
-    formats = {1: "B", SHORT: "H", LONG: "I", UNDEFINED: "B", 16: "Q"}
-    word = 8 if big else 4
-    place = tiff_data(big) + len(data)
-    directory = struct.pack(order + ("Q" if big else "H"), len(tags))
-    beside, begin = b"", place + len(directory) + (4 + 2 * word) * len(tags) + word
+def rgb_tiff(
+    image: Image.Image, more: Tags | None = None, *, order: str = "<", big: bool = False, data: bytes = b""
+) -> bytes:
+    """Return an image as an uncompressed RGB TIFF, or BigTIFF; tags and data replace its own.
+
+    The data stand right after the header, of 8 bytes, or 16.
+    """
+    data, word = data or image.tobytes(), 8 if big else 4
+    height, place = (LONG, [image.height]), 2 * word + len(data)
+    tags: dict[int, tuple[int, Sequence[int]]] = {256: (LONG, [image.width]), 257: height, 259: (SHORT, [1])}
+    tags |= {258: (SHORT, [8, 8, 8]), 262: (SHORT, [2]), 273: (LONG, [2 * word]), 277: (SHORT, [3])}
+    tags |= {278: height, 279: (LONG, [len(data)]), **(more or {})}
+    directory, beside = struct.pack(order + ("Q" if big else "H"), len(tags)), b""
+    begin = place + len(directory) + (4 + 2 * word) * len(tags) + word
     for tag, (kind, values) in sorted(tags.items()):
-        packed = struct.pack(f"{order}{len(values)}{formats[kind]}", *values)
+        packed = struct.pack(f"{order}{len(values)}{ {BYTE: 'B', SHORT: 'H', LONG: 'I'}[kind] }", *values)
         directory += struct.pack(order + ("HHQ" if big else "HHI"), tag, kind, len(values))
         if len(packed) <= word:
             directory += packed.ljust(word, b"\x00")
@@ -195,36 +129,6 @@ def tiff(tags: Tags, data: bytes = b"", *, order: str = "<", big: bool = False) 
     mark = {"<": b"II", ">": b"MM"}[order]
     header = struct.pack(order + ("HHHQ" if big else "HI"), *((43, 8, 0, place) if big else (42, place)))
     return mark + header + data + directory + bytes(word) + beside
-
-
-def tiff_data(big: bool = False) -> int:
-    """Return where the data of `tiff` begin."""
-    return 16 if big else 8
-
-
-def grey_tiff(samples: npt.NDArray[Any], *, white: int, sample_format: int = 1) -> bytes:
-    """Return an uncompressed grey TIFF of these samples."""
-    height, width = samples.shape
-    more: Tags = {258: (SHORT, [8 * samples.itemsize]), 262: (SHORT, [white]), 277: (SHORT, [1])}
-    more = {**more, 279: (LONG, [samples.nbytes]), 339: (SHORT, [sample_format])}
-    return rgb_tiff(Image.new("L", (width, height)), more, data=samples.tobytes())
-
-
-def rgb_tiff(
-    image: Image.Image, more: Tags | None = None, *, order: str = "<", big: bool = False, data: bytes = b""
-) -> bytes:
-    """Return an RGB image as an uncompressed TIFF, with some tags more, or instead, or other data."""
-    data = data or image.tobytes()
-    height, begin = (LONG, [image.height]), (LONG, [tiff_data(big)])
-    tags: Tags = {256: (LONG, [image.width]), 257: height, 258: (SHORT, [8, 8, 8]), 259: (SHORT, [1])}
-    tags = {**tags, 262: (SHORT, [2]), 273: begin, 277: (SHORT, [3]), 278: height, 279: (LONG, [len(data)])}
-    return tiff({**tags, **(more or {})}, data, order=order, big=big)
-
-
-def overlapping_tags(count: int, size: int) -> bytes:
-    """Return EXIF data, or an empty TIFF, whose tags all point at the same bytes."""
-    entries = b"".join(struct.pack("<HHII", 40_000 + i, UNDEFINED, size, 8) for i in range(count))
-    return b"II\x2a\x00" + struct.pack("<IH", 8, count) + entries + bytes(4 + size)
 
 
 # ------------------------------------------------------------------ ICC profiles

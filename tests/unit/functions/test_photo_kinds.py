@@ -2,11 +2,13 @@
 
 import struct
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -27,16 +29,13 @@ from tests.support.photo_files import (
     exif,
     gif,
     grey_profile,
-    grey_tiff,
     jpeg_with,
     picture,
-    png_of_samples,
     png_with,
     rgb_profile,
     rgb_tiff,
     segment,
     through_profile,
-    tiff_data,
 )
 from tests.unit.functions.shown import UnsupportedImage, assert_shows, corners, shrunk
 
@@ -162,6 +161,15 @@ def test_a_refusal_of_heic_on_python_311_says_what_to_do(monkeypatch: pytest.Mon
 
 # ------------------------------------------------------------------ TIFF's variants, among them raw photos
 
+
+def grey_tiff(samples: npt.NDArray[Any], *, white: int, sample_format: int = 1) -> bytes:
+    """Return an uncompressed grey TIFF of these samples."""
+    height, width = samples.shape
+    more = {258: (SHORT, [8 * samples.itemsize]), 262: (SHORT, [white]), 277: (SHORT, [1])}
+    more |= {279: (LONG, [samples.nbytes]), 339: (SHORT, [sample_format])}
+    return rgb_tiff(Image.new("L", (width, height)), more, data=samples.tobytes())
+
+
 RAMP = np.tile(np.linspace(0, 1, 64), (64, 1))
 MAKE = {271: (BYTE, b"NIKON\x00")}
 REFUSED_TIFF = {
@@ -192,7 +200,7 @@ def in_planes(image: Image.Image, depth: int) -> bytes:
     samples = np.asarray(image).astype(np.uint32) * ((1 << depth) - 1) // 255
     planes = samples.transpose(2, 0, 1).astype(f"<u{depth // 8}")
     size = planes[0].nbytes
-    places = (LONG, [tiff_data() + size * number for number in range(3)])
+    places = (LONG, [8 + size * number for number in range(3)])
     more = {258: (SHORT, [depth] * 3), 273: places, 279: (LONG, [size] * 3), 284: (SHORT, [2])}
     return rgb_tiff(image, more, data=planes.tobytes())
 
@@ -290,8 +298,14 @@ def test_a_damaged_or_unfitting_profile_is_left_out(file_format: str, profile: b
 
 def keyed(depth: int, pixel: Sequence[int], key: Sequence[int]) -> bytes:
     """Return a PNG of one colour, of which another, or the same, is transparent."""
-    transparency = chunk(b"tRNS", struct.pack(f">{len(key)}H", *key))
-    return png_of_samples([[*pixel] * 16] * 16, depth, 0 if len(pixel) == 1 else 2, [transparency])
+    bits = "".join(format(sample, f"0{depth}b") for sample in [*pixel] * 16)
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", 16, 16, depth, 0 if len(pixel) == 1 else 2, 0, 0, 0),
+        b"tRNS": struct.pack(f">{len(key)}H", *key),
+        b"IDAT": zlib.compress((b"\x00" + int(bits, 2).to_bytes(len(bits) // 8, "big")) * 16),
+        b"IEND": b"",
+    }
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, data) for kind, data in chunks.items())
 
 
 KEYED: dict[str, tuple[bytes, Colour]] = {
@@ -366,4 +380,4 @@ def test_a_gif_frame_smaller_than_its_canvas_stands_on_white() -> None:
 
 
 def test_a_transparent_colour_of_a_gif_goes_on_white() -> None:
-    assert_shows(gif((80, 80), (0, 0, 80, 80), transparent=0), [WHITE, GREEN, BLUE, YELLOW], tolerance=2)
+    assert_shows(gif((80, 80), (0, 0, 80, 80), transparency=0), [WHITE, GREEN, BLUE, YELLOW], tolerance=2)
