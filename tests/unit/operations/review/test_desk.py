@@ -53,7 +53,7 @@ def desk_of(stack: Stack, reviewer: str = "ada", audit: float = 0.0) -> Desk:
 def held_by_a_desk(stack: Stack) -> tuple[Desk, str, str]:
     """Return a desk with a doubtful photo, and the photo's identity and URI."""
     uri, desk = put_doubtful(stack, "incoming/a.jpg"), desk_of(stack)
-    return desk, desk.waiting()[0]["id"], uri
+    return desk, ids(desk)[0], uri
 
 
 def record(stack: Stack, uri: str) -> dict[str, Any]:
@@ -61,9 +61,13 @@ def record(stack: Stack, uri: str) -> dict[str, Any]:
     return {name: getattr(found, name) for name in ("outcome", "label", "model_label", "decided_by", "error")}
 
 
-def forget(stack: Stack, uri: str) -> dict[str, int]:
-    (traces,) = Forgetter(stack).named(uri)
-    return Forgetter(stack).forget(traces)
+def debts(stack: Stack) -> list[dict[str, Any]]:
+    """Return the debts that anybody may pay once no execution does."""
+    return list(Delivery(stack).undelivered(datetime.now(UTC) + CLAIM))
+
+
+def ids(desk: Desk) -> list[str]:
+    return [photo["id"] for photo in desk.waiting()]
 
 
 def names(desk: Desk) -> list[str]:
@@ -112,7 +116,8 @@ def test_messages_are_events_or_details_in_either_queue(stack: Stack, queue: str
 
 def test_messages_of_photos_that_need_nobody_any_more_are_dropped(stack: Stack) -> None:
     put_doubtful(stack, "incoming/a.jpg", messages=2)
-    forget(stack, put_doubtful(stack, "incoming/forgotten.jpg"))
+    forgetter = Forgetter(stack)
+    forgetter.forget(*forgetter.named(put_doubtful(stack, "incoming/forgotten.jpg")))
     again = put_doubtful(stack, "incoming/again.jpg")
     (classified,) = ResultsTable(stack).versions(again)
     put_record(stack, "incoming/again.jpg", "ACCEPTED", object_version=classified.object_version)
@@ -120,7 +125,7 @@ def test_messages_of_photos_that_need_nobody_any_more_are_dropped(stack: Stack) 
 
     assert names(desk) == ["a.jpg"]
     assert desk.status()["waiting"] == 1, "of two messages of one photo, one is kept"
-    desk.decide(desk.waiting()[0]["id"], "bicycle")
+    desk.decide(ids(desk)[0], "bicycle")
     assert desk.status()["waiting"] == 0
 
 
@@ -152,15 +157,11 @@ def test_foreign_messages_are_left_alone_with_a_warning(
 def test_an_empty_queue_is_asked_by_long_polling(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("operations.review.queue.WAIT_S", 1)
     asked: list[int] = []
-    stack.client("sqs").meta.events.register(
-        "provide-client-params.sqs.ReceiveMessage",
-        lambda params, **_: asked.append(params["WaitTimeSeconds"]),
-    )
+    receive = "provide-client-params.sqs.ReceiveMessage"
+    note = stack.client("sqs").meta.events.register
+    note(receive, lambda params, **_: asked.append(params.pop("WaitTimeSeconds")))
     desk_of(stack).waiting()
     assert asked == [1, 1], "review queue and dead letters"
-
-
-# --- a decision that fails half way is repeated, changed, taken back ---
 
 
 @pytest.mark.parametrize(
@@ -169,10 +170,8 @@ def test_an_empty_queue_is_asked_by_long_polling(stack: Stack, monkeypatch: pyte
         ("CopyObject", "bicycle", "LOW_CONFIDENCE"),
         ("UpdateItem", NEITHER, "ACCEPTED"),
         ("ListObjectVersions", NEITHER, "LOW_CONFIDENCE"),
-        ("PutEvents", "motorcycle", "LOW_CONFIDENCE"),
-        ("PutEvents", "motorcycle", "ACCEPTED"),
-        ("PutEvents", "bicycle", "ACCEPTED"),
-        ("PutEvents", NEITHER, "LOW_CONFIDENCE"),
+        *(("PutEvents", "motorcycle", outcome) for outcome in ("LOW_CONFIDENCE", "ACCEPTED")),
+        *(("PutEvents", "bicycle", "ACCEPTED"), ("PutEvents", NEITHER, "LOW_CONFIDENCE")),
     ],
 )
 def test_a_decision_that_failed_can_be_repeated_with_any_label_and_taken_back(
@@ -181,11 +180,11 @@ def test_a_decision_that_failed_can_be_repeated_with_any_label_and_taken_back(
     uri = put_doubtful(stack, "incoming/a.jpg", outcome=outcome, confidence=0.97)
     before = items(stack)
     desk = desk_of(stack, audit=1.0)
-    held = desk.waiting()[0]["id"]
+    held = ids(desk)[0]
     faults.refuse(call)
     with pytest.raises((CommandError, ClientError)):
         desk.decide(held, "motorcycle")
-    assert [photo["id"] for photo in desk.waiting()] == [held], "it is still on the desk"
+    assert ids(desk) == [held], "it is still on the desk"
 
     assert desk.decide(held, again) == ""
 
@@ -196,7 +195,7 @@ def test_a_decision_that_failed_can_be_repeated_with_any_label_and_taken_back(
     assert copies(stack) == [f"labelled/{again}/a.jpg"]
     (event,) = events(stack)
     assert (event["label"] or NEITHER, event["model_label"], event["reviewed"]) == (again, "bicycle", True)
-    assert not list(Delivery(stack).undelivered(datetime.now(UTC) + CLAIM)), "no debt is left"
+    assert not debts(stack), "no debt is left"
     if outcome == "ACCEPTED":
         assert audited(stack) == (1, int(again != "bicycle"))
 
@@ -218,10 +217,10 @@ def test_a_debt_that_could_not_be_removed_is_paid_once_its_claim_has_expired(
     with pytest.raises(ClientError):
         desk.decide(held, "motorcycle")
     (debt,) = items(stack)
-    assert not list(Delivery(stack).undelivered(datetime.now(UTC) + CLAIM)), "it is claimed"
+    assert not debts(stack), "it is claimed"
     stack.client("dynamodb").put_item(TableName=TABLE, Item=debt | {"claimed_until": {"S": "2026"}})
 
-    (late,) = Delivery(stack).undelivered(datetime.now(UTC) + CLAIM)
+    (late,) = debts(stack)
     assert Delivery(stack).deliver(late)
     assert not Delivery(stack).deliver(late), "it is paid"
 
@@ -232,9 +231,9 @@ def test_a_debt_that_could_not_be_removed_is_paid_once_its_claim_has_expired(
 def test_an_undo_that_failed_takes_the_same_decision_back(stack: Stack, faults: Faults, call: str) -> None:
     first = put_doubtful(stack, "incoming/first.jpg")
     desk = desk_of(stack)
-    desk.decide(desk.waiting()[0]["id"], "motorcycle")
+    desk.decide(ids(desk)[0], "motorcycle")
     second = put_doubtful(stack, "incoming/second.jpg")
-    held = desk.waiting()[0]["id"]
+    held = ids(desk)[0]
     desk.decide(held, "motorcycle")
     faults.refuse(call)
 
@@ -248,8 +247,8 @@ def test_an_undo_that_failed_takes_the_same_decision_back(stack: Stack, faults: 
     assert record(stack, first)["decided_by"] == "ada", "the decision before stays"
     assert record(stack, second)["decided_by"] is None
     assert copies(stack) == ["labelled/motorcycle/first.jpg"]
-    assert [photo["id"] for photo in desk.waiting()] == [held], "it is on the screen again"
-    for debt in Delivery(stack).undelivered(datetime.now(UTC) + CLAIM):
+    assert ids(desk) == [held], "it is on the screen again"
+    for debt in debts(stack):
         Delivery(stack).deliver(debt)
     assert [event["reviewed"] for event in events(stack)] == [True, True, False]
     desk.close()
@@ -260,7 +259,7 @@ def test_undo_shows_the_photo_before_all_others_and_once(stack: Stack) -> None:
     for number in range(AHEAD + 2):
         put_doubtful(stack, f"incoming/{number}.jpg")
     desk = desk_of(stack)
-    order = [photo["id"] for photo in desk.waiting()]
+    order = ids(desk)
     for held in order[:2]:
         desk.decide(held, "motorcycle")
     desk.waiting()
@@ -268,7 +267,7 @@ def test_undo_shows_the_photo_before_all_others_and_once(stack: Stack) -> None:
     assert desk.undo() == ([order[1]], "")
     assert desk.held()[0]["id"] == order[1]
     assert desk.undo() == ([order[0]], "")
-    assert [photo["id"] for photo in desk.waiting()][:2] == order[:2]
+    assert ids(desk)[:2] == order[:2]
     assert desk.undo() == ([], "nothing to undo")
     others = desk_of(stack, "grace").waiting()
     assert not {photo["id"] for photo in others} & {*order}, "their new messages are on the queue"
@@ -357,9 +356,6 @@ def test_a_message_that_cannot_be_deleted_hinders_no_decision(stack: Stack, faul
     assert desk.waiting() == []
 
 
-# --- answers for several photos, the model's guess ---
-
-
 def put_many(stack: Stack, neither: int, bicycles: int, motorcycles: int) -> None:
     """Put doubtful photos, mixed, of which the model guesses these; of the others it gives no neither."""
     guesses: list[dict[str, Any]] = [{"neither": 0.98}] * neither
@@ -395,7 +391,7 @@ def test_an_answer_for_several_photos_is_taken_back_as_one_also_an_earlier_one(
 ) -> None:
     put_many(stack, 3, 0, 1)
     desk = desk_of(stack)
-    *nothing, motorcycle = [photo["id"] for photo in desk.waiting()]
+    *nothing, motorcycle = ids(desk)
     for name in nothing:
         desk.decide(name, NEITHER, "first")
     desk.decide(motorcycle, "motorcycle", "second")
@@ -408,7 +404,7 @@ def test_an_answer_for_several_photos_is_taken_back_as_one_also_an_earlier_one(
         desk.undo("first")
     assert desk.undo("first") == (nothing[::-1], "")
 
-    assert [photo["id"] for photo in desk.waiting()] == nothing
+    assert ids(desk) == nothing
     assert [one["id"] for one in desk.status()["answers"]] == ["second"]
     assert desk.status()["decided"] == 1
     assert desk.undo("first") == ([], "this answer cannot be taken back any more")
@@ -417,7 +413,7 @@ def test_an_answer_for_several_photos_is_taken_back_as_one_also_an_earlier_one(
 def test_a_skipped_photo_goes_to_somebody_else_and_comes_back_by_undo(stack: Stack) -> None:
     put_doubtful(stack, "incoming/a.jpg")
     desk, other = desk_of(stack), desk_of(stack, "grace")
-    (held,) = [photo["id"] for photo in desk.waiting()]
+    (held,) = ids(desk)
     desk.skip(held, "skip")
     assert (desk.status()["skipped"], desk.status()["answers"][0]["label"]) == (1, "")
     assert names(other) == ["a.jpg"]
@@ -427,7 +423,7 @@ def test_a_skipped_photo_goes_to_somebody_else_and_comes_back_by_undo(stack: Sta
     assert names(desk) == [], "it is not shown again where nobody can tell"
 
     put_doubtful(stack, "incoming/b.jpg")
-    (held,) = [photo["id"] for photo in desk.waiting()]
+    (held,) = ids(desk)
     desk.skip(held)
     assert desk.undo() == ([held], "")
     assert desk.decide(held, "bicycle") == ""
@@ -442,22 +438,19 @@ def test_a_skipped_photo_comes_back_last_where_nobody_else_takes_it(
     desk = desk_of(stack)
     skipped, other = desk.waiting()
     desk.skip(skipped["id"])
-    assert [photo["id"] for photo in desk.waiting()] == [other["id"]]
+    assert ids(desk) == [other["id"]]
     passed = time.monotonic() + HOLD_S
     monkeypatch.setattr(time, "monotonic", lambda: passed)
-    assert [photo["id"] for photo in desk.waiting()] == [other["id"]], "something else waits"
+    assert ids(desk) == [other["id"]], "something else waits"
     assert desk.status()["skipped"] == 1
     desk.decide(other["id"], "bicycle")
 
-    assert [photo["id"] for photo in desk.waiting()] == [skipped["id"]]
+    assert ids(desk) == [skipped["id"]]
     assert desk.status()["skipped"] == 0
     put_doubtful(stack, "incoming/c.jpg")
-    assert [photo["id"] for photo in desk.waiting()][1:] == [skipped["id"]]
+    assert ids(desk)[1:] == [skipped["id"]]
     desk.skip(skipped["id"])
     assert names(desk) == ["c.jpg"]
-
-
-# --- two at once ---
 
 
 def test_two_desks_never_hold_the_same_photo(stack: Stack) -> None:
@@ -555,9 +548,6 @@ def test_redrives_and_desks_at_once_publish_and_show_everything_once(stack: Stac
     assert not any("undelivered" in item for item in items(stack))
 
 
-# --- names of copies ---
-
-
 @pytest.mark.parametrize("name", ["a" * 300, "." + "a" * 300, "a." + "b" * 300, "日" * 200 + ".jpg"])
 def test_names_of_labelled_copies_fit_into_a_folder_and_differ(name: str) -> None:
     one, other = (file_name(f"s3://photos/incoming/{name}", version) for version in ("1", "2"))
@@ -571,18 +561,16 @@ def test_a_photo_with_the_longest_key_is_decided_and_forgotten_under_labels_of_t
     assert len(key.encode()) == 1024
     uri = put_doubtful(stack, key)
     desk = desk_of(stack)
-    assert desk.decide(desk.waiting()[0]["id"], "motorcycle") == ""
+    assert desk.decide(ids(desk)[0], "motorcycle") == ""
     desk.undo()
-    desk.decide(desk.waiting()[0]["id"], "bicycle")
+    desk.decide(ids(desk)[0], "bicycle")
     deployed = replace(stack, outputs={**stack.outputs, "ClassLabels": "van,truck"})
 
-    assert forget(deployed, uri) == {"versions": 1, "labelled copies": 2, "records": 1}
-
+    forgetter = Forgetter(deployed)
+    forgotten = forgetter.forget(*forgetter.named(uri))
+    assert forgotten == {"versions": 1, "labelled copies": 2, "records": 1}
     left = stack.client("s3").list_object_versions(Bucket=BUCKET)
     assert {*left} & {"Versions", "DeleteMarkers"} == set()
-
-
-# --- audit ---
 
 
 def test_accepted_photos_come_up_blind_and_bound_the_error_rate(stack: Stack) -> None:
@@ -593,7 +581,7 @@ def test_accepted_photos_come_up_blind_and_bound_the_error_rate(stack: Stack) ->
         (shown,) = desk.waiting()
         assert (shown["audit"], "label" in shown, "confidence" in shown) == (True, False, False)
         other = desk_of(stack, "grace", audit=1.0)
-        assert other.waiting()[0]["id"] != shown["id"], "it is on another desk"
+        assert ids(other)[0] != shown["id"], "it is on another desk"
         other.close()
         desk.decide(shown["id"], label)
     assert audited(stack) == (2, 1)
