@@ -1,6 +1,5 @@
 """A small stack in moto with doubtful photos that wait for a person."""
 
-import io
 import json
 import re
 from collections import Counter
@@ -14,7 +13,10 @@ from PIL import Image
 from operations.results import timestamp
 from operations.stack import Stack
 from tests.support.aws_stack import BUCKET, TABLE, deployed_stack, put_record
+from tests.support.photo_files import RED, encode
 
+PHOTO: Final = encode(Image.new("RGB", (2000, 900), RED), "JPEG")
+"""Larger than the desk shows it."""
 _OURS: Final = {"source": ["scones.vehicle-classification"], "detail-type": ["Vehicle Classified"]}
 _TO_REVIEW: Final = {
     "outcome": ["LOW_CONFIDENCE"],
@@ -71,26 +73,15 @@ def put_doubtful(  # noqa: PLR0913 - one parameter for each thing that a test va
 ) -> str:
     """Upload a photo with its record and, if it is doubtful, its review messages; return its URI."""
     uri, s3 = f"s3://{BUCKET}/{key}", stack.client("s3")
-    version = s3.put_object(Bucket=BUCKET, Key=key, Body=photo() if body is None else body)["VersionId"]
+    version = s3.put_object(Bucket=BUCKET, Key=key, Body=PHOTO if body is None else body)["VersionId"]
     facts: dict[str, Any] = {"object_version": version, "label": label, "confidence": confidence}
-    facts |= {
-        "threshold": 0.85,
-        "execution_arn": "arn:execution",
-        "recorded_at": timestamp(datetime.now(UTC)),
-    }
+    facts |= {"threshold": 0.85, "execution_arn": "arn:e", "recorded_at": timestamp(datetime.now(UTC))}
     if outcome == "LOW_CONFIDENCE":
         facts["error"] = "THRESHOLD_CONFIDENCE_NOT_MET"
         for _ in range(messages):
             send(stack, {"object_uri": uri, "outcome": outcome, **facts})
     put_record(stack, key, outcome, outcome_rank=3, **facts, **more)
     return uri
-
-
-def photo() -> bytes:
-    """Return a large photo."""
-    file = io.BytesIO()
-    Image.new("RGB", (2000, 900), (200, 30, 30)).save(file, "JPEG")
-    return file.getvalue()
 
 
 def send(stack: Stack, body: Any, queue: str = "ReviewQueueUrl") -> None:

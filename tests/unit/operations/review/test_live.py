@@ -27,13 +27,16 @@ def stack(stack: Stack) -> Stack:
 
 
 def test_counts_are_of_the_last_hour_and_the_newest_come_first(stack: Stack) -> None:
-    outcomes = {1: "ACCEPTED", 2: "REJECTED", 3: "ACCEPTED", 4: "FAILED", 90: "ACCEPTED"}
-    for minutes, outcome in outcomes.items():
+    for minutes, outcome in (
+        (1, "ACCEPTED"),
+        (2, "REJECTED"),
+        (3, "ACCEPTED"),
+        (4, "FAILED"),
+        (90, "ACCEPTED"),
+    ):
         put_record(stack, f"incoming/{minutes}.jpg", outcome, recorded_at=stamp(minutes))
     put_doubtful(stack, "incoming/doubtful.jpg")
-
     state = Live(stack).state()
-
     assert state["counts"] == {"ACCEPTED": 2, "LOW_CONFIDENCE": 1, "REJECTED": 1, "FAILED": 1}
     names = [one["key"].removeprefix("incoming/") for one in state["latest"]]
     assert names == ["doubtful.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg"]
@@ -50,15 +53,10 @@ def test_an_answer_is_shared_for_a_moment(stack: Stack) -> None:
 def test_the_funnel_has_the_steps_of_the_definition_and_what_is_stuck(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task, pause = (
-        {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"},
-        {"Type": "Wait", "Seconds": 1},
-    )
-    states = {"Read": task, "Pause": pause, "Blur": task, "Judge": task}
-    client = stack.client("stepfunctions")
-    monkeypatch.setattr(
-        client, "describe_state_machine", lambda **_: {"definition": json.dumps({"States": states})}
-    )
+    task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"}
+    states = {"Read": task, "Pause": {"Type": "Wait", "Seconds": 1}, "Blur": task, "Judge": task}
+    answer = {"definition": json.dumps({"States": states})}
+    monkeypatch.setattr(stack.client("stepfunctions"), "describe_state_machine", lambda **_: answer)
     stuck = [Attempts("Blur", "Busy", 3, since=NOW), Attempts("RecordOutcome", "Throttled", 1, since=NOW)]
     monkeypatch.setattr("operations.review.live.in_progress", lambda _: (7, [Attempts("Judge"), *stuck]))
     for number, outcome in enumerate(["ACCEPTED", "ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED"]):
@@ -111,9 +109,7 @@ def test_only_versions_of_photos_are_shown(stack: Stack, key: str, version: str)
 )
 def test_a_dropped_photo_is_uploaded_under_its_own_name(stack: Stack, name: str, ending: str) -> None:
     key = Live(stack).drop(name, b"photo")
-    assert key.startswith("incoming/dropped/")
-    assert key.endswith(ending)
-    assert key.count("/") == 2
+    assert (key.startswith("incoming/dropped/"), key.endswith(ending), key.count("/")) == (True, True, 2)
     assert len(key.encode()) <= 1024
     assert stack.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"photo"
 

@@ -15,7 +15,6 @@ from operations.review.desk import Desk
 from operations.review.server import LONGEST_SIDE, create_app
 from operations.stack import Stack
 from operations.status import Situation
-from tests.support.photo_files import encode, picture
 from tests.support.review import put_doubtful
 
 HOST = {"host": "127.0.0.1:4580"}
@@ -41,32 +40,22 @@ def ask(
     async def send(message: Any) -> None:
         answers.append(message)
 
-    fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-    scope: dict[str, Any] = {
-        "type": "http",
-        "method": "GET" if body is None else "POST",
-        "scheme": "http",
-        "headers": fields,
-    }
     path, _, query = path.partition("?")
+    fields = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    scope = {"type": "http", "method": "GET" if body is None else "POST", "scheme": "http", "headers": fields}
     scope |= {"path": path, "raw_path": path.encode(), "query_string": query.encode()}
-    scope |= {"server": ("127.0.0.1", 4580), "client": ("127.0.0.1", 1)}
-    asyncio.run(app(scope, receive, send))
-    start = next(one for one in answers if one["type"] == "http.response.start")
-    content = b"".join(one.get("body", b"") for one in answers if one["type"] == "http.response.body")
+    asyncio.run(app({**scope, "server": ("127.0.0.1", 4580), "client": ("127.0.0.1", 1)}, receive, send))
+    start, *parts = answers
+    content = b"".join(part.get("body", b"") for part in parts)
     return start["status"], {n.decode(): v.decode() for n, v in start["headers"]}, content
 
 
 @pytest.mark.parametrize(
     "headers",
     [
-        {**OWN, "host": "evil.example:4580"},
-        {**OWN, "host": "127.0.0.1.evil.example"},
-        {**OWN, "origin": "https://evil.example"},
-        {**OWN, "origin": "null"},
-        {**OWN, "origin": "http://127.0.0.1:4566"},
-        {**OWN, "sec-fetch-site": "cross-site"},
-        {**OWN, "sec-fetch-site": "same-site"},
+        *({**OWN, "host": host} for host in ("evil.example:4580", "127.0.0.1.evil.example")),
+        *({**OWN, "origin": one} for one in ("https://evil.example", "null", "http://127.0.0.1:4566")),
+        *({**OWN, "sec-fetch-site": site} for site in ("cross-site", "same-site")),
     ],
 )
 @pytest.mark.parametrize("path", ["/", "/waiting", "/photos/abc", "/bound"])
@@ -109,8 +98,7 @@ def test_the_page_may_not_be_framed_and_runs_its_own_script_only(app: Starlette)
     status, headers, body = ask(app, "/", OWN)
     assert status == 200
     policy = headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "frame-ancestors 'none'" in policy
+    assert {"default-src 'none'", "frame-ancestors 'none'"} <= {*policy.split("; ")}
     (nonce,) = set(re.findall(r"nonce-([^']+)'", policy))
     assert body.decode().count(f'nonce="{nonce}"') == 3
     assert headers["cache-control"] == "no-store"
@@ -120,14 +108,10 @@ def test_a_decision_goes_through_the_page(app: Starlette) -> None:
     mine = {**OWN, "origin": "http://127.0.0.1:4580"}
     waiting = json.loads(ask(app, "/waiting", OWN)[2])
     (photo,) = waiting["photos"]
-    assert photo["key"] == "incoming/<script>alert(1)</script>.jpg", (
-        "text, in JSON; the page shows it as text"
-    )
-
+    assert photo["key"] == "incoming/<script>alert(1)</script>.jpg", "in JSON; the page shows it as text"
     status, headers, body = ask(app, f"/photos/{photo['id']}", OWN)
     assert (status, headers["content-type"]) == (200, "image/jpeg")
     assert max(Image.open(io.BytesIO(body)).size) <= LONGEST_SIDE
-
     decision = {"id": photo["id"], "label": "bicycle", "answer": "one"}
     decided = json.loads(ask(app, "/decide", mine, decision)[2])
     labels = ["bicycle", "motorcycle"]
@@ -158,16 +142,11 @@ def test_a_photo_that_is_not_held_is_not_shown(app: Starlette) -> None:
     assert ask(app, "/photos/0123456789ab", OWN)[0] == 404
 
 
-def test_a_photo_is_shown_if_the_workflow_reads_it_and_otherwise_it_is_said_why(stack: Stack) -> None:
-    put_doubtful(stack, "incoming/odd.jpg", body=encode(picture(), "HEIF"))
+def test_why_a_photo_cannot_be_shown_is_said(stack: Stack) -> None:
     put_doubtful(stack, "incoming/broken.jpg", body=b"no picture")
     app = create_app(stack, Desk(stack, "ada", 0.0), "token")
-    photos = json.loads(ask(app, "/waiting", OWN)[2])["photos"]
-    answers = {one["key"]: ask(app, f"/photos/{one['id']}", OWN) for one in photos}
-    status, headers, shown = answers["incoming/odd.jpg"]
-    assert (status, headers["content-type"]) == (200, "image/jpeg")
-    assert Image.open(io.BytesIO(shown)).size == (240, 160)
-    status, _, sentence = answers["incoming/broken.jpg"]
+    (photo,) = json.loads(ask(app, "/waiting", OWN)[2])["photos"]
+    status, _, sentence = ask(app, f"/photos/{photo['id']}", OWN)
     assert (status, b"cannot be shown" in sentence) == (415, True)
 
 
@@ -179,8 +158,8 @@ def test_what_is_wrong_is_said_to_pages(app: Starlette, monkeypatch: pytest.Monk
         return [ok("rules", "4 enabled"), wrong("endpoint", "throttles", "scones model status")]
 
     monkeypatch.setattr(Situation, "checks", checks)
-    answers = [ask(app, "/live/status", OWN) for _ in range(2)]
-    assert [status for status, _, _ in answers] == [200, 200]
     shown = {"name": "endpoint", "status": "wrong", "detail": "throttles", "advice": "scones model status"}
-    assert json.loads(answers[0][2]) == {"wrong": [shown]}
+    for _ in range(2):
+        status, _, body = ask(app, "/live/status", OWN)
+        assert (status, json.loads(body)) == (200, {"wrong": [shown]})
     assert len(asked) == 1  # pages share an answer
