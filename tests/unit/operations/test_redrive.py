@@ -75,10 +75,8 @@ def test_photos_whose_records_have_expired_are_not_missing(
     retaining = replace(stack, parameters={"ResultRetentionDays": retention} if retention else {})
     monkeypatch.setattr("operations.stack.find_stack", lambda *_: retaining)
     since = "400d" if retention else "30d"
-
     assert scones("redrive", "--missing", "--dry-run", "--json", "--since", since) == 0
-
-    keys = [json.loads(line)["s3_key"] for line in scones.out.splitlines()]
+    keys = [line["s3_key"] for line in scones.lines]
     assert sorted(keys) == sorted(f"incoming/{days}.jpg" for days in missing)
 
 
@@ -94,18 +92,15 @@ def test_undelivered_events_are_started_and_leave_the_queue(
 ) -> None:
     monkeypatch.setattr("operations.redrive._WAIT_S", 1)
     asked: list[int] = []
-    stack.client("sqs").meta.events.register(
+    queue, url = stack.client("sqs"), stack.output("UndeliveredEventsQueueUrl")
+    queue.meta.events.register(
         "provide-client-params.sqs.ReceiveMessage",
-        lambda params, **_: asked.append(params["WaitTimeSeconds"]),
+        lambda params, **_: asked.append(params.pop("WaitTimeSeconds")),
     )
     event = {"detail": {"bucket": {"name": BUCKET}, "object": {"key": "incoming/late.jpg"}}}
-    queue, url = stack.client("sqs"), stack.output("UndeliveredEventsQueueUrl")
-    queue.send_message(QueueUrl=url, MessageBody=json.dumps(event))
-    for foreign in ("no event", "[]", '{"detail": 1}'):
-        queue.send_message(QueueUrl=url, MessageBody=foreign)
-
+    for body in (json.dumps(event), "no event", "[]", '{"detail": 1}'):
+        queue.send_message(QueueUrl=url, MessageBody=body)
     (started,) = redrive.start(stack, undelivered_uploads(stack), 100)
-
     assert started.photo == "incoming/late.jpg"
     assert set(asked) == {1}, "by long polling: short polling may find nothing"
     assert inputs(stack) == [event]
@@ -154,7 +149,7 @@ def test_the_command_lists_or_starts_and_counts(stack: Stack, scones: Scones) ->
         put_record(stack, f"incoming/{number}.jpg", "FAILED", recorded_at=TODAY)
 
     assert scones("redrive", "--dry-run", "--json") == 0
-    listed = [json.loads(line) for line in scones.out.splitlines()]
+    listed = scones.lines
     assert "3 photos would be started" in scones.err
     assert inputs(stack) == []
 

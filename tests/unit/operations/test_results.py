@@ -20,20 +20,16 @@ def stack(stack: Stack) -> Stack:
 
 
 def test_items_become_records_with_plain_values() -> None:
-    item = {
-        "object_uri": {"S": "s3://b/k"},
-        "object_version": {"S": "v"},
-        "outcome": {"S": "ACCEPTED"},
-        "confidence": {"N": "0.97"},
-        "of_a_later_version": {"M": {"x": {"BOOL": True}}},
-    }
+    texts = {"object_uri": "s3://b/k", "object_version": "v", "outcome": "ACCEPTED"}
+    item: dict[str, Any] = {name: {"S": text} for name, text in texts.items()}
+    item |= {"confidence": {"N": "0.97"}, "of_a_later_version": {"M": {"x": {"BOOL": True}}}}
     assert Record.from_item(item) == Record("s3://b/k", "v", "ACCEPTED", confidence=0.97)
     assert isinstance(Record.from_item(item).confidence, float)
 
 
 def test_a_record_is_found_by_uri_and_version(stack: Stack) -> None:
     found = ResultsTable(stack).get("s3://photos/a", "v1")
-    assert found is not None
+    assert found
     assert (found.outcome, found.label, found.confidence, found.error) == ("ACCEPTED", "bicycle", 0.97, None)
     assert ResultsTable(stack).get("s3://photos/a", "v2") is None
 
@@ -59,7 +55,6 @@ def test_records_are_selected(
 def test_a_table_of_several_pages_is_read_whole(stack: Stack) -> None:
     for number in range(20):
         put_record(stack, f"large/{number}", "REJECTED", cause="x" * 100_000)
-
     assert sum(record.outcome == "REJECTED" for record in ResultsTable(stack).find()) == 20
 
 
@@ -69,12 +64,9 @@ def test_unprocessed_keys_are_asked_for_again_after_a_growing_pause(
     client, pauses = stack.client("dynamodb"), list[float]()
     answer, left = client.batch_get_item, [1, 1, 0]
 
-    def throttled(RequestItems: Any) -> Any:  # noqa: N803 - boto3's name
-        return (
-            {"Responses": {}, "UnprocessedKeys": RequestItems}
-            if left.pop(0)
-            else answer(RequestItems=RequestItems)
-        )
+    def throttled(**request: Any) -> Any:
+        refusal = {"Responses": {}, "UnprocessedKeys": request["RequestItems"]}
+        return refusal if left.pop(0) else answer(**request)
 
     monkeypatch.setattr(client, "batch_get_item", throttled)
     monkeypatch.setattr("time.sleep", pauses.append)

@@ -27,11 +27,9 @@ def test_it_hears_the_outcomes_of_its_bucket_once_and_leaves_nothing(stack: Stac
         publish(stack, {"object_uri": "s3://photos/incoming/a.jpg", "outcome": "ACCEPTED"})
         publish(stack, {"object_uri": "s3://another/incoming/a.jpg", "outcome": "ACCEPTED"})
         publish(stack, {"object_uri": "s3://photos/incoming/b.jpg"}, source="somebody.else")
-
         heard = [detail["object_uri"] for detail in listening.receive(0)]
         assert heard == ["s3://photos/incoming/a.jpg"]
         assert list(listening.receive(0)) == []
-
     assert leftovers(stack) == []
 
 
@@ -55,10 +53,8 @@ def test_a_rule_that_delivers_nothing_is_told_and_removed(
 ) -> None:
     monkeypatch.setattr(watcher, "_READY_TIMEOUT_S", 0.01)
     monkeypatch.setattr(stack.client("events"), "put_events", lambda **_: None)
-
     with pytest.raises(CommandError, match="no event reached the queue"), OutcomeListener(stack):
         pass
-
     assert leftovers(stack) == []
 
 

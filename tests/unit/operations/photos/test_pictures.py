@@ -1,6 +1,8 @@
 """Photos as people see them: by SerializeImage's decoder; what it cannot read stops no program."""
 
 import io
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,25 +16,23 @@ def shown(photo: bytes, side: int = 240) -> Image.Image:
     return Image.open(io.BytesIO(jpeg(photo, side)))
 
 
-def test_what_only_the_workflows_decoder_reads_is_shown() -> None:
-    image = shown(encode(picture(), "HEIF"))
+GREY, ON_WHITE = [(90, 90, 90)] * 4, [(255, 255, 255)] * 4
+AS_THEY_ARE: dict[str, tuple[Callable[[], bytes], Any, int]] = {  # the photo, its quadrants, the tolerance
+    "HEIF": (lambda: encode(picture(), "HEIF"), QUADRANTS, 40),
+    "a bomb to Pillow": (lambda: encode(Image.new("L", (14_000, 13_000), 90), "JPEG"), GREY, 6),
+    "16-bit PNG": (lambda: encode(Image.fromarray(np.full((160, 240), 90 * 257, np.uint16)), "PNG"), GREY, 6),
+    "transparent PNG": (lambda: encode(Image.new("RGBA", (240, 160)), "PNG"), ON_WHITE, 6),
+}
+
+
+@pytest.mark.parametrize("kind", AS_THEY_ARE)
+def test_a_photo_is_shown_as_it_is(kind: str) -> None:
+    """Also by kinds that only the workflow's decoder reads; tests/unit/functions has them all."""
+    photo, quadrants, tolerance = AS_THEY_ARE[kind]
+    image = shown(photo())
     places = [(60, 40), (180, 40), (60, 120), (180, 120)]
     seen = np.array([image.getpixel(place) for place in places], int)
-    assert np.abs(seen - QUADRANTS).max() < 40
-
-
-@pytest.mark.parametrize("kind", ["large JPEG", "16-bit PNG", "transparent PNG"])
-def test_no_kind_is_shown_black_or_white_instead(kind: str) -> None:
-    """A large one, of 182 megapixels, is a bomb to Pillow; tests/unit/functions has all kinds."""
-    grey, white = (90, 90, 90), (255, 255, 255)
-    if kind == "large JPEG":
-        photo, expected = encode(Image.new("L", (14_000, 13_000), 90), "JPEG"), grey
-    elif kind == "16-bit PNG":
-        photo = encode(Image.fromarray(np.full((160, 240), 90 * 257, np.uint16)), "PNG")
-        expected = grey
-    else:
-        photo, expected = encode(Image.new("RGBA", (240, 160)), "PNG"), white
-    assert np.abs(np.array(shown(photo).getpixel((20, 20)), int) - expected).max() < 6
+    assert np.abs(seen - quadrants).max() < tolerance
 
 
 def test_a_photo_is_upright_and_small() -> None:
