@@ -61,7 +61,7 @@ def record(stack: Stack, uri: str) -> dict[str, Any]:
     return {name: getattr(found, name) for name in ("outcome", "label", "model_label", "decided_by", "error")}
 
 
-def debts(stack: Stack) -> list[dict[str, Any]]:
+def debts(stack: Stack) -> list[Any]:
     """Return the debts that anybody may pay once no execution does."""
     return list(Delivery(stack).undelivered(datetime.now(UTC) + CLAIM))
 

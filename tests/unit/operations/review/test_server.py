@@ -42,9 +42,11 @@ def ask(
 
     path, _, query = path.partition("?")
     fields = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    scope = {"type": "http", "method": "GET" if body is None else "POST", "scheme": "http", "headers": fields}
-    scope |= {"path": path, "raw_path": path.encode(), "query_string": query.encode()}
-    asyncio.run(app({**scope, "server": ("127.0.0.1", 4580), "client": ("127.0.0.1", 1)}, receive, send))
+    scope = {"type": "http", "method": "GET" if body is None else "POST", "scheme": "http", "path": path}
+    more = {"raw_path": path.encode(), "query_string": query.encode(), "headers": fields}
+    asyncio.run(
+        app({**scope, **more, "server": ("127.0.0.1", 4580), "client": ("127.0.0.1", 1)}, receive, send)
+    )
     start, *parts = answers
     content = b"".join(part.get("body", b"") for part in parts)
     return start["status"], {n.decode(): v.decode() for n, v in start["headers"]}, content
