@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from localcloud.access import LocalSession
@@ -24,6 +26,7 @@ from tests.unit.operations.conftest import aws
 __all__ = ["aws", "cloud", "model", "published", "state"]
 
 expect.set_options(timeout=20_000)  # other processes may keep this one waiting
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 TOKEN = "token"  # noqa: S105
 REBOUND = "evil.example"
 """A name that the browser resolves to loopback, as a page's own name server could."""
@@ -64,6 +67,13 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert errors == []
+
+
+def look(page: Page, name: str) -> None:
+    """Take a picture of a page; fail if anything sticks out of it or hinders anybody."""
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+    assert [(name, one["id"]) for one in Axe().run(page).response["violations"]] == []
 
 
 def stack_of(local: LocalCloud) -> Stack:

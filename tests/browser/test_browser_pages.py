@@ -3,20 +3,14 @@
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from operations.__main__ import main
+from tests.browser.conftest import look
 from tests.e2e.test_e2e_workflow import BETWEEN, GREEN, RED
 from tests.support.local_cloud import LocalCloud, environment_of
 
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
-PHOTOS = {
-    "red.jpg": RED,
-    "green <b>.png": GREEN,
-    "between.jpg": BETWEEN,
-    "broken.jpg": b"this is no photo",
-}
+PHOTOS = {"red.jpg": RED, "green <b>.png": GREEN, "between.jpg": BETWEEN, "broken.jpg": b"this is no photo"}
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +39,4 @@ def test_a_page_is_accessible_fits_and_loads_nothing(
 
     expect(page.get_by_text(shows).first).to_be_visible()
     assert {url.split(":")[0] for url in asked} <= {"file", "data"}, "nothing comes from elsewhere"
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{name}-{width}.png", full_page=True)
-    violations = Axe().run(page).response["violations"]
-    assert [one["id"] for one in violations if one["impact"] in {"serious", "critical"}] == []
+    look(page, f"{name}-{width}")

@@ -1,24 +1,20 @@
 """The review desk in a browser: doubtful photos appear, are answered by a key, and come back by another."""
 
 import io
-import itertools
 import re
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import APIResponse, Dialog, Page, Request, Route, expect
+from playwright.sync_api import APIResponse, Dialog, Page, Route, expect
 
 from model_build.data.drawings import draw
 from operations.stack import Stack
-from tests.browser.conftest import RunningDesk
+from tests.browser.conftest import SCREENSHOTS, RunningDesk, look
 from tests.e2e.test_e2e_workflow import BETWEEN
 from tests.support.local_cloud import Listener, LocalCloud, wait_until
 from tests.support.review import items, put_doubtful
 
-SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 KINDS = ("cat", "house", "tree", "cup")
 MANY_SAVED_MS = 120_000  # each takes some requests to moto, one after the other
 
@@ -120,12 +116,7 @@ def test_a_doubtful_photo_is_decided_by_one_key_and_comes_back_by_another(
 
 def test_the_next_photos_are_there_before_they_are_shown(show: Show, page: Page) -> None:
     fetched: list[str] = []
-
-    def note(request: Request) -> None:
-        if "/photos/" in request.url:
-            fetched.append(request.url)
-
-    page.on("request", note)
+    page.on("request", lambda request: fetched.append(request.url) if "/photos/" in request.url else None)
     show(0, 5)
     wait_until(lambda: page.title() and len(fetched) >= 5)
     for _ in range(4):
@@ -148,14 +139,12 @@ def test_one_key_decides_all_but_the_marked_of_twelve_and_one_takes_it_back(
     expect(page.locator('[data-photo][aria-pressed="true"]')).to_have_count(2)
 
     press(page, "0")
-
     expect(page.locator("#decided")).to_have_text("10")
     expect(page.locator("#message")).to_be_empty()
     expect(tiles).to_have_count(2)
     undecided = {name for name, label in outcomes(stack).items() if not label}
     assert {one.removeprefix("incoming/") for one in kept} < undecided
     assert list(outcomes(stack).values()).count("neither") == 10
-
     expect(page.locator("#strip li")).to_contain_text(re.compile("neither . 10"))
     page.keyboard.press("u")
     expect(tiles).to_have_count(12)
@@ -217,7 +206,6 @@ def test_the_last_five_answers_are_listed_and_each_is_taken_back(
     wait_until(lambda: page.evaluate("[...document.images].every((one) => one.naturalWidth)"))
     strip.last.get_by_role("button").focus()
     page.keyboard.press("Enter")
-
     expect(page.locator("#name")).to_have_text(names[1])
     expect(strip.locator("b")).to_have_text(["neither", "motorcycle", "bicycle", "neither", "bicycle"])
     labels = outcomes(stack)
@@ -280,13 +268,11 @@ def test_labels_are_those_of_the_model_that_is_deployed_meanwhile(
     show: Show, stack: Stack, small_desk: RunningDesk, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     show(0, 1)
-    expect(page.locator(".choices button")).to_have_text(
-        [re.compile(one) for one in ("bicycle", "motor", "neither")]
-    )
+    shown = [re.compile(one) for one in ("bicycle", "motor", "neither")]
+    expect(page.locator(".choices button")).to_have_text(shown)
     monkeypatch.setattr(type(small_desk.desk), "labels", ["van", "truck", "bus"])
     expect(page.locator(".choices button")).to_have_count(4)
-    press_van = page.locator('[data-label="van"]')
-    expect(press_van).to_be_enabled()
+    expect(page.locator('[data-label="van"]')).to_be_enabled()
     page.keyboard.press("1")
     expect(page.locator("#decided")).to_have_text("1")
     assert outcomes(stack) == {"ride-0.jpg": "van"}
@@ -301,10 +287,8 @@ def test_an_answer_that_comes_late_does_not_replace_a_newer_one(show: Show, page
     expect(page.locator("[data-photo]")).to_have_count(12)
     (route, six) = late[0]
     assert len(six.json()["photos"]) == 6
-
     with page.expect_response(re.compile("/waiting$")):
         route.fulfill(response=six)
-
     page.evaluate("new Promise(requestAnimationFrame)")
     assert page.locator("[data-photo]").count() == 12
 
@@ -314,18 +298,12 @@ def test_what_is_said_of_one_among_several_stays_said(
 ) -> None:
     show(0, 3, grid=True)
     expect(page.locator("[data-photo]")).to_have_count(3)
-    answers = itertools.count()
 
-    def answer(route: Route) -> None:
-        if next(answers):
-            route.continue_()
-        else:
-            route.fulfill(json={"problem": "it was deleted", **small_desk.desk.status()})
+    def gone(route: Route) -> None:
+        route.fulfill(json={"problem": "it was deleted", **small_desk.desk.status()})
 
-    page.route("**/decide", answer)
-
+    page.route("**/decide", gone, times=1)
     press(page, "1")
-
     expect(page.locator("#decided")).to_have_text("2")
     expect(page.locator("#message")).to_have_text("it was deleted")
 
@@ -353,19 +331,13 @@ def test_a_hostile_name_is_text(stack: Stack, small_desk: RunningDesk, page: Pag
 def test_the_page_is_accessible_and_fits(
     stack: Stack, small_desk: RunningDesk, page: Page, width: int, theme: str
 ) -> None:
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-
-    def look(name: str) -> None:
-        page.screenshot(path=SCREENSHOTS / f"review-{name}-{width}-{theme}.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
-        found = Axe().run(page).response["violations"]
-        assert [(name, one["id"]) for one in found] == []
+    end = f"{width}-{theme}"
 
     page.goto(small_desk.page())
     expect(page.get_by_text("No photo is waiting")).to_be_visible()
-    look("empty")
+    look(page, f"review-empty-{end}")
     put_many(stack, 14, 5)
     page.reload()
     expect(page.locator("#guess")).to_contain_text("neither 98 %")
@@ -375,17 +347,17 @@ def test_the_page_is_accessible_and_fits(
         page.keyboard.press("s" if place == 1 else key)
     expect(page.locator("#strip li")).to_have_count(5)
     expect(page.locator('[data-label="bicycle"]')).to_be_enabled()
-    look("one")
+    look(page, f"review-one-{end}")
     page.keyboard.press("z")
-    look("zoom")
+    look(page, f"review-zoom-{end}")
     page.keyboard.press("?")
-    look("keys")
+    look(page, f"review-keys-{end}")
     page.keyboard.press("Escape")
     page.keyboard.press("g")
     expect(page.locator("[data-photo]").nth(8)).to_be_visible()
     page.keyboard.press("w")
     expect(page.locator('[data-label="bicycle"]')).to_be_enabled()
-    look("grid")
+    look(page, f"review-grid-{end}")
 
 
 def test_a_desk_that_does_not_answer_says_so_and_recovers(show: Show, page: Page) -> None:
