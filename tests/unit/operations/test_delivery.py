@@ -30,7 +30,6 @@ def test_a_debt_is_paid_once_by_an_event_which_brings_the_review_message(stack: 
     put_record(stack, "incoming/published.jpg", "ACCEPTED")
     delivery = Delivery(stack)
     assert not list(delivery.undelivered(NOW)), "its execution is probably about to publish it"
-
     (late,) = delivery.undelivered(NOW + timedelta(minutes=1))
     assert (delivery.deliver(late), delivery.deliver(late)) == (True, False)
     (event,) = events(stack)

@@ -55,11 +55,9 @@ def test_the_latest_versions_without_a_record_are_missing(stack: Stack) -> None:
     upload(stack, "elsewhere/photo.jpg")
     upload(stack, "incoming/deleted.jpg")
     stack.client("s3").delete_object(Bucket=BUCKET, Key="incoming/deleted.jpg")
-
     now = datetime.now(UTC)  # NOW is minutes ago where all tests are collected before
     table, begin, soon = ResultsTable(stack), now - timedelta(days=1), now + timedelta(minutes=5)
     found = [one.input for one in without_outcome(stack, table, begin, soon)]
-
     assert [(one["s3_key"], one["version_id"]) for one in found] == [("incoming/photo.jpg", latest)]
     assert not list(without_outcome(stack, table, begin, NOW - timedelta(hours=1))), "too young"
 
@@ -147,12 +145,10 @@ def test_the_rejections_are_those_of_the_workflow() -> None:
 def test_the_command_lists_or_starts_and_counts(stack: Stack, scones: Scones) -> None:
     for number in range(3):
         put_record(stack, f"incoming/{number}.jpg", "FAILED", recorded_at=TODAY)
-
     assert scones("redrive", "--dry-run", "--json") == 0
     listed = scones.lines
     assert "3 photos would be started" in scones.err
     assert inputs(stack) == []
-
     assert scones("redrive", "--timeout", "0.1", "--rate", "100", "--json") == 1, "they run on"
     lines = scones.lines
     assert [line["outcome"] for line in lines[:-1]] == [None] * 3

@@ -122,7 +122,6 @@ def test_messages_of_photos_that_need_nobody_any_more_are_dropped(stack: Stack) 
     (classified,) = ResultsTable(stack).versions(again)
     put_record(stack, "incoming/again.jpg", "ACCEPTED", object_version=classified.object_version)
     desk = desk_of(stack)
-
     assert names(desk) == ["a.jpg"]
     assert desk.status()["waiting"] == 1, "of two messages of one photo, one is kept"
     desk.decide(ids(desk)[0], "bicycle")
@@ -147,9 +146,7 @@ def test_foreign_messages_are_left_alone_with_a_warning(
         send(stack, body)
     put_doubtful(stack, "incoming/a.jpg")
     desk = desk_of(stack)
-
     assert names(desk) == names(desk) == ["a.jpg"]
-
     assert desk.status()["waiting"] == len(FOREIGN) + 1, "nothing was deleted"
     assert capsys.readouterr().err.count("is left alone: no photo of this stack") == len(FOREIGN)
 
@@ -263,7 +260,6 @@ def test_undo_shows_the_photo_before_all_others_and_once(stack: Stack) -> None:
     for held in order[:2]:
         desk.decide(held, "motorcycle")
     desk.waiting()
-
     assert desk.undo() == ([order[1]], "")
     assert desk.held()[0]["id"] == order[1]
     assert desk.undo() == ([order[0]], "")
@@ -279,9 +275,7 @@ def test_a_decision_that_was_changed_meanwhile_stays(stack: Stack) -> None:
     desk.decide(held, "motorcycle")
     changed = {**items(stack)[0], "decided_by": {"S": "grace"}}
     stack.client("dynamodb").put_item(TableName=TABLE, Item=changed)
-
     (undone, problem) = desk.undo()
-
     assert (undone, "changed after the decision" in problem) == ([], True)
     assert record(stack, uri)["decided_by"] == "grace"
     assert copies(stack) == ["labelled/motorcycle/a.jpg"]
@@ -315,9 +309,7 @@ def test_a_photo_that_somebody_decided_meanwhile_leaves_the_desk_undecided(stack
     stack.client("s3").put_object(
         Bucket=BUCKET, Key=f"labelled/bicycle/{file_name(uri, late['object_version']['S'])}", Body=b"hers"
     )
-
     problem = desk.decide(held, "motorcycle")
-
     assert "decided by somebody else" in problem
     assert copies(stack) == ["labelled/bicycle/a.jpg"], "hers"
     assert desk.status()["decided"] == 0
@@ -421,7 +413,6 @@ def test_a_skipped_photo_goes_to_somebody_else_and_comes_back_by_undo(stack: Sta
     assert (undone, "on another desk" in problem) == ([], True)
     other.close()
     assert names(desk) == [], "it is not shown again where nobody can tell"
-
     put_doubtful(stack, "incoming/b.jpg")
     (held,) = ids(desk)
     desk.skip(held)
@@ -565,7 +556,6 @@ def test_a_photo_with_the_longest_key_is_decided_and_forgotten_under_labels_of_t
     desk.undo()
     desk.decide(ids(desk)[0], "bicycle")
     deployed = replace(stack, outputs={**stack.outputs, "ClassLabels": "van,truck"})
-
     forgetter = Forgetter(deployed)
     forgotten = forgetter.forget(*forgetter.named(uri))
     assert forgotten == {"versions": 1, "labelled copies": 2, "records": 1}
