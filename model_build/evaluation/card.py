@@ -24,8 +24,12 @@ def write_card(model: Path, report: Report, output: Path) -> Path:
     above = output.resolve().parent
     if not model.resolve().is_relative_to(above):
         raise UsageError(f"--output {output}: the card links charts in {model}; put it beside or above")
+    notes, figures = model / NOTES, model / CROSS_VALIDATION
+    try:
+        cross_validation = json.loads(figures.read_text(encoding="utf-8")) if figures.is_file() else {}
+    except ValueError as error:
+        raise ModelBuildError(f"{figures} cannot be read: {error}") from error
     charts = [path.resolve() for path in write(report, model) if path.suffix == ".png"]
-    notes = model / NOTES
     # Markdown is not HTML, and everything on the page is the maintainer's own.
     environment = jinja2.Environment(
         autoescape=False,  # noqa: S701
@@ -39,21 +43,11 @@ def write_card(model: Path, report: Report, output: Path) -> Path:
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         _context(Manifest.read(model), report),
         charts=[path.relative_to(above).as_posix() for path in charts],
-        cross_validation=list(_flat(_read_json(model / CROSS_VALIDATION) or {}).items()),
+        cross_validation=list(_flat(cross_validation).items()),
         notes=notes.read_text(encoding="utf-8").strip() if notes.is_file() else "",
     )
     output.write_text(re.sub(r"\n{3,}", "\n\n", page).strip() + "\n", encoding="utf-8")
     return output
-
-
-def _read_json(path: Path) -> Any:
-    """Return the content of a JSON file, None if there is no such file."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelBuildError(f"{path} cannot be read: {error}") from error
 
 
 def _context(manifest: Manifest, report: Report) -> dict[str, Any]:
