@@ -139,7 +139,7 @@ HEADERS = {
 @pytest.mark.parametrize("name", HEADERS)
 def test_a_hostile_header_ends(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.tar.gz").write_bytes(gzip.compress(HEADERS[name]))
-    reason = "a header of" if name.startswith("one") else None
+    reason = {"one that fills the memory": "a header of", "many": "more than 40,"}.get(name)
     with pytest.raises(ExtractionError, match=reason):
         extract(tmp_path / "a.tar.gz", tmp_path / "out", Limits(members=10, total_bytes=20_000))
 

@@ -101,7 +101,7 @@ def test_a_name_must_mean_one_model(session: boto3.Session, given: str, reason: 
 
 
 def test_versions_of_an_endpoint_whose_name_begins_alike_are_not_its_own(session: boto3.Session) -> None:
-    for other in ("scones-dev-20261123-101500-042", "scones"):
+    for other in ("scones-dev-20261123-101500-042", "my-scones-20261123-101500-042", "scones"):
         add(session, other, other)
     found = look(session, "scones")
     assert (found.configs, found.models) == ((A, B), (A, B))
