@@ -43,9 +43,9 @@ def train_command(
 ) -> None:
     r"""Train a model on this machine and write what serves it.
 
-    Writes model.onnx, manifest.json and the serving code to a folder, measures the model on the archives'
-    test images and adds the figures to the manifest. The defaults reproduce the shipped model in about ten
-    CPU-minutes. Needs PyTorch (.venv/train).
+    Writes model.onnx, manifest.json, the serving code and charts of the training to a folder, measures the
+    model on the archives' test images and adds the figures to the manifest. The defaults reproduce the
+    shipped model in about ten CPU-minutes. Needs PyTorch (.venv/train).
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Charts of an evaluation, drawn with matplotlib.
+"""Charts of an evaluation and of a training run, drawn with matplotlib.
 
 The same data gives the same PNG bytes under one version of matplotlib: the style does not depend on the
 user's configuration, and the files contain neither time nor version. Figures are drawn without pyplot, so
@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from model_build.evaluation import metrics
 from model_build.evaluation.predictions import Predictions
@@ -92,6 +93,15 @@ def risk_coverage_curve(predictions: Predictions, threshold: float, images: str)
             axes.plot([x], [y], "o", color=GREEN, label=name, clip_on=False, zorder=3)
         axes.set(xlabel="coverage", ylabel="rate", xlim=(0, 1), ylim=(0, None))
         axes.legend(loc="upper left")
+    return figure
+
+
+def training_curve(name: str, values: Sequence[float]) -> Figure:
+    """Draw a figure of each epoch on the augmented training images."""
+    with _figure(f"Training {name}") as (figure, axes):
+        axes.plot(range(1, len(values) + 1), values, color=BLUE, marker="o", markersize=3)
+        axes.set(xlabel="epoch", ylabel=f"{name} on augmented training images", ylim=(0, None))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 

@@ -75,7 +75,7 @@ def cross_validate(data: TrainingSet, recipe: Recipe, count: int, only: int | No
         unseen = torch.isin(data.targets, torch.tensor(classes[number::count], dtype=torch.int64))
         rest = torch.cat([*(other for index, other in enumerate(parts) if index != number), synthetic])
         shown = data.part(rest[~unseen[rest]])
-        network = fit(shown, recipe, f"fold {number + 1} of {count}")
+        network, _ = fit(shown, recipe, f"fold {number + 1} of {count}")
         served = ServedNetwork(network, fit_pretrained_head(shown, network, recipe.side))
         plain = predict(served, data.images[part[data.targets[part] < len(data.labels)]])
         compressed = predict(served, data.compressed[part])

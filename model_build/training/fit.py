@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,13 @@ EMA_RAMP: Final = 20  # steps; the decay rises from 0 to the recipe's, so that e
 MIN_RATE: Final = 0.01  # of the peak, in the first step
 
 
+class EpochResult(NamedTuple):
+    """Means over one epoch's augmented images."""
+
+    loss: float
+    accuracy: float
+
+
 def learning_rate(progress: float, warmup: float) -> float:
     """Return the learning rate as a fraction of its peak: linear warm-up, then cosine decay to zero."""
     if progress < warmup:
@@ -27,21 +34,24 @@ def learning_rate(progress: float, warmup: float) -> float:
     return 0.5 * (1 + float(torch.cos(torch.tensor((progress - warmup) / (1 - warmup) * torch.pi))))
 
 
-def fit(data: TrainingSet, recipe: Recipe, title: str = "training") -> Network:
+def fit(data: TrainingSet, recipe: Recipe, title: str = "training") -> tuple[Network, list[EpochResult]]:
     """Train one network; equal data and recipe give equal networks on the same kind of processor."""
     # Threads split sums, and floats added in another order give another sum.
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
     trainer = _Trainer(data, recipe)
+    results = list[EpochResult]()
     with progress_bar(total=recipe.epochs, title=title, unit="epoch") as bar:
         for number in range(1, recipe.epochs + 1):
-            loss, accuracy = trainer.epoch()
-            bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}")
+            result = trainer.epoch()
+            results.append(result)
+            bar.set_postfix(loss=f"{result.loss:.3f}", accuracy=f"{result.accuracy:.3f}")
             bar.update()
             if bar.disable:  # in a log, such as a training job's
-                say(f"{title}: epoch {number} of {recipe.epochs}, loss {loss:.3f}, accuracy {accuracy:.3f}")
+                counted = f"{title}: epoch {number} of {recipe.epochs}"
+                say(f"{counted}, loss {result.loss:.3f}, accuracy {result.accuracy:.3f}")
     blend(trainer.averaged, recipe.pretrained)
-    return trainer.averaged
+    return trainer.averaged, results
 
 
 class _Trainer:
@@ -52,7 +62,7 @@ class _Trainer:
         self.random = torch.Generator().manual_seed(recipe.seed)
         network = Network(len(data.outputs), recipe.frozen, recipe.dropout)
         self.network = network.to(memory_format=torch.channels_last)
-        self.averaged: Network = copy.deepcopy(self.network).eval()
+        self.averaged = copy.deepcopy(self.network).eval()
         # A lower learning rate for the pretrained parts than for the new output layer.
         tail = {"params": list(network.tail.parameters()), "peak": recipe.learning_rate, "weight_decay": 0.0}
         head = {"params": list(network.head.parameters()), "peak": recipe.head_rate}
@@ -64,14 +74,14 @@ class _Trainer:
             )
         self.steps, self.total = 0, epoch_steps * recipe.epochs
 
-    def epoch(self) -> tuple[float, float]:
-        """Train for one epoch; return mean loss and accuracy on its augmented images."""
+    def epoch(self) -> EpochResult:
+        """Train for one epoch."""
         sums = torch.zeros(3)  # loss, correct answers, images
         for images, targets in _batches(self.data, self.recipe, self.random):
             for group in self.optimiser.param_groups:
                 group["lr"] = group["peak"] * learning_rate(self.steps / self.total, self.recipe.warmup)
             sums += self._step(images, targets)
-        return float(sums[0] / sums[2]), float(sums[1] / sums[2])
+        return EpochResult(float(sums[0] / sums[2]), float(sums[1] / sums[2]))
 
     def _step(self, images: Tensor, targets: Tensor) -> Tensor:
         """Make one step of the optimiser; return the sum of the losses, correct answers and images."""

@@ -21,10 +21,10 @@ from model_build.training.recipe import LARGEST_THUMBNAIL, THUMBNAIL, Recipe
 
 
 def train(paths: Sequence[Path], labels: Sequence[str], recipe: Recipe, output: Path) -> Manifest:
-    """Train a model on archives and folders; write it and its figures on the test images."""
+    """Train a model on archives and folders; write it, its charts, and its figures on the test images."""
     images = read_images(paths)
     data = assemble(images, labels)
-    network = fit(data, recipe)
+    network, epochs = fit(data, recipe)
     head = fit_pretrained_head(data, network, recipe.side)
     output.mkdir(parents=True, exist_ok=True)
     ServedNetwork(network, head).export(output / NETWORK)
@@ -46,6 +46,9 @@ def train(paths: Sequence[Path], labels: Sequence[str], recipe: Recipe, output: 
     )
     manifest.write(output)
     write_code(output)
+    for name in ("loss", "accuracy"):
+        curve = charts.training_curve(name, [getattr(epoch, name) for epoch in epochs])
+        charts.write_png(curve, output / f"training_{name}.png")
     archives = archives_in(paths)
     if archives:
         with open_model(output) as model:

@@ -54,7 +54,7 @@ def test_the_manifest_says_all_that_inference_needs(model: Path, archive: Path) 
     assert manifest["training_data"]["sha256"] == {"c100.tar.gz": sha256}
     assert manifest["recipe"]["epochs"] == 6
     assert {path.name for path in (model / "code").iterdir()} >= {"inference.py", "bundled_packages.py"}
-    assert (model / "confusion.png").is_file()
+    assert all((model / name).is_file() for name in ("training_loss.png", "confusion.png"))
 
 
 def test_what_was_trained_is_what_evaluation_measures(

@@ -91,6 +91,13 @@ def test_the_risk_coverage_curve_has_a_line_of_what_is_there() -> None:
     assert list(points_of(drawn(0.95))) == [risk], "nothing is accepted"
 
 
+def test_training_curves_begin_with_the_first_epoch() -> None:
+    figure = charts.training_curve("loss", [1.5, 0.5, 0.25])
+    axes = axes_of(figure, "Training loss", "epoch", "loss on augmented training images")
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
+    assert list(points_of(axes).values()) == [[(1, 1.5), (2, 0.5), (3, 0.25)]]
+
+
 def test_a_file_has_the_figure_and_nothing_that_changes(tmp_path: Path) -> None:
     def written(name: str) -> bytes:
         charts.write_png(charts.risk_coverage_curve(predictions(), 0.75, "photos"), tmp_path / name)
