@@ -22,7 +22,7 @@ from commandline.terminal import say, visible
 from model_build.archive.loaded_model import LoadedModel, UnreadableImageError, open_model
 from model_build.archive.package import DEFAULT_MODEL
 from model_build.data.download import find_if_present
-from model_build.evaluation.card import FILE_NAME, write_card
+from model_build.evaluation.card import FILE_NAME, write_card, write_seeds
 from model_build.evaluation.predictions import OTHER, default_archives
 from model_build.evaluation.report import evaluate, table, write
 
@@ -106,6 +106,7 @@ def evaluate_command(  # noqa: PLR0913 - one parameter per option
 @_model_option(FOLDER, "Model folder; gets evaluation.json and charts.")
 @_data_option("")
 @_folders_option("--photos", "Photos, several folders as one set.  [default: data/photos, if present]")
+@_folders_option("--seeds", "Models of the recipe with other seeds; their metrics are kept as seeds.json.")
 @click.option(
     "--output",
     type=PATH,
@@ -113,24 +114,27 @@ def evaluate_command(  # noqa: PLR0913 - one parameter per option
     help="The card, beside or above the model folder.  [default: MODEL_CARD.md beside it]",
 )
 @trust_code_option
-def card_command(
+def card_command(  # noqa: PLR0913 - one parameter per option
     *,
     model: Path,
     data: tuple[Path, ...],
     photos: tuple[Path, ...],
+    seeds: tuple[Path, ...],
     output: Path | None,
     trust_code: bool,
 ) -> None:
     r"""Write the model card from a fresh evaluation.
 
     The card describes the model, its training data and recipe, and what was measured. It is made of the
-    model's manifest, the evaluation, and of cross_validation.json and notes.md, if the model
+    model's manifest, the evaluation, and of seeds.json, cross_validation.json and notes.md, if the model
     folder has them.
 
     \b
     Example:
       scones model card --model build/model --photos my-photos
     """
+    if seeds:
+        write_seeds(model, seeds)
     shown = photos or find_if_present(PHOTOS)
     with open_model(model, trust_code=trust_code) as loaded:
         report = evaluate(loaded, data or default_archives(), shown)

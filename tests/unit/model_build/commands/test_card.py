@@ -14,12 +14,16 @@ from tests.support.tiny_model import cifar10_files, cifar100_files, write_archiv
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """Write a model as training leaves it, recipe and measured figures included."""
-    folder = write_model(tmp_path / "model", ["red", "blue"], ["green"])
+    """Write a model as training leaves it, seed and measured figures included."""
+    return _trained(tmp_path / "model", seed=0, accuracy=0.75)
+
+
+def _trained(folder: Path, seed: int, accuracy: float) -> Path:
+    write_model(folder, ["red", "blue"], ["green"])
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest |= {
-        "recipe": {"seed": 0, "augmentation": {"flip": 0.123456}, "steps": [1, 2.5]},
-        "metrics": {"accuracy": 0.75, "coverage": 0.5},
+        "recipe": {"seed": seed, "augmentation": {"flip": 0.123456}, "steps": [1, 2.5]},
+        "metrics": {"accuracy": accuracy, "coverage": 0.5},
         "training_data": {"sha256": {"a.tar.gz": "abc123"}, "images": {"blue": 7, "green": 8, "red": 9}},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -66,11 +70,22 @@ def test_the_card_contains_what_was_measured(tmp_path: Path, model: Path, argume
         ["32x32"], ["-"], ["0"], ["0.1235"], ["1, 2.5"], ["0.8"], ["32"]
     ]  # fmt: skip
     assert "SHA-256 `abc123`" in card
+    assert "### Seeds" not in card
     figures = json.loads((model / "evaluation.json").read_text())
     assert figures["images"] == 8
     links = re.findall(r"!\[.*?\]\((.*?)\)", card)
     assert len(links) == 6
     assert all((tmp_path / link).is_file() for link in links)
+
+
+def test_figures_of_other_seeds_stay(tmp_path: Path, arguments: list[str]) -> None:
+    others = [str(_trained(tmp_path / f"seed{n}", n, accuracy)) for n, accuracy in ((1, 0.85), (2, 0.95))]
+    assert main([*arguments, "--seeds", *others]) == 0
+    card = (tmp_path / "CARD.md").read_text(encoding="utf-8")
+    # mean 0.85, standard deviation 0.1: the interval is 4.30 * 0.1 / sqrt(3)
+    assert _rows(card)["mean"] == ["0.850 ± 0.248", "0.500 ± 0.000"]
+    assert main(arguments) == 0
+    assert (tmp_path / "CARD.md").read_text(encoding="utf-8") == card
 
 
 def test_without_negatives_the_card_omits_their_sections(
@@ -113,6 +128,14 @@ def test_what_is_wrong_is_named_before_anything_is_written(
     assert main([*arguments, *change]) == 2
     assert message in capsys.readouterr().err
     assert sorted(path.name for path in model.iterdir()) == before
+
+
+def test_models_without_a_seed_are_refused(
+    tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = write_model(tmp_path / "other", ["red", "blue"])
+    assert main([*arguments, "--seeds", str(other)]) == 1
+    assert f"{other}: manifest.json has no recipe with a seed, or no metrics" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
