@@ -24,7 +24,7 @@ from model_build.archive.package import DEFAULT_MODEL
 from model_build.data.download import find_if_present
 from model_build.evaluation.card import FILE_NAME, write_card, write_seeds
 from model_build.evaluation.predictions import OTHER, default_archives
-from model_build.evaluation.report import evaluate, table, write
+from model_build.evaluation.report import Targets, evaluate, table, write
 
 PHOTOS: Final = "photos"
 HEAD: Final = ("file", "prediction")
@@ -59,6 +59,13 @@ def _threshold_option(what: str) -> Callable[[Command], Command]:
 )
 @_threshold_option("Confidence from which a prediction is accepted.")
 @click.option(
+    "--target",
+    type=PROBABILITY,
+    metavar="A",
+    help="Report the threshold of highest coverage whose selective accuracy reaches A, such as 0.99. It is "
+    "chosen on the images it is measured on, hence optimistic.",
+)
+@click.option(
     "--promise",
     type=PROBABILITY,
     metavar="E",
@@ -75,6 +82,7 @@ def evaluate_command(  # noqa: PLR0913 - one parameter per option
     data: tuple[Path, ...],
     photos: tuple[Path, ...],
     threshold: float | None,
+    target: float | None,
     promise: float | None,
     output: Path | None,
     trust_code: bool,
@@ -88,11 +96,11 @@ def evaluate_command(  # noqa: PLR0913 - one parameter per option
 
     \b
     Example:
-      scones model evaluate --model build/model --photos my-photos
+      scones model evaluate --model build/model --photos my-photos --target 0.99
     """
     archives = data or ([] if photos else default_archives())
     with open_model(model, trust_code=trust_code) as loaded:
-        report = evaluate(loaded, archives, photos, threshold, promise)
+        report = evaluate(loaded, archives, photos, threshold, Targets(target, promise))
     if output:
         write(report, output)
     click.echo(json.dumps(report.to_json()) if as_json else table(report))
@@ -108,6 +116,13 @@ def evaluate_command(  # noqa: PLR0913 - one parameter per option
 @_folders_option("--photos", "Photos, several folders as one set.  [default: data/photos, if present]")
 @_folders_option("--seeds", "Models of the recipe with other seeds; their metrics are kept as seeds.json.")
 @click.option(
+    "--target",
+    type=PROBABILITY,
+    default=0.99,
+    metavar="A",
+    help="Selective accuracy to report a threshold for.",
+)
+@click.option(
     "--output",
     type=PATH,
     metavar="FILE",
@@ -120,6 +135,7 @@ def card_command(  # noqa: PLR0913 - one parameter per option
     data: tuple[Path, ...],
     photos: tuple[Path, ...],
     seeds: tuple[Path, ...],
+    target: float,
     output: Path | None,
     trust_code: bool,
 ) -> None:
@@ -137,7 +153,7 @@ def card_command(  # noqa: PLR0913 - one parameter per option
         write_seeds(model, seeds)
     shown = photos or find_if_present(PHOTOS)
     with open_model(model, trust_code=trust_code) as loaded:
-        report = evaluate(loaded, data or default_archives(), shown)
+        report = evaluate(loaded, data or default_archives(), shown, targets=Targets(target))
     click.echo(write_card(model, report, output or model.resolve().parent / FILE_NAME))
 
 

@@ -115,7 +115,9 @@ class Comparison:
     new: Evaluated
     serving: Evaluated
     right: PairedResult  # on which only one of them is right
-    safe: PairedResult  # on which only one accepts a wrong prediction; gained: only the serving one does
+    safe: (
+        PairedResult  # on which only one accepts a wrong prediction; gained: those where the serving one does
+    )
     doubtful: float  # share of all photos of a class that the serving model does not accept
     thinned: int  # doubtful photos that were left out
     valid: bool

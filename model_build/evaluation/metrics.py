@@ -117,6 +117,12 @@ def operating_points(probabilities: Floats, labels: Ints) -> list[OperatingPoint
     return [OperatingPoint(float(ranked[i]), (i + 1) / len(ranked), float(hits[i] / (i + 1))) for i in ends]
 
 
+def operating_point_for(probabilities: Floats, labels: Ints, target: float) -> OperatingPoint | None:
+    """Return the point of highest coverage whose selective accuracy reaches a target; None if none does."""
+    good = [one for one in operating_points(probabilities, labels) if one.selective_accuracy >= target]
+    return max(good, key=lambda one: one.coverage, default=None)
+
+
 def wilson_interval(hits: int, trials: int, z: float = 1.96) -> tuple[float, float]:
     """Return Wilson's score interval of a proportion of one trial or more, 95 % by default."""
     centre = (hits + z * z / 2) / (trials + z * z)

@@ -51,13 +51,13 @@ def error_bound(errors: int, images: int, confidence: float = CONFIDENCE) -> flo
     return high
 
 
-def images_for(rate: float, expected: float) -> int | None:
+def images_for(rate: float, expected: float, confidence: float = CONFIDENCE) -> int | None:
     """Return how many accepted images of an expected error rate prove a higher one; None above a million."""
     if expected >= rate:
         return None
 
     def proves(images: int) -> bool:
-        return binomial_cdf(math.ceil(expected * images), images, rate) <= 1 - CONFIDENCE
+        return binomial_cdf(math.ceil(expected * images), images, rate) <= 1 - confidence
 
     enough = 1
     while not proves(enough):
@@ -127,21 +127,26 @@ class Promise:
         return f"no threshold promises {wanted}: at the highest tested {seen}, and {lacking}"
 
 
-def choose_threshold(probabilities: Floats, labels: Ints, rate: float) -> Promise:
+def choose_threshold(
+    probabilities: Floats, labels: Ints, rate: float, confidence: float = CONFIDENCE
+) -> Promise:
     """Choose the lowest threshold that provably has at most a given share of errors among accepted images.
 
     Probabilities [N, K] and labels [N] must be of images that served no other choice.
     """
-    wrong, confidences = ~metrics.correct(probabilities, labels), metrics.confidences(probabilities)
+    wrong = ~metrics.correct(probabilities, labels)
+    confidences = metrics.confidences(probabilities)
     proven: Promise | None = None
     for threshold in THRESHOLDS:
         accepted = confidences >= threshold
         count, errors = int(accepted.sum()), int((accepted & wrong).sum())
-        if binomial_cdf(errors, count, rate) > 1 - CONFIDENCE:  # the p-value of "the rate is higher"
+        if binomial_cdf(errors, count, rate) > 1 - confidence:  # the p-value of "the rate is higher"
             break
-        proven = Promise(rate, CONFIDENCE, threshold, count, errors, 0)
+        proven = Promise(rate, confidence, threshold, count, errors, 0)
     if proven:
         return proven
-    needed = images_for(rate, errors / max(count, 1))  # of the highest threshold, the only one tested
+    needed = images_for(
+        rate, errors / max(count, 1), confidence
+    )  # of the highest threshold, the only one tested
     missing = math.ceil((needed - count) * len(labels) / count) if needed and count else None
-    return Promise(rate, CONFIDENCE, None, count, errors, missing)
+    return Promise(rate, confidence, None, count, errors, missing)

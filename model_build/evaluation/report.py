@@ -15,7 +15,9 @@ import numpy as np
 
 from model_build.archive.loaded_model import LoadedModel
 from model_build.data.cifar import load_archive
+from model_build.errors import ModelBuildError
 from model_build.evaluation import metrics
+from model_build.evaluation.metrics import OperatingPoint
 from model_build.evaluation.predictions import Predictions, classify, classify_archives, classify_photos
 from model_build.evaluation.promise import ErrorBound, Promise, choose_threshold
 
@@ -68,6 +70,35 @@ class Metrics:
 
 
 @dataclass(frozen=True)
+class Targets:
+    """What a threshold is chosen for: a selective accuracy, or a share of errors proven for other images."""
+
+    target: float | None = None
+    promise: float | None = None
+
+
+NO_TARGETS: Final = Targets()
+
+
+@dataclass(frozen=True)
+class Target:
+    """The operating point of highest coverage that reaches a selective accuracy; None if none does."""
+
+    wanted: float
+    choice: OperatingPoint | None
+
+    def sentence(self) -> str:
+        """Return which operating point reaches the selective accuracy."""
+        if self.choice is None:
+            return f"no threshold reaches a selective accuracy of {self.wanted:g}"
+        return (
+            f"threshold {self.choice.threshold:.4f} reaches a selective accuracy of "
+            f"{self.choice.selective_accuracy:.3f} (target {self.wanted:g}) at a coverage of "
+            f"{self.choice.coverage:.3f}"
+        )
+
+
+@dataclass(frozen=True)
 class Misclassified:
     """A wrong prediction: the image's name, the predicted label and its probability."""
 
@@ -84,6 +115,7 @@ class SetReport:
     confusion: list[list[int]]  # counts [K][K], rows are true classes
     unreadable: tuple[str, ...]  # a message per picture
     error_bound: ErrorBound
+    target: Target | None
     promise: Promise | None
     mistakes: tuple[Misclassified, ...]  # the most confident first
     false_acceptances: tuple[Misclassified, ...]  # negatives, the most confident first
@@ -91,13 +123,18 @@ class SetReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as `evaluate --json` prints it."""
-        left_out = {"metrics", "predictions", *(() if self.promise else ("promise",))}
-        figures = {name: value for name, value in asdict(self).items() if name not in left_out}
-        return {**asdict(self.metrics), **figures}
+        document = asdict(self)
+        left_out = {"metrics", "predictions", *(name for name in ("target", "promise") if not document[name])}
+        return {
+            **document["metrics"],
+            **{name: value for name, value in document.items() if name not in left_out},
+        }
 
     def sentences(self) -> list[str]:
-        """Return the error bound and the promise in words."""
-        found = (self.error_bound if self.error_bound.images else None, self.promise)
+        """Return the error bound and the chosen thresholds in words."""
+        found: list[ErrorBound | Promise | Target | None] = [self.promise, self.target]
+        if self.error_bound.images:
+            found.insert(0, self.error_bound)
         return [one.sentence() for one in found if one and self.metrics.images]
 
 
@@ -152,12 +189,9 @@ def evaluate(
     data: Sequence[Path],
     photos: Sequence[Path] = (),
     threshold: float | None = None,
-    promise: float | None = None,
+    targets: Targets = NO_TARGETS,
 ) -> Report:
-    """Evaluate a model on the test splits of CIFAR archives, and on folders of photos as one set.
-
-    `promise` is a share of errors that a threshold is to be proven for.
-    """
+    """Evaluate a model on the test splits of CIFAR archives, and on folders of photos as one set."""
     threshold = model.manifest.default_threshold if threshold is None else threshold
     archives = [load_archive(path) for path in data]
     tested = classify_archives(model, archives) if data else classify(model, [], "test images")
@@ -166,10 +200,10 @@ def evaluate(
     return Report(
         threshold=threshold,
         labels=model.labels,
-        archives=set_report(tested, model.labels, threshold, promise, MOST_ERRORS),
+        archives=set_report(tested, model.labels, threshold, targets, MOST_ERRORS),
         other_kinds=kinds,
         other_unseen=unseen,
-        photos=set_report(shown, model.labels, threshold, promise) if shown else None,
+        photos=set_report(shown, model.labels, threshold, targets) if shown else None,
     )
 
 
@@ -177,11 +211,13 @@ def set_report(
     predictions: Predictions,
     labels: Sequence[str],
     threshold: float,
-    promise: float | None = None,
+    targets: Targets = NO_TARGETS,
     most_errors: int | None = None,
 ) -> SetReport:
     """Report on the predictions for one set of images; all errors are listed by default."""
-    probabilities, truth, negatives = predictions.probabilities, predictions.labels, predictions.negatives
+    probabilities, truth = predictions.probabilities, predictions.labels
+    target, promise, negatives = targets.target, targets.promise, predictions.negatives
+    best = None if target is None else metrics.operating_point_for(probabilities, truth, target)
 
     def errors(
         names: Sequence[str], rows: metrics.Floats, chosen: metrics.Bools
@@ -199,6 +235,7 @@ def set_report(
         confusion=metrics.confusion_matrix(probabilities, truth),
         unreadable=predictions.unreadable,
         error_bound=ErrorBound.of(probabilities, truth, threshold),
+        target=None if target is None else Target(target, best),
         promise=None if promise is None else choose_threshold(probabilities, truth, promise),
         mistakes=errors(predictions.names, probabilities, ~metrics.correct(probabilities, truth)),
         false_acceptances=errors(predictions.negative_names, negatives, accepted),
@@ -268,16 +305,23 @@ def write(report: Report, folder: Path) -> list[Path]:
     from model_build.evaluation import charts  # noqa: PLC0415 - imports matplotlib, which is slow
 
     written = [folder / FILE_NAME]
-    folder.mkdir(parents=True, exist_ok=True)
-    written[0].write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
-    for title, one in report.sets().items():
-        if one.metrics.images:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written[0].write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+        for prefix, title, one in (
+            ("", "test images", report.archives),
+            ("photos_", "photos", report.photos),
+        ):
+            if one is None or not one.metrics.images:
+                continue
             drawn = {
                 "confusion": charts.confusion_matrix(one.confusion, report.labels, title),
                 "reliability": charts.reliability_diagram(one.predictions, title),
                 "risk_coverage": charts.risk_coverage_curve(one.predictions, report.threshold, title),
             }
             for name, figure in drawn.items():
-                written.append(folder / f"{'photos_' if one is report.photos else ''}{name}.png")
+                written.append(folder / f"{prefix}{name}.png")
                 charts.write_png(figure, written[-1])
+    except OSError as error:
+        raise ModelBuildError(f"{folder} cannot be written: {error}") from error
     return written

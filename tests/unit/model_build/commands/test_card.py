@@ -108,6 +108,7 @@ def test_without_negatives_the_card_omits_their_sections(
         "Recipe",
         "Evaluation",
         "Error bounds",
+        "Operating points",
         "Charts",
         "Most confident errors",
     ]

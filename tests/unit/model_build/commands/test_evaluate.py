@@ -76,15 +76,15 @@ def test_photos_by_folder(tmp_path: Path, model: Path, capsys: pytest.CaptureFix
     assert [one["image"] for one in figures["false_acceptances"]] == ["other/1.png"]
 
 
-def test_threshold_and_promise(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_threshold_and_target(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_archive(tmp_path / "c.tar.gz", cifar100_files(["red", "blue"], 1, 5))
     figures = evaluate(capsys, "--model", model, "--data", data)
     assert figures["threshold"] == 0.8
-    assert "promise" not in figures
-    figures = evaluate(capsys, "--model", model, "--data", data, "--threshold", "1", "--promise", "0.5")
+    assert "target" not in figures
+    figures = evaluate(capsys, "--model", model, "--data", data, "--threshold", "1", "--target", "0.99")
     assert figures["threshold"] == 1
-    choice = figures["promise"]
-    assert (choice["threshold"], choice["accepted"], choice["errors"]) == (0.51, 10, 0)
+    choice = figures["target"]["choice"]
+    assert choice["coverage"] == choice["selective_accuracy"] == 1
     again = evaluate(capsys, "--model", model, "--data", data, "--threshold", str(choice["threshold"]))
     assert again["coverage"] == 1
 
@@ -93,7 +93,7 @@ def test_the_table_and_the_files(tmp_path: Path, model: Path, capsys: pytest.Cap
     data = write_archive(tmp_path / "c.tar.gz", cifar100_files(["red", "blue", "white"], 1, 3))
     photo = write_photo(tmp_path / "photos" / "red" / "1.png", "red")
     arguments = ["--data", str(data), "--photos", str(photo.parents[1]), "--output", str(tmp_path / "out")]
-    assert main(["evaluate", "--model", str(model), *arguments, "--promise", "0.96"]) == 0
+    assert main(["evaluate", "--model", str(model), *arguments, "--target", "0.9"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["threshold", "0.8", "test", "images", "photos"]
     assert lines[1].split() == ["labelled", "images", "6", "1"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from model_build.evaluation import metrics
+from model_build.evaluation.metrics import OperatingPoint
 
 # Predictions 0, 0, 1, 0, 1 with confidence 0.9, 0.8, 0.8, 0.6, 0.7; the second and the last are wrong.
 PROBABILITIES = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
@@ -57,6 +58,15 @@ def test_operating_points_keep_equal_confidences_together() -> None:
     assert [point.threshold for point in points] == [0.9, 0.8, 0.7, 0.6]
     assert [point.coverage for point in points] == [1 / 5, 3 / 5, 4 / 5, 1]
     assert [point.selective_accuracy for point in points] == [1, 2 / 3, 2 / 4, 3 / 5]
+
+
+def test_the_operating_point_for_a_target_has_the_highest_coverage() -> None:
+    assert metrics.operating_point_for(PROBABILITIES, LABELS, 0.99) == OperatingPoint(0.9, 1 / 5, 1)
+    best = metrics.operating_point_for(PROBABILITIES, LABELS, 0.55)
+    assert best is not None
+    assert best.threshold == 0.6  # though 0.7 alone would miss the target
+    assert metrics.operating_point_for(PROBABILITIES[[1]], LABELS[[1]], 0.5) is None
+    assert metrics.acceptance_rate(PROBABILITIES, best.threshold) == best.coverage
 
 
 def test_wilson_interval() -> None:
