@@ -40,7 +40,19 @@ COMMANDS: Final = {
 }
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS)
+class Commands(LazyGroup):
+    """The commands, with `train --sagemaker` as another name for `train-cloud`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name."""
+        if args[0] == "train" and "--sagemaker" in args:
+            args = ["train-cloud", *(word for word in args[1:] if word != "--sagemaker")]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, lazy=COMMANDS)
 def program() -> None:
     r"""Build the model: read data, train, evaluate, package and deploy.
 

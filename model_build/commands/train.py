@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from commandline.options import PATH, json_option
+from commandline.options import PATH, SECONDS, json_option
 from commandline.terminal import plural, say
 from model_build.data.download import training_archives
 from model_build.errors import UsageError
@@ -33,12 +33,18 @@ _data_option = data_option(
 @click.option(
     "--output", type=PATH, default=Path("build/model"), metavar="DIR", help="Model folder to write."
 )
+@click.option(
+    "--time-budget",
+    type=SECONDS,
+    help="Shorten the training to end in time, at the cost of reproducibility.",
+)
 @recipe_options
 def train_command(
     *,
     data: tuple[Path, ...],
     classes: tuple[str, ...],
     output: Path,
+    time_budget: float | None,
     **hyperparameters: Any,
 ) -> None:
     r"""Train a model on this machine and write what serves it.
@@ -54,12 +60,12 @@ def train_command(
     """
     recipe = Recipe(**hyperparameters)
     minutes = plural(round(recipe.epochs * SECONDS_AN_EPOCH / 60) or 1, "minute")
-    epochs = plural(recipe.epochs, "epoch")
-    say(f"training {', '.join(classes)} for {epochs}: about {minutes} with CIFAR-100 and CIFAR-10")
+    ends = f"within {time_budget:g} s" if time_budget else f"about {minutes} with CIFAR-100 and CIFAR-10"
+    say(f"training {', '.join(classes)} for {plural(recipe.epochs, 'epoch')}: {ends}")
     # PyTorch takes seconds to import and is not in every environment: first check the options.
     from model_build.training.pipeline import train  # noqa: PLC0415
 
-    manifest = train(data or training_archives(), classes, recipe, output)
+    manifest = train(data or training_archives(), classes, recipe, output, time_budget)
     for name, value in (manifest.metrics or {}).items():
         print(f"{name:20}{round(value, 4) if isinstance(value, float) else value}")
     negatives = len(manifest.trained_classes) - len(classes)

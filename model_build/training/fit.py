@@ -1,6 +1,7 @@
 """Fine-tune the network on a training set."""
 
 import copy
+import time
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -34,30 +35,35 @@ def learning_rate(progress: float, warmup: float) -> float:
     return 0.5 * (1 + float(torch.cos(torch.tensor((progress - warmup) / (1 - warmup) * torch.pi))))
 
 
-def fit(data: TrainingSet, recipe: Recipe, title: str = "training") -> tuple[Network, list[EpochResult]]:
-    """Train one network; equal data and recipe give equal networks on the same kind of processor."""
+def fit(
+    data: TrainingSet, recipe: Recipe, title: str = "training", time_budget: float | None = None
+) -> tuple[Network, list[EpochResult]]:
+    """Train one network; equal data and recipe give equal networks on the same kind of processor.
+
+    A time budget, in seconds, shortens the schedule, at the cost of that.
+    """
     # Threads split sums, and floats added in another order give another sum.
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
-    trainer = _Trainer(data, recipe)
+    trainer = Trainer(data, recipe, time_budget)
     results = list[EpochResult]()
     with progress_bar(total=recipe.epochs, title=title, unit="epoch") as bar:
-        for number in range(1, recipe.epochs + 1):
+        while trainer.progress < 1:
             result = trainer.epoch()
             results.append(result)
             bar.set_postfix(loss=f"{result.loss:.3f}", accuracy=f"{result.accuracy:.3f}")
             bar.update()
             if bar.disable:  # in a log, such as a training job's
-                counted = f"{title}: epoch {number} of {recipe.epochs}"
+                counted = f"{title}: epoch {len(results)} of {recipe.epochs}"
                 say(f"{counted}, loss {result.loss:.3f}, accuracy {result.accuracy:.3f}")
     blend(trainer.averaged, recipe.pretrained)
     return trainer.averaged, results
 
 
-class _Trainer:
+class Trainer:
     """The state of one training."""
 
-    def __init__(self, data: TrainingSet, recipe: Recipe) -> None:
+    def __init__(self, data: TrainingSet, recipe: Recipe, time_budget: float | None) -> None:
         self.data, self.recipe = data, recipe
         self.random = torch.Generator().manual_seed(recipe.seed)
         network = Network(len(data.outputs), recipe.frozen, recipe.dropout)
@@ -73,14 +79,24 @@ class _Trainer:
                 f"--batch {recipe.batch}: fewer training images than one batch; use a smaller one"
             )
         self.steps, self.total = 0, epoch_steps * recipe.epochs
+        self.started, self.time_budget = time.monotonic(), time_budget
+
+    @property
+    def progress(self) -> float:
+        """The fraction of the training that is done, by steps or by time, whichever is further."""
+        elapsed = (time.monotonic() - self.started) / self.time_budget if self.time_budget else 0.0
+        return min(1.0, max(self.steps / self.total, elapsed))
 
     def epoch(self) -> EpochResult:
-        """Train for one epoch."""
+        """Train for one epoch, or until the time budget is spent."""
         sums = torch.zeros(3)  # loss, correct answers, images
         for images, targets in _batches(self.data, self.recipe, self.random):
+            progress = self.progress
             for group in self.optimiser.param_groups:
-                group["lr"] = group["peak"] * learning_rate(self.steps / self.total, self.recipe.warmup)
+                group["lr"] = group["peak"] * learning_rate(progress, self.recipe.warmup)
             sums += self._step(images, targets)
+            if progress >= 1:
+                break
         return EpochResult(float(sums[0] / sums[2]), float(sums[1] / sums[2]))
 
     def _step(self, images: Tensor, targets: Tensor) -> Tensor:

@@ -20,11 +20,13 @@ from model_build.training.pretrained_networks import write_experts
 from model_build.training.recipe import LARGEST_THUMBNAIL, THUMBNAIL, Recipe
 
 
-def train(paths: Sequence[Path], labels: Sequence[str], recipe: Recipe, output: Path) -> Manifest:
+def train(
+    paths: Sequence[Path], labels: Sequence[str], recipe: Recipe, output: Path, time_budget: float | None
+) -> Manifest:
     """Train a model on archives and folders; write it, its charts, and its figures on the test images."""
     images = read_images(paths)
     data = assemble(images, labels)
-    network, epochs = fit(data, recipe)
+    network, epochs = fit(data, recipe, time_budget=time_budget)
     head = fit_pretrained_head(data, network, recipe.side)
     output.mkdir(parents=True, exist_ok=True)
     ServedNetwork(network, head).export(output / NETWORK)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from model_build.training.augmentation import augment
-from model_build.training.fit import blend, learning_rate
+from model_build.training.fit import Trainer, blend, learning_rate
 from model_build.training.network import CLASSES, STAGES, Network, pretrained_weights
 from model_build.training.pretrained_head import PretrainedHead, fit_relation
 from model_build.training.recipe import Augmentation
@@ -50,6 +50,17 @@ def test_the_learning_rate_rises_linearly_and_decays_to_zero() -> None:
     assert learning_rate(0.0, warmup=0.2) == 0.01
     rates = [learning_rate(progress, warmup=0.2) for progress in (0.1, 0.2, 0.6, 1.0)]
     assert rates == pytest.approx([0.5, 1.0, 0.5, 0.0], abs=1e-6)
+
+
+def test_progress_is_by_steps_or_by_time_whichever_is_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 1030.0)
+    trainer = object.__new__(Trainer)  # without data and network
+    trainer.total, trainer.steps, trainer.time_budget, trainer.started = 10, 2, 100, 1000.0
+    assert trainer.progress == pytest.approx(0.3)
+    trainer.steps = 5
+    assert trainer.progress == pytest.approx(0.5)
+    trainer.started = 0.0
+    assert trainer.progress == 1.0
 
 
 def test_the_head_sums_the_probabilities_of_the_classes_of_each_label(network: Network) -> None:

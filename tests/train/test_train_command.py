@@ -107,6 +107,11 @@ def test_two_classes_and_another_archive_of_others(archive: Path, tmp_path: Path
     assert manifest["metrics"]["jpeg_accuracy"] is not None
 
 
+def test_a_time_budget_ends_the_training(archive: Path, tmp_path: Path) -> None:
+    folder = train(tmp_path / "m", archive, "--epochs", "100000", "--time-budget", "1")
+    assert manifest_of(folder)["labels"] == LABELS
+
+
 @pytest.mark.parametrize(
     "option", [("--frozen", "0"), ("--frozen", "17"), ("--side", "32"), ("--warmup", "0")]
 )
