@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from model_build.data.samples import write_samples
 from operations.checks import Check, UnansweredError, ask, ok, unknown, wrong
-from operations.executions import has_ended
+from operations.executions import has_ended, is_express
 from operations.photos.sources import PREFIX
 from operations.photos.watcher import Event, Sent, Watcher
 from operations.proofs import matches
@@ -83,6 +83,7 @@ class SmokeTest:
         for name, check, outcome in (
             ("review queue", self._review, "LOW_CONFIDENCE"),
             ("log", self._log, "FAILED"),
+            ("trace", self._trace, "ACCEPTED"),
         ):
             if outcome not in ended:
                 continue
@@ -191,6 +192,21 @@ class SmokeTest:
         if self._watcher.wait(found, LOG_S):
             return ok(name, f"{group} names the photo")
         return wrong(name, f"{group} does not name the photo within {LOG_S} s", "see the function's role")
+
+    def _trace(self, name: str, one: Sent) -> Check:
+        arn, header = one.events[0]["execution_arn"], dict[str, str]()
+        if not is_express(arn):  # EXPRESS keeps no executions
+            execution = self._ask("stepfunctions", "DescribeExecution", executionArn=arn)
+            parts = execution.get("traceHeader", "").split(";")
+            header = {key: value for key, _, value in (part.partition("=") for part in parts)}
+        if header.get("Sampled") != "1":
+            return unknown(name, "X-Ray did not sample this execution (one a second and 5 % are)")
+        trace = {"TraceIds": [header["Root"]]}
+        if self._watcher.wait(
+            lambda: bool(self._ask("xray", "BatchGetTraces", **trace).get("Traces")), LOG_S
+        ):
+            return ok(name, f"X-Ray has {header['Root']}")
+        return wrong(name, f"X-Ray has no {header['Root']} within {LOG_S} s", "see the workflow's role")
 
     def _missing_object(self) -> Check:
         name, uri = "missing object", self._watcher.watch(self.prefix + _MISSING)

@@ -59,8 +59,8 @@ def smoke(*, choice: StackChoice, accepted: Path | None, doubtful: Path | None, 
     r"""Prove a deployed stack with photos of its own; takes up to about eight minutes.
 
     It uploads a canary until the first upload event starts an execution, then a photo for each of the four
-    outcomes, and checks table, event, execution, review queue and log. Then come a missing object, duplicate
-    events and five photos at once. It removes what it made under incoming/smoke/.
+    outcomes, and checks table, event, execution, review queue, log and trace. Then come a missing object,
+    duplicate events and five photos at once. It removes what it made under incoming/smoke/.
 
     The output can be pasted into an issue. Exit code: 0 if nothing is wrong, 1 otherwise.
 

@@ -42,7 +42,8 @@ def test_smoke_proves_a_deployed_stack_and_cleans_up(cloud: LocalCloud, tmp_path
     assert code == 0
     outcomes = {name.split(" ")[0] for name in checks} & {"ACCEPTED", "LOW_CONFIDENCE", "REJECTED", "FAILED"}
     assert len(outcomes) == 4
-    assert {"review queue", "log", "missing object", "duplicate event", "5 photos at once"} <= set(checks)
+    others = {"review queue", "log", "trace", "missing object", "duplicate event", "5 photos at once"}
+    assert others <= set(checks)
     left = cloud.client("s3").list_object_versions(
         Bucket=cloud.outputs["PhotoBucketName"], Prefix="incoming/smoke/"
     )

@@ -132,6 +132,32 @@ def test_it_takes_no_waiting_photo_however_often_it_runs_and_leaves_nothing(
     assert {message["Attributes"]["ApproximateReceiveCount"] for message in received["Messages"]} == {"1"}
 
 
+@pytest.mark.parametrize(
+    ("header", "traces", "status"),
+    [
+        ("Root=1-a;Sampled=0", [], "unknown"),
+        ("Root=1-a;Sampled=1", [{}], "ok"),
+        ("Root=1-a;Sampled=1", [], "wrong"),
+    ],
+)
+def test_a_trace_is_looked_for_where_one_was_sampled(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, header: str, traces: list[dict[str, Any]], status: str
+) -> None:
+    real = vars(smoke)["ask"]  # with the answers of `asked`
+
+    def ask(session: Any, service: str, operation: str, **parameters: Any) -> Any:
+        if operation == "DescribeExecution":
+            return {"traceHeader": header}
+        if operation != "BatchGetTraces":
+            return real(session, service, operation, **parameters)
+        assert parameters == {"TraceIds": ["1-a"]}
+        return {"Traces": traces}
+
+    monkeypatch.setattr(smoke, "ask", ask)
+    monkeypatch.setattr(smoke, "is_express", lambda _: False)
+    assert run(stack)["trace"].status == status
+
+
 AGAIN = "deploy the stack again"
 ENABLE = "aws events enable-rule --name review"
 
