@@ -493,7 +493,7 @@ def atomic(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     sys.setswitchinterval(interval)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(10))
 @pytest.mark.usefixtures("atomic")
 def test_redrives_and_desks_at_once_publish_and_show_everything_once(stack: Stack, seed: int) -> None:
     """Each of 50 debts has one event, each doubtful photo one message and one desk."""

@@ -142,6 +142,7 @@ def test_what_makes_no_sense_is_a_bad_request(app: Starlette, body: Any) -> None
 
 def test_a_photo_that_is_not_held_is_not_shown(app: Starlette) -> None:
     assert ask(app, "/photos/0123456789ab", OWN)[0] == 404
+    assert ask(app, "/live/photo?key=runs/1/manifest.jsonl&version=1", OWN)[0] == 400
 
 
 def test_why_a_photo_cannot_be_shown_is_said(stack: Stack) -> None:
