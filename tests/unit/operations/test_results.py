@@ -55,7 +55,8 @@ def test_records_are_selected(
 def test_a_table_of_several_pages_is_read_whole(stack: Stack) -> None:
     for number in range(20):
         put_record(stack, f"large/{number}", "REJECTED", cause="x" * 100_000)
-    assert sum(record.outcome == "REJECTED" for record in ResultsTable(stack).find()) == 20
+    for since in (None, datetime(2020, 1, 1, tzinfo=UTC)):  # the table, and its index
+        assert sum(one.outcome == "REJECTED" for one in ResultsTable(stack).find(since)) == 20
 
 
 def test_unprocessed_keys_are_asked_for_again_after_a_growing_pause(
