@@ -27,9 +27,17 @@ _data_option = data_option(
 )
 
 
+def _refuse_photos(_: click.Context, __: click.Parameter, given: str | None) -> None:
+    if given is not None:
+        raise UsageError(
+            f"--photos {given}: training is for thumbnails; scones model learn {given} learns photos"
+        )
+
+
 @click.command("train", context_settings=UNDERSCORES)
 @_data_option
 @classes_option
+@click.option("--photos", hidden=True, expose_value=False, callback=_refuse_photos)
 @click.option(
     "--output", type=PATH, default=Path("build/model"), metavar="DIR", help="Model folder to write."
 )

@@ -29,6 +29,7 @@ def data(tmp_path: Path) -> str:
         (["train", "--data", "missing.tar.gz"], "missing.tar.gz"),
         (["train", "--bfloat16", "perhaps"], "not a valid boolean"),
         (["train", "--time-budget", "0"], "'--time-budget': 0.0 is not in the range 0<x"),
+        (["train", "--photos", "mine"], "--photos mine: training is for thumbnails; scones model learn mine"),
         (["train", "--time-budget", "nan"], "'--time-budget': 'nan' is not a finite number"),
         (["cross-validate", "--folds", "1"], "'--folds': 1 is not in the range"),
         (["cross-validate", "--only", "0"], "--only 0: must be from 1 to --folds 5"),
