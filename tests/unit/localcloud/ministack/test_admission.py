@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from ministack.services import stepfunctions
 
 from commandline.polling import Rhythm, poll
-from localcloud.ministack.admission import Admission
+from localcloud.ministack.admission import REPAIRS, Admission
 
 LONG_S = 30
 
@@ -102,3 +103,8 @@ def test_who_was_not_admitted_waits_without_leaving() -> None:
     assert calls.after("a begins") == ["a begins"]
     end()
     calls.after("b ends")
+
+
+def test_executions_are_admitted(repair: Callable[..., None]) -> None:
+    repair(REPAIRS, stepfunctions)
+    assert "_admission" in stepfunctions._start_execution.__code__.co_names  # noqa: SLF001
