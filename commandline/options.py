@@ -30,6 +30,22 @@ class HomePath(click.Path):
             self.fail(f"{str(value)[:100]!r}: {getattr(error, 'strerror', None) or error}", param, ctx)
 
 
+class Seconds(click.ParamType):
+    """A time in seconds above 0 and up to a century; converted to float."""
+
+    name = "SECONDS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number; fail on 0, a negative number, infinity and NaN."""
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            seconds = math.nan
+        if not 0 < seconds <= LONGEST.total_seconds():
+            self.fail(f"{value!r} is not a number of seconds above 0", param, ctx)
+        return seconds
+
+
 class Duration(click.ParamType):
     """A time with a unit, such as `90s`, `30m`, `24h` or `7d`, up to a century; converted to timedelta."""
 
@@ -59,8 +75,7 @@ class FiniteRange(click.FloatRange):
 
 
 PROBABILITY: Final = FiniteRange(0, 1)
-SECONDS: Final = FiniteRange(0, 10**9, min_open=True)
-SECONDS.name = "seconds"  # which --help shows: nothing else there has the unit
+SECONDS: Final = Seconds()
 POSITIVE: Final = click.IntRange(min=1)
 FILE: Final = HomePath(exists=True, dir_okay=False, path_type=Path)
 FOLDER: Final = HomePath(exists=True, file_okay=False, path_type=Path)

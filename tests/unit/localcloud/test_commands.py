@@ -108,7 +108,7 @@ def test_status_of_nothing_is_a_failure_that_says_how_to_start(local: Local, tmp
     [
         ("demo --photos /no/such", "/no/such"),
         ("demo --photos .", "there are no photos in ."),
-        ("demo --timeout -1", "is not in the range 0<x<=1000000000"),
+        ("demo --timeout -1", "is not a number of seconds above 0"),
         ("demo --limit 0", "0 is not in the range"),
         ("demo --model /no/such", "/no/such"),
         ("up --model /no/such", "/no/such"),

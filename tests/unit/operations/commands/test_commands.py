@@ -149,7 +149,7 @@ def test_an_empty_folder_is_refused_before_aws_is_asked(tmp_path: Path, scones: 
         (["send"], "Missing argument 'FILE|FOLDER...'"),
         (["send", "/no/such/photo.jpg"], "/no/such/photo.jpg"),
         (["send", ""], "an empty path"),
-        (["send", ".", "--timeout", "0"], "is not in the range 0<x<=1000000000"),
+        (["send", ".", "--timeout", "0"], "'0' is not a number of seconds above 0"),
         (["results", "--outcome", "GOOD"], "'GOOD' is not one of"),
         (["results", "--since", "yesterday"], "not a time such as 90s, 30m, 24h or 7d"),
         (["results", "--limit", "0"], "0 is not in the range x>=1"),
