@@ -38,7 +38,7 @@ up: $(VENVS)/run/.made ## the same, left running for you to try things on
 down: $(VENVS)/run/.made ## stops what `make up` started
 	@$(RUN) -m localcloud down
 
-# A worker a processor; what shares a local cloud is in one of them (tests/conftest.py), and begins first.
+# A worker a processor and one more; what shares a local cloud is in one of them (tests/conftest.py), and begins first.
 WORKERS := -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 test: $(VENVS)/test/.made $(VENVS)/run/.made ## every test that needs neither PyTorch, the SageMaker SDK, a browser nor Docker
 	@$(TEST) -m pytest tests/e2e tests/integration tests/contract tests/unit $(WORKERS) $(PYTEST_FLAGS)
